@@ -1,0 +1,68 @@
+use std::fmt;
+
+/// A section of the cache: what kind of record stands in it.
+///
+/// The names are those of the schema that all MSAL libraries share. The type is open: a section
+/// that a newer library invented is [`Other`](Self::Other), and is stored and written back like
+/// the rest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum CredentialType {
+    /// Access tokens.
+    AccessToken,
+    /// Refresh tokens.
+    RefreshToken,
+    /// ID tokens.
+    IdToken,
+    /// Signed-in accounts. Not a credential, but the schema keeps them beside the credentials.
+    Account,
+    /// What is known of a client, such as the family it shares refresh tokens with.
+    AppMetadata,
+    /// A section under a name that this version does not know.
+    ///
+    /// The empty name stands for the document itself: members of the JSON document that are not
+    /// objects (`"version": 3`), and so hold no records, are kept under it whole.
+    Other(Box<str>),
+}
+
+impl CredentialType {
+    /// The five sections of the schema, in the order in which they are written.
+    pub const KNOWN: [Self; 5] =
+        [Self::AccessToken, Self::Account, Self::IdToken, Self::RefreshToken, Self::AppMetadata];
+
+    /// The document itself; see [`Other`](Self::Other).
+    pub(crate) fn document() -> Self {
+        Self::Other("".into())
+    }
+
+    pub(crate) fn is_document(&self) -> bool {
+        self.as_str().is_empty()
+    }
+
+    /// The name of the section, as it stands in the JSON document.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::AccessToken => "AccessToken",
+            Self::RefreshToken => "RefreshToken",
+            Self::IdToken => "IdToken",
+            Self::Account => "Account",
+            Self::AppMetadata => "AppMetadata",
+            Self::Other(name) => name,
+        }
+    }
+}
+
+impl From<&str> for CredentialType {
+    fn from(name: &str) -> Self {
+        Self::KNOWN
+            .into_iter()
+            .find(|known| known.as_str() == name)
+            .unwrap_or_else(|| Self::Other(name.into()))
+    }
+}
+
+impl fmt::Display for CredentialType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

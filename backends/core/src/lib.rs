@@ -1,0 +1,94 @@
+//! The storage contract of [`msal-cache`](https://docs.rs/msal-cache): what a store of tokens
+//! has to do, and the stores that need nothing but memory.
+//!
+//! Apps depend on `msal-cache`, which re-exports what is here. This crate is for those who write
+//! a store: it is small, knows nothing of scopes and accounts, and changes rarely.
+//!
+//! # Two doors
+//!
+//! - [`BlobStore`]: one string that can be read and swapped. [`Document`] makes a [`CacheStore`]
+//!   of it, holding the JSON document that all MSAL libraries read. The file store is one.
+//! - [`CacheStore`]: records in partitions, for what can do better than rewrite one string: a
+//!   database, a server. [`Memory`] is one.
+//!
+//! # The contract, and why it is as it is
+//!
+//! **A commit is data.** A [`Batch`] says what is expected and what to do; no code of the cache
+//! runs inside the store. So a commit can be tried again after a conflict, logged (it prints no
+//! secret), wrapped by a store that counts or fails on purpose, and sent over a network. Nothing
+//! in the contract borrows from the store, so an asynchronous twin is the same verbs returning
+//! futures.
+//!
+//! **The unit is a partition.** A [`Partition`] is everything of one user, or one client's own
+//! tokens in one tenant, or the metadata of all clients. It is what one token response changes,
+//! and small. Checking a revision of it notices a record that somebody else has *added*, which a
+//! check of single records can't; and users don't disturb each other. It is one range of an index
+//! in SQL and one hash in Redis. Where a record belongs follows from the record
+//! ([`Partition::of`]), so a store neither decides it nor can get it wrong unnoticed.
+//!
+//! **A batch may span partitions**, because a first sign-in writes the user's records and the
+//! metadata of the client, and an import writes everything: all or nothing, in one step. In SQL
+//! that is one transaction, on a document one swap, on Redis one script. Where a server can't
+//! span two places in one step, as Redis Cluster can't across slots, a store keeps one cache in
+//! one place (a hash tag). The cache leaves metadata that says nothing new out of a batch, so
+//! nearly every batch names one partition.
+//!
+//! **Expectations are optional.** A token response is written whatever stands there
+//! ([`Expect::Any`]), and so never conflicts. What follows from reading, such as deleting an
+//! expired token, expects the [`Revision`] that was read. A conflict is an error of its own, and
+//! [`retry()`] is the one place where plans are made again.
+//!
+//! **Reading is conditional.** `load` and `list` take the revision that the caller knows and may
+//! answer [`Load::Unchanged`]. The cache keeps what it has decoded, so a look-up in an unchanged
+//! file costs a `stat`, in a database one indexed look-up, and copies nothing. A revision
+//! is opaque and never returns for other contents; a clock can't promise that.
+//!
+//! **A listing is one question.** `list` reads a section across partitions, since "all accounts"
+//! asked user by user would be 10,000 queries. It has a revision too, that of the whole store.
+//!
+//! **Sweeping is a verb.** `purge` could be a listing and deletes; but then it would read
+//! everything, and could delete a token that was renewed in between. As a verb it is one indexed
+//! `DELETE`, and the store checks and deletes in one step. [`Record::expires_on`] gives the
+//! column.
+//!
+//! **Values are text.** [`Json`] is kept as it was written; what the cache doesn't know, it
+//! can't lose.
+//!
+//! **No method of [`CacheStore`] has a body.** A body that is wrong for one store is worse than a
+//! compiler's error. [`BlobStore`] has three, which are right for every string.
+
+#![forbid(unsafe_code)]
+
+mod batch;
+mod blob;
+mod credential_type;
+mod document;
+mod draft;
+mod error;
+mod ext_cache_key;
+mod forward;
+mod json;
+mod memory;
+mod object;
+mod partition;
+mod record;
+mod retry;
+mod revision;
+mod store;
+mod text;
+mod trace;
+
+pub use batch::{Batch, Change, Expect, Op};
+pub use blob::{Blob, BlobStore, Bytes, Hold};
+pub use credential_type::CredentialType;
+pub use document::{Document, compose, decompose};
+pub use error::{Error, Result};
+pub use ext_cache_key::ext_cache_key;
+pub use json::Json;
+pub use memory::Memory;
+pub use object::{Scalar, for_each_member, seconds};
+pub use partition::{Partition, ext_cache_key_in};
+pub use record::Record;
+pub use retry::retry;
+pub use revision::Revision;
+pub use store::{CacheStore, Load, Snapshot};

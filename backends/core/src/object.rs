@@ -1,0 +1,146 @@
+//! Looking into the text of a JSON object without taking it apart.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Calls `each` with the name and the text of every member of a JSON object, in order and with
+/// repetitions.
+///
+/// # Errors
+///
+/// The parser's, where the text is not a JSON object.
+pub fn for_each_member<'a>(
+    text: &'a str,
+    each: impl FnMut(Cow<'a, str>, &'a str),
+) -> serde_json::Result<()> {
+    struct Members<F>(F);
+
+    impl<'de, F: FnMut(Cow<'de, str>, &'de str)> Visitor<'de> for Members<F> {
+        type Value = ();
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
+            while let Some(Name(name)) = map.next_key()? {
+                self.0(name, map.next_value::<&RawValue>()?.get());
+            }
+            Ok(())
+        }
+    }
+
+    #[derive(Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    let mut parser = serde_json::Deserializer::from_str(text);
+    parser.deserialize_map(Members(each))?;
+    parser.end()
+}
+
+/// A JSON value that is read leniently as one text: what one library writes as a number, another
+/// writes as a string.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Scalar<'a> {
+    /// `null`.
+    Null,
+    /// A string, unescaped.
+    Text(Cow<'a, str>),
+    /// A number, with the digits that it was written with.
+    Number(&'a str),
+    /// `true`, `false`, an array, an object, or a string that is no Unicode: its JSON text.
+    Other(&'a str),
+}
+
+impl<'a> Scalar<'a> {
+    /// Reads the text of a JSON value.
+    pub fn of(json: &'a str) -> Self {
+        match json.as_bytes().first() {
+            Some(b'"') if !json.contains('\\') => Self::Text(json[1..json.len() - 1].into()),
+            Some(b'"') => serde_json::from_str(json)
+                .map_or(Self::Other(json), |text: String| Self::Text(text.into())),
+            Some(b'-' | b'0'..=b'9') => Self::Number(json),
+            Some(b'n') => Self::Null,
+            _ => Self::Other(json),
+        }
+    }
+
+    /// The value as text, if it is a string or a number.
+    pub fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Number(digits) => Some(digits),
+            Self::Null | Self::Other(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Scalar<'_> {
+    /// Says what kind of value it is; the value may be a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Null => "null",
+            Self::Text(_) => "a string",
+            Self::Number(_) => "a number",
+            Self::Other(_) => "another value",
+        })
+    }
+}
+
+/// Reads a time as MSAL libraries write it: seconds since the epoch, as a string or a number. A
+/// fraction of a second is cut off.
+#[expect(clippy::cast_possible_truncation, reason = "the range is checked first")]
+pub fn seconds(text: &str) -> Option<i64> {
+    let text = text.trim();
+    text.parse().ok().or_else(|| {
+        // Everything below 2^53 is exact in a float; beyond it lies no time that anyone meant.
+        let seconds: f64 = text.parse().ok()?;
+        (seconds.abs() < 9_007_199_254_740_992.0).then_some(seconds.trunc() as i64)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_come_in_order_with_repetitions_and_as_written() {
+        let mut seen = Vec::new();
+        for_each_member(r#" {"b": 1.50, "\u0061": [ 1 ], "b": null} "#, |name, text| {
+            seen.push((name.into_owned(), text));
+        })
+        .unwrap();
+        assert_eq!(seen, [("b".into(), "1.50"), ("a".into(), "[ 1 ]"), ("b".into(), "null")]);
+    }
+
+    #[test]
+    fn what_is_no_object_is_an_error() {
+        for text in ["", "null", "[]", "{", "{}x", "\"{}\"", "{\"a\":}"] {
+            assert!(for_each_member(text, |_, _| ()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn scalars_are_read_leniently() {
+        assert_eq!(Scalar::of(r#""a\u00e9""#).as_str(), Some("aé"));
+        assert_eq!(Scalar::of("12").as_str(), Some("12"));
+        assert_eq!(Scalar::of("null"), Scalar::Null);
+        assert_eq!(Scalar::of("[1]"), Scalar::Other("[1]"));
+        assert_eq!(Scalar::of(r#""\ud800""#), Scalar::Other(r#""\ud800""#));
+    }
+
+    #[test]
+    fn times_are_strings_or_numbers_and_nothing_else() {
+        assert_eq!(seconds("1700000000"), Some(1_700_000_000));
+        assert_eq!(seconds(" 17 "), Some(17));
+        assert_eq!(seconds("-1"), Some(-1));
+        assert_eq!(seconds("1795542748.5"), Some(1_795_542_748));
+        for text in ["", "null", "2023-11-14T22:13:20Z", "1e300", "NaN", "inf", "abc"] {
+            assert_eq!(seconds(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,220 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ext_cache_key::ext_cache_key;
+use crate::object::{Scalar, for_each_member, seconds};
+use crate::{CredentialType, Record};
+
+/// The unit of atomicity: the records that are read together, change together and have one
+/// [`Revision`](crate::Revision). Two writers of different partitions never disturb each other.
+///
+/// Where a record belongs follows from the record ([`of`](Self::of)) and from nothing else. So a
+/// document that holds no partitions can be divided into them, and the cache can check what a
+/// store gives back: a record that says it is another user's is an error and not a result.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Partition(Arc<str>);
+
+impl Partition {
+    /// Everything of one user, across clients and tenants.
+    pub fn user(home_account_id: &str) -> Self {
+        Self(format!("user/{}", Escaped(home_account_id)).into())
+    }
+
+    /// The tokens that one client has for itself in one tenant. Those of an extended cache key
+    /// are a partition of their own for each key, since a client may have 100,000 of them.
+    pub fn app(client_id: &str, realm: &str, ext_cache_key: Option<&str>) -> Self {
+        let (client_id, realm) = (Escaped(client_id), Escaped(realm));
+        Self(match ext_cache_key {
+            None => format!("app/{client_id}/{realm}").into(),
+            Some(key) => format!("app/{client_id}/{realm}/{}", Escaped(key)).into(),
+        })
+    }
+
+    /// What is known about clients: all of [`CredentialType::AppMetadata`].
+    pub fn app_metadata() -> Self {
+        Self("metadata".into())
+    }
+
+    /// What belongs to nobody: records without a user and without a client, in any section.
+    pub fn unowned() -> Self {
+        Self("unowned".into())
+    }
+
+    /// Where a record belongs.
+    pub fn of(record: &Record) -> Self {
+        Place::of(&record.credential_type, record.value.expose()).partition
+    }
+
+    /// Where a record with these fields belongs: [`of`](Self::of) for who has read them already.
+    ///
+    /// An empty `home_account_id` counts as none, as in the files of MSAL Node and Go.
+    pub fn of_fields(
+        credential_type: &CredentialType,
+        home_account_id: Option<&str>,
+        client_id: Option<&str>,
+        realm: Option<&str>,
+        ext_cache_key: Option<&str>,
+    ) -> Self {
+        match (home_account_id.filter(|home| !home.is_empty()), client_id) {
+            _ if *credential_type == CredentialType::AppMetadata => Self::app_metadata(),
+            (Some(home), _) => Self::user(home),
+            (None, Some(client)) => Self::app(client, realm.unwrap_or_default(), ext_cache_key),
+            (None, None) => Self::unowned(),
+        }
+    }
+
+    /// A name for the partition, for a column or a key of a store: different partitions have
+    /// different names, and a name never changes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A part of a name, with the separator and the escape itself written as `%2F` and `%25`.
+struct Escaped<'a>(&'a str);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for piece in self.0.split_inclusive(['/', '%']) {
+            match piece.as_bytes().last() {
+                Some(b'/') => write!(f, "{}%2F", &piece[..piece.len() - 1])?,
+                Some(b'%') => write!(f, "{}%25", &piece[..piece.len() - 1])?,
+                _ => f.write_str(piece)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a store without columns has to know about a record.
+pub(crate) struct Place {
+    pub(crate) partition: Partition,
+    /// Seconds since the epoch; access tokens alone have it.
+    pub(crate) expires_on: Option<i64>,
+}
+
+impl Place {
+    pub(crate) fn of(credential_type: &CredentialType, value: &str) -> Self {
+        let (mut home, mut client, mut realm) = (None, None, None);
+        let (mut expires_on, mut extended) = (None, None);
+        if credential_type.is_document() {
+            return Self { partition: Partition::unowned(), expires_on };
+        }
+        let text = |json| Scalar::of(json).as_str().map(str::to_owned);
+        let parsed = for_each_member(value, |name, json| match &*name {
+            "home_account_id" => home = text(json),
+            "client_id" => client = text(json),
+            "realm" => realm = text(json),
+            "expires_on" => expires_on = Scalar::of(json).as_str().and_then(seconds),
+            name if *credential_type == CredentialType::AccessToken => {
+                if let Some(key) = ext_cache_key_in(name, json) {
+                    extended = Some(key);
+                }
+            }
+            _ => {}
+        });
+        let partition = if parsed.is_err() {
+            Partition::unowned()
+        } else {
+            Partition::of_fields(
+                credential_type,
+                home.as_deref(),
+                client.as_deref(),
+                realm.as_deref(),
+                extended.as_deref(),
+            )
+        };
+        let expires_on = expires_on
+            .filter(|_| *credential_type == CredentialType::AccessToken && parsed.is_ok());
+        Self { partition, expires_on }
+    }
+}
+
+/// The extended cache key that a member of an access token stands for, under the name that its
+/// library gives it: MSAL Python and Go write the hash as `ext_cache_key`, Java as
+/// `ext_cache_key_hash`; Node and .NET write the parameters, as `additionalCacheKeyComponents`
+/// and `ext`.
+pub fn ext_cache_key_in(name: &str, json: &str) -> Option<String> {
+    match name {
+        "ext_cache_key" | "ext_cache_key_hash" => {
+            Scalar::of(json).as_str().filter(|key| !key.is_empty()).map(str::to_owned)
+        }
+        "ext" | "additionalCacheKeyComponents" => {
+            let mut parameters = Vec::new();
+            for_each_member(json, |name, json| {
+                let value = Scalar::of(json).as_str().map(str::to_owned);
+                parameters.extend(value.map(|value| (name, value)));
+            })
+            .ok()?;
+            ext_cache_key(parameters)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(credential_type: &str, value: &str) -> (String, Option<i64>) {
+        let place = Place::of(&credential_type.into(), value);
+        (place.partition.as_str().to_owned(), place.expires_on)
+    }
+
+    #[test]
+    fn a_record_belongs_to_its_user_else_to_its_client_else_to_nobody() {
+        for (credential_type, value, expected) in [
+            ("AccessToken", r#"{"home_account_id":"u.t","client_id":"c"}"#, "user/u.t"),
+            ("Invented", r#"{"home_account_id":"u.t"}"#, "user/u.t"),
+            ("AccessToken", r#"{"home_account_id":null,"client_id":"c","realm":"r"}"#, "app/c/r"),
+            ("AccessToken", r#"{"home_account_id":"","client_id":"c","realm":"r"}"#, "app/c/r"),
+            ("AccessToken", r#"{"client_id":"c","realm":"r"}"#, "app/c/r"),
+            ("AccessToken", r#"{"client_id":"c","realm":"r","ext_cache_key":"k"}"#, "app/c/r/k"),
+            ("RefreshToken", r#"{"client_id":"c"}"#, "app/c/"),
+            ("AppMetadata", r#"{"client_id":"c"}"#, "metadata"),
+            ("AccessToken", "null", "unowned"),
+            ("AccessToken", "7", "unowned"),
+            ("AccessToken", "{", "unowned"),
+            ("AccessToken", "{}", "unowned"),
+            ("", r#"{"home_account_id":"u.t"}"#, "unowned"),
+        ] {
+            assert_eq!(place(credential_type, value).0, expected, "{credential_type} {value}");
+        }
+    }
+
+    #[test]
+    fn every_library_s_mark_of_an_extended_key_leads_to_the_same_partition() {
+        let key = "cojvfy5tzae3njpkvcebguvvx5vvmnj8hphqrbogjoi";
+        for mark in [
+            format!(r#""ext_cache_key":"{key}""#),
+            format!(r#""ext_cache_key_hash":"{key}""#),
+            r#""ext":{"fmi_path":"SomeFmiPath/FmiCredentialPath"}"#.into(),
+            r#""additionalCacheKeyComponents":{"fmi_path":"SomeFmiPath/FmiCredentialPath"}"#.into(),
+        ] {
+            let value = format!(r#"{{"client_id":"c","realm":"r",{mark}}}"#);
+            assert_eq!(place("AccessToken", &value).0, format!("app/c/r/{key}"));
+        }
+    }
+
+    #[test]
+    fn names_are_injective() {
+        assert_ne!(Partition::app("a/b", "c", None), Partition::app("a", "b/c", None));
+        assert_ne!(Partition::app("a", "b", Some("c")), Partition::app("a", "b/c", None));
+        assert_ne!(Partition::user("a%2Fb"), Partition::user("a/b"));
+        assert_ne!(Partition::app("a", "b", None), Partition::app("a", "b", Some("")));
+    }
+
+    #[test]
+    fn access_tokens_alone_expire() {
+        let value = r#"{"client_id":"c","expires_on":"17"}"#;
+        assert_eq!(place("AccessToken", value).1, Some(17));
+        assert_eq!(place("RefreshToken", value).1, None);
+        assert_eq!(place("AccessToken", r#"{"expires_on":null}"#).1, None);
+    }
+}

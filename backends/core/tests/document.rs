@@ -1,0 +1,281 @@
+//! The JSON document: what is kept of it, and what is refused.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use msal_cache_core::{
+    Batch, Blob, BlobStore, CacheStore, CredentialType, Document, Error, Expect, Hold, Json, Load,
+    Partition, Record, Result, Revision, compose, decompose,
+};
+use serde_json::{Value, json};
+
+/// A string that shows what it is told to, in turn, and then the last of it.
+#[derive(Debug)]
+struct Script {
+    shows: Vec<Vec<u8>>,
+    reads: AtomicUsize,
+    written: Mutex<Option<Vec<u8>>>,
+    holds: AtomicUsize,
+    quarantines: bool,
+}
+
+impl Script {
+    fn new(shows: &[&str]) -> Self {
+        Self {
+            shows: shows.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            reads: AtomicUsize::new(0),
+            written: Mutex::new(None),
+            holds: AtomicUsize::new(0),
+            quarantines: false,
+        }
+    }
+
+    fn written(&self) -> Value {
+        serde_json::from_slice(self.written.lock().unwrap().as_ref().unwrap()).unwrap()
+    }
+}
+
+impl BlobStore for Script {
+    fn read(&self, _known: Option<Revision>) -> Result<Blob> {
+        let read = self.reads.fetch_add(1, Ordering::SeqCst);
+        let written = self.written.lock().unwrap().clone();
+        let shown = written.or_else(|| self.shows.get(read.min(self.shows.len() - 1)).cloned());
+        Ok(Blob::Present(Revision::unique(), shown.unwrap().into()))
+    }
+
+    fn swap(&self, _expected: Revision, bytes: &[u8]) -> Result<Revision> {
+        *self.written.lock().unwrap() = Some(bytes.to_vec());
+        Ok(Revision::unique())
+    }
+
+    fn hold(&self) -> Result<Hold<'_>> {
+        self.holds.fetch_add(1, Ordering::SeqCst);
+        Ok(Hold::nobody())
+    }
+
+    fn quarantine(&self, _unreadable: Revision) -> Result<bool> {
+        Ok(self.quarantines)
+    }
+
+    fn place(&self) -> String {
+        "/the/place".into()
+    }
+}
+
+fn account(key: &str) -> Record {
+    let value = Json::new(r#"{"home_account_id":"u"}"#).unwrap();
+    Record::new(CredentialType::Account, key, value)
+}
+
+fn put(store: &impl CacheStore, record: Record) -> Result<Vec<Revision>> {
+    let mut batch = Batch::new();
+    batch.change(record.partition(), Expect::Any).put(record);
+    store.commit(&batch)
+}
+
+fn delete(store: &impl CacheStore, partition: Partition, section: &str, key: &str) {
+    let mut batch = Batch::new();
+    batch.change(partition, Expect::Any).delete(section.into(), key.into());
+    store.commit(&batch).unwrap();
+}
+
+fn round_trip(document: &str) -> Value {
+    serde_json::from_str(&compose(decompose(document).unwrap()).unwrap()).unwrap()
+}
+
+#[test]
+fn a_document_comes_back_value_for_value() {
+    for document in [
+        json!({}),
+        json!({"AccessToken": {}, "Account": {}}),
+        json!({"Account": {"k": {"a": [1, null, {"b": "é\u{1F600}\u{2028}"}]}}, "X": {"k": 7}}),
+        json!({"a string": "s", "null": null, "list": [1, "two", {}], "number": -1.5e-7}),
+        json!({"": {"k": {"v": 1}}, "": 3, "AppMetadata": null, "empty": {}}),
+        json!({"Account": {"": {}, "k": null, "n": 3, "s": "s", "l": []}}),
+    ] {
+        assert_eq!(round_trip(&document.to_string()), document);
+    }
+}
+
+#[test]
+fn numbers_keep_their_digits() {
+    let document = r#"{"X": {"k": 123456789012345678901234567890, "e": 1E400, "z": -0.0}}"#;
+    let composed = compose(decompose(document).unwrap()).unwrap();
+    for digits in ["123456789012345678901234567890", "1E400", "-0.0"] {
+        assert!(composed.contains(digits), "{digits}");
+    }
+}
+
+#[test]
+fn it_is_written_in_ascii() {
+    let composed = compose(decompose("{\"Äccount\": {\"ключ\": {\"v\": \"語😀\"}}}").unwrap());
+    let composed = composed.unwrap();
+    assert!(composed.is_ascii());
+    let value: Value = serde_json::from_str(&composed).unwrap();
+    assert_eq!(value, json!({"Äccount": {"ключ": {"v": "語😀"}}}));
+}
+
+#[test]
+fn what_is_not_changed_stays_as_it_was_written() {
+    let odd = "{ \"b\":1.0 ,\n\t\"a\" : \"\\u0041\\/\" }";
+    let store = Document::new(Script::new(&[&format!("{{\"X\": {{\"k\": {odd}}}}}")]));
+    put(&store, account("new")).unwrap();
+    let written = store.blob().written.lock().unwrap().clone().unwrap();
+    assert!(String::from_utf8(written).unwrap().contains(odd));
+}
+
+#[test]
+fn a_repeated_name_is_read_as_the_last_and_a_repeated_section_as_one() {
+    let document = r#"{"Account": {"k": 1, "other": 2, "k": 3}, "AccessToken": {"a": 1},
+                       "Account": {"more": 4, "other": 5}, "AccessToken": {}}"#;
+    assert_eq!(
+        round_trip(document),
+        json!({"Account": {"k": 3, "other": 5, "more": 4}, "AccessToken": {"a": 1}})
+    );
+}
+
+#[test]
+fn a_byte_order_mark_is_read_over_and_not_written() {
+    let composed = compose(decompose("\u{feff}{\"A\": {\"k\": 1}}").unwrap()).unwrap();
+    assert!(composed.starts_with('{'));
+}
+
+#[test]
+fn what_is_no_document_is_refused_with_its_place_and_without_its_text() {
+    let long = format!("{{\"Account\": {{\"k\": \"{}", "CANARY".repeat(100));
+    for (text, reason, position) in [
+        ("", "it is empty", None),
+        (" \n\t", "it is empty", None),
+        ("null", "its JSON is not an object", None),
+        ("[\"CANARY\"]", "its JSON is not an object", None),
+        ("\"CANARY\"", "its JSON is not an object", None),
+        ("CANARY", "it is not valid JSON", Some((1, 1))),
+        ("{\"a\": {}}CANARY", "it is not valid JSON", Some((1, 10))),
+        ("{\"a\": {},}", "it is not valid JSON", Some((1, 10))),
+        ("{\"a\": {\n\"CANARY\": tru}}", "it is not valid JSON", Some((2, 14))),
+        (long.as_str(), "it ends too early", Some((1, 619))),
+        ("{\"AccessToken\": [\"CANARY\"]}", "its section AccessToken is not an object", None),
+        ("{\"Account\": 7}", "its section Account is not an object", None),
+    ] {
+        let error = decompose(text).unwrap_err();
+        let printed = format!("{error} / {error:?}");
+        assert!(!printed.contains("CANARY"), "{printed}");
+        match error {
+            Error::Corrupt { reason: found, position: at, .. } => {
+                assert_eq!((found.as_str(), at), (reason, position), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_with_their_place() {
+    let mut script = Script::new(&[""]);
+    script.shows = vec![b"{\"a\":\n \"\xff\xfe\"}".to_vec()];
+    let error = Document::new(script).list(None, None).unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Corrupt { ref place, ref reason, position: Some((2, 3)) }
+                if place == "/the/place" && reason == "it is not UTF-8"
+        ),
+        "{error:?}"
+    );
+}
+
+#[test]
+fn deep_nesting_is_no_danger() {
+    let deep = format!("{{\"X\": {{\"k\": {}1{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
+    let composed = compose(decompose(&deep).unwrap()).unwrap();
+    assert!(composed.contains(&"[".repeat(100_000)));
+}
+
+#[test]
+fn a_torn_read_is_tried_again() {
+    let whole = r#"{"Account": {"k": {"home_account_id": "u"}}}"#;
+    let store = Document::new(Script::new(&["", &whole[..20], whole]));
+    let Load::Snapshot(snapshot) = store.load(&Partition::user("u"), None).unwrap() else {
+        panic!()
+    };
+    assert_eq!(snapshot.records.len(), 1);
+    assert_eq!(store.blob().holds.load(Ordering::SeqCst), 0, "a reader needs no lock");
+}
+
+#[test]
+fn a_reader_of_a_broken_string_asks_for_the_lock_at_last_and_writes_nothing() {
+    let mut script = Script::new(&["{\"torn"]);
+    script.quarantines = true;
+    let store = Document::new(script);
+    assert!(matches!(store.list(None, None), Err(Error::Corrupt { .. })));
+    assert_eq!(store.blob().holds.load(Ordering::SeqCst), 1);
+    assert!(store.blob().written.lock().unwrap().is_none());
+}
+
+#[test]
+fn a_writer_starts_anew_where_the_broken_string_was_moved_away_and_else_does_not() {
+    let store = Document::new(Script::new(&["{\"torn"]));
+    assert!(matches!(put(&store, account("k")), Err(Error::Corrupt { .. })));
+    assert!(store.blob().written.lock().unwrap().is_none());
+
+    let mut script = Script::new(&["{\"torn"]);
+    script.quarantines = true;
+    let store = Document::new(script);
+    put(&store, account("k")).unwrap();
+    assert_eq!(store.blob().written(), json!({"Account": {"k": {"home_account_id": "u"}}}));
+}
+
+#[test]
+fn a_commit_that_changes_nothing_writes_nothing() {
+    let store = Document::new(Script::new(&[r#"{"Account": {"k": {"home_account_id":"u"}}}"#]));
+    put(&store, account("k")).unwrap();
+    delete(&store, Partition::user("u"), "Account", "no such key");
+    delete(&store, Partition::user("u"), "NoSuchSection", "k");
+    assert!(store.blob().written.lock().unwrap().is_none());
+}
+
+#[test]
+fn what_is_not_json_is_not_written() {
+    let store = Document::new(Script::new(&["{}"]));
+    let record = Record::new("Account".into(), "k", Json::from_stored("{\"CANARY"));
+    let error = put(&store, record).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+    assert!(!format!("{error:?}").contains("CANARY"));
+    assert!(store.blob().written.lock().unwrap().is_none());
+}
+
+#[test]
+fn null_becomes_a_section_and_anything_else_does_not() {
+    let store = Document::new(Script::new(&[r#"{"Account": null, "X": [1]}"#]));
+    put(&store, account("k")).unwrap();
+    let section = json!({"k": {"home_account_id": "u"}});
+    assert_eq!(store.blob().written(), json!({"Account": section, "X": [1]}));
+
+    let record = Record::new("X".into(), "k", Json::new("{}").unwrap());
+    assert!(matches!(put(&store, record), Err(Error::Invalid { .. })));
+}
+
+#[test]
+fn a_section_that_lost_its_last_record_goes_and_an_empty_one_stays() {
+    let document = r#"{"Account": {"k": {"home_account_id": "u"}}, "IdToken": {}}"#;
+    let store = Document::new(Script::new(&[document]));
+    delete(&store, Partition::user("u"), "Account", "k");
+    assert_eq!(store.blob().written(), json!({"IdToken": {}}));
+}
+
+#[test]
+fn members_that_are_no_sections_can_be_put_and_deleted_and_displace_no_records() {
+    let member = |name: &str, json: &str| {
+        Record::new(CredentialType::Other("".into()), name, Json::new(json).unwrap())
+    };
+    let store = Document::new(Script::new(&[r#"{"Account": {"k": {}}}"#]));
+    put(&store, member("version", "3")).unwrap();
+    put(&store, member("IdToken", "{}")).unwrap();
+    put(&store, member("Account", "{}")).unwrap();
+    put(&store, member("Account", "null")).unwrap();
+    assert_eq!(store.blob().written(), json!({"Account": {"k": {}}, "version": 3, "IdToken": {}}));
+    assert!(matches!(put(&store, member("Account", "3")), Err(Error::Invalid { .. })));
+    delete(&store, Partition::unowned(), "", "version");
+    delete(&store, Partition::unowned(), "", "Account");
+    assert_eq!(store.blob().written(), json!({"Account": {"k": {}}, "IdToken": {}}));
+}

@@ -1,0 +1,124 @@
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use msal_cache_core::{Blob, BlobStore, Error, Hold, Result, Revision};
+use parking_lot::Mutex;
+
+use crate::builder::Options;
+use crate::error::io;
+use crate::lock::{Held, Lock};
+use crate::quarantine::{OnCorrupt, set_aside};
+use crate::reading::{Reading, look, read};
+use crate::referent::referent;
+use crate::replace::replace;
+use crate::seen::Seen;
+use crate::{journal, leftovers, platform};
+
+/// The text of one file, read and swapped as a whole: what [`FileStore`](crate::FileStore) is
+/// made of, for a wrapper that stores another text than the document itself, such as an
+/// encrypted one. See [`Builder::open_blob`](crate::Builder::open_blob).
+#[derive(Debug)]
+pub struct FileBlob {
+    path: PathBuf,
+    options: Options,
+    lock: Lock,
+    seen: Mutex<Seen>,
+    swept: AtomicBool,
+}
+
+impl FileBlob {
+    /// `path` is absolute and names a file.
+    pub(crate) fn open(path: PathBuf, options: Options) -> Result<Self> {
+        let lock = Lock::of(&path, options.lock_timeout, options.grace);
+        let blob = Self { path, options, lock, seen: Mutex::default(), swept: false.into() };
+        if look(&blob.path)?.is_some() {
+            let file = platform::open_to_read(&blob.path).map_err(io("read", &blob.path))?;
+            blob.options.permissions.check(&blob.path, &file)?;
+        }
+        Ok(blob)
+    }
+
+    /// The path of the file, absolute, symbolic links unresolved.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the lock; puts in order first what a dead process has left.
+    fn enter(&self) -> Result<Held<'_>> {
+        let held = self.lock.enter()?;
+        if held.is_new() {
+            let file = self.referent()?;
+            journal::recover(&file)?;
+            if !self.swept.swap(true, Ordering::Relaxed) {
+                leftovers::sweep(&file);
+                leftovers::sweep_lock(&self.path);
+            }
+        }
+        Ok(held)
+    }
+
+    fn referent(&self) -> Result<PathBuf> {
+        referent(&self.path).map_err(io("resolve", &self.path))
+    }
+}
+
+impl BlobStore for FileBlob {
+    fn read(&self, known: Option<Revision>) -> Result<Blob> {
+        let hold = self.lock.current_hold();
+        let Some(fingerprint) = look(&self.path)? else { return Ok(Blob::Absent) };
+        let mut seen = self.seen.lock();
+        seen.look(fingerprint, Instant::now());
+        if known.is_some_and(|known| seen.is_still(known, fingerprint)) {
+            return Ok(Blob::Unchanged);
+        }
+        // Others read at the same time; only what they have seen is kept one at a time.
+        drop(seen);
+        Ok(match read(&self.path, self.options.permissions, self.options.max_size)? {
+            Reading::Absent => Blob::Absent,
+            Reading::Whole { bytes, fingerprint, since } => {
+                Blob::Present(self.seen.lock().read(fingerprint, since, hold), bytes)
+            }
+            // Nobody can say what stands there, so nobody may replace it.
+            Reading::Torn(bytes) => Blob::Present(Revision::unique(), bytes),
+        })
+    }
+
+    fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
+        let size = bytes.len() as u64;
+        if size > self.options.max_size {
+            let (path, limit) = (self.path.clone(), self.options.max_size);
+            return Err(Error::TooLarge { path, size, limit });
+        }
+        let held = self.enter()?;
+        let as_expected = match look(&self.path)? {
+            None => expected == Revision::ABSENT,
+            Some(now) => self.seen.lock().may_replace(expected, now, held.hold()),
+        };
+        if !as_expected {
+            return Err(Error::Conflict);
+        }
+        let written = replace(&self.referent()?, bytes, &held)?;
+        Ok(self.seen.lock().wrote(written.fingerprint, written.marked, held.hold()))
+    }
+
+    fn hold(&self) -> Result<Hold<'_>> {
+        Ok(Hold::new(self.enter()?))
+    }
+
+    fn quarantine(&self, unreadable: Revision) -> Result<bool> {
+        if self.options.on_corrupt == OnCorrupt::Error {
+            return Ok(false);
+        }
+        let held = self.enter()?;
+        let Some(now) = look(&self.path)? else { return Err(Error::Conflict) };
+        if !self.seen.lock().may_replace(unreadable, now, held.hold()) || !held.is_ours() {
+            return Err(Error::Conflict);
+        }
+        set_aside(&self.referent()?)
+    }
+
+    fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+}

@@ -1,0 +1,148 @@
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use msal_cache_core::{Document, Error, Result};
+
+use crate::{FileBlob, FileStore, OnCorrupt, Permissions, lock};
+
+/// The options of a [`FileStore`].
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use msal_cache_file::{FileStore, OnCorrupt, Permissions};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("cache.json");
+/// let store = FileStore::builder(path)
+///     .permissions(Permissions::Repair)
+///     .on_corrupt(OnCorrupt::Error)
+///     .lock_timeout(Duration::from_secs(5))
+///     .max_size(64 << 20)
+///     .open()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Builder {
+    path: PathBuf,
+    options: Options,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) permissions: Permissions,
+    pub(crate) on_corrupt: OnCorrupt,
+    pub(crate) lock_timeout: Duration,
+    pub(crate) grace: Duration,
+    pub(crate) max_size: u64,
+}
+
+impl Builder {
+    pub(crate) fn new(path: &Path) -> Self {
+        let options = Options {
+            permissions: Permissions::default(),
+            on_corrupt: OnCorrupt::default(),
+            lock_timeout: Duration::from_secs(15),
+            grace: lock::GRACE,
+            max_size: 1 << 30,
+        };
+        Self { path: path.to_owned(), options }
+    }
+
+    /// What to do about a file that others can open. [`Permissions::Refuse`] unless set.
+    pub fn permissions(mut self, permissions: Permissions) -> Self {
+        self.options.permissions = permissions;
+        self
+    }
+
+    /// What to do about a file that can't be read as a cache. [`OnCorrupt::Quarantine`] unless
+    /// set.
+    pub fn on_corrupt(mut self, on_corrupt: OnCorrupt) -> Self {
+        self.options.on_corrupt = on_corrupt;
+        self
+    }
+
+    /// How long a writer waits for others before [`Error::Locked`]. 15 seconds unless set;
+    /// readers don't wait.
+    pub fn lock_timeout(mut self, timeout: Duration) -> Self {
+        self.options.lock_timeout = timeout;
+        self
+    }
+
+    /// The largest file that is read or written, in bytes; beyond it is [`Error::TooLarge`].
+    /// 1 GiB unless set.
+    pub fn max_size(mut self, bytes: u64) -> Self {
+        self.options.max_size = bytes;
+        self
+    }
+
+    /// How old the lock file of another library must be before it may be found dead. For tests.
+    #[doc(hidden)]
+    pub fn foreign_grace(mut self, grace: Duration) -> Self {
+        self.options.grace = grace;
+        self
+    }
+
+    /// Opens the store, which reads at most the permissions of the file and writes nothing: a
+    /// missing file is an empty cache, and missing folders are created (mode 0700) by the first
+    /// write.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the path names a folder, or leads through something that isn't one or
+    /// through a loop of symbolic links; [`Error::Insecure`] where a pipe, a socket or a device
+    /// stands there, or a file that [`Permissions`] doesn't let pass.
+    pub fn open(self) -> Result<FileStore> {
+        Ok(FileStore::over(Document::new(self.open_blob()?)))
+    }
+
+    /// Opens the text of the file alone, for a wrapper around it. Errors as [`open`](Self::open).
+    ///
+    /// ```
+    /// use msal_cache_core::{BlobStore, Document, Revision};
+    /// use msal_cache_file::FileStore;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// let blob = FileStore::builder(folder.path().join("cache.json")).open_blob()?;
+    /// blob.swap(Revision::ABSENT, b"{}")?;
+    /// let store = Document::new(blob);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn open_blob(self) -> Result<FileBlob> {
+        FileBlob::open(absolute(&self.path)?, self.options)
+    }
+}
+
+/// The path, absolute: the working directory may change while the store is open.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    let refuse = |source| Error::Io { operation: "open", path: path.to_owned(), source };
+    let names_folder = path
+        .as_os_str()
+        .as_encoded_bytes()
+        .last()
+        .is_none_or(|last| std::path::is_separator(char::from(*last)));
+    if names_folder || path.file_name().is_none() {
+        let kind = if path.as_os_str().is_empty() {
+            io::ErrorKind::InvalidInput
+        } else {
+            io::ErrorKind::IsADirectory
+        };
+        return Err(refuse(kind.into()));
+    }
+    std::path::absolute(path).map_err(refuse)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_without_a_name_is_refused() {
+        for path in ["", "/", ".", "..", "folder/", "folder/.."] {
+            let error = absolute(Path::new(path)).unwrap_err();
+            assert!(matches!(&error, Error::Io { path: named, .. } if named == Path::new(path)));
+        }
+        assert!(absolute(Path::new("cache.json")).unwrap().is_absolute());
+    }
+}

@@ -1,0 +1,104 @@
+//! The lock file on Windows, written from the documentation of `CreateFileW` and from what the
+//! other libraries do there. It has not been run.
+//!
+//! The file is created exclusively and lives as long as its handle does, so that of a dead
+//! process is gone. A lock file that another library has left behind is waited for until the
+//! deadline: the standard library can't tell whether its process lives.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::windows::fs::OpenOptionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use msal_cache_core::Result;
+
+use super::Holder;
+use crate::error::writing;
+use crate::folder;
+
+/// `FILE_SHARE_READ`: others may see who holds it, and neither write nor delete it.
+const SHARE_READ: u32 = 0x1;
+/// All of `FILE_SHARE_READ`, `FILE_SHARE_WRITE` and `FILE_SHARE_DELETE`: a look is in nobody's way.
+const SHARE_ALL: u32 = 0x7;
+/// `FILE_FLAG_DELETE_ON_CLOSE`.
+const DELETE_ON_CLOSE: u32 = 0x0400_0000;
+/// `GENERIC_READ | GENERIC_WRITE | DELETE`, the last of which deleting on close asks for.
+const ACCESS: u32 = 0x8000_0000 | 0x4000_0000 | 0x0001_0000;
+/// `ERROR_SHARING_VIOLATION`.
+const SHARING_VIOLATION: i32 = 32;
+
+/// One who wants the lock.
+pub(super) struct Contender<'a> {
+    path: &'a Path,
+    holder: Option<Holder>,
+}
+
+impl<'a> Contender<'a> {
+    pub(super) fn new(path: &'a Path, _: Duration) -> Self {
+        Self { path, holder: None }
+    }
+
+    /// Who held the lock at the last attempt.
+    pub(super) fn holder(&self) -> Option<&Holder> {
+        self.holder.as_ref()
+    }
+
+    /// One attempt.
+    pub(super) fn try_take(&mut self) -> Result<Option<LockFile>> {
+        let mut options = OpenOptions::new();
+        options.access_mode(ACCESS).write(true).create_new(true);
+        options.share_mode(SHARE_READ).custom_flags(DELETE_ON_CLOSE);
+        let opened = match options.open(self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let folder = folder::of(self.path);
+                folder::create(folder).map_err(writing("create", folder))?;
+                options.open(self.path)
+            }
+            opened => opened,
+        };
+        match opened {
+            Ok(mut file) => {
+                file.write_all(Holder::line().as_bytes()).map_err(writing("write", self.path))?;
+                Ok(Some(LockFile(file)))
+            }
+            Err(error) if is_held(&error) && self.path.exists() => {
+                let mut look = OpenOptions::new();
+                let content = look.read(true).share_mode(SHARE_ALL).open(self.path);
+                self.holder = content.ok().and_then(|file| read(file).ok());
+                Ok(None)
+            }
+            // It was removed between the attempt and the look, or is about to be.
+            Err(error) if error.raw_os_error() == Some(SHARING_VIOLATION) => Ok(None),
+            Err(error) => Err(writing("create", self.path)(error)),
+        }
+    }
+}
+
+fn read(file: File) -> io::Result<Holder> {
+    let mut content = Vec::new();
+    io::Read::read_to_end(&mut io::Read::take(file, 4096), &mut content)?;
+    Ok(Holder::parse(&content))
+}
+
+/// A file that is about to be deleted gives `PermissionDenied`.
+fn is_held(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::PermissionDenied)
+        || error.raw_os_error() == Some(SHARING_VIOLATION)
+}
+
+/// The lock file of this process. Closing it deletes it.
+pub(super) struct LockFile(#[expect(dead_code, reason = "kept for its handle")] File);
+
+impl LockFile {
+    /// Nobody can delete or rename it while the handle is open.
+    #[expect(clippy::unused_self, reason = "the face is that of the other systems")]
+    pub(super) fn is_ours(&self) -> bool {
+        true
+    }
+}
+
+/// There are no candidates here.
+pub(crate) fn is_abandoned(_: &Path) -> bool {
+    false
+}

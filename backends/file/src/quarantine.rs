@@ -1,0 +1,60 @@
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use msal_cache_core::Result;
+
+use crate::error::{io, writing};
+use crate::{disk, folder, platform, trace};
+
+/// What to do about a file that can't be read as a cache, when something is to be written to it.
+/// Reading reports it and leaves it as it is, either way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnCorrupt {
+    /// [`Error::Corrupt`](msal_cache_core::Error::Corrupt). The file stays as it is, and so
+    /// nothing can be written.
+    Error,
+    /// Rename it to `<name>.corrupt-<n>` in its folder and begin an empty cache, so that a new
+    /// sign-in mends what is broken. The renamed file may hold tokens: nothing deletes it, and
+    /// its mode is 0600.
+    #[default]
+    Quarantine,
+}
+
+/// Moves the file at `path`, which is no symbolic link, out of the way; `false` where it is
+/// itself a mount and can't be moved.
+pub(crate) fn set_aside(path: &Path) -> Result<bool> {
+    let reserved = reserve(path)?;
+    match fs::rename(path, &reserved) {
+        Ok(()) => {}
+        Err(error) => {
+            // The reservation is empty and ours.
+            let _ = fs::remove_file(&reserved);
+            if platform::is_mount(&error) {
+                return Ok(false);
+            }
+            return Err(writing("rename", path)(error));
+        }
+    }
+    let kept = platform::open_own(&reserved, false);
+    kept.and_then(|kept| platform::make_private(&kept))
+        .map_err(io("change the permissions of", &reserved))?;
+    disk::sync_folder(path).map_err(io("flush the folder of", path))?;
+    trace::quarantined(path, &reserved);
+    Ok(true)
+}
+
+/// Takes the first free name by creating a file of it, which fails where one is: the rename then
+/// replaces that file and never an earlier broken cache.
+fn reserve(path: &Path) -> Result<PathBuf> {
+    let mut number = 1_u64;
+    loop {
+        let reserved = folder::beside(path, &format!(".corrupt-{number}"));
+        match platform::create_new(&reserved) {
+            Ok(_) => return Ok(reserved),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(writing("create", &reserved)(error)),
+        }
+    }
+}

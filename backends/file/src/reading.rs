@@ -1,0 +1,90 @@
+//! Reading the whole file, as one moment left it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use msal_cache_core::{Bytes, Error, Result};
+use zeroize::Zeroizing;
+
+use crate::error::{absent, io};
+use crate::fingerprint::Fingerprint;
+use crate::permissions::{Permissions, not_a_file};
+use crate::platform;
+
+/// What was read.
+pub(crate) enum Reading {
+    /// Nothing is there.
+    Absent,
+    /// A content, and the file that it is the content of.
+    Whole { bytes: Bytes, fingerprint: Fingerprint, since: Instant },
+    /// Bytes that somebody changed while they were read, again and again.
+    Torn(Bytes),
+}
+
+/// Pauses between attempts, in milliseconds, while somebody writes into the file: as long as a
+/// write of a few megabytes takes.
+const PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
+
+/// Looks at the file without opening it: opening a pipe or a device can block or do worse.
+pub(crate) fn look(path: &Path) -> Result<Option<Fingerprint>> {
+    let Some(found) = absent(path.metadata()).map_err(io("read", path))? else { return Ok(None) };
+    if found.is_dir() {
+        return Err(io("read", path)(io::ErrorKind::IsADirectory.into()));
+    }
+    if !found.is_file() {
+        return Err(not_a_file(path));
+    }
+    Ok(Some(platform::fingerprint(&found)))
+}
+
+/// Reads the file, of which `look` has told that it is one.
+pub(crate) fn read(path: &Path, permissions: Permissions, max_size: u64) -> Result<Reading> {
+    let mut pauses = PAUSES.into_iter();
+    loop {
+        let since = Instant::now();
+        let Some(mut file) = absent(platform::open_to_read(path)).map_err(io("read", path))? else {
+            return Ok(Reading::Absent);
+        };
+        let before = platform::fingerprint(&permissions.check(path, &file)?);
+        let size = usize::try_from(before.size).ok().filter(|_| before.size <= max_size);
+        let Some(size) = size else {
+            return Err(Error::TooLarge {
+                path: path.to_owned(),
+                size: before.size,
+                limit: max_size,
+            });
+        };
+        let mut bytes = read_up_to(&mut file, size).map_err(io("read", path))?;
+        let after = platform::fingerprint(&file.metadata().map_err(io("read", path))?);
+        let whole = before.is_same_content(&after) && bytes.len() == size;
+        let bytes = Bytes::from(std::mem::take(&mut *bytes));
+        if whole {
+            return Ok(Reading::Whole { bytes, fingerprint: before, since });
+        }
+        match pauses.next() {
+            Some(pause) => thread::sleep(Duration::from_millis(pause)),
+            None => return Ok(Reading::Torn(bytes)),
+        }
+    }
+}
+
+/// Reads into one buffer of the right size: one that grows leaves copies of secrets behind.
+pub(crate) fn read_up_to(file: &mut File, size: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    bytes.try_reserve_exact(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
+    bytes.resize(size, 0);
+    let mut filled = 0;
+    while filled < size {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
+}

@@ -1,0 +1,77 @@
+use std::path::Path;
+
+use msal_cache_core::{
+    Batch, CacheStore, CredentialType, Document, Load, Partition, Result, Revision,
+};
+
+use crate::{Builder, FileBlob};
+
+/// A token cache in one JSON file: the format, the lock and the manners of the other MSAL
+/// libraries, so that they can share it.
+///
+/// Several handles, threads and processes may have one file open.
+///
+/// ```
+/// use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Json, Record};
+/// use msal_cache_file::FileStore;
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("app/cache.json");
+/// let store = FileStore::open(&path)?;
+/// assert!(!path.exists(), "the first write creates it");
+///
+/// let value = Json::new(r#"{"home_account_id": "uid.utid", "environment": "example.org"}"#)?;
+/// let account = Record::new(CredentialType::Account, "uid.utid-example.org-", value);
+/// let mut batch = Batch::new();
+/// batch.change(account.partition(), Expect::Any).put(account);
+/// store.commit(&batch)?;
+/// assert!(path.exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct FileStore(Document<FileBlob>);
+
+impl FileStore {
+    /// Opens the cache at `path` with the default options. See [`Builder::open`] for what is
+    /// checked, and what is left to the first write.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder(path).open()
+    }
+
+    /// The cache at `path`, with options.
+    pub fn builder(path: impl AsRef<Path>) -> Builder {
+        Builder::new(path.as_ref())
+    }
+
+    /// The path of the file, absolute, symbolic links unresolved.
+    pub fn path(&self) -> &Path {
+        self.0.blob().path()
+    }
+
+    pub(crate) fn over(document: Document<FileBlob>) -> Self {
+        Self(document)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl CacheStore for FileStore {
+    fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
+        self.0.load(partition, known)
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
+        self.0.commit(batch)
+    }
+
+    fn list(
+        &self,
+        credential_type: Option<&CredentialType>,
+        known: Option<Revision>,
+    ) -> Result<Load> {
+        self.0.list(credential_type, known)
+    }
+
+    fn purge(&self, now: i64) -> Result<u64> {
+        self.0.purge(now)
+    }
+}

@@ -1,0 +1,57 @@
+//! A store of your own, by the small door: one string somewhere that can be read and swapped.
+//! Here it is a variable; it could be an object in a bucket or a secret of an orchestrator.
+//!
+//! `cargo run --example your_own_store`
+
+use std::error::Error as StdError;
+use std::sync::Mutex;
+
+use msal_cache::{
+    Blob, BlobStore, CredentialType, Document, Error, Event, Fields, Query, Result, Revision,
+    TokenCache,
+};
+
+/// The string, and what it is called in this state.
+#[derive(Debug, Default)]
+struct Variable(Mutex<(Revision, Vec<u8>)>);
+
+impl BlobStore for Variable {
+    fn read(&self, known: Option<Revision>) -> Result<Blob> {
+        let held = self.0.lock().map_err(poisoned)?;
+        Ok(match held.0 {
+            Revision::ABSENT => Blob::Absent,
+            revision if known == Some(revision) => Blob::Unchanged,
+            revision => Blob::Present(revision, held.1.clone().into()),
+        })
+    }
+
+    fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
+        let mut held = self.0.lock().map_err(poisoned)?;
+        if held.0 != expected {
+            return Err(Error::Conflict);
+        }
+        *held = (Revision::unique(), bytes.to_vec());
+        Ok(held.0)
+    }
+}
+
+fn poisoned<T>(_: T) -> Error {
+    Error::backend("variable", "a thread panicked while it held the string")
+}
+
+fn main() -> Result<(), Box<dyn StdError>> {
+    let cache = TokenCache::new(Document::new(Variable::default()));
+    cache.add(
+        &Event::new("client")
+            .token_endpoint("https://login.microsoftonline.com/contoso/oauth2/v2.0/token")
+            .scope(["https://graph.microsoft.com/.default"])
+            .response(Fields::new().set("access_token", "s3cret").set("expires_in", 3600)),
+    )?;
+    let query = Query::new().client_id("client").home_account_id(None);
+    let found = cache.find(CredentialType::AccessToken, &query)?;
+    println!("found: {found:#?}");
+    let variable = cache.store().blob();
+    let (_, bytes) = &*variable.0.lock().map_err(poisoned)?;
+    println!("the string has {} bytes", bytes.len());
+    Ok(())
+}

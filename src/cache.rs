@@ -1,0 +1,356 @@
+use std::cmp::Reverse;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use msal_cache_core::{
+    Batch, CacheStore, CredentialType, Error, Load, Memory, Partition, Record, Result, Revision,
+    compose, decompose, retry, seconds,
+};
+
+use crate::decoded::{Decoded, Scope, Shelf};
+use crate::plan::Standing;
+use crate::{Clock, Entry, Event, Fields, Query, SystemClock, plan, response, trace};
+
+/// A cache of tokens and accounts, over any [`CacheStore`].
+///
+/// It does what MSAL Python's `TokenCache` and `SerializableTokenCache` do, with the same results
+/// for the same input. Where it differs, it is on purpose:
+///
+/// - A read never writes. Expired access tokens are not found; they are deleted by the next
+///   write to their partition, and by [`purge_expired`](Self::purge_expired).
+/// - A record is changed and removed by the key under which it is stored, so those of other
+///   libraries are too.
+/// - A record that can't be read is passed over, and stays. It breaks no other.
+/// - Scopes match as sets, without regard to ASCII case.
+/// - One token response is one commit: all of it is stored, or nothing.
+///
+/// All methods take `&self` and may be called from many threads at once. Cloning is cheap, and
+/// clones share one cache.
+///
+/// ```
+/// use msal_cache::{CredentialType, Event, Fields, Query, TokenCache};
+///
+/// let cache = TokenCache::in_memory();
+/// cache.add(
+///     &Event::new("client-id")
+///         .token_endpoint("https://login.microsoftonline.com/tenant/oauth2/v2.0/token")
+///         .scope(["https://graph.microsoft.com/.default"])
+///         .response(Fields::new().set("access_token", "s3cret").set("expires_in", 3600)),
+/// )?;
+///
+/// let query = Query::new().client_id("client-id").target(["https://graph.microsoft.com/.default"]);
+/// let found = cache.find(CredentialType::AccessToken, &query)?;
+/// assert_eq!(found[0].access_token().unwrap().secret().expose(), "s3cret");
+/// # Ok::<(), msal_cache::Error>(())
+/// ```
+pub struct TokenCache<S = Memory>(Arc<Inner<S>>);
+
+struct Inner<S> {
+    store: S,
+    clock: Arc<dyn Clock>,
+    decoded: Shelf,
+    changed: AtomicBool,
+}
+
+impl TokenCache {
+    /// A cache that is gone with the process.
+    pub fn in_memory() -> Self {
+        Self::new(Memory::new())
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "a type is named at the call, and rarely stands in a variable"
+)]
+impl<S: CacheStore> TokenCache<S> {
+    /// A cache in this store.
+    pub fn new(store: S) -> Self {
+        Self::with_clock(store, Arc::new(SystemClock))
+    }
+
+    /// A cache in this store that asks this clock for the time.
+    pub fn with_clock(store: S, clock: Arc<dyn Clock>) -> Self {
+        let (decoded, changed) = (Shelf::default(), AtomicBool::new(false));
+        Self(Arc::new(Inner { store, clock, decoded, changed }))
+    }
+
+    /// The store.
+    pub fn store(&self) -> &S {
+        &self.0.store
+    }
+
+    /// Stores what a token endpoint has answered: access token, account, ID token, refresh token
+    /// and the metadata of the client, as far as the response has them, in one commit.
+    ///
+    /// The commit also deletes the access tokens of the same user, or of the same client and
+    /// tenant, that have expired.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where the event can't be understood, with the name of the field.
+    pub fn add(&self, event: &Event) -> Result<()> {
+        let now = self.0.clock.now();
+        let records: Vec<_> = response::records(event, now)?.into_iter().map(Entry::read).collect();
+        let swept = retry(|| {
+            let mut standing = Standing::new();
+            for record in &records {
+                let partition = record.partition();
+                if !standing.contains_key(partition) {
+                    let stands = readable(self.partition(partition))?;
+                    standing.insert(partition.clone(), stands.unwrap_or_default());
+                }
+            }
+            let (batch, swept) = plan::add(&standing, &records, now);
+            self.commit(&batch)?;
+            Ok(swept)
+        })?;
+        trace::added(records.len(), swept);
+        self.set_changed();
+        Ok(())
+    }
+
+    /// Finds entries of one type. Entries that can't be read and access tokens that have expired
+    /// are not found.
+    ///
+    /// Asked for scopes, the token with the fewest others comes first. Then what was stored last
+    /// comes first, and what was stored at the same time in the order of storing.
+    pub fn search(
+        &self,
+        credential_type: CredentialType,
+        query: &Query,
+    ) -> Result<impl Iterator<Item = Entry> + use<S>> {
+        Ok(self.find(credential_type, query)?.into_iter())
+    }
+
+    /// The same as [`search`](Self::search), in a vector.
+    pub fn find(&self, credential_type: CredentialType, query: &Query) -> Result<Vec<Entry>> {
+        let now = self.0.clock.now();
+        let read = match query.partition(&credential_type) {
+            Some(partition) => self.partition(&partition)?,
+            None => self.section(&credential_type)?,
+        };
+        let of_type = || read.entries.iter().filter(|it| *it.credential_type() == credential_type);
+        let mut found: Vec<_> = of_type()
+            .filter(|it| it.problem().is_none() && !it.has_expired(now) && query.matches(it))
+            .cloned()
+            .collect();
+        let asked = !query.scopes().is_empty();
+        found.sort_by_cached_key(|it| {
+            let scopes = if asked { it.scopes().count() } else { 0 };
+            (scopes, Reverse(it.stored_at()))
+        });
+        let unreadable = of_type().filter(|it| it.problem().is_some()).count();
+        trace::searched(credential_type.as_str(), of_type().count(), unreadable, found.len());
+        Ok(found)
+    }
+
+    /// Everything that is stored, of one type or of all: what has expired and what can't be read
+    /// (see [`Entry::problem`]) included. For administration; its cost grows with the cache.
+    pub fn entries(&self, credential_type: Option<CredentialType>) -> Result<Vec<Entry>> {
+        let records = self.list(credential_type.as_ref())?;
+        // An empty section is a record to the store, and nothing to a person.
+        let empty =
+            |it: &Record| it.credential_type.as_str().is_empty() && it.value.expose() == "{}";
+        Ok(records.into_iter().filter(|it| !empty(it)).map(Entry::read).collect())
+    }
+
+    /// Changes an entry, or removes it: `None`, or no fields, removes it, as in MSAL Python.
+    ///
+    /// What is changed is the record that stands under the key of the entry by now: fields that
+    /// aren't given keep the value that they have there, also where somebody else has just
+    /// changed them. If the record is gone, it is made again out of the entry.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where the entry is of another type, or is not an object.
+    pub fn modify(
+        &self,
+        credential_type: CredentialType,
+        old_entry: &Entry,
+        new_key_value_pairs: Option<&Fields>,
+    ) -> Result<()> {
+        if *old_entry.credential_type() != credential_type {
+            let found = old_entry.credential_type();
+            return Err(Error::invalid(
+                "entry",
+                format!("it is {found} instead of {credential_type}"),
+            ));
+        }
+        match new_key_value_pairs.filter(|fields| !fields.is_empty()) {
+            None => self.commit(&plan::remove(old_entry))?,
+            Some(fields) => retry(|| {
+                let standing = self.partition(old_entry.partition())?;
+                self.commit(&plan::change(&standing, old_entry, fields)?)
+            })?,
+        }
+        self.set_changed();
+        Ok(())
+    }
+
+    /// Removes a refresh token.
+    pub fn remove_rt(&self, rt_item: &Entry) -> Result<()> {
+        self.modify(CredentialType::RefreshToken, rt_item, None)
+    }
+
+    /// Gives a refresh token its new secret, and the time.
+    pub fn update_rt(&self, rt_item: &Entry, new_rt: &str) -> Result<()> {
+        let fields = Fields::new()
+            .set("secret", new_rt)
+            .set("last_modification_time", self.0.clock.now().to_string());
+        self.modify(CredentialType::RefreshToken, rt_item, Some(&fields))
+    }
+
+    /// Removes an access token.
+    pub fn remove_at(&self, at_item: &Entry) -> Result<()> {
+        self.modify(CredentialType::AccessToken, at_item, None)
+    }
+
+    /// Removes an ID token.
+    pub fn remove_idt(&self, idt_item: &Entry) -> Result<()> {
+        self.modify(CredentialType::IdToken, idt_item, None)
+    }
+
+    /// Removes the entry of an account, and no token.
+    pub fn remove_account(&self, account_item: &Entry) -> Result<()> {
+        self.modify(CredentialType::Account, account_item, None)
+    }
+
+    /// Deletes every access token that has expired, of all users and clients, and returns their
+    /// number. Nothing else is deleted.
+    pub fn purge_expired(&self) -> Result<u64> {
+        let purged = self.0.store.purge(self.0.clock.now())?;
+        if purged > 0 {
+            self.set_changed();
+        }
+        Ok(purged)
+    }
+
+    /// The whole cache as the JSON document that all MSAL libraries read.
+    pub fn serialize(&self) -> Result<String> {
+        // Before reading: a change that comes in between shall not be forgotten.
+        self.0.changed.store(false, Ordering::SeqCst);
+        let document = self.list(None).and_then(compose);
+        if document.is_err() {
+            self.set_changed();
+        }
+        document
+    }
+
+    /// Replaces the whole cache by a document that [`serialize`](Self::serialize) or any MSAL
+    /// library has written. The empty text is the empty cache.
+    ///
+    /// What is in the store is replaced as it is read now; a record that somebody else adds in
+    /// this moment stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] where the text is not such a document. The cache is then as it was.
+    pub fn deserialize(&self, state: &str) -> Result<()> {
+        let new = if state.is_empty() { Vec::new() } else { decompose(state)? };
+        let standing = readable(self.list(None))?.unwrap_or_default();
+        self.commit(&plan::replace(standing, new))?;
+        self.0.changed.store(false, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Whether the cache was changed through this handle or a clone of it since the last
+    /// [`serialize`](Self::serialize) or [`deserialize`](Self::deserialize).
+    pub fn has_state_changed(&self) -> bool {
+        self.0.changed.load(Ordering::SeqCst)
+    }
+
+    fn set_changed(&self) {
+        self.0.changed.store(true, Ordering::SeqCst);
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<()> {
+        if !batch.is_empty() {
+            self.0.store.commit(batch)?;
+        }
+        Ok(())
+    }
+
+    fn list(&self, credential_type: Option<&CredentialType>) -> Result<Vec<Record>> {
+        match self.0.store.list(credential_type, None)? {
+            Load::Snapshot(snapshot) => Ok(snapshot.records),
+            Load::Unchanged => Err(unchanged_unasked()),
+        }
+    }
+
+    fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
+        let scope = Scope::Partition(partition.clone());
+        self.decoded(scope, |known| self.0.store.load(partition, known))
+    }
+
+    fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
+        let scope = Scope::Section(credential_type.clone());
+        self.decoded(scope, |known| self.0.store.list(Some(credential_type), known))
+    }
+
+    /// What `load` gives, decoded: from the shelf, if it is still what stands in the store.
+    fn decoded(
+        &self,
+        scope: Scope,
+        load: impl Fn(Option<Revision>) -> Result<Load>,
+    ) -> Result<Arc<Decoded>> {
+        let known = self.0.decoded.get(&scope);
+        let snapshot = match (load(known.as_ref().map(|known| known.revision))?, known) {
+            (Load::Unchanged, Some(known)) => return Ok(known),
+            (Load::Unchanged, None) => return Err(unchanged_unasked()),
+            (Load::Snapshot(snapshot), _) => snapshot,
+        };
+        let entries: Vec<_> = snapshot.records.into_iter().map(Entry::read).collect();
+        if let Scope::Partition(partition) = &scope
+            && entries.iter().any(|entry| entry.partition() != partition)
+        {
+            // Better no token than somebody else's.
+            return Err(Error::Corrupt {
+                place: "the store".into(),
+                reason: "it returned a record of another partition than the one asked for".into(),
+                position: None,
+            });
+        }
+        let decoded = Arc::new(Decoded { revision: snapshot.revision, entries });
+        self.0.decoded.put(scope, decoded.clone());
+        Ok(decoded)
+    }
+}
+
+/// What stands, as far as it can be read. A cache that is broken must not keep anyone from
+/// signing in: the commit decides whether it can be mended.
+fn readable<T>(read: Result<T>) -> Result<Option<T>> {
+    match read {
+        Err(Error::Corrupt { .. }) => Ok(None),
+        read => read.map(Some),
+    }
+}
+
+fn unchanged_unasked() -> Error {
+    Error::backend("cache", "it reported `Unchanged` without having been given a revision")
+}
+
+impl Entry {
+    /// When it was stored, in seconds since the epoch, as far as it tells.
+    fn stored_at(&self) -> i64 {
+        let time = |name| self.known(name).and_then(seconds);
+        match self.credential_type() {
+            CredentialType::AccessToken => time("cached_at").unwrap_or_default(),
+            CredentialType::RefreshToken => time("last_modification_time").unwrap_or_default(),
+            _ => 0,
+        }
+    }
+}
+
+impl<S> Clone for TokenCache<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for TokenCache<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenCache").field("store", &self.0.store).finish_non_exhaustive()
+    }
+}

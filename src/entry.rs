@@ -1,0 +1,386 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use msal_cache_core::{
+    CredentialType, Error, Json, Partition, Record, Result, Scalar, ext_cache_key_in,
+    for_each_member, seconds,
+};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::keys::Parts;
+use crate::{AccessToken, Account, AppMetadata, Fields, IdToken, RefreshToken};
+
+/// One record of the cache, read.
+///
+/// The JSON is kept whole, so nothing that another library wrote is lost when the entry is
+/// changed. Cloning shares it. `Debug` prints no secret and no user name.
+///
+/// An entry knows the key under which it is stored, and it is changed and removed there, whatever
+/// key MSAL Python would compute for it.
+#[derive(Clone)]
+pub struct Entry(Arc<Read>);
+
+struct Read {
+    record: Record,
+    partition: Partition,
+    /// In the order of the JSON; of a name that occurs twice, the last counts.
+    known: Vec<(Field, Place)>,
+    ext_cache_key: Option<String>,
+    expires_on: Option<i64>,
+    problem: Option<&'static str>,
+}
+
+/// The fields that are looked at again and again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Field {
+    HomeAccountId,
+    Environment,
+    ClientId,
+    Realm,
+    Target,
+    Secret,
+    TokenType,
+    CachedAt,
+    ExpiresOn,
+    ExtendedExpiresOn,
+    RefreshOn,
+    KeyId,
+    FamilyId,
+    LastModificationTime,
+    LocalAccountId,
+    Username,
+    AuthorityType,
+    AccountSource,
+}
+
+impl Field {
+    fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "home_account_id" => Self::HomeAccountId,
+            "environment" => Self::Environment,
+            "client_id" => Self::ClientId,
+            "realm" => Self::Realm,
+            "target" => Self::Target,
+            "secret" => Self::Secret,
+            "token_type" => Self::TokenType,
+            "cached_at" => Self::CachedAt,
+            "expires_on" => Self::ExpiresOn,
+            "extended_expires_on" => Self::ExtendedExpiresOn,
+            "refresh_on" => Self::RefreshOn,
+            "key_id" => Self::KeyId,
+            "family_id" => Self::FamilyId,
+            "last_modification_time" => Self::LastModificationTime,
+            "local_account_id" => Self::LocalAccountId,
+            "username" => Self::Username,
+            "authority_type" => Self::AuthorityType,
+            "account_source" => Self::AccountSource,
+            _ => return None,
+        })
+    }
+}
+
+/// Where the text of a field is.
+enum Place {
+    /// In the JSON, as it stands there. Positions are bytes; a record has less than 4 GiB.
+    Here(u32, u32),
+    /// Unescaped, in a text of its own.
+    Own(Zeroizing<String>),
+    /// It is not a string or a number.
+    Odd { null: bool },
+}
+
+impl Entry {
+    /// An entry of your own, under the key that MSAL Python gives to these fields.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a section whose keys nobody knows; use
+    /// [`with_key`](Self::with_key).
+    pub fn new(credential_type: CredentialType, fields: &Fields) -> Result<Self> {
+        let entry = Self::with_key(credential_type, "", fields);
+        let key = entry.computed_key().ok_or_else(|| {
+            let section = format!("section {:?}", entry.credential_type().as_str());
+            Error::invalid(section, "the schema has no rule for its keys; give one")
+        })?;
+        Ok(entry.under(key))
+    }
+
+    /// An entry of your own, under a key of your own.
+    pub fn with_key(
+        credential_type: CredentialType,
+        key: impl Into<Arc<str>>,
+        fields: &Fields,
+    ) -> Self {
+        let json = crate::object::write(fields.iter());
+        Self::read(Record::new(credential_type, key, json))
+    }
+
+    /// Reads a record. What can't be read is a [`problem`](Self::problem) and no error.
+    pub(crate) fn read(record: Record) -> Self {
+        let json = record.value.expose();
+        let is_access_token = record.credential_type == CredentialType::AccessToken;
+        let mut known = Vec::with_capacity(12);
+        let mut ext_cache_key = None;
+        let is_object = for_each_member(json, |name, value| match Field::named(&name) {
+            Some(field) => known.push((field, Place::of(value, json))),
+            None if is_access_token => {
+                if let Some(key) = ext_cache_key_in(&name, value) {
+                    ext_cache_key = Some(key);
+                }
+            }
+            None => {}
+        })
+        .is_ok();
+        let mut read = Read {
+            partition: Partition::unowned(),
+            known: if is_object { known } else { Vec::new() },
+            ext_cache_key: ext_cache_key.filter(|_| is_object),
+            expires_on: None,
+            problem: (!is_object).then_some("it is not an object"),
+            record,
+        };
+        if is_object {
+            read.partition = Partition::of_fields(
+                &read.record.credential_type,
+                read.text(Field::HomeAccountId),
+                read.text(Field::ClientId),
+                read.text(Field::Realm),
+                read.ext_cache_key.as_deref(),
+            );
+            read.expires_on = read.text(Field::ExpiresOn).and_then(seconds);
+            read.problem = read.look_for_problem();
+        }
+        Self(Arc::new(read))
+    }
+
+    fn under(self, key: Arc<str>) -> Self {
+        let record = &self.0.record;
+        Self::read(Record::new(record.credential_type.clone(), key, record.value.clone()))
+    }
+
+    /// The section in which it stands.
+    pub fn credential_type(&self) -> &CredentialType {
+        &self.0.record.credential_type
+    }
+
+    /// The key under which it is stored.
+    pub fn key(&self) -> &str {
+        &self.0.record.key
+    }
+
+    /// The text of a field that is a string or a number, under the name that it has in the
+    /// schema; `None` where there is none. A secret is not given out here.
+    pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
+        if name == "secret" { None } else { self.text(name) }
+    }
+
+    /// All fields, secrets included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where the record is not an object, or holds a number that is out of
+    /// range.
+    pub fn fields(&self) -> Result<Fields> {
+        let name = || format!("record {:?}", self.key());
+        let value: Value = serde_json::from_str(self.0.record.value.expose())
+            .map_err(|_| Error::invalid(name(), "it can't be read as fields"))?;
+        Fields::from_value(&name(), value)
+    }
+
+    /// The JSON as it is stored, secrets included.
+    pub fn json(&self) -> &Json {
+        &self.0.record.value
+    }
+
+    /// Why searches pass this entry over; `None` where they don't.
+    ///
+    /// Such an entry stays in the cache as it is: another library may be able to use it.
+    pub fn problem(&self) -> Option<&'static str> {
+        self.0.problem
+    }
+
+    /// The entry as an access token.
+    pub fn access_token(&self) -> Option<AccessToken<'_>> {
+        self.readable(&CredentialType::AccessToken).map(AccessToken)
+    }
+
+    /// The entry as a refresh token.
+    pub fn refresh_token(&self) -> Option<RefreshToken<'_>> {
+        self.readable(&CredentialType::RefreshToken).map(RefreshToken)
+    }
+
+    /// The entry as an ID token.
+    pub fn id_token(&self) -> Option<IdToken<'_>> {
+        self.readable(&CredentialType::IdToken).map(IdToken)
+    }
+
+    /// The entry as an account.
+    pub fn account(&self) -> Option<Account<'_>> {
+        self.readable(&CredentialType::Account).map(Account)
+    }
+
+    /// The entry as the metadata of a client.
+    pub fn app_metadata(&self) -> Option<AppMetadata<'_>> {
+        self.readable(&CredentialType::AppMetadata).map(AppMetadata)
+    }
+
+    fn readable(&self, credential_type: &CredentialType) -> Option<&Self> {
+        (self.credential_type() == credential_type && self.problem().is_none()).then_some(self)
+    }
+
+    pub(crate) fn record(&self) -> &Record {
+        &self.0.record
+    }
+
+    pub(crate) fn partition(&self) -> &Partition {
+        &self.0.partition
+    }
+
+    /// The extended cache key of an access token, under whichever name its library wrote it.
+    pub(crate) fn ext_cache_key(&self) -> Option<&str> {
+        self.0.ext_cache_key.as_deref()
+    }
+
+    /// Whether it is an access token that can be read and has expired.
+    pub(crate) fn has_expired(&self, now: i64) -> bool {
+        *self.credential_type() == CredentialType::AccessToken
+            && self.0.expires_on.is_some_and(|at| at < now)
+    }
+
+    /// The scopes of the target, in the order in which they stand.
+    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.0.text(Field::Target).unwrap_or_default().split_whitespace()
+    }
+
+    /// The text of a field, secrets included.
+    pub(crate) fn text(&self, name: &str) -> Option<Cow<'_, str>> {
+        if let Some(field) = Field::named(name) {
+            return self.0.text(field).map(Cow::Borrowed);
+        }
+        let mut found = None;
+        for_each_member(self.0.record.value.expose(), |it, json| {
+            if it == name {
+                found = match Scalar::of(json) {
+                    Scalar::Text(text) => Some(text),
+                    Scalar::Number(digits) => Some(digits.into()),
+                    Scalar::Null | Scalar::Other(_) => None,
+                };
+            }
+        })
+        .ok()?;
+        found
+    }
+
+    pub(crate) fn is_null_or_missing(&self, name: &str) -> bool {
+        if let Some(field) = Field::named(name) {
+            return matches!(self.0.place(field), None | Some(Place::Odd { null: true }));
+        }
+        let mut found = None;
+        let read = for_each_member(self.0.record.value.expose(), |it, json| {
+            if it == name {
+                found = Some(json == "null");
+            }
+        });
+        read.is_ok() && found.unwrap_or(true)
+    }
+
+    /// The field as a text that lives as long as the entry; for the views.
+    pub(crate) fn known(&self, name: &'static str) -> Option<&str> {
+        self.0.text(Field::named(name)?)
+    }
+
+    /// The key that MSAL Python gives to these fields.
+    pub(crate) fn computed_key(&self) -> Option<Arc<str>> {
+        let text = |field| self.0.text(field);
+        let parts = Parts {
+            home_account_id: text(Field::HomeAccountId),
+            environment: text(Field::Environment),
+            client_id: text(Field::ClientId),
+            realm: text(Field::Realm),
+            target: text(Field::Target),
+            ext_cache_key: self.ext_cache_key(),
+        };
+        parts.key(self.credential_type())
+    }
+}
+
+impl Read {
+    fn place(&self, field: Field) -> Option<&Place> {
+        self.known.iter().rev().find(|(known, _)| *known == field).map(|(_, place)| place)
+    }
+
+    fn text(&self, field: Field) -> Option<&str> {
+        match self.place(field)? {
+            Place::Here(start, end) => {
+                self.record.value.expose().get(*start as usize..*end as usize)
+            }
+            Place::Own(text) => Some(text),
+            Place::Odd { .. } => None,
+        }
+    }
+
+    /// What a record needs to be of use to anyone.
+    fn look_for_problem(&self) -> Option<&'static str> {
+        let needed: &[(Field, &'static str)] = match self.record.credential_type {
+            CredentialType::AccessToken => {
+                if self.expires_on.is_none() {
+                    return Some("its expires_on is not a number of seconds");
+                }
+                &[(Field::Secret, "it has no secret")]
+            }
+            CredentialType::RefreshToken | CredentialType::IdToken => {
+                &[(Field::Secret, "it has no secret")]
+            }
+            CredentialType::Account => &[(Field::HomeAccountId, "it has no home_account_id")],
+            CredentialType::AppMetadata => &[(Field::ClientId, "it has no client_id")],
+            _ => &[],
+        };
+        needed.iter().find(|(field, _)| self.text(*field).is_none()).map(|(_, problem)| *problem)
+    }
+}
+
+impl Place {
+    fn of(value: &str, json: &str) -> Self {
+        let here = |text: &str| {
+            let start = text.as_ptr() as usize - json.as_ptr() as usize;
+            let end = start + text.len();
+            match (u32::try_from(start), u32::try_from(end)) {
+                (Ok(start), Ok(end)) => Self::Here(start, end),
+                _ => Self::Odd { null: false },
+            }
+        };
+        match Scalar::of(value) {
+            Scalar::Null => Self::Odd { null: true },
+            Scalar::Text(Cow::Borrowed(text)) | Scalar::Number(text) => here(text),
+            Scalar::Text(Cow::Owned(text)) => Self::Own(Zeroizing::new(text)),
+            Scalar::Other(_) => Self::Odd { null: false },
+        }
+    }
+}
+
+impl PartialEq for Entry {
+    /// Equal where section, key and JSON text are.
+    fn eq(&self, other: &Self) -> bool {
+        self.0.record == other.0.record
+    }
+}
+
+impl Eq for Entry {}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut entry = f.debug_struct("Entry");
+        entry.field("credential_type", self.credential_type()).field("key", &self.key());
+        for name in ["environment", "client_id", "realm", "target", "expires_on"] {
+            if let Some(text) = self.known(name) {
+                entry.field(name, &text);
+            }
+        }
+        if let Some(problem) = self.problem() {
+            entry.field("problem", &problem);
+        }
+        entry.finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,41 @@
+#![cfg_attr(feature = "file", doc = include_str!("../README.md"))]
+#![cfg_attr(not(feature = "file"), doc = "The token cache that every MSAL shares.")]
+#![forbid(unsafe_code)]
+
+mod authority;
+mod cache;
+mod clock;
+mod decoded;
+mod entry;
+mod event;
+mod fields;
+mod jwt;
+mod keys;
+mod object;
+mod plan;
+mod query;
+mod response;
+mod secret;
+mod trace;
+mod views;
+
+pub use authority::AuthorityType;
+pub use cache::TokenCache;
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use entry::Entry;
+pub use event::Event;
+pub use fields::Fields;
+pub use msal_cache_core::{
+    Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
+    Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot, ext_cache_key,
+    retry,
+};
+#[cfg(feature = "file")]
+pub use msal_cache_file::{
+    Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt, Permissions,
+};
+pub use query::{Query, Wanted};
+pub use secret::Secret;
+pub use views::{AccessToken, Account, AppMetadata, IdToken, RefreshToken};
+
+use authority::environment_and_realm;

@@ -1,0 +1,103 @@
+//! From what stands in the cache and what is asked for, to the batch that does it. Nothing here
+//! reads or writes, so a plan can be made again after a conflict.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use msal_cache_core::{Batch, CredentialType, Error, Expect, Partition, Record, Result};
+
+use crate::decoded::Decoded;
+use crate::{Entry, Fields, object};
+
+/// Partitions as they were read for the plan.
+pub(crate) type Standing = HashMap<Partition, Arc<Decoded>>;
+
+/// Stores the records of a token response, and sweeps the access tokens of the same partitions
+/// that have expired. Also returns the number of the swept.
+pub(crate) fn add(standing: &Standing, records: &[Entry], now: i64) -> (Batch, usize) {
+    let mut batch = Batch::new();
+    let mut swept = 0;
+    for new in records {
+        let Some(stands) = standing.get(new.partition()) else { continue };
+        if *new.credential_type() == CredentialType::AppMetadata {
+            // The same in each response to a client. Left out where it says nothing new, a
+            // sign-in changes one partition.
+            if !stands.entries.iter().any(|it| it.key() == new.key() && same_fields(it, new)) {
+                batch.change(new.partition().clone(), Expect::Any).put(new.record().clone());
+            }
+            continue;
+        }
+        let mut expired = stands.entries.iter().filter(|it| it.has_expired(now)).peekable();
+        // Writing records is right whatever stands there by now. Deleting is not: somebody may
+        // have stored a good token under the same key.
+        let expect = match expired.peek() {
+            Some(_) => Expect::Revision(stands.revision),
+            None => Expect::Any,
+        };
+        let change = batch.change(new.partition().clone(), expect);
+        if change.ops().is_empty() {
+            for it in expired {
+                change.delete(it.credential_type().clone(), it.record().key.clone());
+                swept += 1;
+            }
+        }
+        change.put(new.record().clone());
+    }
+    (batch, swept)
+}
+
+/// Changes fields of the record that stands under the key of `old`; of `old` itself, if none
+/// does any more.
+pub(crate) fn change(stands: &Decoded, old: &Entry, fields: &Fields) -> Result<Batch> {
+    let same = |it: &&Entry| it.credential_type() == old.credential_type() && it.key() == old.key();
+    let base = stands.entries.iter().find(same).unwrap_or(old);
+    let json = object::merge(base.json(), fields)
+        .map_err(|_| Error::invalid(format!("record {:?}", old.key()), "it is not an object"))?;
+    let (credential_type, key) = (old.credential_type(), &old.record().key);
+    let new = Entry::read(Record::new(credential_type.clone(), key.clone(), json));
+    let mut batch = Batch::new();
+    let change = batch.change(old.partition().clone(), Expect::Revision(stands.revision));
+    if new.partition() == old.partition() {
+        change.put(new.record().clone());
+    } else {
+        // The change gives it to another user or client.
+        change.delete(credential_type.clone(), key.clone());
+        batch.change(new.partition().clone(), Expect::Any).put(new.record().clone());
+    }
+    Ok(batch)
+}
+
+/// Removes the record that stands under the key of an entry.
+pub(crate) fn remove(old: &Entry) -> Batch {
+    let mut batch = Batch::new();
+    let change = batch.change(old.partition().clone(), Expect::Any);
+    change.delete(old.credential_type().clone(), old.record().key.clone());
+    batch
+}
+
+/// Replaces everything that stands by other records.
+pub(crate) fn replace(standing: Vec<Record>, new: Vec<Record>) -> Batch {
+    let new: Vec<_> = new.into_iter().map(|record| (record.partition(), record)).collect();
+    let kept: std::collections::HashSet<_> =
+        new.iter().map(|(partition, it)| (partition, &it.credential_type, &it.key)).collect();
+    let mut batch = Batch::new();
+    for old in standing {
+        let partition = old.partition();
+        if !kept.contains(&(&partition, &old.credential_type, &old.key)) {
+            batch.change(partition, Expect::Any).delete(old.credential_type, old.key);
+        }
+    }
+    drop(kept);
+    for (partition, record) in new {
+        batch.change(partition, Expect::Any).put(record);
+    }
+    batch
+}
+
+/// Whether two records say the same, however they are written.
+fn same_fields(one: &Entry, other: &Entry) -> bool {
+    match (one.fields(), other.fields()) {
+        (Ok(one), Ok(other)) => one == other,
+        _ => false,
+    }
+}

@@ -1,0 +1,346 @@
+//! From a token response to the records that MSAL Python 1.39 makes of it
+//! (`TokenCache.__add`): which ones, under which keys, with which fields.
+
+use std::sync::Arc;
+
+use msal_cache_core::{CredentialType, Error, Record, Result, ext_cache_key};
+use serde_json::Value;
+
+use crate::keys::Parts;
+use crate::{AuthorityType, Event, Fields, environment_and_realm, jwt, object};
+
+/// The lifetime of an access token whose response doesn't tell it, in seconds.
+const DEFAULT_LIFETIME: i64 = 600;
+
+/// The grants in which a user signs in, so that the account remembers which one it was.
+const ESTABLISH_AN_ACCOUNT: [&str; 5] = [
+    "broker",
+    "authorization_code",
+    "password",
+    "urn:ietf:params:oauth:grant-type:device_code",
+    "user_fic",
+];
+
+/// Parameters of a request that don't set its tokens apart: the standard ones, and those that
+/// the key of an access token holds anyway (`_EXT_CACHE_KEY_EXCLUDED_FIELDS`).
+const NOT_IN_EXT_CACHE_KEY: [&str; 22] = [
+    "assertion",
+    "claims",
+    "client_assertion",
+    "client_assertion_type",
+    "client_id",
+    "client_info",
+    "client_secret",
+    "code",
+    "code_verifier",
+    "device_code",
+    "grant_type",
+    "key_id",
+    "password",
+    "redirect_uri",
+    "refresh_token",
+    "req_cnf",
+    "requested_token_use",
+    "scope",
+    "token_type",
+    "user_federated_identity_credential",
+    "user_id",
+    "username",
+];
+
+/// The records of a response that arrived at `now`, in the order in which MSAL Python adds them.
+pub(crate) fn records(event: &Event, now: i64) -> Result<Vec<Record>> {
+    let context = Context::of(event)?;
+    let mut records = Vec::with_capacity(5);
+    records.extend(context.access_token(now)?);
+    records.extend(context.account());
+    records.extend(context.id_token()?);
+    records.extend(context.refresh_token(now)?);
+    records.push(context.app_metadata());
+    Ok(records)
+}
+
+struct Context<'a> {
+    event: &'a Event,
+    environment: Option<String>,
+    realm: Option<String>,
+    target: String,
+    claims: Fields,
+    /// Whether the response tells who the user is.
+    has_user: bool,
+    home_account_id: Option<String>,
+}
+
+impl<'a> Context<'a> {
+    fn of(event: &'a Event) -> Result<Self> {
+        let (mut environment, mut realm) = (None, None);
+        if let Some(endpoint) = &event.token_endpoint {
+            let (host, tenant) = environment_and_realm(endpoint).ok_or_else(|| {
+                let expected = "it should be like https://login.microsoftonline.com/<tenant>/...";
+                Error::invalid("event.token_endpoint", expected)
+            })?;
+            (environment, realm) = (Some(host), Some(tenant));
+        }
+        if let Some(host) = &event.environment {
+            environment = Some(host.to_lowercase());
+        }
+        let claims = claims(event)?;
+        let (has_user, home_account_id) = user(event, &claims)?;
+        let mut scope: Vec<_> = event.scope.iter().map(String::as_str).collect();
+        scope.sort_unstable();
+        let target = scope.join(" ");
+        Ok(Self { event, environment, realm, target, claims, has_user, home_account_id })
+    }
+
+    fn access_token(&self, now: i64) -> Result<Option<Record>> {
+        let response = &self.event.response;
+        let Some(secret) = token(response, "access_token")? else { return Ok(None) };
+        let lifetime = match time(response, "expires_in")? {
+            Some(lifetime) => lifetime,
+            // Managed identities tell the moment instead.
+            None => match time(response, "expires_on")? {
+                Some(at) if at != 0 => at.saturating_sub(now),
+                _ => DEFAULT_LIFETIME,
+            },
+        };
+        let extended = time(response, "ext_expires_in")?.unwrap_or(lifetime);
+        let ext_cache_key = self.ext_cache_key()?;
+        let mut fields = vec![
+            ("credential_type", "AccessToken".into()),
+            ("secret", secret.into()),
+            ("home_account_id", self.home_account_id.clone().into()),
+            ("environment", self.environment.clone().into()),
+            ("client_id", self.event.client_id.clone().into()),
+            ("target", self.target.clone().into()),
+            ("realm", self.realm.clone().into()),
+            ("token_type", response.get("token_type").cloned().unwrap_or("Bearer".into())),
+            ("cached_at", now.to_string().into()),
+            ("expires_on", moment("expires_in", now, lifetime)?),
+            ("extended_expires_on", moment("ext_expires_in", now, extended)?),
+        ];
+        if self.event.data.contains("key_id") {
+            let key_id = self.event.data.get("key_id").cloned();
+            fields.push(("key_id", key_id.unwrap_or(Value::Null)));
+        }
+        if let Some(key) = &ext_cache_key {
+            fields.push(("ext_cache_key", key.clone().into()));
+        }
+        if let Some(refresh_in) = time(response, "refresh_in")? {
+            fields.push(("refresh_on", moment("refresh_in", now, refresh_in)?));
+        }
+        let parts = Parts { ext_cache_key: ext_cache_key.as_deref(), ..self.parts() };
+        Ok(Some(record(CredentialType::AccessToken, parts, &fields)))
+    }
+
+    fn account(&self) -> Option<Record> {
+        if !self.has_user || self.event.skip_account_creation {
+            return None;
+        }
+        let claim = |name| self.claims.get(name).cloned();
+        // A name that is there and null is not looked for elsewhere in the claims.
+        let username = if self.claims.contains("preferred_username") {
+            claim("preferred_username")
+        } else {
+            claim("upn")
+        };
+        let username = [username, self.event.data.get("username").cloned()]
+            .into_iter()
+            .flatten()
+            .find(|name| name.as_str() != Some(""))
+            .or_else(|| self.event.username.clone().map(Value::from))
+            .unwrap_or("".into());
+        let local_account_id = match &self.event.account_id {
+            Some(id) => id.clone().into(),
+            None => claim("oid").or_else(|| claim("sub")).unwrap_or(Value::Null),
+        };
+        let authority_type = match &self.event.authority_type {
+            Some(given) => given.clone(),
+            None if self.realm.as_deref() == Some("adfs") => AuthorityType::Adfs,
+            None => AuthorityType::Mssts,
+        };
+        let mut fields = vec![
+            ("home_account_id", self.home_account_id.clone().into()),
+            ("environment", self.environment.clone().into()),
+            ("realm", self.realm.clone().into()),
+            ("local_account_id", local_account_id),
+            ("username", username),
+            ("authority_type", authority_type.as_str().into()),
+        ];
+        let grant = self.event.grant_type.as_deref();
+        if let Some(grant) = grant.filter(|grant| ESTABLISH_AN_ACCOUNT.contains(grant)) {
+            fields.push(("account_source", grant.into()));
+        }
+        Some(record(CredentialType::Account, self.parts(), &fields))
+    }
+
+    fn id_token(&self) -> Result<Option<Record>> {
+        let Some(secret) = token(&self.event.response, "id_token")? else { return Ok(None) };
+        let fields = [
+            ("credential_type", "IdToken".into()),
+            ("secret", secret.into()),
+            ("home_account_id", self.home_account_id.clone().into()),
+            ("environment", self.environment.clone().into()),
+            ("realm", self.realm.clone().into()),
+            ("client_id", self.event.client_id.clone().into()),
+        ];
+        Ok(Some(record(CredentialType::IdToken, self.parts(), &fields)))
+    }
+
+    fn refresh_token(&self, now: i64) -> Result<Option<Record>> {
+        let response = &self.event.response;
+        let Some(secret) = token(response, "refresh_token")? else { return Ok(None) };
+        let mut fields = vec![
+            ("credential_type", "RefreshToken".into()),
+            ("secret", secret.into()),
+            ("home_account_id", self.home_account_id.clone().into()),
+            ("environment", self.environment.clone().into()),
+            ("client_id", self.event.client_id.clone().into()),
+            ("target", self.target.clone().into()),
+            ("last_modification_time", now.to_string().into()),
+        ];
+        if let Some(family) = response.get("foci") {
+            fields.push(("family_id", family.clone()));
+        }
+        Ok(Some(record(CredentialType::RefreshToken, self.parts(), &fields)))
+    }
+
+    fn app_metadata(&self) -> Record {
+        let mut fields = vec![
+            ("client_id", self.event.client_id.clone().into()),
+            ("environment", self.environment.clone().into()),
+        ];
+        if let Some(family) = self.event.response.get("foci") {
+            fields.push(("family_id", family.clone()));
+        }
+        record(CredentialType::AppMetadata, self.parts(), &fields)
+    }
+
+    fn parts(&self) -> Parts<'_> {
+        Parts {
+            home_account_id: self.home_account_id.as_deref(),
+            environment: self.environment.as_deref(),
+            client_id: Some(&self.event.client_id),
+            realm: self.realm.as_deref(),
+            target: Some(&self.target),
+            ext_cache_key: None,
+        }
+    }
+
+    fn ext_cache_key(&self) -> Result<Option<String>> {
+        let mut parameters = Vec::new();
+        for (name, value) in self.event.data.iter() {
+            if NOT_IN_EXT_CACHE_KEY.contains(&name) {
+                continue;
+            }
+            parameters.push((name, python_str(name, value)?));
+        }
+        Ok(ext_cache_key(parameters))
+    }
+}
+
+fn record(
+    credential_type: CredentialType,
+    parts: Parts<'_>,
+    fields: &[(&'static str, Value)],
+) -> Record {
+    let json = object::write(fields.iter().map(|(name, value)| (*name, value)));
+    // The five sections of the schema, which alone are built here, all have a rule.
+    let key: Arc<str> = parts.key(&credential_type).unwrap_or_default();
+    Record::new(credential_type, key, json)
+}
+
+/// What the response says about the user: ready-made claims of a broker, else those of the ID
+/// token.
+fn claims(event: &Event) -> Result<Fields> {
+    if let Some(ready) = event.response.get("id_token_claims") {
+        let ready = Fields::from_value("event.response.id_token_claims", ready.clone())?;
+        if !ready.is_empty() {
+            return Ok(ready);
+        }
+    }
+    match token(&event.response, "id_token")? {
+        Some(id_token) => jwt::claims("event.response.id_token", id_token),
+        None => Ok(Fields::new()),
+    }
+}
+
+/// Whether there is a user, and the id under which all tenants know them.
+fn user(event: &Event, claims: &Fields) -> Result<(bool, Option<String>)> {
+    if let Some(encoded) = event.response.get("client_info") {
+        let field = "event.response.client_info";
+        let Value::String(encoded) = encoded else {
+            return Err(Error::invalid(field, "it is not a string"));
+        };
+        let info = jwt::object(field, encoded)?;
+        let part = |name| info.get(name).and_then(scalar);
+        if let (Some(uid), Some(utid)) = (part("uid"), part("utid")) {
+            return Ok((true, Some(format!("{uid}.{utid}"))));
+        }
+    }
+    if claims.is_empty() {
+        return Ok((false, None));
+    }
+    // AD FS sends no client_info. OpenID Connect guarantees `sub`.
+    let subject = claims.get("sub").and_then(scalar).ok_or_else(|| {
+        Error::invalid("event.response.id_token", "it has no sub, and there is no client_info")
+    })?;
+    Ok((true, Some(subject)))
+}
+
+/// A token of the response; an empty one counts as none.
+fn token<'a>(response: &'a Fields, name: &str) -> Result<Option<&'a str>> {
+    match response.get(name) {
+        None => Ok(None),
+        Some(Value::String(token)) => Ok(Some(token.as_str()).filter(|token| !token.is_empty())),
+        Some(other) => {
+            let reason = format!("it is {} instead of a string", crate::fields::kind(other));
+            Err(Error::invalid(format!("event.response.{name}"), reason))
+        }
+    }
+}
+
+/// A number of seconds in the response. AAD v1 endpoints write it as a string.
+fn time(response: &Fields, name: &str) -> Result<Option<i64>> {
+    let Some(value) = response.get(name) else { return Ok(None) };
+    let seconds = match value {
+        Value::Number(number) => msal_cache_core::seconds(&number.to_string()),
+        Value::String(digits) => digits.trim().parse().ok(),
+        _ => None,
+    };
+    let reason = "it is not a number of seconds in range";
+    seconds.map(Some).ok_or_else(|| Error::invalid(format!("event.response.{name}"), reason))
+}
+
+/// The moment `lifetime` seconds after `now`, as the schema has it: in a string.
+fn moment(name: &str, now: i64, lifetime: i64) -> Result<Value> {
+    let reason = "it is not a number of seconds in range";
+    now.checked_add(lifetime)
+        .map(|at| at.to_string().into())
+        .ok_or_else(|| Error::invalid(format!("event.response.{name}"), reason))
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// What `str()` makes of a request parameter in Python; empty where it counts as false there.
+fn python_str(name: &str, value: &Value) -> Result<String> {
+    match value {
+        Value::Null | Value::Bool(false) => Ok(String::new()),
+        Value::Bool(true) => Ok("True".into()),
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(number) if number.as_f64() == Some(0.0) => Ok(String::new()),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Array(items) if items.is_empty() => Ok(String::new()),
+        Value::Object(fields) if fields.is_empty() => Ok(String::new()),
+        Value::Array(_) | Value::Object(_) => {
+            let reason =
+                "a parameter that sets tokens apart must be a string, a number or a boolean";
+            Err(Error::invalid(format!("event.data.{name}"), reason))
+        }
+    }
+}

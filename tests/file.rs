@@ -1,0 +1,189 @@
+//! The cache over a file: what a user of it meets. How the file store does it is tested where it
+//! is (`backends/file`).
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use msal_cache::{
+    CredentialType, Error, FileStore, ManualClock, OnCorrupt, Permissions, Query, TokenCache,
+};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::common::{NOW, document, fixtures, sign_in};
+
+fn place() -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.json");
+    (folder, path)
+}
+
+fn open(path: &Path) -> TokenCache<FileStore> {
+    over(FileStore::open(path).unwrap())
+}
+
+fn over(store: FileStore) -> TokenCache<FileStore> {
+    TokenCache::with_clock(store, Arc::new(ManualClock::new(NOW)))
+}
+
+fn write_private(path: &Path, bytes: &[u8]) {
+    fs::write(path, bytes).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|it| it.unwrap().file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_every_library_wrote_is_read_added_to_and_kept() {
+    for (name, fixture) in fixtures("") {
+        let (_folder, path) = place();
+        let text = fs::read(&fixture).unwrap();
+        write_private(&path, &text);
+        let cache = open(&path);
+        let before: Value = serde_json::from_slice(&text).unwrap();
+        assert_eq!(document(&cache), before, "{name}");
+        assert_eq!(fs::read(&path).unwrap(), text, "{name}: reading wrote");
+
+        cache.add(&sign_in("bob", "User.Read", "b")).unwrap();
+        let after: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        for (section, records) in before.as_object().unwrap() {
+            for (key, record) in records.as_object().unwrap() {
+                assert_eq!(after[section].get(key), Some(record), "{name}: {key}");
+            }
+        }
+        assert_eq!(document(&open(&path)), after, "{name}");
+    }
+}
+
+#[test]
+fn folders_are_made_private_and_nothing_is_left_beside_the_file() {
+    let (folder, _) = place();
+    let path = folder.path().join("a/b/cache.json");
+    let cache = open(&path);
+    assert_eq!(cache.find(CredentialType::Account, &Query::new()).unwrap(), []);
+    assert!(!folder.path().join("a").exists(), "reading writes nothing");
+    cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(mode(&folder.path().join("a")), 0o700);
+    assert_eq!(mode(&folder.path().join("a/b")), 0o700);
+    assert_eq!(names(path.parent().unwrap()), ["cache.json"]);
+}
+
+#[test]
+fn p6_a_broken_file_is_an_error_to_readers_and_mended_by_the_next_sign_in() {
+    let whole = fs::read(&fixtures("")[0].1).unwrap();
+    let truncated = &whole[..whole.len() / 2];
+    let mut flipped = whole.clone();
+    flipped[10] ^= 0x80;
+    let mut healed = 0;
+    for broken in [
+        &b""[..],
+        b" \n",
+        b"null",
+        b"[\"CANARY\"]",
+        b"CANARY",
+        b"{\"AccessToken\": [\"CANARY\"]}",
+        b"{\"Account\": {\"k\": \"\xff\xfeCANARY\"}}",
+        truncated,
+        &flipped,
+    ] {
+        let (folder, path) = place();
+        write_private(&path, broken);
+        let cache = open(&path);
+        let error = cache.find(CredentialType::AccessToken, &Query::new()).unwrap_err();
+        let printed = format!("{error} / {error:?}");
+        assert!(
+            matches!(&error, Error::Corrupt { place, .. } if *place == path.display().to_string())
+        );
+        assert!(!printed.contains("CANARY"), "{printed}");
+        assert_eq!(fs::read(&path).unwrap(), broken, "a read wrote");
+
+        let strict = over(FileStore::builder(&path).on_corrupt(OnCorrupt::Error).open().unwrap());
+        let added = strict.add(&sign_in("alice", "User.Read", "1"));
+        assert!(matches!(added, Err(Error::Corrupt { .. })), "{added:?}");
+        assert_eq!(fs::read(&path).unwrap(), broken, "OnCorrupt::Error wrote");
+
+        cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
+        assert_eq!(cache.find(CredentialType::AccessToken, &Query::new()).unwrap().len(), 1);
+        assert_eq!(names(folder.path()), ["cache.json", "cache.json.corrupt-1"]);
+        let aside = folder.path().join("cache.json.corrupt-1");
+        assert_eq!(fs::read(&aside).unwrap(), broken);
+        assert_eq!(mode(&aside), 0o600);
+        healed += 1;
+    }
+    println!("{healed} broken files: each read an error, each sign-in worked");
+}
+
+#[test]
+fn p7_a_file_that_others_can_read_is_refused_or_repaired() {
+    let (_folder, path) = place();
+    open(&path).add(&sign_in("alice", "User.Read", "1")).unwrap();
+    let cache = open(&path);
+    assert_eq!(cache.find(CredentialType::Account, &Query::new()).unwrap().len(), 1);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    // Also a handle that had it open before.
+    for result in [
+        FileStore::open(&path).map(drop),
+        cache.find(CredentialType::Account, &Query::new()).map(drop),
+        cache.add(&sign_in("bob", "User.Read", "2")),
+    ] {
+        let error = result.unwrap_err();
+        assert!(matches!(&error, Error::Insecure { path: it, .. } if *it == path), "{error:?}");
+        assert!(error.to_string().contains("chmod 600"), "{error}");
+    }
+    assert_eq!(mode(&path), 0o644, "refusing changes nothing");
+    let store = FileStore::builder(&path).permissions(Permissions::Repair).open().unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(over(store).find(CredentialType::Account, &Query::new()).unwrap().len(), 1);
+}
+
+#[test]
+fn a_folder_or_a_file_in_the_way_is_an_error_that_names_it() {
+    let (folder, path) = place();
+    assert!(
+        matches!(FileStore::open(folder.path()), Err(Error::Io { path, .. }) if path == folder.path())
+    );
+    fs::write(&path, "a file").unwrap();
+    let beyond = path.join("cache.json");
+    let opened = FileStore::open(&beyond);
+    assert!(matches!(opened, Err(Error::Io { path, .. }) if path == beyond));
+}
+
+#[test]
+fn a_hundred_megabytes_of_nothing_are_an_error_within_the_limit_and_beyond() {
+    let (_folder, path) = place();
+    write_private(&path, &vec![b' '; 100 << 20]);
+    let cache = open(&path);
+    let error = cache.find(CredentialType::Account, &Query::new()).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+    let store = FileStore::builder(&path).max_size(1 << 20).open().unwrap();
+    let error = over(store).find(CredentialType::Account, &Query::new()).unwrap_err();
+    assert!(
+        matches!(error, Error::TooLarge { size, limit, .. } if (size, limit) == (100 << 20, 1 << 20))
+    );
+}
+
+#[test]
+fn two_handles_see_each_other_at_once() {
+    let (_folder, path) = place();
+    let (one, other) = (open(&path), open(&path));
+    for n in 0..20 {
+        let (writer, reader) = if n % 2 == 0 { (&one, &other) } else { (&other, &one) };
+        writer.add(&sign_in(&format!("user{n}"), "User.Read", "x")).unwrap();
+        let accounts = reader.find(CredentialType::Account, &Query::new()).unwrap();
+        assert_eq!(accounts.len(), n + 1);
+    }
+}
