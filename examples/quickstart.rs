@@ -8,6 +8,7 @@
 use std::error::Error;
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
 use msal_cache::{
@@ -87,8 +88,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     for line in fs::read_to_string(path)?.lines().filter(|line| line.starts_with("\"bob")) {
         println!("   {}", short(line));
     }
-    println!("\nLet MSAL Python read it: tests/peers/read {}", path.display());
+    println!("\n8. What MSAL Python makes of it:");
+    if !read_by_msal_python(path) {
+        println!("   it is not installed here; let it read the file by");
+        println!("   tests/peers/read {}", path.display());
+    }
     Ok(())
+}
+
+/// Lets MSAL Python read the file, if there is one on this machine.
+fn read_by_msal_python(path: &Path) -> bool {
+    [".peers/venv/bin/python", "python3"].into_iter().any(|python| {
+        let has_msal =
+            Command::new(python).args(["-c", "import msal"]).stderr(Stdio::null()).status();
+        has_msal.is_ok_and(|status| status.success())
+            && Command::new(python)
+                .arg("tests/peers/read.py")
+                .arg(path)
+                .status()
+                .is_ok_and(|status| status.success())
+    })
 }
 
 /// The response of the token endpoint, and the request that it answers.

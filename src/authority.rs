@@ -48,7 +48,7 @@ impl fmt::Display for AuthorityType {
 /// by its subdomain.
 pub(crate) fn environment_and_realm(endpoint: &str) -> Option<(String, String)> {
     const CIAM: &str = ".ciamlogin.com";
-    // As in urllib: surrounding blanks go, and so do line breaks and tabs within.
+    // As browsers read an address: blanks around it go, and line breaks and tabs within.
     let endpoint: String = endpoint
         .trim_matches(|char: char| char <= ' ')
         .chars()
@@ -63,9 +63,12 @@ pub(crate) fn environment_and_realm(endpoint: &str) -> Option<(String, String)> 
     let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let host = match host.strip_prefix('[') {
-        Some(literal) => literal.split(']').next()?,
+        Some(literal) => literal.split_once(']')?.0,
         None => host.split(':').next()?,
     };
+    if host.contains(['[', ']']) {
+        return None;
+    }
     let host = host.to_lowercase();
     let realm = path.split('/').nth(1).filter(|segment| !segment.is_empty());
     match (realm, host.strip_suffix(CIAM)) {
@@ -115,6 +118,8 @@ mod tests {
             "https://login.example/",
             "https:///t",
             "https://login.example?x/t",
+            "https://[::1/t",
+            "https://login.example[::1]/t",
         ] {
             assert_eq!(environment_and_realm(endpoint), None, "{endpoint}");
         }

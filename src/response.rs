@@ -97,7 +97,10 @@ impl<'a> Context<'a> {
         let Some(secret) = token(response, "access_token")? else { return Ok(None) };
         let lifetime = match time(response, "expires_in")? {
             Some(lifetime) => lifetime,
-            // Managed identities tell the moment instead.
+            // Managed identities tell the moment instead. An empty one is none.
+            None if response.get("expires_on").and_then(Value::as_str) == Some("") => {
+                DEFAULT_LIFETIME
+            }
             None => match time(response, "expires_on")? {
                 Some(at) if at != 0 => at.saturating_sub(now),
                 _ => DEFAULT_LIFETIME,
@@ -151,7 +154,10 @@ impl<'a> Context<'a> {
             .unwrap_or("".into());
         let local_account_id = match &self.event.account_id {
             Some(id) => id.clone().into(),
-            None => claim("oid").or_else(|| claim("sub")).unwrap_or(Value::Null),
+            // A number, if somebody writes one, is a text in the home account id too.
+            None => claim("oid")
+                .or_else(|| claim("sub"))
+                .map_or(Value::Null, |id| scalar(&id).map_or(id, Value::from)),
         };
         let authority_type = match &self.event.authority_type {
             Some(given) => given.clone(),
@@ -328,18 +334,19 @@ fn scalar(value: &Value) -> Option<String> {
 }
 
 /// What `str()` makes of a request parameter in Python; empty where it counts as false there.
+///
+/// Of a fraction or a list it makes what Python alone can tell. Nobody sends one.
 fn python_str(name: &str, value: &Value) -> Result<String> {
     match value {
         Value::Null | Value::Bool(false) => Ok(String::new()),
         Value::Bool(true) => Ok("True".into()),
         Value::String(text) => Ok(text.clone()),
         Value::Number(number) if number.as_f64() == Some(0.0) => Ok(String::new()),
-        Value::Number(number) => Ok(number.to_string()),
+        Value::Number(number) if number.is_i64() || number.is_u64() => Ok(number.to_string()),
         Value::Array(items) if items.is_empty() => Ok(String::new()),
         Value::Object(fields) if fields.is_empty() => Ok(String::new()),
-        Value::Array(_) | Value::Object(_) => {
-            let reason =
-                "a parameter that sets tokens apart must be a string, a number or a boolean";
+        Value::Number(_) | Value::Array(_) | Value::Object(_) => {
+            let reason = "what sets tokens apart must be a string, a whole number or a boolean";
             Err(Error::invalid(format!("event.data.{name}"), reason))
         }
     }

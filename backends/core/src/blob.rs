@@ -1,8 +1,8 @@
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
+use crate::wipe::wipe;
 use crate::{Result, Revision};
 
 /// One string somewhere that can be read and swapped: a file, an object in a bucket, a secret of
@@ -53,7 +53,8 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`](crate::Error::Conflict) where something else stands there by now.
+    /// [`Error::Conflict`](crate::Error::Conflict) where something else stands there by now, or
+    /// where the store can't rule that out. Nothing was written; the caller reads again.
     fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision>;
 
     /// Holds other writers off until the guard is dropped, where there is a lock for that.
@@ -96,32 +97,41 @@ pub enum Blob {
 /// Shared bytes that may hold secrets: `Debug` prints their number alone, and dropping the last
 /// clone overwrites them.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct Bytes(Arc<Zeroizing<Vec<u8>>>);
+pub struct Bytes(Arc<Buffer>);
+
+#[derive(PartialEq, Eq, Default)]
+struct Buffer(Vec<u8>);
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        wipe(mem::take(&mut self.0));
+    }
+}
 
 impl Bytes {
     /// The bytes, secrets and all.
     pub fn expose(&self) -> &[u8] {
-        &self.0
+        &self.0.0
     }
 
     /// The bytes as a vector: the same one, unless somebody else holds a clone.
     pub(crate) fn into_vec(self) -> Vec<u8> {
         match Arc::try_unwrap(self.0) {
-            Ok(mut bytes) => std::mem::take(&mut bytes),
-            Err(shared) => shared.to_vec(),
+            Ok(mut bytes) => mem::take(&mut bytes.0),
+            Err(shared) => shared.0.clone(),
         }
     }
 }
 
 impl From<Vec<u8>> for Bytes {
     fn from(bytes: Vec<u8>) -> Self {
-        Self(Arc::new(Zeroizing::new(bytes)))
+        Self(Arc::new(Buffer(bytes)))
     }
 }
 
 impl fmt::Debug for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Bytes([{} bytes])", self.0.len())
+        write!(f, "Bytes([{} bytes])", self.0.0.len())
     }
 }
 

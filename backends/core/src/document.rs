@@ -245,5 +245,5 @@ pub fn compose(records: impl IntoIterator<Item = Record>) -> Result<String> {
     let partition = Partition::unowned();
     let puts: Vec<_> = records.into_iter().map(Op::Put).collect();
     let composed = Text::empty().apply(puts.iter().map(|put| (&partition, put)))?;
-    Ok(composed.unwrap_or_else(Text::empty).expose().to_owned())
+    Ok(composed.unwrap_or_else(Text::empty).into_string())
 }

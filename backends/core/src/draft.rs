@@ -1,21 +1,25 @@
-//! A document that is being changed, and how it is written.
+//! A document that is being changed.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::partition::Place;
 use crate::text::{Body, Member, Slot, Source};
 use crate::{CredentialType, Error, Json, Partition, Record, Result};
 
 /// Members that are being changed. Deleted slots stay as gaps until the end, so that places
 /// remain valid.
-#[derive(Default)]
-pub(crate) struct Draft {
+pub(crate) struct Draft<'a> {
+    /// The text in which the values of the old members are.
+    text: &'a str,
     members: Vec<(CredentialType, Piece)>,
-    keys: HashMap<(usize, Arc<str>), usize>,
+    /// Places of keys, for a change of many records; one of a few looks at each record instead.
+    keys: Option<HashMap<(usize, Arc<str>), usize>>,
+    looked: usize,
 }
+
+/// How many times all records are looked at, before their keys are indexed.
+const FEW: usize = 16;
 
 enum Piece {
     Section(Vec<Option<Slot>>),
@@ -30,35 +34,46 @@ impl Piece {
     }
 }
 
-impl From<Vec<Member>> for Draft {
-    fn from(members: Vec<Member>) -> Self {
-        let mut draft = Self::default();
-        for member in members {
-            match member.body {
-                Body::Null => draft.members.push((member.name, Piece::Null)),
-                Body::Whole(value) => draft.members.push((member.name, Piece::Whole(value))),
-                Body::Section(slots) => {
-                    let at = draft.members.len();
-                    let keys =
-                        slots.iter().enumerate().map(|(i, slot)| ((at, slot.key.clone()), i));
-                    draft.keys.extend(keys);
-                    let slots = slots.into_iter().map(Some).collect();
-                    draft.members.push((member.name, Piece::Section(slots)));
-                }
-            }
-        }
-        draft
+impl<'a> Draft<'a> {
+    /// Members whose values are in `text`.
+    pub(crate) fn new(text: &'a str, members: Vec<Member>) -> Self {
+        let members = members.into_iter().map(|member| {
+            let piece = match member.body {
+                Body::Null => Piece::Null,
+                Body::Whole(value) => Piece::Whole(value),
+                Body::Section(slots) => Piece::Section(slots.into_iter().map(Some).collect()),
+            };
+            (member.name, piece)
+        });
+        Self { text, members: members.collect(), keys: None, looked: 0 }
     }
-}
 
-impl Draft {
+    /// The place of a record in a section.
+    fn find(&mut self, section: usize, key: &Arc<str>) -> Option<usize> {
+        if let Some(keys) = &self.keys {
+            return keys.get(&(section, key.clone())).copied();
+        }
+        self.looked += 1;
+        if self.looked > FEW {
+            let mut keys = HashMap::new();
+            for (at, (_, piece)) in self.members.iter().enumerate() {
+                let Piece::Section(slots) = piece else { continue };
+                let slots = slots.iter().enumerate();
+                keys.extend(slots.filter_map(|(i, it)| Some(((at, it.as_ref()?.key.clone()), i))));
+            }
+            return self.keys.insert(keys).get(&(section, key.clone())).copied();
+        }
+        let (_, Piece::Section(slots)) = &self.members[section] else { return None };
+        slots.iter().position(|slot| slot.as_ref().is_some_and(|slot| slot.key == *key))
+    }
+
     fn position(&self, name: &CredentialType) -> Option<usize> {
         self.members.iter().position(|(it, body)| it == name && !matches!(body, Piece::Gone))
     }
 
     /// The place of the section, which is made if it isn't there. It takes the place of what is
     /// no section.
-    pub(crate) fn section(&mut self, name: CredentialType) -> usize {
+    fn section(&mut self, name: CredentialType) -> usize {
         let at = self.position(&name).unwrap_or_else(|| {
             self.members.push((name, Piece::Section(Vec::new())));
             self.members.len() - 1
@@ -69,27 +84,32 @@ impl Draft {
         at
     }
 
-    pub(crate) fn set_whole(&mut self, name: CredentialType, json: &str, value: Source) {
-        let body = if json == "null" { Piece::Null } else { Piece::Whole(value) };
+    /// Puts a member that is no section.
+    fn set_whole(&mut self, name: CredentialType, value: Source) {
+        let null = value.text(self.text) == "null";
+        let body = if null { Piece::Null } else { Piece::Whole(value) };
         match self.position(&name) {
-            // A section that occurs twice, once as no object: the records are worth more.
-            Some(at) if self.members[at].1.holds_records() => {}
             Some(at) => self.members[at].1 = body,
             None => self.members.push((name, body)),
         }
     }
 
-    pub(crate) fn put(&mut self, section: usize, key: Arc<str>, value: Source, text: &str) {
-        let (name, Piece::Section(slots)) = &mut self.members[section] else { return };
-        let Place { partition, expires_on } = Place::of(name, text);
-        let slot = Slot { key: key.clone(), value, partition, expires_on };
-        match self.keys.entry((section, key)) {
-            hashbrown::hash_map::Entry::Occupied(at) => slots[*at.get()] = Some(slot),
-            hashbrown::hash_map::Entry::Vacant(at) => {
-                at.insert(slots.len());
-                slots.push(Some(slot));
-            }
+    /// Puts a record into a section, and says whether that changed anything.
+    fn put(&mut self, section: usize, key: Arc<str>, value: Source) -> bool {
+        let known = self.find(section, &key);
+        let (_, Piece::Section(slots)) = &mut self.members[section] else { return false };
+        if let Some(at) = known {
+            let same = slots[at]
+                .as_ref()
+                .is_some_and(|slot| slot.value.text(self.text) == value.text(self.text));
+            slots[at] = Some(Slot::new(key, value));
+            return !same;
         }
+        if let Some(keys) = &mut self.keys {
+            keys.insert((section, key.clone()), slots.len());
+        }
+        slots.push(Some(Slot::new(key, value)));
+        true
     }
 
     pub(crate) fn put_record(&mut self, record: &Record) -> Result<bool> {
@@ -102,8 +122,7 @@ impl Draft {
             return Err(Error::invalid(format!("section {:?}", name.as_str()), reason));
         }
         let section = self.section(name.clone());
-        self.put(section, record.key.clone(), Source::New(value.clone()), value.expose());
-        Ok(true)
+        Ok(self.put(section, record.key.clone(), Source::New(value.clone())))
     }
 
     /// Puts a member that is no section, or the empty section.
@@ -118,12 +137,18 @@ impl Draft {
             let reason = "it would take the place of a section that holds records";
             return Err(Error::invalid(format!("member {:?}", name.as_str()), reason));
         }
+        let same = at.is_some_and(|at| match &self.members[at].1 {
+            Piece::Section(_) => empty_section,
+            Piece::Null => value.expose() == "null",
+            Piece::Whole(source) => source.text(self.text) == value.expose(),
+            Piece::Gone => false,
+        });
         if empty_section {
             self.section(name);
         } else {
-            self.set_whole(name, value.expose(), Source::New(value.clone()));
+            self.set_whole(name, Source::New(value.clone()));
         }
-        Ok(true)
+        Ok(!same)
     }
 
     pub(crate) fn delete(
@@ -141,19 +166,23 @@ impl Draft {
             return true;
         }
         let Some(section) = self.position(name) else { return false };
+        let Some(at) = self.find(section, key) else { return false };
         let (_, Piece::Section(slots)) = &mut self.members[section] else { return false };
-        let Some(&at) = self.keys.get(&(section, key.clone())) else { return false };
-        let owned = slots[at].as_ref().is_some_and(|slot| slot.partition == *partition);
+        let owned = slots[at]
+            .as_ref()
+            .is_some_and(|slot| slot.place(name, self.text).partition == *partition);
         if owned {
             slots[at] = None;
-            self.keys.remove(&(section, key.clone()));
+            if let Some(keys) = &mut self.keys {
+                keys.remove(&(section, key.clone()));
+            }
         }
         owned
     }
 
-    /// The members without their gaps. A section that has lost its last record goes, unless
-    /// `keep_empty`: one that never had any stays as it was found.
-    pub(crate) fn finish(self, keep_empty: bool) -> Vec<Member> {
+    /// The members without their gaps. A section that has lost its last record goes; one that
+    /// never had any stays as it was found.
+    pub(crate) fn finish(self) -> Vec<Member> {
         let members = self.members.into_iter().filter_map(|(name, body)| {
             let body = match body {
                 Piece::Gone => return None,
@@ -162,7 +191,7 @@ impl Draft {
                 Piece::Section(slots) => {
                     let had_records = !slots.is_empty();
                     let slots: Vec<_> = slots.into_iter().flatten().collect();
-                    if slots.is_empty() && had_records && !keep_empty {
+                    if slots.is_empty() && had_records {
                         return None;
                     }
                     Body::Section(slots)
@@ -171,38 +200,5 @@ impl Draft {
             Some(Member { name, body })
         });
         members.collect()
-    }
-}
-
-/// A document that is being written.
-pub(crate) struct Out(pub(crate) String);
-
-impl Out {
-    pub(crate) fn name(&mut self, name: &str) {
-        // A string always serialises; the empty text would be noticed by the next reader.
-        let quoted = serde_json::to_string(name).unwrap_or_default();
-        self.value(&quoted);
-        self.0.push_str(": ");
-    }
-
-    /// Writes a value and tells where. In JSON, what is not ASCII stands within strings alone, so
-    /// it is escaped without looking at the structure.
-    pub(crate) fn value(&mut self, json: &str) -> Source {
-        let start = self.0.len();
-        if json.is_ascii() {
-            self.0.push_str(json);
-        } else {
-            for char in json.chars() {
-                if char.is_ascii() {
-                    self.0.push(char);
-                } else {
-                    for unit in char.encode_utf16(&mut [0; 2]) {
-                        // Writing to a string can't fail.
-                        let _ = write!(self.0, "\\u{unit:04x}");
-                    }
-                }
-            }
-        }
-        Source::Here(start..self.0.len())
     }
 }

@@ -1,10 +1,10 @@
 use std::fmt;
+use std::mem;
 use std::sync::Arc;
 
-use serde::de::IgnoredAny;
-use zeroize::Zeroizing;
-
+use crate::wipe::wipe;
 use crate::{Error, Result};
+use serde::de::IgnoredAny;
 
 /// The text of one JSON value, kept as it was written.
 ///
@@ -12,7 +12,16 @@ use crate::{Error, Result};
 /// unknown fields, odd types, the digits of a number. Cloning shares the text; dropping the last
 /// clone overwrites it. It holds secrets, so `Debug` prints its length alone.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Json(Arc<Zeroizing<String>>);
+pub struct Json(Arc<Text>);
+
+#[derive(PartialEq, Eq)]
+struct Text(String);
+
+impl Drop for Text {
+    fn drop(&mut self) {
+        wipe(mem::take(&mut self.0).into_bytes());
+    }
+}
 
 impl Json {
     /// Takes a text that may or may not be JSON.
@@ -32,17 +41,25 @@ impl Json {
     /// A text that is not JSON does no harm to other records: reading skips this one, and
     /// writing a document out of it is refused.
     pub fn from_stored(text: impl Into<String>) -> Self {
-        Self(Arc::new(Zeroizing::new(text.into())))
+        Self(Arc::new(Text(text.into())))
     }
 
     /// The text, secrets and all.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.0.0
+    }
+
+    /// The text as a string: the same one, unless somebody else holds a clone.
+    pub(crate) fn into_string(self) -> String {
+        match Arc::try_unwrap(self.0) {
+            Ok(mut text) => mem::take(&mut text.0),
+            Err(shared) => shared.0.clone(),
+        }
     }
 }
 
 impl fmt::Debug for Json {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Json([{} bytes])", self.0.len())
+        write!(f, "Json([{} bytes])", self.0.0.len())
     }
 }

@@ -70,6 +70,8 @@ mod forward;
 mod json;
 mod memory;
 mod object;
+mod out;
+mod parse;
 mod partition;
 mod record;
 mod retry;
@@ -77,6 +79,7 @@ mod revision;
 mod store;
 mod text;
 mod trace;
+mod wipe;
 
 pub use batch::{Batch, Change, Expect, Op};
 pub use blob::{Blob, BlobStore, Bytes, Hold};

@@ -34,13 +34,14 @@ pub fn for_each_member<'a>(
         }
     }
 
-    #[derive(Deserialize)]
-    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
-
     let mut parser = serde_json::Deserializer::from_str(text);
     parser.deserialize_map(Members(each))?;
     parser.end()
 }
+
+/// A name, borrowed unless it is escaped.
+#[derive(Deserialize)]
+pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// A JSON value that is read leniently as one text: what one library writes as a number, another
 /// writes as a string.

@@ -1,6 +1,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
+
 use crate::ext_cache_key::ext_cache_key;
 use crate::object::{Scalar, for_each_member, seconds};
 use crate::{CredentialType, Record};
@@ -63,6 +65,20 @@ impl Partition {
         }
     }
 
+    /// What tells that a record is not of this partition, without reading it.
+    pub(crate) fn clue(&self) -> Clue {
+        let part = |name: &str| name.replace("%2F", "/").replace("%25", "%");
+        let metadata = (*self != Self::unowned()).then_some(*self == Self::app_metadata());
+        let text = if let Some(home) = self.0.strip_prefix("user/") {
+            part(home)
+        } else if let Some(app) = self.0.strip_prefix("app/") {
+            part(app.split('/').next().unwrap_or_default())
+        } else {
+            String::new()
+        };
+        Clue { metadata, text: Finder::new(&text).into_owned() }
+    }
+
     /// A name for the partition, for a column or a key of a store: different partitions have
     /// different names, and a name never changes.
     pub fn as_str(&self) -> &str {
@@ -92,7 +108,30 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// See [`Partition::clue`].
+pub(crate) struct Clue {
+    /// Whether its records are those of [`CredentialType::AppMetadata`], or none of them is.
+    metadata: Option<bool>,
+    /// Stands in each record of the partition. The empty text stands in every record.
+    text: Finder<'static>,
+}
+
+impl Clue {
+    /// Whether records of this section can belong to the partition.
+    pub(crate) fn fits_section(&self, section: &CredentialType) -> bool {
+        self.metadata.is_none_or(|it| it == (*section == CredentialType::AppMetadata))
+    }
+
+    /// Whether a record with this JSON can.
+    pub(crate) fn fits(&self, json: &str) -> bool {
+        // Where something is escaped, the text may be.
+        self.text.find(json.as_bytes()).is_some()
+            || memchr::memchr(b'\\', json.as_bytes()).is_some()
+    }
+}
+
 /// What a store without columns has to know about a record.
+#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) partition: Partition,
     /// Seconds since the epoch; access tokens alone have it.
@@ -106,13 +145,13 @@ impl Place {
         if credential_type.is_document() {
             return Self { partition: Partition::unowned(), expires_on };
         }
-        let text = |json| Scalar::of(json).as_str().map(str::to_owned);
+        let is_token = *credential_type == CredentialType::AccessToken;
         let parsed = for_each_member(value, |name, json| match &*name {
-            "home_account_id" => home = text(json),
-            "client_id" => client = text(json),
-            "realm" => realm = text(json),
-            "expires_on" => expires_on = Scalar::of(json).as_str().and_then(seconds),
-            name if *credential_type == CredentialType::AccessToken => {
+            "home_account_id" => home = Some(Scalar::of(json)),
+            "client_id" => client = Some(Scalar::of(json)),
+            "realm" => realm = Some(Scalar::of(json)),
+            "expires_on" if is_token => expires_on = Scalar::of(json).as_str().and_then(seconds),
+            name if is_token => {
                 if let Some(key) = ext_cache_key_in(name, json) {
                     extended = Some(key);
                 }
@@ -124,14 +163,13 @@ impl Place {
         } else {
             Partition::of_fields(
                 credential_type,
-                home.as_deref(),
-                client.as_deref(),
-                realm.as_deref(),
+                home.as_ref().and_then(Scalar::as_str),
+                client.as_ref().and_then(Scalar::as_str),
+                realm.as_ref().and_then(Scalar::as_str),
                 extended.as_deref(),
             )
         };
-        let expires_on = expires_on
-            .filter(|_| *credential_type == CredentialType::AccessToken && parsed.is_ok());
+        let expires_on = expires_on.filter(|_| parsed.is_ok());
         Self { partition, expires_on }
     }
 }
@@ -208,6 +246,29 @@ mod tests {
         assert_ne!(Partition::app("a", "b", Some("c")), Partition::app("a", "b/c", None));
         assert_ne!(Partition::user("a%2Fb"), Partition::user("a/b"));
         assert_ne!(Partition::app("a", "b", None), Partition::app("a", "b", Some("")));
+    }
+
+    #[test]
+    fn a_clue_fits_whatever_belongs_to_the_partition() {
+        for (credential_type, value) in [
+            ("AccessToken", r#"{"home_account_id":"u.t"}"#),
+            ("AccessToken", r#"{"home_account_id":"\u0075.t"}"#),
+            ("AccessToken", r#"{"home_account_id":"a/b%2F%"}"#),
+            ("AccessToken", r#"{"home_account_id":12}"#),
+            ("AccessToken", r#"{"client_id":"a/%25b","realm":"r","ext_cache_key":"k"}"#),
+            ("AccessToken", r#"{"client_id":"","realm":"r"}"#),
+            ("AppMetadata", r#"{"client_id":"c"}"#),
+            ("AppMetadata", "7"),
+            ("Account", "{}"),
+        ] {
+            let section = credential_type.into();
+            let clue = Place::of(&section, value).partition.clue();
+            assert!(clue.fits_section(&section) && clue.fits(value), "{credential_type} {value}");
+        }
+        let clue = Partition::user("u.t").clue();
+        assert!(!clue.fits(r#"{"home_account_id":"v.t"}"#));
+        assert!(!clue.fits_section(&CredentialType::AppMetadata));
+        assert!(!Partition::app_metadata().clue().fits_section(&CredentialType::Account));
     }
 
     #[test]

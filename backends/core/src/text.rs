@@ -1,23 +1,28 @@
-//! The JSON document that all MSAL libraries share, taken apart no further than to its records.
+//! The JSON document that all MSAL libraries share, taken apart no further than is asked for.
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hashbrown::HashMap;
 use serde::de::IgnoredAny;
 
-use crate::draft::{Draft, Out};
-use crate::object::for_each_member;
+use crate::draft::Draft;
+use crate::out::Out;
+use crate::parse;
+use crate::partition::Place;
+use crate::wipe::wipe;
 use crate::{CredentialType, Error, Json, Op, Partition, Record, Result, Revision};
 
 /// A document, and where in its text each record stands.
 ///
-/// Values stay text: what isn't changed is written back as it was read.
+/// Values stay text: what isn't changed is written back as it was read. To which partition a
+/// record belongs is found out when it matters: a program that looks for one token reads past all
+/// others.
 pub(crate) struct Text {
     json: Json,
     members: Vec<Member>,
-    partitions: HashMap<Partition, Part>,
+    parts: Mutex<Parts>,
     /// Stands for the whole document.
     pub(crate) revision: Revision,
 }
@@ -44,8 +49,7 @@ pub(crate) enum Body {
 pub(crate) struct Slot {
     pub(crate) key: Arc<str>,
     pub(crate) value: Source,
-    pub(crate) partition: Partition,
-    pub(crate) expires_on: Option<i64>,
+    place: OnceLock<Place>,
 }
 
 /// Where a value's text is.
@@ -57,12 +61,24 @@ pub(crate) enum Source {
     New(Json),
 }
 
+/// The partitions that have been asked for.
+#[derive(Default)]
+struct Parts {
+    found: HashMap<Partition, Arc<Part>>,
+    /// Whether all of them are in `found`.
+    complete: bool,
+}
+
 /// The records of one partition, as places in `members`.
 #[derive(Default)]
 struct Part {
     slots: Vec<(usize, usize)>,
     revision: OnceLock<Revision>,
 }
+
+/// How many partitions are looked for one by one, before all are told apart at once. Looking for
+/// one is a search for its name in the text and takes a tenth of the time.
+const ONE_BY_ONE: usize = 4;
 
 /// Why a text is not a document.
 #[derive(Clone, Debug)]
@@ -72,7 +88,7 @@ pub(crate) struct Fault {
 }
 
 impl Fault {
-    fn new(reason: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn new(reason: impl Into<Cow<'static, str>>) -> Self {
         Self { reason: reason.into(), position: None }
     }
 
@@ -97,12 +113,8 @@ impl From<serde_json::Error> for Fault {
 impl Text {
     /// A document without members.
     pub(crate) fn empty() -> Self {
-        Self {
-            json: Json::from_stored("{}"),
-            members: Vec::new(),
-            partitions: HashMap::new(),
-            revision: Revision::ABSENT,
-        }
+        let (json, revision) = (Json::from_stored("{}"), Revision::ABSENT);
+        Self { json, members: Vec::new(), parts: Mutex::default(), revision }
     }
 
     /// Reads a document from bytes, which become its text.
@@ -111,10 +123,10 @@ impl Text {
             Ok(text) => Self::parse(Json::from_stored(text)),
             Err(error) => {
                 let good = error.utf8_error().valid_up_to();
-                let bytes = zeroize::Zeroizing::new(error.into_bytes());
-                let before = &bytes[..good];
+                let before = &error.as_bytes()[..good];
                 let line = before.split(|byte| *byte == b'\n').count();
                 let column = before.rsplit(|byte| *byte == b'\n').next().map_or(0, <[u8]>::len);
+                wipe(error.into_bytes());
                 let position = Some((line, column + 1));
                 Err(Fault { reason: "it is not UTF-8".into(), position })
             }
@@ -122,44 +134,9 @@ impl Text {
     }
 
     /// Reads a document.
-    ///
-    /// A name that occurs twice is read as every MSAL's parser reads it, the last one wins; but
-    /// two parts of one section count as one section, so that nothing is lost.
     pub(crate) fn parse(json: Json) -> Result<Self, Fault> {
-        let whole = json.expose();
-        // No library writes a byte order mark, editors do.
-        let body = whole.strip_prefix('\u{feff}').unwrap_or(whole);
-        match body.trim_start().as_bytes().first() {
-            None => return Err(Fault::new("it is empty")),
-            Some(b'{') => {}
-            Some(_) => {
-                serde_json::from_str::<IgnoredAny>(body)?;
-                return Err(Fault::new("its JSON is not an object"));
-            }
-        }
-        let range = |part: &str| {
-            let start = part.as_ptr() as usize - whole.as_ptr() as usize;
-            start..start + part.len()
-        };
-        let mut sections = Vec::new();
-        for_each_member(body, |name, text| sections.push((CredentialType::from(&*name), text)))?;
-        let mut draft = Draft::default();
-        for (name, text) in sections {
-            if !text.starts_with('{') || name.is_document() {
-                if text != "null" && CredentialType::KNOWN.contains(&name) {
-                    let reason = format!("its section {name} is not an object");
-                    return Err(Fault::new(reason));
-                }
-                draft.set_whole(name, text, Source::Here(range(text)));
-                continue;
-            }
-            let section = draft.section(name);
-            for_each_member(text, |key, value| {
-                draft.put(section, key.into(), Source::Here(range(value)), value);
-            })?;
-        }
-        let members = draft.finish(true);
-        Ok(Self { partitions: index(&members), json, members, revision: Revision::unique() })
+        let members = parse::members(json.expose())?;
+        Ok(Self { json, members, parts: Mutex::default(), revision: Revision::unique() })
     }
 
     /// The text.
@@ -167,20 +144,23 @@ impl Text {
         self.json.expose()
     }
 
+    /// The text, for its last user.
+    pub(crate) fn into_string(self) -> String {
+        self.json.into_string()
+    }
+
     /// The records of one partition.
     pub(crate) fn load(&self, partition: &Partition) -> Vec<Record> {
-        let part = self.partitions.get(partition);
-        part.into_iter().flat_map(|part| &part.slots).map(|at| self.record(*at)).collect()
+        self.part(partition).slots.iter().map(|at| self.record(*at)).collect()
     }
 
     /// The revision of one partition. It follows from the contents, so that writers of different
     /// partitions leave each other's revisions alone though the document is one.
     pub(crate) fn revision(&self, partition: &Partition) -> Revision {
-        self.partitions.get(partition).map_or(Revision::ABSENT, |part| {
-            *part.revision.get_or_init(|| {
-                let texts = part.slots.iter().map(|at| self.parts(*at));
-                Revision::of_contents(texts.flatten().map(str::as_bytes))
-            })
+        let part = self.part(partition);
+        *part.revision.get_or_init(|| {
+            let texts = part.slots.iter().map(|at| self.parts(*at));
+            Revision::of_contents(texts.flatten().map(str::as_bytes))
         })
     }
 
@@ -192,13 +172,7 @@ impl Text {
                 None => it.is_document(),
             })
         });
-        members
-            .flat_map(|(at, member)| {
-                let records = member.body.records().map_or(1, <[Slot]>::len);
-                (0..records).map(move |slot| (at, slot))
-            })
-            .map(|at| self.record(at))
-            .collect()
+        members.flat_map(|(at, member)| member.places(at)).map(|at| self.record(at)).collect()
     }
 
     /// The keys of the records that expire before `now`.
@@ -206,11 +180,15 @@ impl Text {
         &self,
         now: i64,
     ) -> impl Iterator<Item = (&Partition, &CredentialType, &Arc<str>)> {
-        self.members.iter().flat_map(move |member| {
+        // No others expire.
+        let tokens = self.members.iter().filter(|it| it.name == CredentialType::AccessToken);
+        tokens.flat_map(move |member| {
             let slots = member.body.records().unwrap_or_default();
-            let expired =
-                slots.iter().filter(move |slot| slot.expires_on.is_some_and(|at| at < now));
-            expired.map(|slot| (&slot.partition, &member.name, &slot.key))
+            slots.iter().filter_map(move |slot| {
+                let place = slot.place(&member.name, self.expose());
+                let expired = place.expires_on.is_some_and(|at| at < now);
+                expired.then_some((&place.partition, &member.name, &slot.key))
+            })
         })
     }
 
@@ -219,7 +197,7 @@ impl Text {
         &self,
         ops: impl IntoIterator<Item = (&'a Partition, &'a Op)>,
     ) -> Result<Option<Self>> {
-        let mut draft = Draft::from(self.members.clone());
+        let mut draft = Draft::new(self.expose(), self.members.clone());
         let mut changed = false;
         for (partition, op) in ops {
             match op {
@@ -227,9 +205,6 @@ impl Text {
                     // What isn't JSON would break the document for everybody.
                     serde_json::from_str::<IgnoredAny>(record.value.expose())
                         .map_err(|error| Error::not_json("the record to write", &error))?;
-                    if self.holds(record) {
-                        continue;
-                    }
                     changed |= draft.put_record(record)?;
                 }
                 Op::Delete { credential_type, key } => {
@@ -237,51 +212,94 @@ impl Text {
                 }
             }
         }
-        Ok(changed.then(|| self.write(draft.finish(false))))
+        Ok(changed.then(|| self.write(draft.finish())))
     }
 
-    /// Whether putting this record would change nothing.
-    fn holds(&self, record: &Record) -> bool {
-        let part = self.partitions.get(&record.partition());
-        part.is_some_and(|part| {
-            part.slots.iter().any(|at| {
-                let [credential_type, key, value] = self.parts(*at);
-                record.credential_type.as_str() == credential_type
-                    && *record.key == *key
-                    && record.value.expose() == value
-            })
-        })
-    }
-
-    /// Writes the members, one record a line, in ASCII: MSAL Python reads a file in the encoding
-    /// of its locale, and not every locale is UTF-8.
+    /// Writes the members, one record a line.
     fn write(&self, mut members: Vec<Member>) -> Self {
-        let mut out = Out(String::with_capacity(self.json.expose().len() + 4096));
-        out.0.push('{');
+        let text = self.expose();
+        let mut out = Out::with_capacity(text.len() + 4096);
+        out.push("{");
         for (at, member) in members.iter_mut().enumerate() {
-            out.0.push_str(if at == 0 { "\n" } else { ",\n" });
+            out.push(if at == 0 { "\n" } else { ",\n" });
             out.name(member.name.as_str());
             match &mut member.body {
-                Body::Null => out.0.push_str("null"),
-                Body::Whole(value) => *value = out.value(value.text(self)),
+                Body::Null => out.push("null"),
+                Body::Whole(value) => *value = out.value(value.text(text)),
                 Body::Section(slots) => {
-                    out.0.push('{');
+                    out.push("{");
                     for (at, slot) in slots.iter_mut().enumerate() {
-                        out.0.push_str(if at == 0 { "\n" } else { ",\n" });
+                        out.push(if at == 0 { "\n" } else { ",\n" });
                         out.name(&slot.key);
-                        slot.value = out.value(slot.value.text(self));
+                        slot.value = out.value(slot.value.text(text));
                     }
-                    out.0.push_str(if slots.is_empty() { "}" } else { "\n}" });
+                    out.push(if slots.is_empty() { "}" } else { "\n}" });
                 }
             }
         }
-        out.0.push_str(if members.is_empty() { "}" } else { "\n}" });
-        Self {
-            json: Json::from_stored(out.0),
-            partitions: index(&members),
-            members,
-            revision: Revision::unique(),
+        out.push(if members.is_empty() { "}" } else { "\n}" });
+        let (json, revision) = (out.finish(), Revision::unique());
+        Self { json, members, parts: Mutex::default(), revision }
+    }
+
+    fn part(&self, partition: &Partition) -> Arc<Part> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(part) = parts.found.get(partition) {
+            return part.clone();
         }
+        if parts.complete {
+            return Arc::default();
+        }
+        if parts.found.len() < ONE_BY_ONE {
+            let part = Arc::new(self.look_for(partition));
+            parts.found.insert(partition.clone(), part.clone());
+            return part;
+        }
+        for (partition, part) in self.all_parts() {
+            parts.found.entry(partition).or_insert_with(|| Arc::new(part));
+        }
+        parts.complete = true;
+        parts.found.get(partition).cloned().unwrap_or_default()
+    }
+
+    fn look_for(&self, partition: &Partition) -> Part {
+        let clue = partition.clue();
+        let mut part = Part::default();
+        for (at, member) in self.members.iter().enumerate() {
+            let Some(slots) = member.body.records() else {
+                if *partition == Partition::unowned() {
+                    part.slots.push((at, 0));
+                }
+                continue;
+            };
+            if !clue.fits_section(&member.name) {
+                continue;
+            }
+            for (slot, it) in slots.iter().enumerate() {
+                if clue.fits(it.value.text(self.expose()))
+                    && it.place(&member.name, self.expose()).partition == *partition
+                {
+                    part.slots.push((at, slot));
+                }
+            }
+        }
+        part
+    }
+
+    fn all_parts(&self) -> HashMap<Partition, Part> {
+        let mut parts: HashMap<Partition, Part> = HashMap::new();
+        for (at, member) in self.members.iter().enumerate() {
+            match member.body.records() {
+                Some(slots) => {
+                    for (slot, it) in slots.iter().enumerate() {
+                        let partition = it.place(&member.name, self.expose()).partition.clone();
+                        parts.entry(partition).or_default().slots.push((at, slot));
+                    }
+                }
+                None => parts.entry(Partition::unowned()).or_default().slots.push((at, 0)),
+            }
+        }
+        parts
     }
 
     fn record(&self, at: (usize, usize)) -> Record {
@@ -303,11 +321,19 @@ impl Text {
             Body::Section(slots) if slots.is_empty() => ["", member.name.as_str(), "{}"],
             Body::Section(slots) => {
                 let slot = &slots[at.1];
-                [member.name.as_str(), &slot.key, slot.value.text(self)]
+                [member.name.as_str(), &slot.key, slot.value.text(self.expose())]
             }
             Body::Null => ["", member.name.as_str(), "null"],
-            Body::Whole(value) => ["", member.name.as_str(), value.text(self)],
+            Body::Whole(value) => ["", member.name.as_str(), value.text(self.expose())],
         }
+    }
+}
+
+impl Member {
+    /// The places of the records; the one of the member itself, if it is no section.
+    fn places(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let records = self.body.records().map_or(1, <[Slot]>::len);
+        (0..records).map(move |slot| (at, slot))
     }
 }
 
@@ -321,28 +347,23 @@ impl Body {
     }
 }
 
-impl Source {
-    fn text<'a>(&'a self, document: &'a Text) -> &'a str {
-        match self {
-            Self::Here(range) => &document.json.expose()[range.clone()],
-            Self::New(json) => json.expose(),
-        }
+impl Slot {
+    pub(crate) fn new(key: Arc<str>, value: Source) -> Self {
+        Self { key, value, place: OnceLock::new() }
+    }
+
+    /// Where the record belongs, where `document` is the text of the document.
+    pub(crate) fn place(&self, section: &CredentialType, document: &str) -> &Place {
+        self.place.get_or_init(|| Place::of(section, self.value.text(document)))
     }
 }
 
-fn index(members: &[Member]) -> HashMap<Partition, Part> {
-    let mut partitions: HashMap<Partition, Part> = HashMap::new();
-    for (at, member) in members.iter().enumerate() {
-        match member.body.records() {
-            Some(slots) => {
-                for (slot, it) in slots.iter().enumerate() {
-                    partitions.entry(it.partition.clone()).or_default().slots.push((at, slot));
-                }
-            }
-            None => {
-                partitions.entry(Partition::unowned()).or_default().slots.push((at, 0));
-            }
+impl Source {
+    /// The text, where `document` is that of the document.
+    pub(crate) fn text<'a>(&'a self, document: &'a str) -> &'a str {
+        match self {
+            Self::Here(range) => &document[range.clone()],
+            Self::New(json) => json.expose(),
         }
     }
-    partitions
 }

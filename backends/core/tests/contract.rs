@@ -140,6 +140,13 @@ fn operations_apply_in_their_order() {
         change.put(account("u", "gone", "x")).delete(CredentialType::Account, "gone".into());
         store.commit(&batch).unwrap();
         assert_eq!(load(store, "u").records, [account("u", "k", "3")]);
+
+        // Deleted and put again as it was, it is there.
+        let mut batch = Batch::new();
+        let change = batch.change(Partition::user("u"), Expect::Any);
+        change.delete(CredentialType::Account, "k".into()).put(account("u", "k", "3"));
+        store.commit(&batch).unwrap();
+        assert_eq!(load(store, "u").records, [account("u", "k", "3")]);
     });
 }
 
@@ -262,6 +269,7 @@ fn an_empty_batch_does_nothing_and_still_checks() {
 fn nothing_is_lost_among_threads() {
     const THREADS: usize = 8;
     const EACH: usize = 25;
+    const LEN: usize = r#"{"home_account_id":"shared","username":""}"#.len();
     on_every_store(|store| {
         thread::scope(|scope| {
             for thread in 0..THREADS {
@@ -286,7 +294,6 @@ fn nothing_is_lost_among_threads() {
                 });
             }
         });
-        const LEN: usize = r#"{"home_account_id":"shared","username":""}"#.len();
         assert_eq!(list(store, None).len(), THREADS * EACH + 1);
         let counted = load(store, "shared").records[0].value.expose().len() - LEN;
         assert_eq!(counted, THREADS * EACH);

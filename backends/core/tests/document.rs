@@ -7,6 +7,7 @@ use msal_cache_core::{
     Batch, Blob, BlobStore, CacheStore, CredentialType, Document, Error, Expect, Hold, Json, Load,
     Partition, Record, Result, Revision, compose, decompose,
 };
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 /// A string that shows what it is told to, in turn, and then the last of it.
@@ -278,4 +279,75 @@ fn members_that_are_no_sections_can_be_put_and_deleted_and_displace_no_records()
     delete(&store, Partition::unowned(), "", "version");
     delete(&store, Partition::unowned(), "", "Account");
     assert_eq!(store.blob().written(), json!({"Account": {"k": {}}, "IdToken": {}}));
+}
+
+fn any_json() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(3, 24, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map(".{0,6}", inner, 0..4)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+fn any_document() -> impl Strategy<Value = Value> {
+    let record = prop_oneof![
+        4 => (prop::option::of("[ab]"), prop::option::of("[cd]"), any_json()).prop_map(|(home, client, more)| {
+            json!({"home_account_id": home, "client_id": client, "realm": "r", "more": more})
+        }),
+        1 => any_json(),
+    ];
+    let section = prop::collection::hash_map(".{0,6}", record, 0..4);
+    let names = prop::sample::select(CredentialType::KNOWN.map(|it| it.to_string()).to_vec());
+    let known = prop::collection::hash_map(names, section, 0..5);
+    let unknown = prop::collection::hash_map("[^A]{0,6}", any_json(), 0..3);
+    (known, unknown).prop_map(|(known, unknown)| {
+        let known = known.into_iter().map(|(name, records)| (name, json!(records)));
+        Value::Object(known.chain(unknown).collect())
+    })
+}
+
+proptest! {
+    #[test]
+    fn any_document_comes_back_value_for_value(document in any_document()) {
+        prop_assert_eq!(round_trip(&document.to_string()), document);
+    }
+
+    #[test]
+    fn a_change_of_one_record_changes_no_other(document in any_document(), key in ".{0,6}") {
+        let store = Document::new(Script::new(&[&document.to_string()]));
+        put(&store, account(&key)).unwrap();
+        let mut expected = document;
+        if !expected["Account"].is_object() {
+            expected["Account"] = json!({});
+        }
+        expected["Account"][&key] = json!({"home_account_id": "u"});
+        let written = store.blob().written.lock().unwrap().is_some();
+        prop_assert!(written);
+        prop_assert_eq!(store.blob().written(), expected);
+    }
+
+    #[test]
+    fn whatever_is_flipped_or_cut_off_nothing_panics(
+        document in any_document(),
+        flip in (any::<prop::sample::Index>(), 1..=255_u8),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut bytes = document.to_string().into_bytes();
+        let at = flip.0.index(bytes.len());
+        bytes[at] ^= flip.1;
+        bytes.truncate(cut.index(bytes.len()) + 1);
+        if let Ok(text) = String::from_utf8(bytes)
+            && let Ok(records) = decompose(&text)
+        {
+            compose(records).unwrap();
+        }
+    }
 }

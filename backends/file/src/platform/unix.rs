@@ -54,10 +54,7 @@ pub(crate) fn open_own(path: &Path, write: bool) -> io::Result<File> {
 
 /// Creates a file that wasn't there, for this user alone.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    let file =
-        OpenOptions::new().read(true).write(true).create_new(true).mode(PRIVATE).open(path)?;
-    make_private(&file)?;
-    Ok(file)
+    OpenOptions::new().read(true).write(true).create_new(true).mode(PRIVATE).open(path)
 }
 
 /// Gives a file the permission bits of a secret, which the umask may have narrowed or its

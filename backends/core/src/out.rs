@@ -1,0 +1,69 @@
+//! Writing a document.
+
+use std::fmt::Write;
+use std::mem;
+
+use crate::Json;
+use crate::text::Source;
+use crate::wipe::wipe;
+
+/// A document that is being written: ASCII, since MSAL Python reads a file in the encoding of its
+/// locale, and not every locale is UTF-8.
+pub(crate) struct Out(String);
+
+impl Out {
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self(String::with_capacity(bytes))
+    }
+
+    /// Writes what needs no escaping.
+    pub(crate) fn push(&mut self, text: &str) {
+        self.reserve(text.len());
+        self.0.push_str(text);
+    }
+
+    /// Writes the name of a member.
+    pub(crate) fn name(&mut self, name: &str) {
+        // A string always serialises; the empty text would be noticed by the next reader.
+        let quoted = serde_json::to_string(name).unwrap_or_default();
+        self.value(&quoted);
+        self.push(": ");
+    }
+
+    /// Writes a value and tells where. In JSON, what is not ASCII stands within strings alone, so
+    /// it is escaped without looking at the structure.
+    pub(crate) fn value(&mut self, json: &str) -> Source {
+        let start = self.0.len();
+        if json.is_ascii() {
+            self.push(json);
+        } else {
+            // The most that a character grows by: two bytes become the six of an escape.
+            self.reserve(json.len() * 3);
+            for char in json.chars() {
+                if char.is_ascii() {
+                    self.0.push(char);
+                } else {
+                    for unit in char.encode_utf16(&mut [0; 2]) {
+                        // Writing to a string can't fail.
+                        let _ = write!(self.0, "\\u{unit:04x}");
+                    }
+                }
+            }
+        }
+        Source::Here(start..self.0.len())
+    }
+
+    pub(crate) fn finish(self) -> Json {
+        Json::from_stored(self.0)
+    }
+
+    /// A string that grows by itself leaves its old buffer behind, with secrets in it.
+    fn reserve(&mut self, more: usize) {
+        let needed = self.0.len() + more;
+        if needed > self.0.capacity() {
+            let mut larger = String::with_capacity(needed.max(self.0.capacity() * 2));
+            larger.push_str(&self.0);
+            wipe(mem::replace(&mut self.0, larger).into_bytes());
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! What is written where, and what stands in the way of it.
+#![cfg(unix)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use msal_cache_core::{BlobStore, Error, Revision};
+use msal_cache_file::{FileStore, Permissions};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use support::*;
+
+#[test]
+fn a_second_handle_reads_what_the_first_has_written() {
+    let place = Place::new();
+    let (one, two) =
+        (FileStore::open(place.cache()).unwrap(), FileStore::open(place.cache()).unwrap());
+    assert_eq!(accounts(&two).unwrap(), [""; 0]);
+    add(&one, "a").unwrap();
+    assert_eq!(accounts(&two).unwrap(), ["a"]);
+    add(&two, "b").unwrap();
+    assert_eq!(accounts(&one).unwrap(), ["a", "b"]);
+    assert_eq!(place.names(), ["cache.json"], "nothing else is left");
+    assert_eq!(one.path(), place.cache());
+}
+
+#[test]
+fn opening_and_reading_write_nothing() {
+    let place = Place::new();
+    let store = FileStore::open(place.at("not/yet/there.json")).unwrap();
+    assert_eq!(accounts(&store).unwrap(), [""; 0]);
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn files_and_folders_are_private_whatever_the_umask() {
+    if let Some((_, folder)) = job() {
+        return add(&FileStore::open(folder.join("one/two/cache.json")).unwrap(), "a").unwrap();
+    }
+    for umask in ["000", "022", "077", "777"] {
+        let place = Place::new();
+        let test = "files_and_folders_are_private_whatever_the_umask";
+        let plain = command(test, "write", place.folder());
+        let mut shell = Command::new("sh");
+        shell.arg("-c").arg(format!("umask {umask}; exec \"$0\" \"$@\"")).arg(plain.get_program());
+        shell.args(plain.get_args());
+        shell.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        run(shell);
+        assert_eq!(mode(&place.at("one")), 0o700, "umask {umask}");
+        assert_eq!(mode(&place.at("one/two")), 0o700, "umask {umask}");
+        assert_eq!(mode(&place.at("one/two/cache.json")), 0o600, "umask {umask}");
+    }
+}
+
+#[test]
+fn an_existing_folder_keeps_its_mode() {
+    let place = Place::new();
+    fs::create_dir(place.at("shared")).unwrap();
+    set_mode(&place.at("shared"), 0o755);
+    add(&FileStore::open(place.at("shared/cache.json")).unwrap(), "a").unwrap();
+    assert_eq!(mode(&place.at("shared")), 0o755);
+}
+
+#[test]
+fn the_referent_of_a_link_is_replaced_and_the_link_stays() {
+    let place = Place::new();
+    fs::create_dir(place.at("far")).unwrap();
+    symlink("far/real.json", place.cache()).unwrap();
+    let store = FileStore::open(place.cache()).unwrap();
+    add(&store, "a").unwrap();
+    add(&store, "b").unwrap();
+    assert!(place.cache().symlink_metadata().unwrap().is_symlink());
+    assert!(place.at("far/real.json").symlink_metadata().unwrap().is_file());
+    assert_eq!(accounts(&FileStore::open(place.at("far/real.json")).unwrap()).unwrap(), ["a", "b"]);
+    assert_eq!(place.names(), ["cache.json", "far"]);
+}
+
+#[test]
+fn a_link_into_a_missing_folder_creates_it() {
+    let place = Place::new();
+    symlink("far/away/real.json", place.cache()).unwrap();
+    add(&FileStore::open(place.cache()).unwrap(), "a").unwrap();
+    assert_eq!(mode(&place.at("far/away")), 0o700);
+    assert_eq!(mode(&place.at("far/away/real.json")), 0o600);
+}
+
+#[test]
+fn a_loop_of_links_is_an_error() {
+    let place = Place::new();
+    symlink("other", place.cache()).unwrap();
+    symlink("cache.json", place.at("other")).unwrap();
+    let error = FileStore::open(place.cache()).unwrap_err();
+    assert!(matches!(&error, Error::Io { path, .. } if *path == place.cache()), "{error}");
+}
+
+#[test]
+fn what_is_no_file_is_refused_without_waiting() {
+    let place = Place::new();
+    fs::create_dir(place.at("folder")).unwrap();
+    mknodat(CWD, place.at("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(place.at("socket")).unwrap();
+    fs::write(place.at("file"), "").unwrap();
+    let started = Instant::now();
+    for name in ["folder", "pipe", "socket", "file/below"] {
+        for permissions in [Permissions::Refuse, Permissions::Ignore] {
+            let error =
+                FileStore::builder(place.at(name)).permissions(permissions).open().unwrap_err();
+            let (Error::Io { path, .. } | Error::Insecure { path, .. }) = &error else {
+                panic!("{error}");
+            };
+            assert_eq!(*path, place.at(name), "{error}");
+        }
+    }
+    // Put there after opening, where nothing was.
+    let store = FileStore::open(place.cache()).unwrap();
+    fs::rename(place.at("pipe"), place.cache()).unwrap();
+    assert!(matches!(accounts(&store), Err(Error::Insecure { .. })));
+    assert!(matches!(add(&store, "a"), Err(Error::Insecure { .. })));
+    assert!(started.elapsed() < Duration::from_secs(2));
+    drop(socket);
+}
+
+#[test]
+fn a_file_over_the_limit_is_neither_read_nor_written() {
+    let place = Place::new();
+    place.cache_with("0123456789");
+    let open = |limit| FileStore::builder(place.cache()).max_size(limit).open_blob().unwrap();
+    assert!(matches!(
+        open(9).read(None),
+        Err(Error::TooLarge { size: 10, limit: 9, path }) if path == place.cache()
+    ));
+    let blob = open(10);
+    let (revision, bytes) = present(&blob);
+    assert_eq!(bytes, b"0123456789");
+    assert!(matches!(blob.swap(revision, b"01234567890"), Err(Error::TooLarge { size: 11, .. })));
+    assert_eq!(fs::read(place.cache()).unwrap(), b"0123456789");
+}
+
+#[test]
+fn read_only_places_can_be_read_and_say_so_when_written() {
+    let test = "read_only_places_can_be_read_and_say_so_when_written";
+    if let Some((_, folder)) = job() {
+        let store = FileStore::open(folder.join("cache.json")).unwrap();
+        assert_eq!(accounts(&store).unwrap(), ["a"]);
+        let error = add(&store, "b").unwrap_err();
+        assert!(matches!(&error, Error::ReadOnly { path, .. } if *path == folder), "{error:?}");
+        assert_eq!(accounts(&store).unwrap(), ["a"]);
+        let missing = FileStore::open(folder.join("below/cache.json")).unwrap();
+        assert!(matches!(add(&missing, "b"), Err(Error::ReadOnly { .. })));
+        fs::write(folder.join("cache.json"), "{").unwrap();
+        let error = accounts(&store).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+        return;
+    }
+    let place = Place::new();
+    add(&FileStore::open(place.cache()).unwrap(), "a").unwrap();
+    give_away(&place.cache());
+    give_away(place.folder());
+    set_mode(place.folder(), 0o555);
+    run_unprivileged(test, "read", place.folder());
+    set_mode(place.folder(), 0o755);
+    assert_eq!(place.names(), ["cache.json"]);
+}
+
+#[test]
+fn what_dead_writers_have_left_is_swept_by_the_next() {
+    let place = Place::new();
+    let left = [".cache.json.aB3dEf.tmp", ".cache.json.lockfile.aB3dEf.tmp"];
+    let others = [".cache.json.notours.tmp", ".cache2.json.aB3dEf.tmp"];
+    for name in left.iter().chain(&others) {
+        fs::write(place.at(name), "secret").unwrap();
+    }
+    let store = FileStore::open(place.cache()).unwrap();
+    accounts(&store).unwrap();
+    assert!(left.iter().all(|name| place.at(name).exists()), "reading writes nothing");
+    add(&store, "a").unwrap();
+    assert_eq!(place.names(), [others[0], others[1], "cache.json"]);
+}
+
+#[test]
+fn a_failed_write_leaves_nothing_behind() {
+    let place = Place::new();
+    let blob = blob(&place.cache());
+    blob.swap(Revision::ABSENT, b"{}").unwrap();
+    assert!(matches!(blob.swap(Revision::unique(), b"[]"), Err(Error::Conflict)));
+    assert!(matches!(blob.swap(Revision::ABSENT, b"[]"), Err(Error::Conflict)));
+    assert_eq!(fs::read(place.cache()).unwrap(), b"{}");
+    assert_eq!(place.names(), ["cache.json"]);
+}
+
+/// A mount needs rights that tests seldom have, so this one is run by name:
+/// `unshare -rm cargo test -p msal-cache-file --test file -- --ignored`.
+#[test]
+#[ignore = "mounts a file over itself; run it in a mount namespace of its own"]
+fn a_file_that_is_a_mount_is_written_in_place() {
+    let place = Place::new();
+    place.cache_with("{}");
+    fs::write(place.at("outside.json"), "{}").unwrap();
+    set_mode(&place.at("outside.json"), 0o600);
+    let mut mount = Command::new("mount");
+    mount.arg("--bind").arg(place.at("outside.json")).arg(place.cache());
+    assert!(mount.status().unwrap().success());
+    let store = FileStore::open(place.cache()).unwrap();
+    add(&store, "a").unwrap();
+    add(&store, "b").unwrap();
+    assert_eq!(accounts(&FileStore::open(place.at("outside.json")).unwrap()).unwrap(), ["a", "b"]);
+    // A broken one can't be moved aside, and says so.
+    fs::write(place.cache(), "{").unwrap();
+    assert!(matches!(add(&store, "c"), Err(Error::Corrupt { .. })));
+    assert!(Command::new("umount").arg(place.cache()).status().unwrap().success());
+    assert_eq!(place.names(), ["cache.json", "outside.json"]);
+}

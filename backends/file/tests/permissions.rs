@@ -1,0 +1,130 @@
+//! Files that others can open.
+#![cfg(unix)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, chown, symlink};
+
+use msal_cache_core::{Blob, BlobStore, Error};
+use msal_cache_file::{FileStore, Permissions};
+use support::*;
+
+fn refused(error: &Error) -> String {
+    assert!(matches!(error, Error::Insecure { .. }), "{error:?}");
+    error.to_string()
+}
+
+#[test]
+fn an_open_file_is_refused_with_the_command_that_mends_it() {
+    let place = Place::new();
+    place.cache_with("{}");
+    for mode in [0o644, 0o640, 0o604, 0o620, 0o602, 0o666, 0o777, 0o610] {
+        set_mode(&place.cache(), mode);
+        let text = refused(&FileStore::open(place.cache()).unwrap_err());
+        assert!(text.contains(&format!("mode {mode:04o}")), "{text}");
+        assert!(text.ends_with(&format!("run: chmod 600 {}", place.cache().display())), "{text}");
+    }
+    set_mode(&place.cache(), 0o600);
+    FileStore::open(place.cache()).unwrap();
+    set_mode(&place.cache(), 0o400);
+    FileStore::open(place.cache()).unwrap();
+}
+
+#[test]
+fn a_file_that_becomes_open_later_is_refused_for_reading_and_writing() {
+    let place = Place::new();
+    let store = FileStore::open(place.cache()).unwrap();
+    add(&store, "a").unwrap();
+    let before = fs::read(place.cache()).unwrap();
+    set_mode(&place.cache(), 0o644);
+    refused(&accounts(&store).unwrap_err());
+    refused(&add(&store, "b").unwrap_err());
+    assert_eq!(fs::read(place.cache()).unwrap(), before);
+    assert_eq!(place.names(), ["cache.json"]);
+    set_mode(&place.cache(), 0o600);
+    assert_eq!(accounts(&store).unwrap(), ["a"]);
+}
+
+#[test]
+fn an_open_file_is_repaired_where_that_is_wanted() {
+    let place = Place::new();
+    place.cache_with("{}");
+    set_mode(&place.cache(), 0o664);
+    let open = || FileStore::builder(place.cache()).permissions(Permissions::Repair).open();
+    let store = open().unwrap();
+    assert_eq!(mode(&place.cache()), 0o600);
+    set_mode(&place.cache(), 0o644);
+    assert_eq!(accounts(&store).unwrap(), [""; 0]);
+    assert_eq!(mode(&place.cache()), 0o600);
+}
+
+#[test]
+fn an_open_file_is_read_where_nobody_minds_and_private_once_it_is_written() {
+    let place = Place::new();
+    place.cache_with("{}");
+    set_mode(&place.cache(), 0o666);
+    let store = FileStore::builder(place.cache()).permissions(Permissions::Ignore).open().unwrap();
+    assert_eq!(accounts(&store).unwrap(), [""; 0]);
+    assert_eq!(mode(&place.cache()), 0o666);
+    add(&store, "a").unwrap();
+    assert_eq!(mode(&place.cache()), 0o600);
+}
+
+/// A file of somebody else: one that root gives away, or one of root's.
+fn foreign(place: &Place) -> std::path::PathBuf {
+    if !is_root() {
+        return "/etc/hostname".into();
+    }
+    place.cache_with("{}");
+    chown(place.cache(), Some(NOBODY), None).unwrap();
+    place.cache()
+}
+
+#[test]
+fn another_user_s_file_is_refused_and_can_t_be_repaired() {
+    let place = Place::new();
+    let path = foreign(&place);
+    assert_ne!(path.metadata().unwrap().uid(), rustix::process::geteuid().as_raw());
+    let link = place.at("link.json");
+    symlink(&path, &link).unwrap();
+    for path in [path, link] {
+        for permissions in [Permissions::Refuse, Permissions::Repair] {
+            let opened = FileStore::builder(&path).permissions(permissions).open();
+            let text = refused(&opened.unwrap_err());
+            assert!(text.contains("belongs to user"), "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_link_that_turns_to_another_user_s_file_is_noticed() {
+    let place = Place::new();
+    let theirs = foreign(&place);
+    let before = fs::read(&theirs).unwrap();
+    fs::write(place.at("mine.json"), "{}").unwrap();
+    set_mode(&place.at("mine.json"), 0o600);
+    let link = place.at("link.json");
+    symlink("mine.json", &link).unwrap();
+    let store = FileStore::open(&link).unwrap();
+    add(&store, "a").unwrap();
+    fs::remove_file(&link).unwrap();
+    symlink(&theirs, &link).unwrap();
+    refused(&accounts(&store).unwrap_err());
+    refused(&add(&store, "b").unwrap_err());
+    assert_eq!(fs::read(&theirs).unwrap(), before);
+}
+
+#[test]
+fn a_changed_mode_is_a_change() {
+    let place = Place::new();
+    place.cache_with("{}");
+    let open = FileStore::builder(place.cache()).permissions(Permissions::Ignore);
+    let blob = open.open_blob().unwrap();
+    present(&blob);
+    std::thread::sleep(std::time::Duration::from_millis(25));
+    let (revision, _) = present(&blob);
+    assert!(matches!(blob.read(Some(revision)).unwrap(), Blob::Unchanged));
+    set_mode(&place.cache(), 0o644);
+    assert!(matches!(blob.read(Some(revision)).unwrap(), Blob::Present(..)));
+}

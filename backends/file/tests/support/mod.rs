@@ -1,0 +1,196 @@
+//! What the tests of this folder share: a place, records, and processes of their own.
+#![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use msal_cache_core::{
+    Batch, Blob, BlobStore, CacheStore, CredentialType, Expect, Json, Load, Record, Result,
+    Revision,
+};
+use msal_cache_file::{FileBlob, FileStore};
+
+pub const NOBODY: u32 = 65534;
+
+/// A folder of its own for each test.
+pub struct Place(tempfile::TempDir);
+
+impl Place {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn folder(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn at(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    pub fn cache(&self) -> PathBuf {
+        self.at("cache.json")
+    }
+
+    /// A cache that this user made with a text editor.
+    pub fn cache_with(&self, text: &str) -> PathBuf {
+        fs::write(self.cache(), text).unwrap();
+        set_mode(&self.cache(), 0o600);
+        self.cache()
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder()).unwrap();
+        let names: BTreeSet<_> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.into_iter().collect()
+    }
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+pub fn mode(path: &Path) -> u32 {
+    path.metadata().unwrap().mode() & 0o7777
+}
+
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Adds an account with this name.
+pub fn add(store: &FileStore, name: &str) -> Result<()> {
+    let value = Json::new(format!(r#"{{"home_account_id": "{name}"}}"#))?;
+    let record = Record::new(CredentialType::Account, name, value);
+    let mut batch = Batch::new();
+    batch.change(record.partition(), Expect::Any).put(record);
+    store.commit(&batch).map(|_| ())
+}
+
+/// The names of all accounts.
+pub fn accounts(store: &FileStore) -> Result<Vec<String>> {
+    match store.list(Some(&CredentialType::Account), None)? {
+        Load::Snapshot(found) => {
+            Ok(found.records.iter().map(|record| record.key.to_string()).collect())
+        }
+        Load::Unchanged => panic!("nothing was known"),
+    }
+}
+
+pub fn blob(path: &Path) -> FileBlob {
+    FileStore::builder(path).open_blob().unwrap()
+}
+
+/// What is there now.
+pub fn present(blob: &FileBlob) -> (Revision, Vec<u8>) {
+    match blob.read(None).unwrap() {
+        Blob::Present(revision, bytes) => (revision, bytes.expose().to_vec()),
+        other => panic!("{other:?}"),
+    }
+}
+
+const JOB: &str = "MSAL_CACHE_TEST_JOB";
+const FOLDER: &str = "MSAL_CACHE_TEST_FOLDER";
+
+/// In a process that a test has started: the job that it was given, and the place for it.
+pub fn job() -> Option<(String, PathBuf)> {
+    Some((std::env::var(JOB).ok()?, std::env::var_os(FOLDER)?.into()))
+}
+
+/// This test, in a process of its own, with a job to do instead.
+pub fn command(test: &str, job: &str, folder: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
+    command.env(JOB, job).env(FOLDER, folder);
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Starts the job.
+pub fn spawn(test: &str, job: &str, folder: &Path) -> Spawned {
+    Spawned(command(test, job, folder).stdout(Stdio::null()).spawn().unwrap())
+}
+
+/// Runs the job to its end, which must be a good one. Returns what it has printed.
+pub fn run(mut command: Command) -> String {
+    let output = command.output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}{errors}");
+    assert!(text.contains("1 passed"), "the test was not found: {text}");
+    text
+}
+
+/// Runs the job as a user whom permissions bind: this one, or nobody if this is root.
+pub fn run_unprivileged(test: &str, job: &str, folder: &Path) -> String {
+    let mut plain = command(test, job, folder);
+    if !is_root() {
+        return run(plain);
+    }
+    // The folder of the build may be closed to nobody.
+    let tools = tempfile::tempdir().unwrap();
+    set_mode(tools.path(), 0o755);
+    let copy = tools.path().join("test");
+    // By another process: a file that is open for writing can't be run, and a thread that starts
+    // a process at this moment would hand the open file on.
+    let mut cp = Command::new("cp");
+    cp.arg(std::env::current_exe().unwrap()).arg(&copy);
+    assert!(cp.status().unwrap().success());
+    set_mode(&copy, 0o755);
+    let mut command = Command::new(&copy);
+    command.args(plain.get_args()).env(JOB, job).env(FOLDER, folder).current_dir("/");
+    command.uid(NOBODY).gid(NOBODY);
+    plain = command;
+    run(plain)
+}
+
+/// Gives a file to whoever `run_unprivileged` runs as.
+pub fn give_away(path: &Path) {
+    if is_root() {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+}
+
+/// A process that is killed if the test ends before it does.
+pub struct Spawned(pub Child);
+
+impl Drop for Spawned {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until a file is there, by which another process tells how far it is.
+pub fn wait_for(path: &Path) {
+    let started = Instant::now();
+    while !path.exists() {
+        assert!(started.elapsed() < Duration::from_secs(20), "{} never came", path.display());
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// The id of a process that has ended.
+pub fn dead_pid() -> u32 {
+    let mut child = Command::new("true").spawn().unwrap();
+    let pid = child.id();
+    child.wait().unwrap();
+    pid
+}
+
+/// Raises a flag when it is dropped, also by a test that fails: threads that wait for the flag
+/// would wait for ever.
+pub struct Done<'a>(pub &'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

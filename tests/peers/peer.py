@@ -1,0 +1,295 @@
+"""MSAL Python at the other end of two pipes.
+
+Reads one JSON request a line, {"command": ..., and its parameters}, and answers with one line:
+{"ok": <value>} or {"raised": <type of the exception>, "message": ...}.
+"""
+import base64
+import contextlib
+import importlib.metadata
+import json
+import locale
+import sys
+import time
+import types
+import unicodedata
+
+import msal
+import msal.application
+import msal.token_cache
+import msal_extensions
+from msal.authority import canonicalize
+from msal.token_cache import SerializableTokenCache, _compute_ext_cache_key
+
+caches = {}
+commands = {}
+
+
+def command(function):
+    commands[function.__name__] = function
+    return function
+
+
+@contextlib.contextmanager
+def clock_at(now):
+    """MSAL reads the clock of its own modules; msal_extensions keeps the real one."""
+    if now is None:
+        yield
+        return
+    frozen = types.SimpleNamespace(time=lambda: now)
+    modules = (msal.application, msal.token_cache)
+    for module in modules:
+        module.time = frozen
+    try:
+        yield
+    finally:
+        for module in modules:
+            module.time = time
+
+
+def attempt(function, *args, **kwargs):
+    try:
+        return {"ok": function(*args, **kwargs)}
+    except Exception as error:  # Whatever it is, the other side judges it.
+        return {"raised": type(error).__name__, "message": str(error)}
+
+
+@command
+def about():
+    return {
+        "msal": msal.__version__,
+        "msal_extensions": importlib.metadata.version("msal_extensions"),
+        "unicode": unicodedata.unidata_version,
+        "encoding": locale.getpreferredencoding(False),
+    }
+
+
+# The rules, without a cache.
+
+@command
+def ext_cache_keys(data):
+    return [_compute_ext_cache_key(it) for it in data]
+
+
+@command
+def keys(credential_type, fields):
+    make = SerializableTokenCache().key_makers[credential_type]
+    return [make(**it) for it in fields]
+
+
+@command
+def canonicalized(addresses):
+    """[host, tenant] of each; null where it raises ValueError."""
+    def one(address):
+        try:
+            return list(canonicalize(address)[1:])
+        except ValueError:
+            return None
+    return [one(it) for it in addresses]
+
+
+@command
+def lower(texts):
+    return [it.lower() for it in texts]
+
+
+@command
+def assigned():
+    """Every character that this Python's Unicode knows, as ranges [first, last]."""
+    ranges = []
+    for point in range(0x110000):
+        if unicodedata.category(chr(point)) in ("Cn", "Cs"):
+            continue
+        if ranges and ranges[-1][1] == point - 1:
+            ranges[-1][1] = point
+        else:
+            ranges.append([point, point])
+    return ranges
+
+
+# A cache in memory, or over a file.
+
+@command
+def new(cache, state=None):
+    caches[cache] = SerializableTokenCache()
+    if state is not None:
+        caches[cache].deserialize(state)
+
+
+@command
+def open_file(cache, path):
+    persistence = msal_extensions.FilePersistence(path)
+    caches[cache] = msal_extensions.PersistedTokenCache(persistence)
+
+
+@command
+def save_file(path, state):
+    msal_extensions.FilePersistence(path).save(state)
+
+
+@command
+def read_file(cache, path):
+    """As the documentation of SerializableTokenCache has it."""
+    caches[cache] = SerializableTokenCache()
+    with open(path, "r") as file:
+        caches[cache].deserialize(file.read())
+
+
+@command
+def add(cache, event, now=None):
+    caches[cache].add(event, now=now)
+
+
+@command
+def search(cache, credential_type, target=None, query=None, now=None):
+    return list(caches[cache].search(credential_type, target=target, query=query, now=now))
+
+
+@command
+def change(cache, how, entry, credential_type=None, fields=None, secret=None, now=None):
+    it = caches[cache]
+    with clock_at(now):
+        if how == "modify":
+            it.modify(credential_type, entry, fields)
+        elif how == "update_rt":
+            it.update_rt(entry, secret)
+        else:
+            getattr(it, how)(entry)
+
+
+@command
+def serialize(cache):
+    return caches[cache].serialize()
+
+
+# Many at once.
+
+@command
+def added(events, now):
+    """What a new cache holds after each event alone."""
+    def one(event):
+        cache = SerializableTokenCache()
+        cache.add(event, now=now)
+        return json.loads(cache.serialize())
+    return [attempt(one, it) for it in events]
+
+
+@command
+def queried(state, queries, now):
+    """What each query finds in a cache of its own. Where one raises, also what it finds in each
+    entry alone, without those over which it raises."""
+    def ask(state, credential_type, target, query):
+        cache = SerializableTokenCache()
+        cache.deserialize(state)
+        return list(cache.search(credential_type, target=target, query=query, now=now))
+
+    def alone(state, credential_type, target, query):
+        found = []
+        for key, entry in json.loads(state)[credential_type].items():
+            one = json.dumps({credential_type: {key: entry}})
+            found.extend(attempt(ask, one, credential_type, target, query).get("ok", []))
+        return found
+
+    def one(query):
+        parts = query["credential_type"], query["target"], query["query"]
+        answer = attempt(ask, state, *parts)
+        if "raised" in answer:
+            answer["alone"] = attempt(alone, state, *parts)
+        return answer
+
+    return [one(it) for it in queries]
+
+
+@command
+def changed(state, changes):
+    """What the cache holds after each change alone."""
+    def one(how):
+        cache = SerializableTokenCache()
+        cache.deserialize(state)
+        caches["changed"] = cache
+        change("changed", **how)
+        return json.loads(cache.serialize())
+    return [attempt(one, it) for it in changes]
+
+
+# An app over a cache.
+
+class NoNetwork:
+    """Answers OpenID discovery; refuses to give out tokens."""
+
+    class Answer:
+        def __init__(self, status_code, body):
+            self.status_code, self.text, self.headers = status_code, json.dumps(body), {}
+
+        def raise_for_status(self):
+            if self.status_code >= 400:
+                raise RuntimeError("status {}".format(self.status_code))
+
+    def __init__(self):
+        self.asked_for_tokens = 0
+
+    def get(self, url, **_):
+        base, found, _ = url.partition("/.well-known/openid-configuration")
+        assert found, "unexpected request: {}".format(url)
+        base = base[:-len("/v2.0")] if base.endswith("/v2.0") else base
+        return self.Answer(200, {
+            "issuer": base,
+            "authorization_endpoint": base + "/oauth2/v2.0/authorize",
+            "token_endpoint": base + "/oauth2/v2.0/token",
+        })
+
+    def post(self, url, **_):
+        self.asked_for_tokens += 1
+        return self.Answer(400, {"error": "invalid_grant"})
+
+    def close(self):
+        pass
+
+
+def app(kind, cache, client_id, authority, http_client, **kwargs):
+    make = getattr(msal, kind)
+    return make(
+        client_id, authority=authority, token_cache=caches[cache], http_client=http_client,
+        instance_discovery=False, **kwargs)
+
+
+@command
+def accounts(cache, client_id, authority):
+    return app("PublicClientApplication", cache, client_id, authority, NoNetwork()).get_accounts()
+
+
+@command
+def silent(cache, client_id, authority, scopes, home_account_id, data=None, now=None):
+    """The answer of acquire_token_silent_with_error, and how often tokens were asked for."""
+    http = NoNetwork()
+    public = app("PublicClientApplication", cache, client_id, authority, http)
+    account = [it for it in public.get_accounts() if it["home_account_id"] == home_account_id]
+    assert len(account) == 1, "{} accounts have this id".format(len(account))
+    with clock_at(now):
+        answer = public.acquire_token_silent_with_error(scopes, account[0], data=data or {})
+    return {"answer": answer, "asked": http.asked_for_tokens}
+
+
+@command
+def for_client(cache, client_id, authority, scopes, fmi_path=None, now=None):
+    """The answer of acquire_token_for_client, and how often tokens were asked for."""
+    http = NoNetwork()
+    confidential = app(
+        "ConfidentialClientApplication", cache, client_id, authority, http,
+        client_credential="not a secret")
+    with clock_at(now):
+        more = {"fmi_path": fmi_path} if fmi_path else {}
+        answer = confidential.acquire_token_for_client(scopes, **more)
+    return {"answer": answer, "asked": http.asked_for_tokens}
+
+
+def main():
+    for line in sys.stdin.buffer:
+        request = json.loads(line.decode("utf-8"))
+        name = request.pop("command")
+        answer = json.dumps(attempt(commands[name], **request), ensure_ascii=True)
+        sys.stdout.buffer.write(answer.encode("ascii") + b"\n")
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+//! MSAL Python as a child process: requests go to `peer.py` as lines of JSON, answers come back
+//! as lines of JSON.
+
+mod events;
+mod random;
+
+pub use events::{Named, Otherwise, Ours, Theirs, alike, id_token, otherwise};
+pub use random::Random;
+
+use std::env;
+use std::fmt::{self, Write as _};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+
+use serde_json::{Map, Value, json};
+
+/// The moment at which the clocks stand in all comparisons.
+pub const NOW: i64 = 1_700_000_000;
+
+/// A Python process with MSAL in it.
+#[derive(Debug)]
+pub struct Peer {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// An exception of Python.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Raised {
+    /// Its type, such as `KeyError`.
+    pub kind: String,
+    /// Its text.
+    pub message: String,
+}
+
+impl fmt::Display for Raised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.kind, self.message)
+    }
+}
+
+impl Peer {
+    /// Starts Python.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts Python with further environment variables.
+    pub fn start_with(variables: &[(&str, &str)]) -> Self {
+        let python = env::var_os("MSAL_CACHE_PYTHON").expect("run tests/peers/run");
+        let mut child = Command::new(python)
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peer.py"))
+            .envs(variables.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the python of MSAL_CACHE_PYTHON starts");
+        let stdin = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        Self { child, stdin, stdout }
+    }
+
+    /// Calls a command of `peer.py`.
+    ///
+    /// # Errors
+    ///
+    /// The exception that it raised.
+    pub fn call(&mut self, command: &str, parameters: Value) -> Result<Value, Raised> {
+        let Value::Object(mut request) = parameters else { panic!("parameters are an object") };
+        request.insert("command".into(), command.into());
+        let mut line = Value::Object(request).to_string();
+        line.push('\n');
+        let stdin = self.stdin.as_mut().expect("it is open until the peer is dropped");
+        stdin.write_all(line.as_bytes()).expect("Python reads");
+        let mut answer = String::new();
+        self.stdout.read_line(&mut answer).expect("Python writes");
+        outcome(serde_json::from_str(&answer).expect("Python answers"))
+    }
+
+    /// Calls a command that must not raise.
+    pub fn get(&mut self, command: &str, parameters: Value) -> Value {
+        self.call(command, parameters).unwrap_or_else(|raised| panic!("{command}: {raised}"))
+    }
+
+    /// Calls a command that must not raise, and answers with a list.
+    pub fn list(&mut self, command: &str, parameters: Value) -> Vec<Value> {
+        match self.get(command, parameters) {
+            Value::Array(items) => items,
+            other => panic!("{command} answered {other}"),
+        }
+    }
+
+    /// What the cache of this name holds.
+    pub fn document(&mut self, cache: &str) -> Value {
+        let text = self.get("serialize", json!({ "cache": cache }));
+        document(text.as_str().expect("serialize() gives a text"))
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        self.stdin = None;
+        let _ = self.child.wait();
+    }
+}
+
+/// The value or the exception that stands in an answer.
+///
+/// # Errors
+///
+/// The exception.
+pub fn outcome(mut answer: Value) -> Result<Value, Raised> {
+    match answer["raised"].as_str() {
+        None => Ok(answer["ok"].take()),
+        Some(kind) => {
+            let message = answer["message"].as_str().unwrap_or_default().to_owned();
+            Err(Raised { kind: kind.to_owned(), message })
+        }
+    }
+}
+
+/// A cache document as a value, without sections that hold nothing.
+pub fn document(text: &str) -> Value {
+    without_empty_sections(serde_json::from_str(text).expect("a cache document is JSON"))
+}
+
+/// The same without sections that hold nothing: MSAL Python leaves one behind when it removes the
+/// last entry.
+pub fn without_empty_sections(mut document: Value) -> Value {
+    if let Value::Object(sections) = &mut document {
+        sections.retain(|_, section| section.as_object().is_none_or(|it| !it.is_empty()));
+    }
+    document
+}
+
+/// Where two documents differ, a line for each entry.
+pub fn difference(ours: &Value, theirs: &Value) -> String {
+    let mut text = String::new();
+    let nothing = Map::new();
+    let sections = |document: &Value| document.as_object().cloned().unwrap_or_default();
+    let (our_sections, their_sections) = (sections(ours), sections(theirs));
+    let mut names: Vec<_> = our_sections.keys().chain(their_sections.keys()).collect();
+    names.sort();
+    names.dedup();
+    for name in names {
+        let entries = |document: &Map<String, Value>| {
+            document.get(name).and_then(Value::as_object).unwrap_or(&nothing).clone()
+        };
+        let (our_entries, their_entries) = (entries(&our_sections), entries(&their_sections));
+        let mut keys: Vec<_> = our_entries.keys().chain(their_entries.keys()).collect();
+        keys.sort();
+        keys.dedup();
+        for key in keys {
+            let (our, their) = (our_entries.get(key), their_entries.get(key));
+            if our != their {
+                let show = |entry: Option<&Value>| entry.map_or("-".into(), Value::to_string);
+                let (our, their) = (show(our), show(their));
+                writeln!(text, "  {name} {key}\n    ours   {our}\n    theirs {their}").unwrap();
+            }
+        }
+    }
+    text
+}
+
+/// The folder of cache files that the real MSAL libraries wrote.
+pub fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+}
+
+/// The name and the text of every cache file in this folder of [`fixtures`].
+pub fn cache_files(folder: &str) -> Vec<(String, String)> {
+    let mut files: Vec<_> = fs::read_dir(fixtures().join(folder))
+        .expect("the folder of fixtures")
+        .map(|entry| entry.expect("an entry of the folder").path())
+        .filter(|path| path.extension().is_some_and(|it| it == "json"))
+        .map(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            (name, fs::read_to_string(&path).expect("a fixture is UTF-8"))
+        })
+        .collect();
+    files.sort();
+    files
+}
