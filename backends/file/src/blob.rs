@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -18,7 +19,6 @@ use crate::{journal, leftovers, platform};
 /// The text of one file, read and swapped as a whole: what [`FileStore`](crate::FileStore) is
 /// made of, for a wrapper that stores another text than the document itself, such as an
 /// encrypted one. See [`Builder::open_blob`](crate::Builder::open_blob).
-#[derive(Debug)]
 pub struct FileBlob {
     path: PathBuf,
     options: Options,
@@ -120,5 +120,11 @@ impl BlobStore for FileBlob {
 
     fn place(&self) -> String {
         self.path.display().to_string()
+    }
+}
+
+impl fmt::Debug for FileBlob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FileBlob").field(&self.path).finish()
     }
 }

@@ -1,3 +1,4 @@
+use std::fmt;
 use std::path::Path;
 
 use msal_cache_core::{
@@ -28,7 +29,6 @@ use crate::{Builder, FileBlob};
 /// assert!(path.exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug)]
 pub struct FileStore(Document<FileBlob>);
 
 impl FileStore {
@@ -73,5 +73,11 @@ impl CacheStore for FileStore {
 
     fn purge(&self, now: i64) -> Result<u64> {
         self.0.purge(now)
+    }
+}
+
+impl fmt::Debug for FileStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FileStore").field(&self.path()).finish()
     }
 }
