@@ -131,18 +131,21 @@ impl<S: CacheStore> TokenCache<S> {
             Some(partition) => self.partition(&partition)?,
             None => self.section(&credential_type)?,
         };
-        let of_type = || read.entries.iter().filter(|it| *it.credential_type() == credential_type);
-        let mut found: Vec<_> = of_type()
-            .filter(|it| it.problem().is_none() && !it.has_expired(now) && query.matches(it))
-            .cloned()
-            .collect();
-        let asked = !query.scopes().is_empty();
-        found.sort_by_cached_key(|it| {
-            let scopes = if asked { it.scopes().count() } else { 0 };
-            (scopes, Reverse(it.stored_at()))
-        });
-        let unreadable = of_type().filter(|it| it.problem().is_some()).count();
-        trace::searched(credential_type.as_str(), of_type().count(), unreadable, found.len());
+        let matches = |it: &&Entry| {
+            *it.credential_type() == credential_type
+                && it.problem().is_none()
+                && !it.has_expired(now)
+                && query.matches(it)
+        };
+        let mut found: Vec<_> = read.entries.iter().filter(matches).cloned().collect();
+        if found.len() > 1 {
+            let asked = !query.scopes().is_empty();
+            found.sort_by_cached_key(|it| {
+                let scopes = if asked { it.scopes().count() } else { 0 };
+                (scopes, Reverse(it.stored_at()))
+            });
+        }
+        trace::searched(credential_type.as_str(), read.entries.len(), found.len());
         Ok(found)
     }
 
@@ -222,6 +225,7 @@ impl<S: CacheStore> TokenCache<S> {
     pub fn purge_expired(&self) -> Result<u64> {
         let purged = self.0.store.purge(self.0.clock.now())?;
         if purged > 0 {
+            self.0.decoded.forget_all();
             self.set_changed();
         }
         Ok(purged)
@@ -255,6 +259,31 @@ impl<S: CacheStore> TokenCache<S> {
         Ok(())
     }
 
+    /// Copies everything into another cache, over whatever store: expired and unreadable records
+    /// and unknown sections included. Returns the number of records.
+    ///
+    /// What stands there under the same key is replaced; what stands under other keys stays. It is
+    /// one commit there: all of it arrives, or nothing.
+    ///
+    /// ```
+    /// use msal_cache::TokenCache;
+    ///
+    /// let (old, new) = (TokenCache::in_memory(), TokenCache::in_memory());
+    /// old.deserialize(r#"{"Account": {"k": {"home_account_id": "uid.utid"}}, "version": 3}"#)?;
+    /// assert_eq!(old.copy_to(&new)?, 2);
+    /// assert_eq!(new.serialize()?, old.serialize()?);
+    /// # Ok::<(), msal_cache::Error>(())
+    /// ```
+    pub fn copy_to<T: CacheStore>(&self, target: &TokenCache<T>) -> Result<usize> {
+        let records = self.list(None)?;
+        let copied = records.len();
+        target.commit(&plan::put_all(records))?;
+        if copied > 0 {
+            target.set_changed();
+        }
+        Ok(copied)
+    }
+
     /// Whether the cache was changed through this handle or a clone of it since the last
     /// [`serialize`](Self::serialize) or [`deserialize`](Self::deserialize).
     pub fn has_state_changed(&self) -> bool {
@@ -268,6 +297,7 @@ impl<S: CacheStore> TokenCache<S> {
     fn commit(&self, batch: &Batch) -> Result<()> {
         if !batch.is_empty() {
             self.0.store.commit(batch)?;
+            self.0.decoded.outdate(batch);
         }
         Ok(())
     }
@@ -296,14 +326,12 @@ impl<S: CacheStore> TokenCache<S> {
         load: impl Fn(Option<Revision>) -> Result<Load>,
     ) -> Result<Arc<Decoded>> {
         let known = self.0.decoded.get(&scope);
-        let snapshot = match (load(known.as_ref().map(|known| known.revision))?, known) {
-            (Load::Unchanged, Some(known)) => return Ok(known),
-            (Load::Unchanged, None) => return Err(unchanged_unasked()),
-            (Load::Snapshot(snapshot), _) => snapshot,
+        let decoded = match load(known.as_ref().map(|known| known.revision))? {
+            Load::Unchanged => return known.ok_or_else(unchanged_unasked),
+            Load::Snapshot(snapshot) => Arc::new(Decoded::of(snapshot, known.as_deref())),
         };
-        let entries: Vec<_> = snapshot.records.into_iter().map(Entry::read).collect();
         if let Scope::Partition(partition) = &scope
-            && entries.iter().any(|entry| entry.partition() != partition)
+            && decoded.entries.iter().any(|entry| entry.partition() != partition)
         {
             // Better no token than somebody else's.
             return Err(Error::Corrupt {
@@ -312,7 +340,6 @@ impl<S: CacheStore> TokenCache<S> {
                 position: None,
             });
         }
-        let decoded = Arc::new(Decoded { revision: snapshot.revision, entries });
         self.0.decoded.put(scope, decoded.clone());
         Ok(decoded)
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use msal_cache_core::{CredentialType, Partition, Revision};
+use msal_cache_core::{Batch, CredentialType, Op, Partition, Record, Revision, Snapshot};
 
 use crate::Entry;
 
@@ -12,6 +12,26 @@ use crate::Entry;
 pub(crate) struct Decoded {
     pub(crate) revision: Revision,
     pub(crate) entries: Vec<Entry>,
+}
+
+impl Decoded {
+    /// Reads a snapshot; an entry that is known and has not changed isn't read again.
+    pub(crate) fn of(snapshot: Snapshot, known: Option<&Self>) -> Self {
+        let Snapshot { revision, records } = snapshot;
+        let mut known = known.map_or_else(Default::default, |it| it.entries.iter());
+        let read = |record: Record| {
+            // Records keep their order, so the known ones are met in order.
+            let same = |it: &&Entry| {
+                it.record().key == record.key
+                    && it.record().credential_type == record.credential_type
+            };
+            match known.find(same) {
+                Some(entry) if *entry.record() == record => entry.clone(),
+                _ => Entry::read(record),
+            }
+        };
+        Self { revision, entries: records.into_iter().map(read).collect() }
+    }
 }
 
 /// What was read.
@@ -60,6 +80,40 @@ impl Shelf {
         }
     }
 
+    /// Drops what a commit has changed, so that a secret that was removed from the cache is not
+    /// kept here. The rest of a partition need not be decoded again.
+    pub(crate) fn outdate(&self, batch: &Batch) {
+        let held = &mut *self.lock();
+        held.scopes.retain(|scope, (decoded, _)| {
+            let stays = matches!(scope, Scope::Partition(_));
+            held.entries -= if stays { 0 } else { decoded.entries.len() };
+            stays
+        });
+        for change in batch.changes() {
+            let scope = Scope::Partition(change.partition().clone());
+            let Some((decoded, _)) = held.scopes.get_mut(&scope) else { continue };
+            let touched = |entry: &Entry| {
+                change.ops().iter().any(|op| {
+                    let (credential_type, key) = match op {
+                        Op::Put(record) => (&record.credential_type, &record.key),
+                        Op::Delete { credential_type, key } => (credential_type, key),
+                        _ => return true,
+                    };
+                    entry.credential_type() == credential_type && *entry.key() == **key
+                })
+            };
+            let untouched = decoded.entries.iter().filter(|it| !touched(it)).cloned().collect();
+            // A revision that no store has given: the next load reads.
+            let outdated = Decoded { revision: Revision::unique(), entries: untouched };
+            held.entries -= decoded.entries.len() - outdated.entries.len();
+            *decoded = Arc::new(outdated);
+        }
+    }
+
+    pub(crate) fn forget_all(&self) {
+        *self.lock() = Held::default();
+    }
+
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -91,7 +145,7 @@ impl Held {
 
 #[cfg(test)]
 mod tests {
-    use msal_cache_core::{Json, Record};
+    use msal_cache_core::{Expect, Json};
 
     use super::*;
 
@@ -113,6 +167,57 @@ mod tests {
         assert!(shelf.get(&scope(1)).is_none(), "used longest ago");
         assert!(shelf.get(&scope(10)).is_some(), "just put");
         assert!(shelf.lock().entries <= MOST_ENTRIES);
+    }
+
+    #[test]
+    fn what_a_commit_has_changed_is_dropped_and_every_listing_with_it() {
+        let shelf = Shelf::default();
+        let partition = Partition::user("u");
+        let record = |key: &str| {
+            let value = Json::from_stored(r#"{"home_account_id":"u"}"#);
+            Record::new(CredentialType::Account, key, value)
+        };
+        let records = ["kept", "deleted", "put"].map(record).to_vec();
+        let before = Decoded::of(Snapshot { revision: Revision::unique(), records }, None);
+        let (known, scope) = (before.revision, Scope::Partition(partition.clone()));
+        let section = Scope::Section(CredentialType::Account);
+        shelf.put(scope.clone(), Arc::new(before));
+        shelf.put(section.clone(), decoded(2));
+
+        let mut batch = Batch::new();
+        let change = batch.change(partition, Expect::Any);
+        change.delete(CredentialType::Account, "deleted".into()).put(record("put"));
+        shelf.outdate(&batch);
+        assert!(shelf.get(&section).is_none());
+        let left = shelf.get(&scope).unwrap();
+        assert_ne!(left.revision, known, "it would pass for what the store holds");
+        let keys: Vec<_> = left.entries.iter().map(Entry::key).collect();
+        assert_eq!(keys, ["kept"]);
+        assert_eq!(shelf.lock().entries, 1);
+        shelf.forget_all();
+        assert!(shelf.get(&scope).is_none());
+    }
+
+    #[test]
+    fn what_is_known_is_not_read_again() {
+        let record = |key: &str, value: &str| {
+            Record::new(CredentialType::Account, key, Json::from_stored(value))
+        };
+        let snapshot = |records| Snapshot { revision: Revision::unique(), records };
+        let old = Decoded::of(
+            snapshot(vec![record("a", "1"), record("b", "2"), record("c", "3"), record("d", "4")]),
+            None,
+        );
+        let records =
+            vec![record("a", "1"), record("c", "changed"), record("d", "4"), record("new", "5")];
+        let new = Decoded::of(snapshot(records.clone()), Some(&old));
+        let read: Vec<_> = new.entries.iter().map(|it| it.record().clone()).collect();
+        assert_eq!(read, records);
+        let shared = |at: usize, known: usize| {
+            std::ptr::eq(new.entries[at].record(), old.entries[known].record())
+        };
+        assert!(shared(0, 0) && shared(2, 3));
+        assert!(!shared(1, 2));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From what stands in the cache and what is asked for, to the batch that does it. Nothing here
 //! reads or writes, so a plan can be made again after a conflict.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use msal_cache_core::{Batch, CredentialType, Error, Expect, Partition, Record, Result};
@@ -75,23 +75,33 @@ pub(crate) fn remove(old: &Entry) -> Batch {
     batch
 }
 
+/// Puts records, whatever stands there.
+pub(crate) fn put_all(records: Vec<Record>) -> Batch {
+    let mut batch = Batch::new();
+    put_each(&mut batch, records);
+    batch
+}
+
 /// Replaces everything that stands by other records.
 pub(crate) fn replace(standing: Vec<Record>, new: Vec<Record>) -> Batch {
-    let new: Vec<_> = new.into_iter().map(|record| (record.partition(), record)).collect();
-    let kept: std::collections::HashSet<_> =
-        new.iter().map(|(partition, it)| (partition, &it.credential_type, &it.key)).collect();
+    let kept: HashSet<_> =
+        new.iter().map(|it| (it.partition(), it.credential_type.clone(), it.key.clone())).collect();
     let mut batch = Batch::new();
     for old in standing {
-        let partition = old.partition();
-        if !kept.contains(&(&partition, &old.credential_type, &old.key)) {
-            batch.change(partition, Expect::Any).delete(old.credential_type, old.key);
+        let identity = (old.partition(), old.credential_type, old.key);
+        if !kept.contains(&identity) {
+            let (partition, credential_type, key) = identity;
+            batch.change(partition, Expect::Any).delete(credential_type, key);
         }
     }
-    drop(kept);
-    for (partition, record) in new {
-        batch.change(partition, Expect::Any).put(record);
-    }
+    put_each(&mut batch, new);
     batch
+}
+
+fn put_each(batch: &mut Batch, records: Vec<Record>) {
+    for record in records {
+        batch.change(record.partition(), Expect::Any).put(record);
+    }
 }
 
 /// Whether two records say the same, however they are written.

@@ -9,8 +9,8 @@ mod inner {
     }
 
     /// A search is done.
-    pub(crate) fn searched(credential_type: &str, read: usize, unreadable: usize, found: usize) {
-        tracing::trace!(credential_type, read, unreadable, found, "searched");
+    pub(crate) fn searched(credential_type: &str, among: usize, found: usize) {
+        tracing::trace!(credential_type, among, found, "searched");
     }
 }
 
@@ -18,7 +18,7 @@ mod inner {
 mod inner {
     pub(crate) fn added(_records: usize, _swept: usize) {}
 
-    pub(crate) fn searched(_type: &str, _read: usize, _unreadable: usize, _found: usize) {}
+    pub(crate) fn searched(_type: &str, _among: usize, _found: usize) {}
 }
 
 pub(crate) use inner::{added, searched};

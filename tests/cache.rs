@@ -6,13 +6,25 @@ use crate::common::{
     CLIENT, Counting, ENVIRONMENT, NOW, REALM, app_token, cache, document, home, over, sign_in,
 };
 use msal_cache::{
-    AuthorityType, CredentialType, Entry, Error, Event, Fields, Memory, Query, TokenCache,
-    ext_cache_key,
+    AuthorityType, CacheStore, CredentialType, Entry, Error, Event, Fields, Memory, Query,
+    TokenCache, ext_cache_key,
 };
 use serde_json::json;
 
 fn secrets(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(|it| it.access_token().unwrap().secret().expose().to_owned()).collect()
+}
+
+#[test]
+fn a_cache_can_be_shared_by_threads_over_any_store() {
+    fn shared<T: Clone + Send + Sync + 'static>(_: &T) {}
+    let memory = std::sync::Arc::new(Memory::new());
+    shared(&TokenCache::in_memory());
+    shared(&TokenCache::new(memory.clone()));
+    shared(&TokenCache::<Box<dyn CacheStore>>::new(Box::new(memory.clone())));
+    let borrowed = TokenCache::new(&*memory);
+    borrowed.add(&sign_in("alice", "User.Read", "1")).unwrap();
+    assert_eq!(TokenCache::new(memory.clone()).entries(None).unwrap().len(), 5);
 }
 
 #[test]
