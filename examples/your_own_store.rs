@@ -13,7 +13,7 @@ use msal_cache::{
 
 /// The string, and what it is called in this state.
 #[derive(Debug, Default)]
-struct Variable(Mutex<(Revision, Vec<u8>)>);
+pub(crate) struct Variable(Mutex<(Revision, Vec<u8>)>);
 
 impl BlobStore for Variable {
     fn read(&self, known: Option<Revision>) -> Result<Blob> {

@@ -19,6 +19,23 @@ use crate::{AccessToken, Account, AppMetadata, Fields, IdToken, RefreshToken};
 ///
 /// An entry knows the key under which it is stored, and it is changed and removed there, whatever
 /// key MSAL Python would compute for it.
+///
+/// ```
+/// use msal_cache::{CredentialType, Query, TokenCache};
+///
+/// let cache = TokenCache::in_memory();
+/// cache.deserialize(r#"{"RefreshToken": {"any key": {
+///     "secret": "s3cret", "home_account_id": "uid.utid", "client_id": "c", "family_id": 1,
+///     "invented_later": [1, 2]
+/// }}}"#)?;
+/// let entry = &cache.find(CredentialType::RefreshToken, &Query::new())?[0];
+/// assert_eq!(entry.key(), "any key");
+/// let token = entry.refresh_token().expect("it can be read");
+/// assert_eq!(token.secret().expose(), "s3cret");
+/// assert_eq!(token.family_id(), Some("1"), "a number for others, a text here");
+/// assert!(!format!("{entry:?}").contains("s3cret"));
+/// # Ok::<(), msal_cache::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct Entry(Arc<Read>);
 

@@ -6,5 +6,10 @@ mod common;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod fixtures;
+mod keys;
 mod model;
 mod secrets;
+
+#[allow(dead_code, reason = "its main is not run here")]
+#[path = "../examples/your_own_store.rs"]
+mod your_own_store;

@@ -2,41 +2,19 @@
 //! all of them hold the same after each step and find the same.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::common::{
     CLIENT, ENVIRONMENT, NOW, REALM, app_token, home, sign_in, without_empty_sections,
 };
 use msal_cache::{
-    Blob, BlobStore, CacheStore, CredentialType, Document, Entry, Error, Event, Fields,
-    ManualClock, Memory, Query, Result, Revision, TokenCache,
+    CacheStore, CredentialType, Document, Entry, Event, Fields, ManualClock, Memory, Query,
+    TokenCache,
 };
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
-/// A string in memory.
-#[derive(Debug, Default)]
-struct Variable(Mutex<(Revision, Vec<u8>)>);
-
-impl BlobStore for Variable {
-    fn read(&self, known: Option<Revision>) -> Result<Blob> {
-        let (revision, bytes) = &*self.0.lock().unwrap();
-        Ok(match *revision {
-            Revision::ABSENT => Blob::Absent,
-            revision if known == Some(revision) => Blob::Unchanged,
-            revision => Blob::Present(revision, bytes.clone().into()),
-        })
-    }
-
-    fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
-        let mut held = self.0.lock().unwrap();
-        if held.0 != expected {
-            return Err(Error::Conflict);
-        }
-        *held = (Revision::unique(), bytes.to_vec());
-        Ok(held.0)
-    }
-}
+use crate::your_own_store::Variable;
 
 #[derive(Clone, Debug)]
 enum Step {

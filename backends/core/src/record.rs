@@ -31,6 +31,9 @@ impl Record {
     /// When the record expires, in seconds since the epoch: for access tokens with a readable
     /// `expires_on`. For stores that sweep by a column.
     pub fn expires_on(&self) -> Option<i64> {
+        if self.credential_type != CredentialType::AccessToken {
+            return None;
+        }
         Place::of(&self.credential_type, self.value.expose()).expires_on
     }
 }
