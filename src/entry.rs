@@ -10,7 +10,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::keys::Parts;
-use crate::{AccessToken, Account, AppMetadata, Fields, IdToken, RefreshToken};
+use crate::{AccessToken, Account, AppMetadata, Fields, IdToken, RefreshToken, object};
 
 /// One record of the cache, read.
 ///
@@ -130,7 +130,9 @@ impl Entry {
         key: impl Into<Arc<str>>,
         fields: &Fields,
     ) -> Self {
-        let json = crate::object::write(fields.iter());
+        let members: Vec<_> =
+            fields.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let json = object::write(&members);
         Self::read(Record::new(credential_type, key, json))
     }
 
@@ -268,7 +270,7 @@ impl Entry {
 
     /// The scopes of the target, in the order in which they stand.
     pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.text(Field::Target).unwrap_or_default().split_whitespace()
+        self.0.text(Field::Target).unwrap_or_default().split_ascii_whitespace()
     }
 
     /// The text of a field, secrets included.

@@ -103,7 +103,7 @@ impl Event {
         self.scope = scopes
             .into_iter()
             .flat_map(|item| {
-                item.as_ref().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+                item.as_ref().split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>()
             })
             .collect();
         self
@@ -225,7 +225,7 @@ fn scopes(fields: &mut Fields) -> Result<Vec<String>> {
     let mut scopes = Vec::new();
     for item in items {
         match item {
-            Value::String(item) => scopes.extend(item.split_whitespace().map(str::to_owned)),
+            Value::String(item) => scopes.extend(item.split_ascii_whitespace().map(str::to_owned)),
             other => return Err(wrong("scope", &other, expected)),
         }
     }

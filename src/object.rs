@@ -1,56 +1,145 @@
-//! Writing JSON objects as text.
+//! Writing JSON objects as text, without leaving copies of secrets behind.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use msal_cache_core::{Json, for_each_member};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::Fields;
 
+/// The value of a member.
+pub(crate) enum Part<'a> {
+    Null,
+    Text(&'a str),
+    /// JSON, as it was written.
+    Raw(&'a str),
+    /// JSON that was made of a value which is no string.
+    Made(Zeroizing<String>),
+}
+
+impl<'a> From<&'a str> for Part<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for Part<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a Option<String>> for Part<'a> {
+    fn from(text: &'a Option<String>) -> Self {
+        text.as_deref().map_or(Self::Null, Self::Text)
+    }
+}
+
+impl<'a> From<&'a Value> for Part<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::String(text) => Self::Text(text),
+            other => Self::Made(Zeroizing::new(other.to_string())),
+        }
+    }
+}
+
 /// The JSON of these members, in their order.
-pub(crate) fn write<'a>(members: impl IntoIterator<Item = (&'a str, &'a Value)>) -> Json {
-    let members = members.into_iter().map(|(name, value)| (name.into(), value.to_string().into()));
-    write_raw(members)
+pub(crate) fn write(members: &[(Cow<'_, str>, Part<'_>)]) -> Json {
+    // As long as it gets: a string that grows leaves its old buffer behind.
+    let part = |part: &Part<'_>| match part {
+        Part::Null => 4,
+        Part::Text(text) => quoted_len(text),
+        Part::Raw(json) => json.len(),
+        Part::Made(json) => json.len(),
+    };
+    let length: usize = members.iter().map(|(name, it)| quoted_len(name) + part(it) + 4).sum();
+    let mut out = String::with_capacity(length + 2);
+    out.push('{');
+    for (at, (name, part)) in members.iter().enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        push_quoted(&mut out, name);
+        out.push_str(": ");
+        match part {
+            Part::Null => out.push_str("null"),
+            Part::Text(text) => push_quoted(&mut out, text),
+            Part::Raw(json) => out.push_str(json),
+            Part::Made(json) => out.push_str(json),
+        }
+    }
+    out.push('}');
+    Json::from_stored(out)
 }
 
 /// An object with some members changed, in their places, and new ones at the end. The text of
 /// every other member stays as it is.
 pub(crate) fn merge(json: &Json, changes: &Fields) -> serde_json::Result<Json> {
-    let mut members: Vec<(Cow<'_, str>, Cow<'_, str>)> = Vec::new();
-    for_each_member(json.expose(), |name, text| members.push((name, text.into())))?;
+    let mut members = Vec::new();
+    for_each_member(json.expose(), |name, text| members.push((name, Part::Raw(text))))?;
     for (name, value) in changes.iter() {
-        let text = value.to_string();
         // A name that occurs twice becomes one; readers take the last.
         match members.iter().rposition(|(known, _)| known == name) {
             Some(at) => {
-                members[at].1 = text.into();
+                members[at].1 = value.into();
                 let mut index = 0..;
                 members.retain(|(known, _)| index.next() == Some(at) || known != name);
             }
-            None => members.push((name.into(), text.into())),
+            None => members.push((name.into(), value.into())),
         }
     }
-    Ok(write_raw(members))
+    Ok(write(&members))
 }
 
-fn write_raw<'a>(members: impl IntoIterator<Item = (Cow<'a, str>, Cow<'a, str>)>) -> Json {
-    let mut text = String::with_capacity(2048);
-    text.push('{');
-    for (name, value) in members {
-        if text.len() > 1 {
-            text.push_str(", ");
+fn is_plain(byte: u8) -> bool {
+    byte >= b' ' && byte != b'"' && byte != b'\\'
+}
+
+fn quoted_len(text: &str) -> usize {
+    text.bytes().map(|byte| if is_plain(byte) { 1 } else { 6 }).sum::<usize>() + 2
+}
+
+fn push_quoted(out: &mut String, text: &str) {
+    out.push('"');
+    if text.bytes().all(is_plain) {
+        out.push_str(text);
+    } else {
+        for char in text.chars() {
+            match char {
+                '"' | '\\' => out.extend(['\\', char]),
+                // Writing to a string can't fail.
+                ..' ' => drop(write!(out, "\\u{:04x}", u32::from(char))),
+                _ => out.push(char),
+            }
         }
-        text.push_str(&Value::from(name).to_string());
-        text.push_str(": ");
-        text.push_str(&value);
     }
-    text.push('}');
-    Json::from_stored(text)
+    out.push('"');
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_what_a_parser_reads() {
+        let text = "a\"\\\n\u{0}\u{1f}/é語😀\u{7f}";
+        let value = Value::from(vec![Value::Null, text.into(), 1.5.into()]);
+        let members = [
+            (Cow::from("text"), Part::from(text)),
+            (text.into(), (&value).into()),
+            ("none".into(), (&None).into()),
+            ("raw".into(), Part::Raw("[ 1.50 ]")),
+        ];
+        let json = write(&members);
+        let read: Value = serde_json::from_str(json.expose()).unwrap();
+        let expected = serde_json::json!({"text": text, text: value, "none": null, "raw": [1.5]});
+        assert_eq!(read, expected);
+        assert!(json.expose().contains("[ 1.50 ]"));
+    }
 
     #[test]
     fn what_is_not_changed_keeps_its_text() {

@@ -82,7 +82,7 @@ impl Query {
         self.target = scopes
             .into_iter()
             .flat_map(|item| {
-                item.as_ref().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+                item.as_ref().split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>()
             })
             .collect();
         self

@@ -7,7 +7,8 @@ use msal_cache_core::{CredentialType, Error, Record, Result, ext_cache_key};
 use serde_json::Value;
 
 use crate::keys::Parts;
-use crate::{AuthorityType, Event, Fields, environment_and_realm, jwt, object};
+use crate::object::{self, Part};
+use crate::{AuthorityType, Event, Fields, environment_and_realm, jwt};
 
 /// The lifetime of an access token whose response doesn't tell it, in seconds.
 const DEFAULT_LIFETIME: i64 = 600;
@@ -107,67 +108,69 @@ impl<'a> Context<'a> {
             },
         };
         let extended = time(response, "ext_expires_in")?.unwrap_or(lifetime);
-        let ext_cache_key = self.ext_cache_key()?;
-        let mut fields = vec![
+        let (expires_on, extended) =
+            (moment("expires_in", now, lifetime)?, moment("ext_expires_in", now, extended)?);
+        let refresh_on = match time(response, "refresh_in")? {
+            Some(after) => Some(moment("refresh_in", now, after)?),
+            None => None,
+        };
+        let (cached_at, ext_cache_key) = (now.to_string(), self.ext_cache_key()?);
+        let mut fields: Vec<(&str, Part<'_>)> = vec![
             ("credential_type", "AccessToken".into()),
             ("secret", secret.into()),
-            ("home_account_id", self.home_account_id.clone().into()),
-            ("environment", self.environment.clone().into()),
-            ("client_id", self.event.client_id.clone().into()),
-            ("target", self.target.clone().into()),
-            ("realm", self.realm.clone().into()),
-            ("token_type", response.get("token_type").cloned().unwrap_or("Bearer".into())),
-            ("cached_at", now.to_string().into()),
-            ("expires_on", moment("expires_in", now, lifetime)?),
-            ("extended_expires_on", moment("ext_expires_in", now, extended)?),
+            ("home_account_id", (&self.home_account_id).into()),
+            ("environment", (&self.environment).into()),
+            ("client_id", (&self.event.client_id).into()),
+            ("target", (&self.target).into()),
+            ("realm", (&self.realm).into()),
+            ("token_type", response.get("token_type").map_or("Bearer".into(), Part::from)),
+            ("cached_at", (&cached_at).into()),
+            ("expires_on", (&expires_on).into()),
+            ("extended_expires_on", (&extended).into()),
         ];
         if self.event.data.contains("key_id") {
-            let key_id = self.event.data.get("key_id").cloned();
-            fields.push(("key_id", key_id.unwrap_or(Value::Null)));
+            let key_id = self.event.data.get("key_id");
+            fields.push(("key_id", key_id.map_or(Part::Null, Part::from)));
         }
         if let Some(key) = &ext_cache_key {
-            fields.push(("ext_cache_key", key.clone().into()));
+            fields.push(("ext_cache_key", key.into()));
         }
-        if let Some(refresh_in) = time(response, "refresh_in")? {
-            fields.push(("refresh_on", moment("refresh_in", now, refresh_in)?));
+        if let Some(refresh_on) = &refresh_on {
+            fields.push(("refresh_on", refresh_on.into()));
         }
         let parts = Parts { ext_cache_key: ext_cache_key.as_deref(), ..self.parts() };
-        Ok(Some(record(CredentialType::AccessToken, parts, &fields)))
+        Ok(Some(record(CredentialType::AccessToken, parts, fields)))
     }
 
     fn account(&self) -> Option<Record> {
         if !self.has_user || self.event.skip_account_creation {
             return None;
         }
-        let claim = |name| self.claims.get(name).cloned();
+        let claim = |name| self.claims.get(name);
         // A name that is there and null is not looked for elsewhere in the claims.
-        let username = if self.claims.contains("preferred_username") {
-            claim("preferred_username")
-        } else {
-            claim("upn")
-        };
-        let username = [username, self.event.data.get("username").cloned()]
+        let named = self.claims.contains("preferred_username");
+        let username = claim(if named { "preferred_username" } else { "upn" });
+        let username = [username, self.event.data.get("username")]
             .into_iter()
             .flatten()
-            .find(|name| name.as_str() != Some(""))
-            .or_else(|| self.event.username.clone().map(Value::from))
-            .unwrap_or("".into());
-        let local_account_id = match &self.event.account_id {
-            Some(id) => id.clone().into(),
-            // A number, if somebody writes one, is a text in the home account id too.
-            None => claim("oid")
-                .or_else(|| claim("sub"))
-                .map_or(Value::Null, |id| scalar(&id).map_or(id, Value::from)),
+            .find(|name| name.as_str() != Some(""));
+        let given = || self.event.username.as_deref().unwrap_or_default();
+        let username = username.map_or_else(|| given().into(), Part::from);
+        // A number, if somebody writes one, is a text in the home account id too.
+        let claimed = claim("oid").or_else(|| claim("sub"));
+        let claimed_text = claimed.and_then(scalar);
+        let local_account_id = match (&self.event.account_id, &claimed_text, claimed) {
+            (Some(id), ..) | (None, Some(id), _) => id.into(),
+            (None, None, Some(odd)) => odd.into(),
+            (None, None, None) => Part::Null,
         };
-        let authority_type = match &self.event.authority_type {
-            Some(given) => given.clone(),
-            None if self.realm.as_deref() == Some("adfs") => AuthorityType::Adfs,
-            None => AuthorityType::Mssts,
-        };
+        let is_adfs = self.realm.as_deref() == Some("adfs");
+        let by_realm = if is_adfs { AuthorityType::Adfs } else { AuthorityType::Mssts };
+        let authority_type = self.event.authority_type.as_ref().unwrap_or(&by_realm);
         let mut fields = vec![
-            ("home_account_id", self.home_account_id.clone().into()),
-            ("environment", self.environment.clone().into()),
-            ("realm", self.realm.clone().into()),
+            ("home_account_id", (&self.home_account_id).into()),
+            ("environment", (&self.environment).into()),
+            ("realm", (&self.realm).into()),
             ("local_account_id", local_account_id),
             ("username", username),
             ("authority_type", authority_type.as_str().into()),
@@ -176,49 +179,50 @@ impl<'a> Context<'a> {
         if let Some(grant) = grant.filter(|grant| ESTABLISH_AN_ACCOUNT.contains(grant)) {
             fields.push(("account_source", grant.into()));
         }
-        Some(record(CredentialType::Account, self.parts(), &fields))
+        Some(record(CredentialType::Account, self.parts(), fields))
     }
 
     fn id_token(&self) -> Result<Option<Record>> {
         let Some(secret) = token(&self.event.response, "id_token")? else { return Ok(None) };
-        let fields = [
+        let fields = vec![
             ("credential_type", "IdToken".into()),
             ("secret", secret.into()),
-            ("home_account_id", self.home_account_id.clone().into()),
-            ("environment", self.environment.clone().into()),
-            ("realm", self.realm.clone().into()),
-            ("client_id", self.event.client_id.clone().into()),
+            ("home_account_id", (&self.home_account_id).into()),
+            ("environment", (&self.environment).into()),
+            ("realm", (&self.realm).into()),
+            ("client_id", (&self.event.client_id).into()),
         ];
-        Ok(Some(record(CredentialType::IdToken, self.parts(), &fields)))
+        Ok(Some(record(CredentialType::IdToken, self.parts(), fields)))
     }
 
     fn refresh_token(&self, now: i64) -> Result<Option<Record>> {
         let response = &self.event.response;
         let Some(secret) = token(response, "refresh_token")? else { return Ok(None) };
+        let now = now.to_string();
         let mut fields = vec![
             ("credential_type", "RefreshToken".into()),
             ("secret", secret.into()),
-            ("home_account_id", self.home_account_id.clone().into()),
-            ("environment", self.environment.clone().into()),
-            ("client_id", self.event.client_id.clone().into()),
-            ("target", self.target.clone().into()),
-            ("last_modification_time", now.to_string().into()),
+            ("home_account_id", (&self.home_account_id).into()),
+            ("environment", (&self.environment).into()),
+            ("client_id", (&self.event.client_id).into()),
+            ("target", (&self.target).into()),
+            ("last_modification_time", (&now).into()),
         ];
         if let Some(family) = response.get("foci") {
-            fields.push(("family_id", family.clone()));
+            fields.push(("family_id", family.into()));
         }
-        Ok(Some(record(CredentialType::RefreshToken, self.parts(), &fields)))
+        Ok(Some(record(CredentialType::RefreshToken, self.parts(), fields)))
     }
 
     fn app_metadata(&self) -> Record {
         let mut fields = vec![
-            ("client_id", self.event.client_id.clone().into()),
-            ("environment", self.environment.clone().into()),
+            ("client_id", (&self.event.client_id).into()),
+            ("environment", (&self.environment).into()),
         ];
         if let Some(family) = self.event.response.get("foci") {
-            fields.push(("family_id", family.clone()));
+            fields.push(("family_id", family.into()));
         }
-        record(CredentialType::AppMetadata, self.parts(), &fields)
+        record(CredentialType::AppMetadata, self.parts(), fields)
     }
 
     fn parts(&self) -> Parts<'_> {
@@ -247,12 +251,12 @@ impl<'a> Context<'a> {
 fn record(
     credential_type: CredentialType,
     parts: Parts<'_>,
-    fields: &[(&'static str, Value)],
+    fields: Vec<(&'static str, Part<'_>)>,
 ) -> Record {
-    let json = object::write(fields.iter().map(|(name, value)| (*name, value)));
+    let fields: Vec<_> = fields.into_iter().map(|(name, part)| (name.into(), part)).collect();
     // The five sections of the schema, which alone are built here, all have a rule.
     let key: Arc<str> = parts.key(&credential_type).unwrap_or_default();
-    Record::new(credential_type, key, json)
+    Record::new(credential_type, key, object::write(&fields))
 }
 
 /// What the response says about the user: ready-made claims of a broker, else those of the ID
@@ -318,10 +322,10 @@ fn time(response: &Fields, name: &str) -> Result<Option<i64>> {
 }
 
 /// The moment `lifetime` seconds after `now`, as the schema has it: in a string.
-fn moment(name: &str, now: i64, lifetime: i64) -> Result<Value> {
+fn moment(name: &str, now: i64, lifetime: i64) -> Result<String> {
     let reason = "it is not a number of seconds in range";
     now.checked_add(lifetime)
-        .map(|at| at.to_string().into())
+        .map(|at| at.to_string())
         .ok_or_else(|| Error::invalid(format!("event.response.{name}"), reason))
 }
 
