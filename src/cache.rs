@@ -103,7 +103,7 @@ impl<S: CacheStore> TokenCache<S> {
                 }
             }
             let (batch, swept) = plan::add(&standing, &records, now);
-            self.commit(&batch)?;
+            self.commit(&batch, &records)?;
             Ok(swept)
         })?;
         trace::added(records.len(), swept);
@@ -182,10 +182,10 @@ impl<S: CacheStore> TokenCache<S> {
             ));
         }
         match new_key_value_pairs.filter(|fields| !fields.is_empty()) {
-            None => self.commit(&plan::remove(old_entry))?,
+            None => self.commit(&plan::remove(old_entry), &[])?,
             Some(fields) => retry(|| {
                 let standing = self.partition(old_entry.partition())?;
-                self.commit(&plan::change(&standing, old_entry, fields)?)
+                self.commit(&plan::change(&standing, old_entry, fields)?, &[])
             })?,
         }
         self.set_changed();
@@ -254,7 +254,7 @@ impl<S: CacheStore> TokenCache<S> {
     pub fn deserialize(&self, state: &str) -> Result<()> {
         let new = if state.is_empty() { Vec::new() } else { decompose(state)? };
         let standing = readable(self.list(None))?.unwrap_or_default();
-        self.commit(&plan::replace(standing, new))?;
+        self.commit(&plan::replace(standing, new), &[])?;
         self.0.changed.store(false, Ordering::SeqCst);
         Ok(())
     }
@@ -277,7 +277,7 @@ impl<S: CacheStore> TokenCache<S> {
     pub fn copy_to<T: CacheStore>(&self, target: &TokenCache<T>) -> Result<usize> {
         let records = self.list(None)?;
         let copied = records.len();
-        target.commit(&plan::put_all(records))?;
+        target.commit(&plan::put_all(records), &[])?;
         if copied > 0 {
             target.set_changed();
         }
@@ -294,10 +294,11 @@ impl<S: CacheStore> TokenCache<S> {
         self.0.changed.store(true, Ordering::SeqCst);
     }
 
-    fn commit(&self, batch: &Batch) -> Result<()> {
+    /// Commits a batch, of which these entries have been decoded already.
+    fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
         if !batch.is_empty() {
             self.0.store.commit(batch)?;
-            self.0.decoded.outdate(batch);
+            self.0.decoded.outdate(batch, written);
         }
         Ok(())
     }

@@ -81,8 +81,9 @@ impl Shelf {
     }
 
     /// Drops what a commit has changed, so that a secret that was removed from the cache is not
-    /// kept here. The rest of a partition need not be decoded again.
-    pub(crate) fn outdate(&self, batch: &Batch) {
+    /// kept here. The rest of a partition, and the entries that were `written`, need not be
+    /// decoded again.
+    pub(crate) fn outdate(&self, batch: &Batch, written: &[Entry]) {
         let held = &mut *self.lock();
         held.scopes.retain(|scope, (decoded, _)| {
             let stays = matches!(scope, Scope::Partition(_));
@@ -92,21 +93,20 @@ impl Shelf {
         for change in batch.changes() {
             let scope = Scope::Partition(change.partition().clone());
             let Some((decoded, _)) = held.scopes.get_mut(&scope) else { continue };
-            let touched = |entry: &Entry| {
-                change.ops().iter().any(|op| {
-                    let (credential_type, key) = match op {
-                        Op::Put(record) => (&record.credential_type, &record.key),
-                        Op::Delete { credential_type, key } => (credential_type, key),
-                        _ => return true,
-                    };
-                    entry.credential_type() == credential_type && *entry.key() == **key
-                })
+            let mut written: Vec<_> =
+                written.iter().filter(|it| it.partition() == change.partition()).collect();
+            let now = |entry: &Entry| {
+                if !change.ops().iter().any(|op| op_is_on(op, entry)) {
+                    return Some(entry.clone());
+                }
+                let at = written.iter().position(|it| is_same_place(it, entry))?;
+                Some(written.remove(at).clone())
             };
-            let untouched = decoded.entries.iter().filter(|it| !touched(it)).cloned().collect();
+            let mut entries: Vec<_> = decoded.entries.iter().filter_map(now).collect();
+            entries.extend(written.into_iter().cloned());
+            held.entries = held.entries - decoded.entries.len() + entries.len();
             // A revision that no store has given: the next load reads.
-            let outdated = Decoded { revision: Revision::unique(), entries: untouched };
-            held.entries -= decoded.entries.len() - outdated.entries.len();
-            *decoded = Arc::new(outdated);
+            *decoded = Arc::new(Decoded { revision: Revision::unique(), entries });
         }
     }
 
@@ -117,6 +117,19 @@ impl Shelf {
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_same_place(one: &Entry, other: &Entry) -> bool {
+    one.record().key == other.record().key && one.credential_type() == other.credential_type()
+}
+
+fn op_is_on(op: &Op, entry: &Entry) -> bool {
+    let (credential_type, key) = match op {
+        Op::Put(record) => (&record.credential_type, &record.key),
+        Op::Delete { credential_type, key } => (credential_type, key),
+        _ => return true,
+    };
+    entry.record().key == *key && entry.credential_type() == credential_type
 }
 
 impl Held {
@@ -187,13 +200,16 @@ mod tests {
         let mut batch = Batch::new();
         let change = batch.change(partition, Expect::Any);
         change.delete(CredentialType::Account, "deleted".into()).put(record("put"));
-        shelf.outdate(&batch);
+        change.put(record("new"));
+        let written = [Entry::read(record("new"))];
+        shelf.outdate(&batch, &written);
         assert!(shelf.get(&section).is_none());
         let left = shelf.get(&scope).unwrap();
         assert_ne!(left.revision, known, "it would pass for what the store holds");
         let keys: Vec<_> = left.entries.iter().map(Entry::key).collect();
-        assert_eq!(keys, ["kept"]);
-        assert_eq!(shelf.lock().entries, 1);
+        assert_eq!(keys, ["kept", "new"]);
+        assert!(std::ptr::eq(left.entries[1].record(), written[0].record()));
+        assert_eq!(shelf.lock().entries, 2);
         shelf.forget_all();
         assert!(shelf.get(&scope).is_none());
     }
