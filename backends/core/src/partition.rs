@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -19,16 +20,16 @@ pub struct Partition(Arc<str>);
 impl Partition {
     /// Everything of one user, across clients and tenants.
     pub fn user(home_account_id: &str) -> Self {
-        Self(format!("user/{}", Escaped(home_account_id)).into())
+        Self(["user/", &escaped(home_account_id)].concat().into())
     }
 
     /// The tokens that one client has for itself in one tenant. Those of an extended cache key
     /// are a partition of their own for each key, since a client may have 100,000 of them.
     pub fn app(client_id: &str, realm: &str, ext_cache_key: Option<&str>) -> Self {
-        let (client_id, realm) = (Escaped(client_id), Escaped(realm));
-        Self(match ext_cache_key {
-            None => format!("app/{client_id}/{realm}").into(),
-            Some(key) => format!("app/{client_id}/{realm}/{}", Escaped(key)).into(),
+        let (client_id, realm) = (escaped(client_id), escaped(realm));
+        Self(match ext_cache_key.map(escaped) {
+            None => ["app/", &*client_id, "/", &*realm].concat().into(),
+            Some(key) => ["app/", &*client_id, "/", &*realm, "/", &*key].concat().into(),
         })
     }
 
@@ -67,12 +68,11 @@ impl Partition {
 
     /// What tells that a record is not of this partition, without reading it.
     pub(crate) fn clue(&self) -> Clue {
-        let part = |name: &str| name.replace("%2F", "/").replace("%25", "%");
         let metadata = (*self != Self::unowned()).then_some(*self == Self::app_metadata());
         let text = if let Some(home) = self.0.strip_prefix("user/") {
-            part(home)
+            unescaped(home)
         } else if let Some(app) = self.0.strip_prefix("app/") {
-            part(app.split('/').next().unwrap_or_default())
+            unescaped(app.split('/').next().unwrap_or_default())
         } else {
             String::new()
         };
@@ -93,19 +93,17 @@ impl fmt::Debug for Partition {
 }
 
 /// A part of a name, with the separator and the escape itself written as `%2F` and `%25`.
-struct Escaped<'a>(&'a str);
-
-impl fmt::Display for Escaped<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for piece in self.0.split_inclusive(['/', '%']) {
-            match piece.as_bytes().last() {
-                Some(b'/') => write!(f, "{}%2F", &piece[..piece.len() - 1])?,
-                Some(b'%') => write!(f, "{}%25", &piece[..piece.len() - 1])?,
-                _ => f.write_str(piece)?,
-            }
-        }
-        Ok(())
+fn escaped(part: &str) -> Cow<'_, str> {
+    if part.bytes().any(|byte| matches!(byte, b'/' | b'%')) {
+        part.replace('%', "%25").replace('/', "%2F").into()
+    } else {
+        part.into()
     }
+}
+
+/// The reverse of [`escaped`].
+fn unescaped(part: &str) -> String {
+    part.replace("%2F", "/").replace("%25", "%")
 }
 
 /// See [`Partition::clue`].
@@ -245,6 +243,9 @@ mod tests {
         assert_ne!(Partition::app("a/b", "c", None), Partition::app("a", "b/c", None));
         assert_ne!(Partition::app("a", "b", Some("c")), Partition::app("a", "b/c", None));
         assert_ne!(Partition::user("a%2Fb"), Partition::user("a/b"));
+        for part in ["", "a", "/", "%", "%2F", "%25", "a/%2F%25%/b", "%252F"] {
+            assert_eq!(unescaped(&escaped(part)), part);
+        }
         assert_ne!(Partition::app("a", "b", None), Partition::app("a", "b", Some("")));
     }
 
