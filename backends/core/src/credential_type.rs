@@ -1,11 +1,13 @@
 use std::fmt;
+use std::hash::{Hash, Hasher};
 
 /// A section of the cache: what kind of record stands in it.
 ///
 /// The names are those of the schema that all MSAL libraries share. The type is open: a section
 /// that a newer library invented is [`Other`](Self::Other), and is stored and written back like
-/// the rest.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// the rest. Two are equal if their names are; [`From<&str>`](Self::from) gives a known name its
+/// own variant.
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CredentialType {
     /// Access tokens.
@@ -52,6 +54,21 @@ impl CredentialType {
     }
 }
 
+// By name: a known section that somebody spells out as `Other` must not become a second one.
+impl PartialEq for CredentialType {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for CredentialType {}
+
+impl Hash for CredentialType {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 impl From<&str> for CredentialType {
     fn from(name: &str) -> Self {
         Self::KNOWN
@@ -64,5 +81,22 @@ impl From<&str> for CredentialType {
 impl fmt::Display for CredentialType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CredentialType;
+
+    #[test]
+    fn a_name_is_one_section_however_it_is_spelt_out() {
+        for known in CredentialType::KNOWN {
+            let spelt_out = CredentialType::Other(known.as_str().into());
+            assert_eq!(spelt_out, known);
+            assert!(!matches!(CredentialType::from(known.as_str()), CredentialType::Other(_)));
+            let both = std::collections::HashSet::from([spelt_out, known]);
+            assert_eq!(both.len(), 1);
+        }
+        assert_ne!(CredentialType::from("accesstoken"), CredentialType::AccessToken);
     }
 }

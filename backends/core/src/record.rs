@@ -20,6 +20,10 @@ pub struct Record {
 impl Record {
     /// A record under `key` in a section.
     pub fn new(credential_type: CredentialType, key: impl Into<Arc<str>>, value: Json) -> Self {
+        let credential_type = match credential_type {
+            CredentialType::Other(name) => CredentialType::from(&*name),
+            known => known,
+        };
         Self { credential_type, key: key.into(), value }
     }
 
