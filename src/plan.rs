@@ -77,31 +77,28 @@ pub(crate) fn remove(old: &Entry) -> Batch {
 
 /// Puts records, whatever stands there.
 pub(crate) fn put_all(records: Vec<Record>) -> Batch {
-    let mut batch = Batch::new();
-    put_each(&mut batch, records);
-    batch
+    replace(Vec::new(), records)
 }
 
 /// Replaces everything that stands by other records.
 pub(crate) fn replace(standing: Vec<Record>, new: Vec<Record>) -> Batch {
-    let kept: HashSet<_> =
-        new.iter().map(|it| (it.partition(), it.credential_type.clone(), it.key.clone())).collect();
+    // Telling the partition of a record takes reading it, so it is done once for each.
+    let new: Vec<_> = new.into_iter().map(|record| (record.partition(), record)).collect();
     let mut batch = Batch::new();
-    for old in standing {
-        let identity = (old.partition(), old.credential_type, old.key);
-        if !kept.contains(&identity) {
-            let (partition, credential_type, key) = identity;
-            batch.change(partition, Expect::Any).delete(credential_type, key);
+    if !standing.is_empty() {
+        let kept: HashSet<_> =
+            new.iter().map(|(partition, it)| (partition, &it.credential_type, &it.key)).collect();
+        for old in standing {
+            let partition = old.partition();
+            if !kept.contains(&(&partition, &old.credential_type, &old.key)) {
+                batch.change(partition, Expect::Any).delete(old.credential_type, old.key);
+            }
         }
     }
-    put_each(&mut batch, new);
-    batch
-}
-
-fn put_each(batch: &mut Batch, records: Vec<Record>) {
-    for record in records {
-        batch.change(record.partition(), Expect::Any).put(record);
+    for (partition, record) in new {
+        batch.change(partition, Expect::Any).put(record);
     }
+    batch
 }
 
 /// Whether two records say the same, however they are written.

@@ -218,7 +218,7 @@ impl Text {
     /// Writes the members, one record a line.
     fn write(&self, mut members: Vec<Member>) -> Self {
         let text = self.expose();
-        let mut out = Out::with_capacity(text.len() + 4096);
+        let mut out = Out::with_capacity(members.iter().map(|it| it.written_len(text)).sum());
         out.push("{");
         for (at, member) in members.iter_mut().enumerate() {
             out.push(if at == 0 { "\n" } else { ",\n" });
@@ -330,6 +330,18 @@ impl Text {
 }
 
 impl Member {
+    /// About how long it will be, in bytes.
+    fn written_len(&self, document: &str) -> usize {
+        let body = match &self.body {
+            Body::Null => 0,
+            Body::Whole(value) => value.text(document).len(),
+            Body::Section(slots) => {
+                slots.iter().map(|it| it.key.len() + it.value.text(document).len() + 8).sum()
+            }
+        };
+        self.name.as_str().len() + body + 16
+    }
+
     /// The places of the records; the one of the member itself, if it is no section.
     fn places(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
         let records = self.body.records().map_or(1, <[Slot]>::len);
