@@ -85,7 +85,8 @@ impl<S: CacheStore> TokenCache<S> {
     /// and the metadata of the client, as far as the response has them, in one commit.
     ///
     /// The commit also deletes the access tokens of the same user, or of the same client and
-    /// tenant, that have expired.
+    /// tenant, that have expired; those of an extended cache key are left to
+    /// [`purge_expired`](Self::purge_expired).
     ///
     /// # Errors
     ///
@@ -253,10 +254,15 @@ impl<S: CacheStore> TokenCache<S> {
     /// [`Error::Corrupt`] where the text is not such a document. The cache is then as it was.
     pub fn deserialize(&self, state: &str) -> Result<()> {
         let new = if state.is_empty() { Vec::new() } else { decompose(state)? };
-        let standing = readable(self.list(None))?.unwrap_or_default();
-        self.commit(&plan::replace(standing, new), &[])?;
+        // As in `serialize`: before reading, so that no change is forgotten.
         self.0.changed.store(false, Ordering::SeqCst);
-        Ok(())
+        let replaced = readable(self.list(None)).and_then(|standing| {
+            self.commit(&plan::replace(standing.unwrap_or_default(), new), &[])
+        });
+        if replaced.is_err() {
+            self.set_changed();
+        }
+        replaced
     }
 
     /// Copies everything into another cache, over whatever store: expired and unreadable records

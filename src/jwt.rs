@@ -6,6 +6,7 @@ use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use msal_cache_core::{Error, Result};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::Fields;
 

@@ -32,9 +32,15 @@ pub struct Query {
     fields: Vec<(Cow<'static, str>, Option<String>)>,
 }
 
-/// What a field must be: a text, or nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What a field must be: a text, or nothing. It may be a secret, so `Debug` doesn't print it.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Wanted(Option<String>);
+
+impl fmt::Debug for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Wanted([a text])" } else { "Wanted(nothing)" })
+    }
+}
 
 impl From<&str> for Wanted {
     fn from(text: &str) -> Self {

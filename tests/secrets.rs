@@ -69,6 +69,7 @@ fn p10_no_public_type_prints_a_secret() {
     }
     prints_nothing("Vec<Entry>", &cache.find(CredentialType::AccessToken, &query).unwrap());
     prints_nothing("Query", &Query::new().field("secret", CANARY));
+    prints_nothing("Wanted", &msal_cache::Wanted::from(CANARY));
     prints_nothing("Memory", cache.store());
 
     let loaded = cache.store().list(None, None).unwrap();

@@ -63,8 +63,8 @@ impl Builder {
         self
     }
 
-    /// How long a writer waits for others before [`Error::Locked`]. 15 seconds unless set;
-    /// readers don't wait.
+    /// How long a writer waits for others before [`Error::Locked`]. 15 seconds unless set. A
+    /// reader waits only where the file can't be read, to see whether somebody is mending it.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.options.lock_timeout = timeout;
         self
