@@ -30,10 +30,10 @@ pub(crate) fn claims(field: &str, token: &str) -> Result<Fields> {
 /// A JSON object in base64url: the payload of a token, or `client_info`.
 pub(crate) fn object(field: &str, encoded: &str) -> Result<Fields> {
     // The standard alphabet is accepted too, as Python does.
-    let encoded = encoded.replace('+', "-").replace('/', "_");
+    let encoded = Zeroizing::new(encoded.replace('+', "-").replace('/', "_"));
     let decoded =
-        LENIENT.decode(encoded).map_err(|_| Error::invalid(field, "it is not in base64url"))?;
-    let value: Value = serde_json::from_slice(&decoded)
+        LENIENT.decode(&*encoded).map_err(|_| Error::invalid(field, "it is not in base64url"))?;
+    let value: Value = serde_json::from_slice(&Zeroizing::new(decoded))
         .map_err(|_| Error::invalid(field, "what it encodes is not JSON"))?;
     Fields::from_value(field, value)
 }
