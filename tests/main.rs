@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cache;
+mod canary;
 mod common;
 #[cfg(all(feature = "file", unix))]
 mod file;
