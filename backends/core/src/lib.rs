@@ -56,11 +56,18 @@
 //!
 //! **No method of [`CacheStore`] has a body.** A body that is wrong for one store is worse than a
 //! compiler's error. [`BlobStore`] has three, which are right for every string.
+//!
+//! # A store of your own
+//!
+//! Whether it keeps these promises, the feature `conformance` finds out: it brings them as tests
+//! in a module of that name, one for each promise, to be run on any store.
 
 #![forbid(unsafe_code)]
 
 mod batch;
 mod blob;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod credential_type;
 mod document;
 mod draft;

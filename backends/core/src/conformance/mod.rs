@@ -1,0 +1,124 @@
+//! The promises of a [`CacheStore`](crate::CacheStore) as tests, to be run on a store of your
+//! own. They are behind the feature `conformance`, for a dev-dependency:
+//!
+//! ```toml
+//! [dev-dependencies]
+//! msal-cache-core = { version = "0.1", features = ["conformance"] }
+//! ```
+//!
+//! A store that passes keeps what the cache relies on. The suite was tried on stores that are
+//! broken on purpose, each in one way: it finds every one of them.
+//!
+//! # How to use it
+//!
+//! Say how to make a place and how to open it, a [`Harness`], and name it to
+//! [`conformance!`](crate::conformance!). Here is all of it for a store that keeps the document
+//! in a variable:
+//!
+//! ```rust,test_harness
+//! use std::sync::{Arc, Mutex};
+//!
+//! use msal_cache_core::conformance::Harness;
+//! use msal_cache_core::{Blob, BlobStore, Document, Error, Result, Revision, conformance};
+//!
+//! #[derive(Debug)]
+//! struct Variable(Mutex<(Revision, Vec<u8>)>);
+//!
+//! impl BlobStore for Variable {
+//!     fn read(&self, known: Option<Revision>) -> Result<Blob> {
+//!         let (revision, bytes) = &*self.0.lock().unwrap();
+//!         Ok(match *revision {
+//!             Revision::ABSENT => Blob::Absent,
+//!             revision if known == Some(revision) => Blob::Unchanged,
+//!             revision => Blob::Present(revision, bytes.clone().into()),
+//!         })
+//!     }
+//!
+//!     fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
+//!         let mut held = self.0.lock().unwrap();
+//!         if held.0 != expected {
+//!             return Err(Error::Conflict);
+//!         }
+//!         *held = (Revision::unique(), bytes.to_vec());
+//!         Ok(held.0)
+//!     }
+//! }
+//!
+//! struct Place(Arc<Variable>);
+//!
+//! impl Harness for Place {
+//!     type Store = Document<Arc<Variable>>;
+//!
+//!     fn new() -> Self {
+//!         Self(Arc::new(Variable(Mutex::new((Revision::ABSENT, Vec::new())))))
+//!     }
+//!
+//!     fn open(&self) -> Self::Store {
+//!         Document::new(self.0.clone())
+//!     }
+//! }
+//!
+//! conformance!(Place);
+//! ```
+//!
+//! Every case is a function as well, generic over the harness, and [`cases()`] lists them, for
+//! another test runner than the usual one.
+//!
+//! # Abilities
+//!
+//! What not every place can do is a trait of its own. A case that needs it can't be called
+//! without it, and the macro makes no test of it unless the ability is named: so nothing passes
+//! because it was skipped, and the list of the tests shows what was tested.
+//!
+//! | ability | what it says | cases |
+//! |---|---|---|
+//! | [`Persistent`] | what is stored outlives the handles | [`persistent_cases`] |
+//! | [`Faults`] | a commit can be made to fail | [`fault_cases`] |
+//! | [`Processes`] | another process can open the place | [`processes_lose_nothing`] |
+//!
+//! A store on a disk or a server that names no ability but keeps its records anyway has been
+//! tested for half of its promises.
+//!
+//! # Beware
+//!
+//! The cases write to the place of the harness and delete what is in it. Never give them one that
+//! holds something.
+//!
+//! What is in this module may change with any release: a new case may fail a store that passed,
+//! and cases, abilities and their methods may be added, renamed and removed. The contract itself
+//! follows the version number.
+#![expect(clippy::missing_panics_doc, reason = "to panic at a broken promise is what a case does")]
+
+mod cases;
+mod commits;
+mod contents;
+mod faults;
+mod harness;
+mod listing;
+mod order;
+mod partitions;
+mod processes;
+mod purging;
+mod reading;
+mod reopening;
+mod revisions;
+mod secrets;
+mod threads;
+mod tools;
+mod traffic;
+
+pub use cases::{Case, cases, fault_cases, persistent_cases};
+pub use commits::*;
+pub use contents::*;
+pub use faults::*;
+pub use harness::{Faults, Harness, Persistent, Processes};
+pub use listing::*;
+pub use order::*;
+pub use partitions::*;
+pub use processes::*;
+pub use purging::*;
+pub use reading::*;
+pub use reopening::*;
+pub use revisions::*;
+pub use secrets::*;
+pub use threads::*;

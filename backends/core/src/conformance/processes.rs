@@ -1,0 +1,80 @@
+//! Several processes at once.
+
+use std::env;
+use std::process::{self, Command, Output, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use super::Processes;
+use super::traffic::{AtWork, Seen, write};
+use crate::CacheStore;
+
+const PROCESSES: usize = 4;
+
+/// Where a process that a case has started finds the place, and the number that it goes by.
+const PLACE: &str = "MSAL_CACHE_CONFORMANCE_PLACE";
+const NUMBER: &str = "MSAL_CACHE_CONFORMANCE_NUMBER";
+
+/// Processes that write to one place lose nothing to each other, and a reader among them sees
+/// whole commits only.
+///
+/// `test` is the path of the test that calls this, with the name of its crate, as
+/// `concat!(module_path!(), "::its_name")` makes it.
+pub fn processes_lose_nothing<H: Processes>(test: &str) {
+    work::<H>(|store, number| write(store, number));
+    let place = H::new();
+    let reader = place.open();
+    let mut seen = Seen::default();
+    during(&place, test, |busy| seen.watch(&reader, busy));
+    seen.assert_nothing_lost(&reader, PROCESSES);
+    Seen::default().assert_nothing_lost(&place.open(), PROCESSES);
+}
+
+/// In a process that a case has started: does the work and ends the process.
+fn work<H: Processes>(work: impl FnOnce(&dyn CacheStore, usize)) {
+    let Some(address) = env::var_os(PLACE) else { return };
+    let number = env::var(NUMBER).ok().and_then(|number| number.parse().ok());
+    let store = H::open_at(&address);
+    work(&store, number.expect("each process has its number"));
+    drop(store);
+    // By a line of its own: what surrounds a test prints as well.
+    println!("\n{}", done(&address.to_string_lossy()));
+    process::exit(0);
+}
+
+fn done(address: &str) -> String {
+    format!("the work at {address} is done")
+}
+
+/// Runs `meanwhile` while the processes work, and insists that all of them end well.
+fn during<H: Processes>(place: &H, test: &str, meanwhile: impl FnOnce(&dyn Fn() -> bool)) {
+    let address = place.address();
+    // What the test's program calls itself is not part of the names of its tests.
+    let (_, name) = test.split_once("::").expect("a test has a path");
+    let program = env::current_exe().expect("this program has a path");
+    let working = &AtomicUsize::new(0);
+    let outputs: Vec<Output> = thread::scope(|scope| {
+        let processes: Vec<_> = (0..PROCESSES)
+            .map(|number| {
+                let mut command = Command::new(&program);
+                command.args(["--exact", name, "--nocapture", "--test-threads=1"]);
+                command.env(PLACE, &address).env(NUMBER, number.to_string()).stdin(Stdio::null());
+                let at_work = AtWork::new(working);
+                scope.spawn(move || {
+                    let _at_work = at_work;
+                    command.output().expect("this program can be started again")
+                })
+            })
+            .collect();
+        meanwhile(&|| working.load(Ordering::SeqCst) > 0);
+        processes.into_iter().map(|it| it.join().expect("waiting can't panic")).collect()
+    });
+    for output in outputs {
+        let [said, complained] =
+            [&output.stdout, &output.stderr].map(|it| String::from_utf8_lossy(it));
+        assert!(
+            output.status.success() && said.contains(&done(&address.to_string_lossy())),
+            "another process failed at test {name}: {said}{complained}"
+        );
+    }
+}

@@ -1,0 +1,243 @@
+//! What the cases share: records, shorthands for the four verbs, and one strict comparison.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+
+use crate::{
+    Batch, CacheStore, CredentialType, Expect, Json, Load, Partition, Record, Result, Revision,
+    Snapshot,
+};
+
+pub(super) fn record(section: &str, key: &str, json: &str) -> Record {
+    let json = Json::new(json).expect("the cases put valid JSON");
+    Record::new(section.into(), key, json)
+}
+
+/// An account. Its key has to differ from those of other users: within a section, a stored key
+/// is the identity of a record.
+pub(super) fn account(user: &str, key: &str, name: &str) -> Record {
+    record("Account", key, &format!(r#"{{"home_account_id":"{user}","username":"{name}"}}"#))
+}
+
+/// An access token that expires when this JSON value says.
+pub(super) fn token(user: &str, key: &str, expires_on: &str) -> Record {
+    let json = format!(r#"{{"home_account_id":"{user}","expires_on":{expires_on}}}"#);
+    record("AccessToken", key, &json)
+}
+
+/// A batch that puts these records where they belong.
+pub(super) fn puts(expect: Expect, records: &[Record]) -> Batch {
+    let mut batch = Batch::new();
+    for record in records {
+        batch.change(record.partition(), expect).put(record.clone());
+    }
+    batch
+}
+
+/// A batch that deletes these records.
+pub(super) fn deletes(expect: Expect, records: &[Record]) -> Batch {
+    let mut batch = Batch::new();
+    for record in records {
+        let (section, key) = (record.credential_type.clone(), record.key.clone());
+        batch.change(record.partition(), expect).delete(section, key);
+    }
+    batch
+}
+
+#[track_caller]
+pub(super) fn commit(store: &dyn CacheStore, batch: &Batch) -> Vec<Revision> {
+    let revisions = store.commit(batch).expect("this commit has no reason to fail");
+    assert_eq!(revisions.len(), batch.changes().len(), "one revision for each changed partition");
+    revisions
+}
+
+#[track_caller]
+pub(super) fn put(store: &dyn CacheStore, records: &[Record]) -> Vec<Revision> {
+    commit(store, &puts(Expect::Any, records))
+}
+
+/// Puts one record and returns the revision of its partition.
+#[track_caller]
+pub(super) fn put_one(store: &dyn CacheStore, record: &Record) -> Revision {
+    put(store, std::slice::from_ref(record))[0]
+}
+
+#[track_caller]
+pub(super) fn delete(store: &dyn CacheStore, records: &[Record]) -> Vec<Revision> {
+    commit(store, &deletes(Expect::Any, records))
+}
+
+#[track_caller]
+pub(super) fn purge(store: &dyn CacheStore, now: i64) -> u64 {
+    store.purge(now).expect("purging has no reason to fail")
+}
+
+#[track_caller]
+pub(super) fn load(store: &dyn CacheStore, partition: &Partition) -> Snapshot {
+    match store.load(partition, None).expect("loading has no reason to fail") {
+        Load::Snapshot(snapshot) => snapshot,
+        Load::Unchanged => panic!("`Unchanged` to a caller that knows no revision"),
+    }
+}
+
+/// What is new since `known`; `None` where the store says that nothing is.
+#[track_caller]
+pub(super) fn load_since(
+    store: &dyn CacheStore,
+    partition: &Partition,
+    known: Revision,
+) -> Option<Snapshot> {
+    snapshot(store.load(partition, Some(known)))
+}
+
+#[track_caller]
+pub(super) fn list(store: &dyn CacheStore, section: Option<&CredentialType>) -> Snapshot {
+    match store.list(section, None).expect("listing has no reason to fail") {
+        Load::Snapshot(snapshot) => snapshot,
+        Load::Unchanged => panic!("`Unchanged` to a caller that knows no revision"),
+    }
+}
+
+/// As [`load_since`], for a listing.
+#[track_caller]
+pub(super) fn list_since(
+    store: &dyn CacheStore,
+    section: Option<&CredentialType>,
+    known: Revision,
+) -> Option<Snapshot> {
+    snapshot(store.list(section, Some(known)))
+}
+
+#[track_caller]
+fn snapshot(load: Result<Load>) -> Option<Snapshot> {
+    match load.expect("reading has no reason to fail") {
+        Load::Snapshot(snapshot) => Some(snapshot),
+        Load::Unchanged => None,
+    }
+}
+
+/// Asks in every way there is, and insists that the store holds these records and no others:
+/// those of one section and one partition in this order, since no more is promised of order.
+#[track_caller]
+pub(super) fn assert_holds(store: &dyn CacheStore, expected: &[Record]) {
+    assert_same("the listing of all sections", &list(store, None).records, expected);
+    let known = CredentialType::KNOWN.iter().map(CredentialType::as_str);
+    let sections: BTreeSet<_> = known.chain(expected.iter().map(section_of)).collect();
+    for section in sections.into_iter().map(CredentialType::from) {
+        let found = list(store, Some(&section)).records;
+        let expected: Vec<_> =
+            expected.iter().filter(|it| it.credential_type == section).cloned().collect();
+        assert_same(&format!("the listing of section {section:?}"), &found, &expected);
+    }
+    let partitions: BTreeSet<_> = expected.iter().map(Record::partition).collect();
+    for partition in partitions {
+        let found = load(store, &partition);
+        let expected: Vec<_> =
+            expected.iter().filter(|it| it.partition() == partition).cloned().collect();
+        assert_same(&format!("partition {partition:?}"), &found.records, &expected);
+        assert_ne!(found.revision, Revision::ABSENT, "partition {partition:?} holds something");
+    }
+}
+
+/// Insists that these are the same records, those of each section and partition in this order.
+#[track_caller]
+pub(super) fn assert_same(what: &str, found: &[Record], expected: &[Record]) {
+    let (found, expected) = (grouped(found), grouped(expected));
+    let groups: BTreeSet<_> = found.keys().chain(expected.keys()).collect();
+    for group in groups {
+        let [found, expected] =
+            [&found, &expected].map(|it| it.get(group).map_or(&[][..], |it| it));
+        let same = found.len() == expected.len()
+            && found.iter().zip(expected).all(|(found, expected)| is_same(found, expected));
+        assert!(
+            same,
+            "{what}, section {:?} of {:?}:\nfound    {}\nexpected {}",
+            group.1,
+            group.0,
+            shown(found),
+            shown(expected)
+        );
+    }
+}
+
+type Groups<'a> = BTreeMap<(Partition, &'a str), Vec<&'a Record>>;
+
+fn grouped(records: &[Record]) -> Groups<'_> {
+    let mut groups = Groups::new();
+    for record in records {
+        groups.entry((record.partition(), section_of(record))).or_default().push(record);
+    }
+    groups
+}
+
+fn section_of(record: &Record) -> &str {
+    record.credential_type.as_str()
+}
+
+/// Values are text and come back as they were put. One liberty is given, because the document
+/// that all MSAL libraries share is ASCII: what isn't may be escaped.
+fn is_same(found: &Record, expected: &Record) -> bool {
+    let [text, expected_text] = [found, expected].map(|it| it.value.expose());
+    found.key == expected.key
+        && found.credential_type == expected.credential_type
+        && (text == expected_text
+            || !expected_text.is_ascii() && respelled(text) == respelled(expected_text))
+}
+
+/// The text with each string in one spelling and the rest as it is, numbers included.
+fn respelled(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    let mut rest = json;
+    while let Some(start) = rest.find('"') {
+        out.push_str(&rest[..start]);
+        rest = &rest[start..];
+        let mut escaped = false;
+        let end = rest.bytes().skip(1).position(|byte| {
+            let ends = byte == b'"' && !escaped;
+            escaped = byte == b'\\' && !escaped;
+            ends
+        });
+        let (string, after) = rest.split_at(end.map_or(rest.len(), |end| end + 2));
+        match serde_json::from_str::<String>(string) {
+            // Writing to a string can't fail.
+            Ok(text) => drop(write!(out, "{text:?}")),
+            Err(_) => out.push_str(string),
+        }
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+/// The records for a message. They are made up, so their values may be shown.
+fn shown(records: &[&Record]) -> String {
+    if records.is_empty() {
+        return "nothing".into();
+    }
+    let shown = records.iter().take(20).map(|record| {
+        let text: String = record.value.expose().chars().take(120).collect();
+        format!("{:?}: {text}", record.key)
+    });
+    format!("{} records: {}", records.len(), shown.collect::<Vec<_>>().join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_string_may_be_spelled_in_two_ways_and_a_number_may_not() {
+        let of = |json| record("X", "k", json);
+        assert!(is_same(&of(r#"{"a":"\u00e9\"","b":1.50}"#), &of(r#"{"a":"é\"","b":1.50}"#)));
+        assert!(!is_same(&of(r#"{"a":"\u00e9","b":1.5}"#), &of(r#"{"a":"é","b":1.50}"#)));
+        assert!(!is_same(&of(r#"{"a":"\u00ea","b":1.50}"#), &of(r#"{"a":"é","b":1.50}"#)));
+        assert!(!is_same(&of(r#"{"a":"A"}"#), &of(r#"{"a":"\u0041"}"#)));
+    }
+
+    #[test]
+    #[should_panic(expected = "section \"AccessToken\"")]
+    fn a_section_in_another_order_is_noticed() {
+        let [a, b] = ["a", "b"].map(|key| token("u", key, "1"));
+        assert_same("it", &[a.clone(), b.clone()], &[b, a]);
+    }
+}

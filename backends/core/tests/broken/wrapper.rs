@@ -1,0 +1,157 @@
+//! A sound store in which one thing goes wrong.
+
+use std::fmt;
+use std::sync::Arc;
+
+use msal_cache_core::conformance::Harness;
+use msal_cache_core::{
+    Batch, CacheStore, Change, CredentialType, Expect, Load, Memory, Op, Partition, Record, Result,
+    Revision, Snapshot,
+};
+
+/// What goes wrong: one of the verbs does something else than the sound store would. One value
+/// belongs to one handle.
+pub(crate) trait Flaw: Default + Send + Sync {
+    fn load(&self, sound: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
+        sound.load(of, known)
+    }
+
+    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+        sound.commit(batch)
+    }
+
+    fn list(
+        &self,
+        sound: &Memory,
+        of: Option<&CredentialType>,
+        known: Option<Revision>,
+    ) -> Result<Load> {
+        sound.list(of, known)
+    }
+
+    fn purge(&self, sound: &Memory, now: i64) -> Result<u64> {
+        sound.purge(now)
+    }
+
+    fn print(&self, _sound: &Memory) -> String {
+        "Broken".into()
+    }
+}
+
+/// No flaw at all: what the others are compared with.
+#[derive(Default)]
+pub(crate) struct Sound;
+
+impl Flaw for Sound {}
+
+/// A handle of a store with this flaw.
+pub(crate) struct Broken<F> {
+    sound: Arc<Memory>,
+    flaw: F,
+}
+
+impl<F: Flaw> CacheStore for Broken<F> {
+    fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
+        self.flaw.load(&self.sound, partition, known)
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
+        self.flaw.commit(&self.sound, batch)
+    }
+
+    fn list(
+        &self,
+        credential_type: Option<&CredentialType>,
+        known: Option<Revision>,
+    ) -> Result<Load> {
+        self.flaw.list(&self.sound, credential_type, known)
+    }
+
+    fn purge(&self, now: i64) -> Result<u64> {
+        self.flaw.purge(&self.sound, now)
+    }
+}
+
+impl<F: Flaw> fmt::Debug for Broken<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.flaw.print(&self.sound))
+    }
+}
+
+/// A place whose handles have this flaw.
+pub(crate) struct Place<F>(Arc<Memory>, std::marker::PhantomData<F>);
+
+impl<F: Flaw> Harness for Place<F> {
+    type Store = Broken<F>;
+
+    fn new() -> Self {
+        Self(Arc::default(), std::marker::PhantomData)
+    }
+
+    fn open(&self) -> Self::Store {
+        Broken { sound: self.0.clone(), flaw: F::default() }
+    }
+}
+
+/// What a sound store holds of a partition.
+pub(crate) fn held(sound: &impl CacheStore, partition: &Partition) -> Snapshot {
+    match sound.load(partition, None).unwrap() {
+        Load::Snapshot(snapshot) => snapshot,
+        Load::Unchanged => unreachable!("nothing was known"),
+    }
+}
+
+/// What a sound store holds.
+pub(crate) fn everything(sound: &impl CacheStore) -> Snapshot {
+    match sound.list(None, None).unwrap() {
+        Load::Snapshot(snapshot) => snapshot,
+        Load::Unchanged => unreachable!("nothing was known"),
+    }
+}
+
+/// The batch with other expectations.
+pub(crate) fn expecting(batch: &Batch, expect: impl Fn(usize, &Change) -> Expect) -> Batch {
+    let mut other = Batch::new();
+    for (at, change) in batch.changes().iter().enumerate() {
+        add(&mut other, change.partition(), expect(at, change), change.ops());
+    }
+    other
+}
+
+/// The batch with other operations.
+pub(crate) fn doing(batch: &Batch, mut ops: impl FnMut(&Change) -> Vec<Op>) -> Batch {
+    let mut other = Batch::new();
+    for change in batch.changes() {
+        add(&mut other, change.partition(), change.expect(), &ops(change));
+    }
+    other
+}
+
+/// The batch with each operation replaced by others.
+pub(crate) fn each(batch: &Batch, op: impl Fn(&Change, &Op) -> Vec<Op>) -> Batch {
+    doing(batch, |change| change.ops().iter().flat_map(|it| op(change, it)).collect())
+}
+
+/// Adds operations to what a batch does to a partition.
+pub(crate) fn add<'a>(
+    batch: &mut Batch,
+    partition: &Partition,
+    expect: Expect,
+    ops: impl IntoIterator<Item = &'a Op>,
+) {
+    let change = batch.change(partition.clone(), expect);
+    for op in ops {
+        match op {
+            Op::Put(record) => change.put(record.clone()),
+            Op::Delete { credential_type, key } => {
+                change.delete(credential_type.clone(), key.clone())
+            }
+            other => unreachable!("there are two operations, {other:?} is none"),
+        };
+    }
+}
+
+/// The operation that deletes this record.
+pub(crate) fn deletion(record: &Record) -> Op {
+    Op::Delete { credential_type: record.credential_type.clone(), key: record.key.clone() }
+}
