@@ -34,6 +34,8 @@ pub use msal_cache_core::{
 pub use msal_cache_file::{
     Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt, Permissions,
 };
+#[cfg(feature = "sqlite")]
+pub use msal_cache_sqlite::{Builder as SqliteStoreBuilder, Journal, SqliteStore, Synchronous};
 pub use query::{Query, Wanted};
 pub use secret::Secret;
 pub use views::{AccessToken, Account, AppMetadata, IdToken, RefreshToken};

@@ -1,0 +1,64 @@
+//! What differs between systems, behind one face.
+
+#[cfg(target_vendor = "apple")]
+mod apple;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(all(unix, not(any(target_os = "linux", target_vendor = "apple"))))]
+mod other_unix;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(target_vendor = "apple")]
+pub(crate) use apple::is_local;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::is_local;
+#[cfg(all(unix, not(any(target_os = "linux", target_vendor = "apple"))))]
+pub(crate) use other_unix::is_local;
+#[cfg(unix)]
+pub(crate) use unix::*;
+#[cfg(windows)]
+pub(crate) use windows::*;
+
+/// Why a file is not safe for secrets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Others than the owner have access, by these permission bits.
+    #[cfg_attr(windows, expect(dead_code, reason = "the standard library reads no access lists"))]
+    Mode(u32),
+    /// It belongs to another user.
+    #[cfg_attr(windows, expect(dead_code, reason = "the standard library reads no owners"))]
+    Owner {
+        /// Whose it is.
+        theirs: u32,
+        /// As whom this process runs.
+        ours: u32,
+    },
+}
+
+/// A path for a URI: what isn't plainly a part of a name is escaped.
+fn escape(path: &[u8]) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for byte in path {
+        let plain = byte.is_ascii_alphanumeric() || b"/-_.:".contains(byte);
+        let hex = |half: u8| char::from(b"0123456789ABCDEF"[usize::from(half)]);
+        if plain {
+            escaped.push(char::from(*byte));
+        } else {
+            escaped.extend(['%', hex(byte >> 4), hex(byte & 15)]);
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_something_in_a_uri_is_escaped() {
+        assert_eq!(escape(b"/a b/c?x=1#%\xFF.db"), "/a%20b/c%3Fx%3D1%23%25%FF.db");
+    }
+}

@@ -1,0 +1,151 @@
+//! What `load` and `list` read.
+
+use std::sync::Arc;
+
+use msal_cache_core::{CredentialType, Json, Load, Partition, Record, Revision, Snapshot};
+use rusqlite::{Connection, OptionalExtension, Row, ToSql};
+
+use crate::error::Attempt;
+
+const PARTITION_REVISION: &str = "SELECT revision FROM partitions WHERE name = ?1";
+
+/// The order is made here: in SQL, it would copy the values.
+const PARTITION: &str = "\
+    SELECT p.revision, r.credential_type, r.key, r.value, r.position \
+    FROM partitions p CROSS JOIN records r ON r.partition = p.id \
+    WHERE p.name = ?1";
+
+const STORE_REVISION: &str = "SELECT revision FROM store WHERE id = 1";
+
+/// Has a row also where no record is found.
+const SECTION: &str = "\
+    SELECT s.revision, r.credential_type, r.key, r.value \
+    FROM store s LEFT JOIN records r ON r.credential_type = ?1 \
+    WHERE s.id = 1 ORDER BY r.position";
+
+const EVERYTHING: &str = "\
+    SELECT s.revision, r.credential_type, r.key, r.value \
+    FROM store s LEFT JOIN records r ON TRUE \
+    WHERE s.id = 1 ORDER BY r.position";
+
+/// One partition. Each statement reads one state of the database, so none has to agree with
+/// another: the second brings its own revision.
+pub(crate) fn load(
+    connection: &Connection,
+    partition: &Partition,
+    known: Option<Revision>,
+) -> Attempt<Load> {
+    if known.is_some() {
+        let current = revision_of(connection, partition)?;
+        if known == Some(current) {
+            return Ok(Load::Unchanged);
+        }
+    }
+    let mut statement = connection.prepare_cached(PARTITION)?;
+    let mut rows = statement.query([partition.as_str()])?;
+    let mut revision = Revision::ABSENT;
+    let mut records: Vec<(i64, Record)> = Vec::new();
+    while let Some(row) = rows.next()? {
+        if records.is_empty() {
+            revision = revision_in(row)?;
+        }
+        records.push((row.get(4)?, record(row)?));
+    }
+    records.sort_unstable_by_key(|(position, _)| *position);
+    let records = records.into_iter().map(|(_, record)| record).collect();
+    Ok(Load::Snapshot(Snapshot { revision, records }))
+}
+
+/// The revision at which a partition is.
+pub(crate) fn revision_of(connection: &Connection, partition: &Partition) -> Attempt<Revision> {
+    let mut statement = connection.prepare_cached(PARTITION_REVISION)?;
+    let found = statement.query_row([partition.as_str()], revision_in).optional()?;
+    Ok(found.unwrap_or(Revision::ABSENT))
+}
+
+/// One section, or all of them.
+pub(crate) fn list(
+    connection: &Connection,
+    section: Option<&CredentialType>,
+    known: Option<Revision>,
+) -> Attempt<Load> {
+    if known.is_some() {
+        let current = connection.prepare_cached(STORE_REVISION)?.query_row([], revision_in)?;
+        if known == Some(current) {
+            return Ok(Load::Unchanged);
+        }
+    }
+    let section = section.map(CredentialType::as_str);
+    let mut statement =
+        connection.prepare_cached(if section.is_some() { SECTION } else { EVERYTHING })?;
+    let parameters: Vec<&dyn ToSql> = section.iter().map(|it| it as &dyn ToSql).collect();
+    let mut rows = statement.query(&*parameters)?;
+    let mut revision = None;
+    let mut records = Vec::new();
+    while let Some(row) = rows.next()? {
+        if revision.is_none() {
+            revision = Some(revision_in(row)?);
+        }
+        if !matches!(row.get_ref(1)?, rusqlite::types::ValueRef::Null) {
+            records.push(record(row)?);
+        }
+    }
+    let revision = revision.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
+    Ok(Load::Snapshot(Snapshot { revision, records }))
+}
+
+fn revision_in(row: &Row<'_>) -> rusqlite::Result<Revision> {
+    Ok(Revision::from_u128(u128::from_be_bytes(row.get(0)?)))
+}
+
+fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let credential_type = CredentialType::from(row.get_ref(1)?.as_str()?);
+    let key: Arc<str> = row.get_ref(2)?.as_str()?.into();
+    Ok(Record::new(credential_type, key, Json::from_stored(row.get::<_, String>(3)?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use msal_cache_core::{Batch, Expect};
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::database::Database;
+    use crate::write;
+
+    /// How often each statement ran since the last time it was asked.
+    fn runs(connection: &Connection) -> [i32; 5] {
+        [PARTITION_REVISION, PARTITION, STORE_REVISION, SECTION, EVERYTHING]
+            .map(|sql| connection.prepare_cached(sql).unwrap().reset_status(StatementStatus::Run))
+    }
+
+    #[test]
+    fn what_is_unchanged_costs_one_look_up_and_everything_else_one_query() {
+        let (_, connection) = Database::in_memory().unwrap();
+        let user = Partition::user("u");
+        let mut batch = Batch::new();
+        for key in ["a", "b", "c"] {
+            let record = Record::new(CredentialType::Account, key, Json::from_stored("{}"));
+            batch.change(user.clone(), Expect::Any).put(record);
+        }
+        let revision = write::commit(&connection, &batch).unwrap()[0];
+        runs(&connection);
+
+        load(&connection, &user, Some(revision)).unwrap();
+        assert_eq!(runs(&connection), [1, 0, 0, 0, 0]);
+        load(&connection, &user, None).unwrap();
+        assert_eq!(runs(&connection), [0, 1, 0, 0, 0]);
+        load(&connection, &user, Some(Revision::unique())).unwrap();
+        assert_eq!(runs(&connection), [1, 1, 0, 0, 0]);
+
+        let section = Some(&CredentialType::Account);
+        let Load::Snapshot(listed) = list(&connection, section, None).unwrap() else {
+            panic!("nothing was known")
+        };
+        assert_eq!((listed.records.len(), runs(&connection)), (3, [0, 0, 0, 1, 0]));
+        list(&connection, None, None).unwrap();
+        assert_eq!(runs(&connection), [0, 0, 0, 0, 1]);
+        list(&connection, section, Some(listed.revision)).unwrap();
+        assert_eq!(runs(&connection), [0, 0, 1, 0, 0]);
+    }
+}

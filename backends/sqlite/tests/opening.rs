@@ -1,0 +1,300 @@
+//! What is found at the path: who may read it, and whose it is.
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{chown, symlink};
+use std::path::Path;
+
+use msal_cache_core::{CacheStore, Error, Expect};
+use msal_cache_sqlite::{Journal, Permissions, SqliteStore};
+use rusqlite::Connection;
+use support::{
+    NOBODY, Place, account, give_away, is_root, job, keys, load, mode, number, put, raw, run,
+    run_unprivileged, set_mode, text, with_umask,
+};
+
+fn insecure(path: &Path, permissions: Permissions) -> String {
+    let opened = SqliteStore::builder(path).permissions(permissions).open();
+    let error = opened.unwrap_err();
+    assert!(matches!(error, Error::Insecure { .. }), "{error:?}");
+    error.to_string()
+}
+
+/// Opening fails with this reason, and changes no file.
+fn corrupt(place: &Place, reason: &str) {
+    let before = place.contents();
+    let error = SqliteStore::open(place.database()).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains(reason) && text.contains("cache.db"), "{text}");
+    assert!(place.contents() == before, "files were changed: {:?}", place.names());
+}
+
+#[test]
+fn all_files_are_private_under_any_umask() {
+    for umask in ["000", "777", "022"] {
+        let place = Place::new();
+        run(with_umask(umask, "job_that_looks_at_modes", "modes", place.folder()));
+    }
+}
+
+#[test]
+fn job_that_looks_at_modes() {
+    let Some((_, folder)) = job() else { return };
+    for (journal, beside) in
+        [(Journal::Wal, ["-wal", "-shm"].as_slice()), (Journal::Rollback, &["-journal"])]
+    {
+        let path = folder.join(format!("{journal:?}/deep/cache.db"));
+        let store = SqliteStore::builder(&path).journal(journal).open().unwrap();
+        put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
+        // Somebody in the middle of a transaction, so that the journal is there.
+        let other = raw(&path);
+        other.execute_batch("BEGIN IMMEDIATE; UPDATE store SET revision = zeroblob(16)").unwrap();
+        assert_eq!(mode(&path), 0o600);
+        for suffix in beside {
+            assert_eq!(mode(&folder.join(format!("{journal:?}/deep/cache.db{suffix}"))), 0o600);
+        }
+        for folder in [path.parent().unwrap(), path.parent().unwrap().parent().unwrap()] {
+            assert_eq!(mode(folder), 0o700, "{}", folder.display());
+        }
+    }
+}
+
+#[test]
+fn what_others_can_open_is_refused_repaired_or_ignored() {
+    let place = Place::new();
+    let path = place.database();
+    // Open all the time, so that the files beside it exist.
+    let holder = SqliteStore::open(&path).unwrap();
+    put(&holder, Expect::Any, &[account("u", "k", "1")]).unwrap();
+    for file in ["cache.db", "cache.db-wal", "cache.db-shm"] {
+        set_mode(&place.at(file), 0o644);
+        let told = insecure(&path, Permissions::Refuse);
+        assert!(told.contains("0644") && told.contains(&format!("{file} is not safe")), "{told}");
+        let store = SqliteStore::builder(&path).permissions(Permissions::Ignore).open().unwrap();
+        assert_eq!(keys(&load(&store, "u").records), ["k"]);
+        assert_eq!(mode(&place.at(file)), 0o644);
+        SqliteStore::builder(&path).permissions(Permissions::Repair).open().unwrap();
+        assert_eq!(mode(&place.at(file)), 0o600);
+        SqliteStore::open(&path).unwrap();
+    }
+}
+
+#[test]
+fn another_user_s_database_is_refused_and_can_t_be_repaired() {
+    let place = Place::new();
+    let path = if is_root() {
+        drop(SqliteStore::open(place.database()).unwrap());
+        chown(place.database(), Some(NOBODY), None).unwrap();
+        place.database()
+    } else {
+        "/etc/hostname".into()
+    };
+    let link = place.at("link.db");
+    symlink(&path, &link).unwrap();
+    for path in [path, link] {
+        for permissions in [Permissions::Refuse, Permissions::Repair] {
+            assert!(insecure(&path, permissions).contains("belongs to user"));
+        }
+    }
+}
+
+#[test]
+fn what_is_not_a_file_is_refused() {
+    let place = Place::new();
+    let pipe = place.at("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in [&pipe, Path::new("/dev/null"), place.folder()] {
+        assert!(insecure(path, Permissions::Ignore).contains("not a regular file"));
+    }
+    let under_a_file = place.at("file");
+    fs::write(&under_a_file, "").unwrap();
+    let error = SqliteStore::open(under_a_file.join("cache.db")).unwrap_err();
+    assert!(matches!(error, Error::Io { .. }), "{error:?}");
+    symlink("loop", place.at("loop")).unwrap();
+    assert!(matches!(SqliteStore::open(place.at("loop")), Err(Error::Io { .. })));
+}
+
+#[test]
+fn a_link_leads_to_its_database_and_a_dangling_one_to_a_new_one() {
+    let place = Place::new();
+    fs::create_dir(place.at("far")).unwrap();
+    let link = place.at("link.db");
+    symlink("far/real.db", &link).unwrap();
+    let store = SqliteStore::open(&link).unwrap();
+    put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
+    assert!(link.symlink_metadata().unwrap().is_symlink());
+    for file in ["far/real.db", "far/real.db-wal"] {
+        assert_eq!(mode(&place.at(file)), 0o600);
+    }
+    let other = SqliteStore::open(place.at("far/real.db")).unwrap();
+    assert_eq!(keys(&load(&other, "u").records), ["k"]);
+    set_mode(&place.at("far/real.db"), 0o640);
+    assert!(insecure(&link, Permissions::Refuse).contains("0640"));
+}
+
+#[test]
+fn an_empty_file_is_a_new_database() {
+    let place = Place::new();
+    fs::write(place.database(), "").unwrap();
+    set_mode(&place.database(), 0o600);
+    let store = SqliteStore::open(place.database()).unwrap();
+    put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
+    let raw = raw(&place.database());
+    assert_eq!(number(&raw, "PRAGMA application_id"), 0x4D53_4C63);
+    assert_eq!(number(&raw, "PRAGMA user_version"), 1);
+    assert_eq!(text(&raw, "PRAGMA journal_mode"), "wal");
+    assert_eq!(text(&raw, "PRAGMA integrity_check"), "ok");
+}
+
+#[test]
+fn what_is_no_database_is_left_as_it_is() {
+    for bytes in [b"{}".to_vec(), vec![0; 100], b"SQLite format 3\0".to_vec(), vec![7; 20_000]] {
+        let place = Place::new();
+        fs::write(place.database(), &bytes).unwrap();
+        set_mode(&place.database(), 0o600);
+        corrupt(&place, "is not a SQLite database");
+    }
+}
+
+#[test]
+fn a_truncated_database_is_left_as_it_is() {
+    let place = Place::new();
+    drop(SqliteStore::open(place.database()).unwrap());
+    let whole = fs::read(place.database()).unwrap();
+    assert!(whole.len() > 3 * 4096);
+    for len in [4096, 3 * 4096, whole.len() - 4096] {
+        fs::write(place.database(), &whole[..len]).unwrap();
+        corrupt(&place, "the database is damaged");
+    }
+}
+
+#[test]
+fn a_newer_or_foreign_database_is_left_as_it_is() {
+    type Change = fn(&Connection);
+    let cases: [(&str, Change); 5] = [
+        ("newer version", |it| it.execute_batch("PRAGMA user_version = 2").unwrap()),
+        ("version is 0", |it| it.execute_batch("PRAGMA user_version = 0").unwrap()),
+        ("version is -1", |it| it.execute_batch("PRAGMA user_version = -1").unwrap()),
+        ("application_id 7", |it| it.execute_batch("PRAGMA application_id = 7").unwrap()),
+        ("another application", |it| it.execute_batch("PRAGMA application_id = 0").unwrap()),
+    ];
+    for (reason, change) in cases {
+        let place = Place::new();
+        drop(SqliteStore::open(place.database()).unwrap());
+        let other = raw(&place.database());
+        change(&other);
+        drop(other);
+        corrupt(&place, reason);
+    }
+}
+
+#[test]
+fn a_foreign_database_with_commits_in_its_log_is_left_as_it_is() {
+    let place = Place::new();
+    let theirs = raw(&place.database());
+    theirs.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE theirs (x)").unwrap();
+    for file in place.names() {
+        set_mode(&place.at(&file), 0o600);
+    }
+    // Taken away from its owner as a crash would.
+    let crashed = Place::new();
+    for (name, bytes) in place.contents() {
+        if name != "cache.db-shm" {
+            fs::write(crashed.at(&name), bytes).unwrap();
+            set_mode(&crashed.at(&name), 0o600);
+        }
+    }
+    let before = crashed.contents();
+    let error = SqliteStore::open(crashed.database()).unwrap_err();
+    assert!(error.to_string().contains("another application"), "{error}");
+    for (name, bytes) in before {
+        assert!(fs::read(crashed.at(&name)).unwrap() == bytes, "{name} was changed");
+    }
+}
+
+#[test]
+fn a_journal_is_kept_or_chosen() {
+    let place = Place::new();
+    let mode = |journal| {
+        drop(SqliteStore::builder(place.database()).journal(journal).open().unwrap());
+        text(&raw(&place.database()), "PRAGMA journal_mode")
+    };
+    assert_eq!(mode(Journal::Auto), "wal");
+    assert_eq!(mode(Journal::Rollback), "delete");
+    assert_eq!(mode(Journal::Auto), "delete", "a local one stays what it is");
+    assert_eq!(mode(Journal::Wal), "wal");
+}
+
+/// The database is there and closed, in a folder where nothing can be created.
+fn closed_folder(journal: Journal) -> Place {
+    let place = Place::new();
+    let store = SqliteStore::builder(place.database()).journal(journal).open().unwrap();
+    put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
+    drop(store);
+    give_away(&place.database());
+    give_away(place.folder());
+    place
+}
+
+#[test]
+fn a_database_that_can_t_be_written_can_be_read() {
+    for journal in [Journal::Wal, Journal::Rollback] {
+        for (file, folder) in [(0o600, 0o500), (0o400, 0o500), (0o400, 0o700)] {
+            let place = closed_folder(journal);
+            set_mode(&place.database(), file);
+            set_mode(place.folder(), folder);
+            run_unprivileged("job_that_reads_what_it_can_t_write", "read", place.folder());
+            set_mode(place.folder(), 0o700);
+            let names = place.names();
+            assert_eq!(names[0], "cache.db");
+        }
+    }
+}
+
+#[test]
+fn job_that_reads_what_it_can_t_write() {
+    let Some((_, folder)) = job() else { return };
+    let store = SqliteStore::open(folder.join("cache.db")).unwrap();
+    for _ in 0..3 {
+        assert_eq!(keys(&load(&store, "u").records), ["k"]);
+        let written = put(&store, Expect::Any, &[account("u", "k", "2")]);
+        assert!(matches!(written, Err(Error::ReadOnly { .. })), "{written:?}");
+        assert_eq!(store.purge(i64::MAX).unwrap(), 0);
+    }
+    assert_eq!(store.commit(&msal_cache_core::Batch::new()).unwrap(), []);
+}
+
+#[test]
+fn nothing_can_be_created_where_nothing_can_be_written() {
+    let place = Place::new();
+    give_away(place.folder());
+    set_mode(place.folder(), 0o500);
+    run_unprivileged("job_that_creates_nothing", "create", place.folder());
+    set_mode(place.folder(), 0o700);
+    assert_eq!(place.names(), [""; 0]);
+}
+
+#[test]
+fn job_that_creates_nothing() {
+    let Some((_, folder)) = job() else { return };
+    for path in ["cache.db", "deep/cache.db"] {
+        let error = SqliteStore::open(folder.join(path)).unwrap_err();
+        assert!(matches!(error, Error::ReadOnly { .. }), "{error:?}");
+    }
+}
+
+#[test]
+fn a_database_that_was_taken_away_is_not_written() {
+    let place = Place::new();
+    let store = SqliteStore::open(place.database()).unwrap();
+    put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
+    fs::rename(place.database(), place.at("elsewhere.db")).unwrap();
+    let missing = put(&store, Expect::Any, &[account("u", "k", "2")]);
+    assert!(matches!(missing, Err(Error::Io { operation: "find", .. })), "{missing:?}");
+    fs::write(place.database(), "").unwrap();
+    let replaced = put(&store, Expect::Any, &[account("u", "k", "2")]);
+    assert!(matches!(replaced, Err(Error::Io { operation: "find", .. })), "{replaced:?}");
+    assert!(matches!(store.purge(i64::MAX), Ok(0)));
+}
