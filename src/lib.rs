@@ -4,6 +4,7 @@
 
 mod authority;
 mod cache;
+mod client;
 mod clock;
 mod decoded;
 mod entry;
@@ -21,6 +22,11 @@ mod views;
 
 pub use authority::AuthorityType;
 pub use cache::TokenCache;
+pub use client::{
+    AccountInfo, AcquireError, AcquiredToken, Client, Form, InteractionRequired, RefreshReason,
+    ServerError, SilentRequest, TenantProfile, TokenEndpoint, TokenRequest, TokenResponse,
+    TokenSource, TransportError, TransportErrorKind,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entry::Entry;
 pub use event::Event;
