@@ -10,6 +10,8 @@ mod decoded;
 mod entry;
 mod event;
 mod fields;
+#[cfg(feature = "http")]
+mod http;
 mod jwt;
 mod keys;
 mod object;
@@ -31,6 +33,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use entry::Entry;
 pub use event::Event;
 pub use fields::Fields;
+#[cfg(feature = "http")]
+pub use http::{AssertionRequest, DeviceFlow, DeviceFlowError, HttpEndpoint, HttpEndpointBuilder};
 #[cfg(feature = "conformance")]
 pub use msal_cache_core::conformance;
 pub use msal_cache_core::{

@@ -8,6 +8,8 @@ mod conformance;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod fixtures;
+#[cfg(feature = "http")]
+mod http;
 mod keys;
 mod model;
 mod secrets;
@@ -19,3 +21,7 @@ mod store_in_redb;
 #[allow(dead_code, reason = "its main is not run here")]
 #[path = "../examples/your_own_store.rs"]
 mod your_own_store;
+
+#[cfg(feature = "http")]
+#[path = "../examples/stand_in/mod.rs"]
+mod stand_in;

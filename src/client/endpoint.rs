@@ -174,6 +174,7 @@ pub struct TransportError {
     kind: TransportErrorKind,
     status: Option<u16>,
     retry_after: Option<Duration>,
+    correlation_id: Option<Arc<str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -199,14 +200,15 @@ impl TransportError {
         kind: TransportErrorKind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind, status: None, retry_after: None, source: Some(Arc::from(source.into())) }
+        let source = Some(Arc::from(source.into()));
+        Self { kind, status: None, retry_after: None, correlation_id: None, source }
     }
 
     /// An answer that is none because of its status.
     pub(crate) fn unavailable(response: &TokenResponse) -> Self {
         let kind = TransportErrorKind::Unavailable;
         let (status, retry_after) = (Some(response.status), response.retry_after);
-        Self { kind, status, retry_after, source: None }
+        Self { kind, status, retry_after, correlation_id: None, source: None }
     }
 
     /// Adds the HTTP status.
@@ -218,6 +220,13 @@ impl TransportError {
     /// Adds what the header `Retry-After` says.
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// Adds the id under which the request was sent.
+    #[must_use]
+    pub fn with_correlation_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.correlation_id = Some(id.into());
         self
     }
 
@@ -234,6 +243,11 @@ impl TransportError {
     /// How long the server asks to wait before the next request.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// The id by which the server's operator finds the request, where it had one.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
     }
 }
 
@@ -254,6 +268,9 @@ impl fmt::Display for TransportError {
         if let Some(wait) = self.retry_after {
             write!(f, "; it asks to wait {} s", wait.as_secs())?;
         }
+        if let Some(id) = &self.correlation_id {
+            write!(f, "; correlation id {id}")?;
+        }
         Ok(())
     }
 }
@@ -264,6 +281,7 @@ impl fmt::Debug for TransportError {
             .field("kind", &self.kind)
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
+            .field("correlation_id", &self.correlation_id)
             .field("source", &self.source)
             .finish()
     }

@@ -1,0 +1,498 @@
+//! `HttpEndpoint` against servers that do what servers must not. A real one is in `tests/peers`.
+
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use msal_cache::{
+    CredentialType, DeviceFlowError, Form, HttpEndpoint, Query, TokenCache, TokenEndpoint,
+    TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+};
+
+use crate::canary::{CANARY, clean};
+use crate::stand_in::StandIn;
+use crate::stand_in::server::{Request, Server, json};
+
+const CLIENT: &str = "app:one";
+const AUTHORITY: &str = "https://login.example/tenant";
+
+/// A server that answers every request with these bytes.
+fn answers(bytes: impl Into<Vec<u8>>) -> Server {
+    let bytes = bytes.into();
+    Server::start(move |_, out| out.write_all(&bytes)).unwrap()
+}
+
+/// One that answers with JSON, by the number of the request.
+fn answers_in_turn(turns: &'static [(&'static str, &'static str)]) -> Server {
+    let next = AtomicUsize::new(0);
+    let answer = move |_: &Request, out: &mut std::net::TcpStream| {
+        let turn = next.fetch_add(1, Ordering::Relaxed).min(turns.len() - 1);
+        json(out, turns[turn].0, turns[turn].1)
+    };
+    Server::start(answer).unwrap()
+}
+
+fn endpoint(server: &Server) -> HttpEndpoint {
+    HttpEndpoint::builder()
+        .token_endpoint(format!("{}/token", server.url()))
+        .device_authorization_endpoint(format!("{}/device", server.url()))
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
+}
+
+fn refresh(token: &str) -> TokenRequest {
+    let form = Form::new()
+        .with("client_id", CLIENT)
+        .with("grant_type", "refresh_token")
+        .with("refresh_token", token)
+        .with("scope", "User.Read openid");
+    TokenRequest::new(format!("{AUTHORITY}/oauth2/v2.0/token"), CLIENT, form)
+}
+
+/// What comes of one request to a server that answers with these bytes.
+fn outcome(bytes: impl Into<Vec<u8>>) -> Result<TokenResponse, TransportError> {
+    let server = answers(bytes);
+    let outcome = endpoint(&server).send(&refresh(CANARY));
+    clean("an outcome", &format!("{outcome:?}"));
+    if let Err(error) = &outcome {
+        clean("an error", &chain(error));
+    }
+    outcome
+}
+
+/// An error and its sources, as a log shows them.
+fn chain(error: &dyn std::error::Error) -> String {
+    let source = error.source().map(|source| format!(": {}", chain(source)));
+    format!("{error}{}", source.unwrap_or_default())
+}
+
+#[track_caller]
+fn fails(outcome: Result<TokenResponse, TransportError>, kind: TransportErrorKind, why: &str) {
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), kind, "{}", chain(&error));
+    assert!(chain(&error).contains(why), "{}", chain(&error));
+}
+
+/// An answer of this status, with more headers if there are any.
+fn reply(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+fn ok(body: &str) -> String {
+    reply("200 OK", "", body)
+}
+
+#[test]
+fn a_form_is_posted_and_the_answer_comes_back() {
+    let server = answers(ok(r#"{"access_token":"AT","expires_in":3600}"#));
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(format!("{}/token?x=y", server.url()))
+        .app("things", "1.2")
+        .build()
+        .unwrap();
+    let request = refresh("a + b&c=d % é").with_home_account_id("uid.utid");
+    let answer = endpoint.send(&request).unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.body().get("access_token").unwrap(), "AT");
+    assert_eq!(answer.retry_after(), None);
+
+    let [sent] = &server.requests()[..] else { panic!("one request") };
+    assert_eq!(sent.path, "/token?x=y");
+    assert_eq!(sent.parameter("refresh_token"), "a + b&c=d % é");
+    assert_eq!(sent.parameter("scope"), "User.Read openid");
+    assert_eq!(sent.form.len(), 4);
+    let header = |name: &str| sent.headers.get(name).map_or("", String::as_str);
+    assert_eq!(header("content-type"), "application/x-www-form-urlencoded");
+    assert_eq!(header("accept"), "application/json");
+    assert_eq!(header("x-client-sku"), "msal-cache");
+    assert_eq!(header("x-ms-lib-capability"), "retry-after, h429");
+    assert_eq!((header("x-app-name"), header("x-app-ver")), ("things", "1.2"));
+    assert_eq!(header("x-anchormailbox"), "Oid:uid@utid");
+    assert_eq!(header("client-request-id").len(), 36);
+    assert_eq!(header("authorization"), "");
+}
+
+#[test]
+fn a_public_client_sends_no_credential_and_a_confidential_one_its_own() {
+    let send = |builder: msal_cache::HttpEndpointBuilder| {
+        let server = answers(ok("{}"));
+        let endpoint = builder.token_endpoint(format!("{}/token", server.url())).build().unwrap();
+        clean("an endpoint", &format!("{endpoint:?}"));
+        endpoint.send(&refresh("RT")).unwrap();
+        server.requests().remove(0)
+    };
+    let sent = send(HttpEndpoint::builder());
+    assert!(
+        !sent.form.contains_key("client_secret") && !sent.form.contains_key("client_assertion")
+    );
+
+    let builder = HttpEndpoint::builder().client_secret(format!("{CANARY} + %"));
+    clean("a builder", &format!("{builder:?}"));
+    let sent = send(builder);
+    assert_eq!(sent.parameter("client_secret"), format!("{CANARY} + %"));
+    assert!(!sent.headers.contains_key("authorization"));
+
+    let sent = send(HttpEndpoint::builder().client_secret_basic("a + %"));
+    assert!(!sent.form.contains_key("client_secret"));
+    // "app%3Aone:a+%2B+%25"
+    assert_eq!(sent.headers["authorization"], "Basic YXBwJTNBb25lOmErJTJCKyUyNQ==");
+
+    let sent = send(HttpEndpoint::builder().client_assertion(|asked| {
+        Ok(format!("signed for {} by {}", asked.token_endpoint, asked.client_id))
+    }));
+    assert_eq!(
+        sent.parameter("client_assertion"),
+        format!("signed for {AUTHORITY}/oauth2/v2.0/token by {CLIENT}")
+    );
+    assert_eq!(
+        sent.parameter("client_assertion_type"),
+        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    );
+}
+
+#[test]
+fn an_assertion_that_cant_be_made_is_the_error_and_nothing_is_sent() {
+    let server = answers(ok("{}"));
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(server.url())
+        .client_assertion(|_| Err("the key vault is closed".into()))
+        .build()
+        .unwrap();
+    fails(endpoint.send(&refresh("RT")), TransportErrorKind::Other, "the key vault is closed");
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn what_the_server_refuses_is_an_answer() {
+    let body = r#"{"error":"invalid_grant","suberror":"basic_action","claims":"{}"}"#;
+    let answer = outcome(reply("400 Bad Request", "", body)).unwrap();
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.body().get("suberror").unwrap(), "basic_action");
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    // Neither one that says nothing, nor one that says a byte now and then.
+    for first in ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"] {
+        let server = Server::start(move |_, out| {
+            out.write_all(first.as_bytes())?;
+            for _ in 0..50 {
+                thread::sleep(Duration::from_millis(100));
+                out.write_all(if first.is_empty() { b"" } else { b" " })?;
+            }
+            Ok(())
+        })
+        .unwrap();
+        let endpoint = HttpEndpoint::builder()
+            .token_endpoint(server.url())
+            .timeout(Duration::from_millis(300))
+            .build()
+            .unwrap();
+        let started = Instant::now();
+        fails(endpoint.send(&refresh(CANARY)), TransportErrorKind::TimedOut, "timeout");
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn nobody_there_is_unreachable() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(format!("http://127.0.0.1:{port}/token"))
+        .build()
+        .unwrap();
+    let error = endpoint.send(&refresh(CANARY)).unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Unreachable, "{}", chain(&error));
+    assert_eq!(error.correlation_id().map(str::len), Some(36));
+    assert_eq!(error.status(), None);
+}
+
+#[test]
+fn a_cut_connection_is_no_answer() {
+    fails(outcome(""), TransportErrorKind::Other, "");
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"access_token\"";
+    fails(outcome(half), TransportErrorKind::Other, "");
+}
+
+#[test]
+fn an_answer_that_is_none_is_malformed() {
+    use TransportErrorKind::Malformed;
+    fails(outcome(ok(&format!("<html>{CANARY}</html>"))), Malformed, "JSON");
+    fails(outcome(ok(&format!("[\"{CANARY}\"]"))), Malformed, "an array");
+    fails(outcome(ok("")), Malformed, "ends too early");
+    fails(outcome(format!("{CANARY}\r\n\r\n")), Malformed, "");
+    fails(outcome(&b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n\xff"[..]), Malformed, "UTF-8");
+}
+
+#[test]
+fn an_answer_without_end_is_not_read_to_the_end() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let server = Server::start(move |_, out| {
+        out.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"access_token\":\"")?;
+        let block = vec![b'x'; 64 << 10];
+        while counted.load(Ordering::Relaxed) < 64 << 20 {
+            out.write_all(&block)?;
+            counted.fetch_add(block.len(), Ordering::Relaxed);
+        }
+        Ok(())
+    })
+    .unwrap();
+    fails(endpoint(&server).send(&refresh("RT")), TransportErrorKind::Malformed, "larger");
+    assert!(sent.load(Ordering::Relaxed) < 32 << 20, "all of it was taken");
+
+    let headers = "X: y\r\n".repeat(100_000);
+    fails(
+        outcome(format!("HTTP/1.1 200 OK\r\n{headers}\r\n{{}}")),
+        TransportErrorKind::Malformed,
+        "",
+    );
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
+        let other = answers(ok(r#"{"access_token":"of somebody else"}"#));
+        let location = format!("Location: {}\r\n", other.url());
+        let outcome = outcome(reply(status, &location, "{}"));
+        fails(outcome, TransportErrorKind::Malformed, "redirect");
+        assert!(other.requests().is_empty());
+    }
+}
+
+#[test]
+fn plain_http_leaves_this_machine_never() {
+    let request = |address: &str| TokenRequest::new(address, CLIENT, Form::new());
+    for address in ["http://192.0.2.1/token", "http://user:CANARY@127.0.0.1/token", "ftp://x/y"] {
+        let started = Instant::now();
+        let outcome = HttpEndpoint::new().send(&request(address));
+        fails(outcome.clone(), TransportErrorKind::Other, "the address is not used");
+        clean("an error", &chain(&outcome.unwrap_err()));
+        assert!(started.elapsed() < Duration::from_secs(2));
+
+        let error = HttpEndpoint::builder().token_endpoint(address).build().unwrap_err();
+        assert!(error.to_string().starts_with("token_endpoint: "), "{error}");
+        clean("an error", &error.to_string());
+    }
+    // A server that speaks no TLS, where TLS is expected.
+    let server = answers(ok("{}"));
+    let https = server.url().replace("http://", "https://");
+    let endpoint = HttpEndpoint::builder().token_endpoint(https).build().unwrap();
+    endpoint.send(&refresh(CANARY)).unwrap_err();
+    let seen = server.requests();
+    assert!(seen.iter().all(|it| !format!("{it:?}").contains(CANARY)), "{seen:?}");
+}
+
+#[test]
+fn what_cant_be_used_is_said_when_it_is_given() {
+    let field = |builder: msal_cache::HttpEndpointBuilder| {
+        builder.build().unwrap_err().to_string().split(':').next().unwrap_or_default().to_owned()
+    };
+    let builder = HttpEndpoint::builder;
+    assert_eq!(field(builder().timeout(Duration::ZERO)), "timeout");
+    assert_eq!(field(builder().app("a\nb", "1")), "app.name");
+    assert_eq!(field(builder().app("a", "1\r\nX: y")), "app.version");
+    assert_eq!(field(builder().root_certificates("no PEM")), "root_certificates");
+    assert_eq!(
+        field(builder().device_authorization_endpoint("http://login.example/x")),
+        "device_authorization_endpoint"
+    );
+}
+
+#[test]
+fn an_overloaded_server_is_left_alone() {
+    let body = r#"{"error":"temporarily_unavailable"}"#;
+    let server = answers(reply("429 Too Many Requests", "Retry-After: 1\r\n", body));
+    let endpoint = endpoint(&server);
+    let alice = refresh("RT of alice");
+    let answer = endpoint.send(&alice).unwrap();
+    assert_eq!((answer.status(), answer.retry_after()), (429, Some(Duration::from_secs(1))));
+    let kept = endpoint.send(&alice).unwrap();
+    assert_eq!((kept.status(), kept.body()), (429, answer.body()));
+    assert!(kept.retry_after().unwrap() < Duration::from_secs(1), "what is left of it");
+    assert_eq!(server.requests().len(), 1);
+
+    // Others are asked for.
+    endpoint.send(&refresh("RT of bob")).unwrap();
+    assert_eq!(server.requests().len(), 2);
+
+    thread::sleep(Duration::from_millis(1100));
+    endpoint.send(&alice).unwrap();
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn a_broken_server_is_left_alone_for_a_while() {
+    let server = answers(reply("503 Service Unavailable", "", "<html>"));
+    let endpoint = endpoint(&server);
+    for _ in 0..3 {
+        let error = endpoint.send(&refresh("RT")).unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Unavailable);
+        assert_eq!((error.status(), error.retry_after()), (Some(503), None));
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_refused_request_is_not_repeated_word_for_word() {
+    let server = answers_in_turn(&[("400 Bad Request", r#"{"error":"invalid_grant"}"#)]);
+    let endpoint = endpoint(&server);
+    for _ in 0..3 {
+        let answer = endpoint.send(&refresh("RT")).unwrap();
+        assert_eq!((answer.status(), answer.retry_after()), (400, None));
+    }
+    assert_eq!(server.requests().len(), 1);
+    endpoint.send(&refresh("another RT")).unwrap();
+    assert_eq!(server.requests().len(), 2);
+
+    // Client errors of other kinds, and what is granted, are asked for each time.
+    for status in ["401 Unauthorized", "200 OK"] {
+        let server = answers(reply(status, "", "{}"));
+        let endpoint = self::endpoint(&server);
+        for _ in 0..2 {
+            endpoint.send(&refresh("RT")).unwrap();
+        }
+        assert_eq!(server.requests().len(), 2, "{status}");
+    }
+}
+
+#[test]
+fn a_device_code_signs_in() {
+    let server = StandIn::start().unwrap();
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(format!("{}/token", server.url()))
+        .device_authorization_endpoint(format!("{}/device", server.url()))
+        .build()
+        .unwrap();
+    let cache = TokenCache::in_memory();
+    let client = cache.client(CLIENT, AUTHORITY);
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"]).unwrap();
+    assert_eq!(flow.user_code(), "WDJB-MJHT");
+    assert_eq!(
+        flow.message(),
+        format!("To sign in, open {}/device and enter the code WDJB-MJHT.", server.url())
+    );
+    let printed = format!("{flow:?}");
+    assert!(!printed.contains("WDJB") && !printed.contains("a device code"), "{printed}");
+
+    let event = endpoint.acquire_token_by_device_flow(&flow, || false).unwrap();
+    assert_eq!(server.token_requests(), 2, "one finds that nobody has entered it yet");
+    cache.add(&event).unwrap();
+    let query = Query::new().home_account_id("alice.contoso").environment("login.example");
+    for credential_type in [
+        CredentialType::AccessToken,
+        CredentialType::RefreshToken,
+        CredentialType::IdToken,
+        CredentialType::Account,
+    ] {
+        assert_eq!(
+            cache.find(credential_type.clone(), &query).unwrap().len(),
+            1,
+            "{credential_type}"
+        );
+    }
+    let [account] = &cache.find(CredentialType::Account, &query).unwrap()[..] else { panic!() };
+    assert_eq!(
+        account.get("account_source").as_deref(),
+        Some("urn:ietf:params:oauth:grant-type:device_code")
+    );
+    let [token] = &cache.find(CredentialType::AccessToken, &query).unwrap()[..] else { panic!() };
+    assert_eq!(token.get("target").as_deref(), Some("User.Read offline_access openid profile"));
+}
+
+/// What comes of a device flow in which the token endpoint answers in turn.
+fn device_flow(
+    turns: &'static [(&'static str, &'static str)],
+    cancel_after: Duration,
+) -> (Result<msal_cache::Event, DeviceFlowError>, usize) {
+    const CODE: &str = r#"{"device_code":"CANARY","user_code":"X","verification_uri":"https://x",
+                           "expires_in":"3","interval":"1"}"#;
+    let next = AtomicUsize::new(0);
+    let server = Server::start(move |request, out| {
+        if request.path == "/device" {
+            return json(out, "200 OK", CODE);
+        }
+        let turn = next.fetch_add(1, Ordering::Relaxed).min(turns.len() - 1);
+        json(out, turns[turn].0, turns[turn].1)
+    })
+    .unwrap();
+    let endpoint = endpoint(&server);
+    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"]).unwrap();
+    let started = Instant::now();
+    let outcome = endpoint.acquire_token_by_device_flow(&flow, || started.elapsed() > cancel_after);
+    clean("an outcome", &format!("{outcome:?}"));
+    (outcome, server.requests().len() - 1)
+}
+
+const PENDING: (&str, &str) = ("400 Bad Request", r#"{"error":"authorization_pending"}"#);
+const NEVER: Duration = Duration::MAX;
+
+#[test]
+fn a_device_code_that_nobody_enters_expires() {
+    let (outcome, polls) = device_flow(&[PENDING], NEVER);
+    assert!(matches!(outcome, Err(DeviceFlowError::Expired)), "{outcome:?}");
+    assert!((2..=4).contains(&polls), "{polls} polls in three seconds");
+    let (outcome, _) = device_flow(&[("400 Bad Request", r#"{"error":"expired_token"}"#)], NEVER);
+    assert!(matches!(outcome, Err(DeviceFlowError::Expired)), "{outcome:?}");
+}
+
+#[test]
+fn a_device_flow_can_be_cancelled_and_slowed_down() {
+    let (outcome, polls) = device_flow(&[PENDING], Duration::ZERO);
+    assert!(matches!(outcome, Err(DeviceFlowError::Cancelled)), "{outcome:?}");
+    assert_eq!(polls, 0);
+    // Without being slowed down, it would ask again after a second.
+    let slow = &[("400 Bad Request", r#"{"error":"slow_down"}"#)];
+    let (outcome, polls) = device_flow(slow, Duration::from_secs(2));
+    assert!(matches!(outcome, Err(DeviceFlowError::Cancelled)), "{outcome:?}");
+    assert_eq!(polls, 1);
+}
+
+#[test]
+fn a_device_flow_tells_what_the_server_said() {
+    let (outcome, _) = device_flow(&[("400 Bad Request", r#"{"error":"access_denied"}"#)], NEVER);
+    assert!(matches!(outcome, Err(DeviceFlowError::Declined(_))), "{outcome:?}");
+    let refused =
+        &[("401 Unauthorized", r#"{"error":"invalid_client","error_description":"CANARY"}"#)];
+    let (outcome, _) = device_flow(refused, NEVER);
+    let Err(DeviceFlowError::Refused(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((error.error(), error.status()), ("invalid_client", 401));
+    let (outcome, _) = device_flow(&[("200 OK", r#"{"token":"CANARY"}"#)], NEVER);
+    assert!(matches!(outcome, Err(DeviceFlowError::Invalid(_))), "{outcome:?}");
+    // It asks again after two seconds, which is past the end of a code that lasts three.
+    let down = &[("503 Service Unavailable", r#"{"error":"CANARY"}"#)];
+    let (outcome, polls) = device_flow(down, NEVER);
+    let Err(DeviceFlowError::Transport(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((error.kind(), error.status()), (TransportErrorKind::Unavailable, Some(503)));
+    assert_eq!(polls, 1, "the server is left alone");
+}
+
+#[test]
+fn a_device_flow_outlives_a_server_that_is_down_for_a_moment() -> io::Result<()> {
+    let cut = AtomicUsize::new(0);
+    let server = Server::start(move |request, out| match request.path.as_str() {
+        "/device" => json(
+            out,
+            "200 OK",
+            r#"{"device_code":"d","user_code":"X","verification_uri":"https://x","interval":1}"#,
+        ),
+        _ if cut.fetch_add(1, Ordering::Relaxed) == 0 => {
+            out.write_all(reply("503 Service Unavailable", "Retry-After: 1\r\n", "").as_bytes())
+        }
+        _ => json(out, "200 OK", r#"{"access_token":"AT"}"#),
+    })?;
+    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
+    let endpoint = endpoint(&server);
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"]).unwrap();
+    endpoint.acquire_token_by_device_flow(&flow, || false).unwrap();
+    assert_eq!(server.requests().len(), 3);
+    Ok(())
+}
