@@ -1,7 +1,9 @@
 //! `HttpEndpoint` against servers that do what servers must not. A real one is in `tests/peers`.
 
+use std::env;
 use std::io::{self, Write};
 use std::net::TcpListener;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -291,6 +293,18 @@ fn plain_http_leaves_this_machine_never() {
 }
 
 #[test]
+fn plain_http_passes_by_no_proxy() {
+    // One of the tests above, in a process that has a proxy in its environment. Nothing listens
+    // there, so whatever is sent to it fails.
+    let status = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "http::a_form_is_posted_and_the_answer_comes_back"])
+        .env("ALL_PROXY", "http://127.0.0.1:9")
+        .status()
+        .unwrap();
+    assert!(status.success());
+}
+
+#[test]
 fn what_cant_be_used_is_said_when_it_is_given() {
     let field = |builder: msal_cache::HttpEndpointBuilder| {
         builder.build().unwrap_err().to_string().split(':').next().unwrap_or_default().to_owned()
@@ -368,7 +382,7 @@ fn a_device_code_signs_in() {
     let server = StandIn::start().unwrap();
     let endpoint = HttpEndpoint::builder()
         .token_endpoint(format!("{}/token", server.url()))
-        .device_authorization_endpoint(format!("{}/device", server.url()))
+        .device_authorization_endpoint(format!("{}/devicecode", server.url()))
         .build()
         .unwrap();
     let cache = TokenCache::in_memory();

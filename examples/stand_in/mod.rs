@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use server::{Request, Server};
 
 /// What confidential clients have to send.
-pub(crate) const CLIENT_SECRET: &str = "the secret that the stand-in expects";
+pub(crate) const CLIENT_SECRET: &str = "the secret of the daemon: it has + and % in it";
 
 /// How long its access tokens last, in seconds.
 pub(crate) const LIFETIME: i64 = 3600;
@@ -40,9 +40,9 @@ impl StandIn {
         let state = Arc::new(Mutex::new(State::default()));
         let answer = move |request: &Request, out: &mut TcpStream| {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            let (status, body) = match request.path.as_str() {
-                "/device" => ("200 OK", device_authorization(request)),
-                "/token" => match state.token(request) {
+            let (status, body) = match request.path.rsplit('/').next() {
+                Some("devicecode") => ("200 OK", device_authorization(request)),
+                Some("token") => match state.token(request) {
                     Ok(tokens) => ("200 OK", tokens),
                     Err(error) => ("400 Bad Request", json!({ "error": error })),
                 },
@@ -59,7 +59,7 @@ impl StandIn {
 
     /// How often a token was asked for.
     pub(crate) fn token_requests(&self) -> usize {
-        self.0.requests().iter().filter(|request| request.path == "/token").count()
+        self.0.requests().iter().filter(|it| it.path.ends_with("/token")).count()
     }
 }
 

@@ -5,8 +5,8 @@
 // person does at the other device (`POST /approve`), so that a test can sign in by itself. Somebody
 // at a browser goes to the address that the device flow tells, and needs no password.
 //
-// It prints one line of JSON when it listens, and ends when its standard input does, so that it
-// never outlives who started it.
+// It prints its address when it listens, and ends when its standard input does, so that it never
+// outlives who started it. With a certificate and a key as arguments, it speaks TLS.
 
 import http from "node:http";
 import https from "node:https";
@@ -14,9 +14,10 @@ import { readFileSync } from "node:fs";
 import { generateKeyPairSync } from "node:crypto";
 import { createRequire } from "node:module";
 
-const modules = process.env.MSAL_CACHE_NODE_MODULES;
-const require = createRequire(`${modules}/`);
-const { Provider, errors } = await import(require.resolve("oidc-provider"));
+const require = createRequire(`${process.env.MSAL_CACHE_OAUTH}/package.json`);
+// It says that what it runs with here is not fit for production, and it isn't.
+console.info = console.warn = () => {};
+const { Provider } = await import(require.resolve("oidc-provider"));
 
 const DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code";
 const [certificate, key] = process.argv.slice(2);
@@ -30,13 +31,13 @@ const app = (client_id, more) => ({
   application_type: "native",
   ...more,
 });
-const daemon = (client_id, method, more) =>
+const daemon = (client_id, token_endpoint_auth_method, client_secret) =>
   app(client_id, {
     grant_types: ["client_credentials"],
-    token_endpoint_auth_method: method,
-    client_secret: "a secret: it has + and % in it, for the encoding",
-    ...more,
+    token_endpoint_auth_method,
+    client_secret,
   });
+const secret = "the secret of the daemon: it has + and % in it";
 
 const server = certificate
   ? https.createServer({ cert: readFileSync(certificate), key: readFileSync(key) })
@@ -56,11 +57,9 @@ const provider = new Provider(issuer, {
       token_endpoint_auth_method: "client_secret_post",
       client_secret: "the secret of the web app",
     }),
-    daemon("daemon-basic", "client_secret_basic"),
-    daemon("daemon-post", "client_secret_post"),
-    daemon("daemon-assertion", "client_secret_jwt", {
-      client_secret: "a secret of thirty-two bytes or more, to sign with",
-    }),
+    daemon("daemon", "client_secret_post", secret),
+    daemon("daemon: basic", "client_secret_basic", secret),
+    daemon("daemon-assertion", "client_secret_jwt", secret),
   ],
   scopes: ["openid", "offline_access", "profile", "User.Read", "Mail.Read", "api://things/.default"],
   claims: { openid: ["sub"], profile: ["preferred_username", "oid"] },
@@ -95,6 +94,11 @@ const provider = new Provider(issuer, {
     introspection: { enabled: true },
   },
   enabledJWA: { clientAuthSigningAlgValues: ["HS256"] },
+  // As Microsoft's servers have them.
+  routes: {
+    token: "/contoso/oauth2/v2.0/token",
+    device_authorization: "/contoso/oauth2/v2.0/devicecode",
+  },
   jwks: { keys: [{ ...signing.export({ format: "jwk" }), use: "sig", alg: "RS256" }] },
   cookies: { keys: ["of a server that forgets everything when it ends"] },
 });
@@ -115,8 +119,7 @@ provider.use(async (ctx, next) => {
   await next();
   if (ctx.oidc?.route !== "token") return;
   const { grant_type, client_id } = ctx.oidc.body ?? {};
-  const { host, authorization: _, ...headers } = ctx.headers;
-  requests.push({ grant_type, client_id, status: ctx.status, error: ctx.body?.error, headers });
+  requests.push({ grant_type, client_id, status: ctx.status, error: ctx.body?.error });
   const subject = ctx.oidc.entities?.Account?.accountId;
   if (ctx.oidc.body?.client_info && subject && ctx.body?.access_token) {
     const info = JSON.stringify({ uid: subject, utid: "contoso" });
@@ -149,4 +152,4 @@ async function approve(userCode, login) {
 
 server.on("request", provider.callback());
 process.stdin.on("end", () => process.exit()).resume();
-console.log(JSON.stringify({ issuer, oidc_provider: require("oidc-provider/package.json").version }));
+console.log(issuer);
