@@ -35,8 +35,8 @@ pub use fields::Fields;
 pub use msal_cache_core::conformance;
 pub use msal_cache_core::{
     Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
-    Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot, ext_cache_key,
-    retry,
+    Guards, Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot,
+    ext_cache_key, retry,
 };
 #[cfg(feature = "file")]
 pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt};
