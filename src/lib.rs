@@ -23,9 +23,10 @@ mod views;
 pub use authority::AuthorityType;
 pub use cache::TokenCache;
 pub use client::{
-    AccountInfo, AcquireError, AcquiredToken, Client, Form, InteractionRequired, RefreshReason,
-    ServerError, SilentRequest, TenantProfile, TokenEndpoint, TokenRequest, TokenResponse,
-    TokenSource, TransportError, TransportErrorKind,
+    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, Clouds, Family, Form,
+    InteractionRequired, RefreshReason, Role, ServerError, SilentPlan, SilentRequest,
+    TenantProfile, TokenEndpoint, TokenRequest, TokenResponse, TokenSource, TransportError,
+    TransportErrorKind, Verdict,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entry::Entry;
