@@ -10,7 +10,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::error::Error;
-use std::thread;
+use std::thread::{self, ScopedJoinHandle};
 
 use msal_cache::{AcquireError, HttpEndpoint, TokenCache};
 
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let tokens = thread::scope(|scope| {
         let asks = || client.acquire_token_for_client(SCOPES, &endpoint);
         let threads: Vec<_> = (0..50).map(|_| scope.spawn(asks)).collect();
-        threads.into_iter().map(|it| it.join()).collect::<Result<Vec<_>, _>>()
+        threads.into_iter().map(ScopedJoinHandle::join).collect::<Result<Vec<_>, _>>()
     });
     let mut different = BTreeSet::new();
     for token in tokens.map_err(|_| "a thread panicked")? {
@@ -49,8 +49,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let expires_on = token.access_token().expires_on();
     println!("   {:?} from {}, good until {expires_on}", token.secret(), token.source().as_str());
 
-    println!("\n3. The API says 401, since somebody has revoked it: away with it, and a new one.");
-    client.remove_tokens_for_client()?;
+    println!("\n3. The API says 401: it has been revoked. Away with it, and a new one.");
+    client.invalidate(&token)?;
     let token = client.acquire_token_for_client(SCOPES, &endpoint)?;
     println!("   {:?} from {}", token.secret(), token.source().as_str());
 

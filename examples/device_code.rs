@@ -69,15 +69,19 @@ fn token(
     endpoint: &HttpEndpoint,
     force_refresh: bool,
 ) -> Result<AcquiredToken, Box<dyn Error>> {
-    // With more than one, a real app lets its user choose.
+    let mut claims = None;
+    // With more than one account, a real app lets its user choose.
     if let Some(account) = client.accounts()?.first() {
         let request = SilentRequest::new(SCOPES, account).force_refresh(force_refresh);
         match client.acquire(&request, endpoint) {
-            Err(AcquireError::InteractionRequired(why)) => println!("   {why}"),
+            Err(AcquireError::InteractionRequired(why)) => {
+                println!("   {why}");
+                claims = why.server_error().and_then(|it| it.claims()).map(str::to_owned);
+            }
             outcome => return Ok(outcome?),
         }
     }
-    let flow = endpoint.initiate_device_flow(client, SCOPES)?;
+    let flow = endpoint.initiate_device_flow(client, SCOPES, claims.as_deref())?;
     println!("   {}", flow.message());
     let signed_in = endpoint.acquire_token_by_device_flow(&flow, || false)?;
     client.cache().add(&signed_in)?;

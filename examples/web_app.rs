@@ -61,10 +61,11 @@ fn main() -> Result<(), Failure> {
     println!("\n2. Each of them opens a page, {took:.2} s in all.");
     println!("   requests to the server: {}", server.token_requests() - before);
 
-    clock.advance(stand_in::LIFETIME);
+    clock.advance(stand_in::LIFETIME + 1);
     let token = client.acquire_token_silent(SCOPES, &session(7), &endpoint)?;
     println!("\n3. An hour later, one of them opens another page:");
-    println!("   a token from {}, since {:?}", token.source().as_str(), token.refresh_reason());
+    let reason = token.refresh_reason().ok_or("a reason")?;
+    println!("   a token from {}; the one in the cache: {reason:?}", token.source().as_str());
 
     let removed = client.remove_account(&session(7))?;
     println!("\n4. That one signs out: {removed} records removed.");

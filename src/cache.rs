@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Error, Load, Memory, Partition, Record, Result, Revision,
-    compose, decompose, retry, seconds,
+    Batch, CacheStore, CredentialType, Error, Guards, Load, Memory, Partition, Record, Result,
+    Revision, compose, decompose, retry, seconds,
 };
 
+use crate::client::Flights;
 use crate::decoded::{Decoded, Scope, Shelf};
 use crate::plan::Standing;
 use crate::{Clock, Entry, Event, Fields, Query, SystemClock, plan, response, trace};
@@ -51,6 +52,9 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     decoded: Shelf,
     changed: AtomicBool,
+    /// The requests of clients that are under way, and who waits for a turn.
+    flights: Flights,
+    guards: Guards,
 }
 
 impl TokenCache {
@@ -72,8 +76,14 @@ impl<S: CacheStore> TokenCache<S> {
 
     /// A cache in this store that asks this clock for the time.
     pub fn with_clock(store: S, clock: Arc<dyn Clock>) -> Self {
-        let (decoded, changed) = (Shelf::default(), AtomicBool::new(false));
-        Self(Arc::new(Inner { store, clock, decoded, changed }))
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            decoded: Shelf::default(),
+            changed: AtomicBool::new(false),
+            flights: Flights::default(),
+            guards: Guards::new(),
+        }))
     }
 
     /// The store.
@@ -296,12 +306,33 @@ impl<S: CacheStore> TokenCache<S> {
         self.0.changed.load(Ordering::SeqCst)
     }
 
-    fn set_changed(&self) {
+    pub(crate) fn now(&self) -> i64 {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.0.flights
+    }
+
+    pub(crate) fn guards(&self) -> &Guards {
+        &self.0.guards
+    }
+
+    pub(crate) fn set_changed(&self) {
         self.0.changed.store(true, Ordering::SeqCst);
     }
 
+    /// Commits a batch and remembers that the cache was changed.
+    pub(crate) fn commit_change(&self, batch: &Batch) -> Result<()> {
+        if !batch.is_empty() {
+            self.commit(batch, &[])?;
+            self.set_changed();
+        }
+        Ok(())
+    }
+
     /// Commits a batch, of which these entries have been decoded already.
-    fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
+    pub(crate) fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
         if !batch.is_empty() {
             self.0.store.commit(batch)?;
             self.0.decoded.outdate(batch, written);
@@ -316,12 +347,12 @@ impl<S: CacheStore> TokenCache<S> {
         }
     }
 
-    fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
+    pub(crate) fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
         let scope = Scope::Partition(partition.clone());
         self.decoded(scope, |known| self.0.store.load(partition, known))
     }
 
-    fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
+    pub(crate) fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
         let scope = Scope::Section(credential_type.clone());
         self.decoded(scope, |known| self.0.store.list(Some(credential_type), known))
     }
@@ -367,7 +398,7 @@ fn unchanged_unasked() -> Error {
 
 impl Entry {
     /// When it was stored, in seconds since the epoch, as far as it tells.
-    fn stored_at(&self) -> i64 {
+    pub(crate) fn stored_at(&self) -> i64 {
         let time = |name| self.known(name).and_then(seconds);
         match self.credential_type() {
             CredentialType::AccessToken => time("cached_at").unwrap_or_default(),

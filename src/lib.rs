@@ -25,9 +25,10 @@ mod views;
 pub use authority::AuthorityType;
 pub use cache::TokenCache;
 pub use client::{
-    AccountInfo, AcquireError, AcquiredToken, Client, Form, InteractionRequired, RefreshReason,
-    ServerError, SilentRequest, TenantProfile, TokenEndpoint, TokenRequest, TokenResponse,
-    TokenSource, TransportError, TransportErrorKind,
+    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, Clouds, Family, Form,
+    InteractionRequired, RefreshReason, Role, ServerError, SilentPlan, SilentRequest,
+    TenantProfile, TokenEndpoint, TokenRequest, TokenResponse, TokenSource, TransportError,
+    TransportErrorKind, Verdict,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use entry::Entry;
@@ -39,8 +40,8 @@ pub use http::{AssertionRequest, DeviceFlow, DeviceFlowError, HttpEndpoint, Http
 pub use msal_cache_core::conformance;
 pub use msal_cache_core::{
     Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
-    Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot, ext_cache_key,
-    retry,
+    Guards, Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot,
+    ext_cache_key, retry,
 };
 #[cfg(feature = "file")]
 pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt};

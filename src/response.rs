@@ -86,7 +86,10 @@ impl<'a> Context<'a> {
             environment = Some(host.to_lowercase());
         }
         let claims = claims(event)?;
-        let (has_user, home_account_id) = user(event, &claims)?;
+        let (has_user, home_account_id) = match &event.home_account_id {
+            Some(home) => (true, Some(home.clone())),
+            None => user(event, &claims)?,
+        };
         let mut scope: Vec<_> = event.scope.iter().map(String::as_str).collect();
         scope.sort_unstable();
         let target = scope.join(" ");
@@ -114,7 +117,7 @@ impl<'a> Context<'a> {
             Some(after) => Some(moment("refresh_in", now, after)?),
             None => None,
         };
-        let (cached_at, ext_cache_key) = (now.to_string(), self.ext_cache_key()?);
+        let (cached_at, ext_cache_key) = (now.to_string(), ext_cache_key_of(&self.event.data)?);
         let mut fields: Vec<(&str, Part<'_>)> = vec![
             ("credential_type", "AccessToken".into()),
             ("secret", secret.into()),
@@ -235,17 +238,18 @@ impl<'a> Context<'a> {
             ext_cache_key: None,
         }
     }
+}
 
-    fn ext_cache_key(&self) -> Result<Option<String>> {
-        let mut parameters = Vec::new();
-        for (name, value) in self.event.data.iter() {
-            if NOT_IN_EXT_CACHE_KEY.contains(&name) {
-                continue;
-            }
-            parameters.push((name, python_str(name, value)?));
+/// The extended cache key of a request with these parameters.
+pub(crate) fn ext_cache_key_of(data: &Fields) -> Result<Option<String>> {
+    let mut parameters = Vec::new();
+    for (name, value) in data.iter() {
+        if NOT_IN_EXT_CACHE_KEY.contains(&name) {
+            continue;
         }
-        Ok(ext_cache_key(parameters))
+        parameters.push((name, python_str(name, value)?));
     }
+    Ok(ext_cache_key(parameters))
 }
 
 fn record(
@@ -340,7 +344,7 @@ fn scalar(value: &Value) -> Option<String> {
 /// What `str()` makes of a request parameter in Python; empty where it counts as false there.
 ///
 /// Of a fraction or a list it makes what Python alone can tell. Nobody sends one.
-fn python_str(name: &str, value: &Value) -> Result<String> {
+pub(crate) fn python_str(name: &str, value: &Value) -> Result<String> {
     match value {
         Value::Null | Value::Bool(false) => Ok(String::new()),
         Value::Bool(true) => Ok("True".into()),

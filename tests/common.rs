@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use msal_cache::{
-    Batch, CacheStore, CredentialType, Event, Fields, Load, ManualClock, Memory, Partition, Result,
-    Revision, TokenCache,
+    Batch, CacheStore, CredentialType, Event, Fields, Hold, Load, ManualClock, Memory, Partition,
+    Result, Revision, TokenCache,
 };
 use serde_json::Value;
 
@@ -147,5 +148,9 @@ impl<S: CacheStore> CacheStore for Counting<S> {
     fn purge(&self, now: i64) -> Result<u64> {
         self.purges.fetch_add(1, Ordering::SeqCst);
         self.store.purge(now)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.store.guard(partition, wait)
     }
 }

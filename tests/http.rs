@@ -123,30 +123,30 @@ fn a_form_is_posted_and_the_answer_comes_back() {
 
 #[test]
 fn a_public_client_sends_no_credential_and_a_confidential_one_its_own() {
-    let send = |builder: msal_cache::HttpEndpointBuilder| {
+    let what_comes_of = |builder: msal_cache::HttpEndpointBuilder| {
         let server = answers(ok("{}"));
         let endpoint = builder.token_endpoint(format!("{}/token", server.url())).build().unwrap();
         clean("an endpoint", &format!("{endpoint:?}"));
         endpoint.send(&refresh("RT")).unwrap();
         server.requests().remove(0)
     };
-    let sent = send(HttpEndpoint::builder());
+    let sent = what_comes_of(HttpEndpoint::builder());
     assert!(
         !sent.form.contains_key("client_secret") && !sent.form.contains_key("client_assertion")
     );
 
     let builder = HttpEndpoint::builder().client_secret(format!("{CANARY} + %"));
     clean("a builder", &format!("{builder:?}"));
-    let sent = send(builder);
+    let sent = what_comes_of(builder);
     assert_eq!(sent.parameter("client_secret"), format!("{CANARY} + %"));
     assert!(!sent.headers.contains_key("authorization"));
 
-    let sent = send(HttpEndpoint::builder().client_secret_basic("a + %"));
+    let sent = what_comes_of(HttpEndpoint::builder().client_secret_basic("a + %"));
     assert!(!sent.form.contains_key("client_secret"));
     // "app%3Aone:a+%2B+%25"
     assert_eq!(sent.headers["authorization"], "Basic YXBwJTNBb25lOmErJTJCKyUyNQ==");
 
-    let sent = send(HttpEndpoint::builder().client_assertion(|asked| {
+    let sent = what_comes_of(HttpEndpoint::builder().client_assertion(|asked| {
         Ok(format!("signed for {} by {}", asked.token_endpoint, asked.client_id))
     }));
     assert_eq!(
@@ -387,7 +387,7 @@ fn a_device_code_signs_in() {
         .unwrap();
     let cache = TokenCache::in_memory();
     let client = cache.client(CLIENT, AUTHORITY);
-    let flow = endpoint.initiate_device_flow(&client, ["User.Read"]).unwrap();
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
     assert_eq!(flow.user_code(), "WDJB-MJHT");
     assert_eq!(
         flow.message(),
@@ -439,7 +439,7 @@ fn device_flow(
     .unwrap();
     let endpoint = endpoint(&server);
     let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
-    let flow = endpoint.initiate_device_flow(&client, ["User.Read"]).unwrap();
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
     let started = Instant::now();
     let outcome = endpoint.acquire_token_by_device_flow(&flow, || started.elapsed() > cancel_after);
     clean("an outcome", &format!("{outcome:?}"));
@@ -505,7 +505,7 @@ fn a_device_flow_outlives_a_server_that_is_down_for_a_moment() -> io::Result<()>
     })?;
     let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
     let endpoint = endpoint(&server);
-    let flow = endpoint.initiate_device_flow(&client, ["User.Read"]).unwrap();
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
     endpoint.acquire_token_by_device_flow(&flow, || false).unwrap();
     assert_eq!(server.requests().len(), 3);
     Ok(())

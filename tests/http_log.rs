@@ -6,6 +6,7 @@
 mod server;
 
 use std::error::Error as _;
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -34,7 +35,8 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.push_str(&format!("{} {}\n", record.target(), record.args()));
+            // A text takes everything.
+            let _ = writeln!(lines, "{} {}", record.target(), record.args());
         }
     }
 

@@ -34,8 +34,9 @@ pub(crate) fn sqlite() -> Opened {
 #[cfg(any(feature = "file", feature = "sqlite"))]
 mod on_disk {
     use std::path::Path;
+    use std::time::Duration;
 
-    use msal_cache::{Batch, CredentialType, Load, Partition, Result, Revision};
+    use msal_cache::{Batch, CredentialType, Hold, Load, Partition, Result, Revision};
     use tempfile::TempDir;
 
     use super::{CacheStore, Opened, over};
@@ -64,6 +65,10 @@ mod on_disk {
 
         fn purge(&self, now: i64) -> Result<u64> {
             self.0.purge(now)
+        }
+
+        fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+            self.0.guard(partition, wait)
         }
     }
 }

@@ -3,13 +3,15 @@
 //! client has to cope with: a sign-in that takes a while, a refresh token that is good for one
 //! use, a secret that must be right.
 
+#![allow(dead_code, reason = "each example needs a part of it")]
+
 pub(crate) mod server;
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io;
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 
@@ -21,23 +23,26 @@ pub(crate) const CLIENT_SECRET: &str = "the secret of the daemon: it has + and %
 /// How long its access tokens last, in seconds.
 pub(crate) const LIFETIME: i64 = 3600;
 
+const REFRESH_TOKEN: &str = "refresh token ";
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
 #[derive(Debug)]
 pub(crate) struct StandIn(Server);
 
 /// What it remembers.
-#[derive(Default)]
 struct State {
-    issued: u64,
-    polls: u64,
-    /// The refresh tokens that are still good.
-    refresh_tokens: BTreeSet<String>,
+    /// How many tokens it has issued, beginning with another number in each run.
+    issued: u128,
+    polls: usize,
+    /// The refresh tokens that have been used. All others are good: those of earlier runs too.
+    spent: BTreeSet<String>,
 }
 
 impl StandIn {
     pub(crate) fn start() -> io::Result<Self> {
-        let state = Arc::new(Mutex::new(State::default()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let state = State { issued: now.as_nanos(), polls: 0, spent: BTreeSet::new() };
+        let state = Arc::new(Mutex::new(state));
         let answer = move |request: &Request, out: &mut TcpStream| {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             let (status, body) = match request.path.rsplit('/').next() {
@@ -87,12 +92,12 @@ impl State {
             "authorization_code" => Ok(self.tokens(request.parameter("code"))),
             "refresh_token" => {
                 let token = request.parameter("refresh_token");
-                let user = token.split(' ').next_back().unwrap_or_default();
-                if self.refresh_tokens.remove(token) {
-                    Ok(self.tokens(user))
-                } else {
-                    Err("invalid_grant")
+                let user = token.strip_prefix(REFRESH_TOKEN).ok_or("invalid_grant")?;
+                let (_, user) = user.split_once(" of ").ok_or("invalid_grant")?;
+                if !self.spent.insert(token.to_owned()) {
+                    return Err("invalid_grant");
                 }
+                Ok(self.tokens(user))
             }
             "client_credentials" if request.parameter("client_secret") == CLIENT_SECRET => {
                 self.issued += 1;
@@ -108,8 +113,6 @@ impl State {
 
     fn tokens(&mut self, user: &str) -> Value {
         self.issued += 1;
-        let refresh_token = format!("refresh token {} of {user}", self.issued);
-        self.refresh_tokens.insert(refresh_token.clone());
         let claims = json!({
             "oid": user, "sub": user, "preferred_username": format!("{user}@contoso.example"),
         });
@@ -117,16 +120,11 @@ impl State {
             "access_token": format!("access token {} of {user}", self.issued),
             "token_type": "Bearer",
             "expires_in": LIFETIME,
-            "refresh_token": refresh_token,
+            "scope": "User.Read openid profile offline_access",
+            "refresh_token": format!("{REFRESH_TOKEN}{} of {user}", self.issued),
             "id_token": format!("e30.{}.", base64url(&claims)),
             "client_info": base64url(&json!({ "uid": user, "utid": "contoso" })),
         })
-    }
-}
-
-impl fmt::Debug for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("State").field("issued", &self.issued).finish_non_exhaustive()
     }
 }
 

@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Fields, Form};
+use crate::{Fields, Form, ServerError};
 
 /// What trades a refresh token, or a client's own credential, for tokens: the token endpoint of
 /// an authorization server (RFC 6749, section 3.2), over whatever HTTP client the app has.
@@ -126,9 +126,10 @@ impl TokenResponse {
         match Fields::from_json(body) {
             Ok(body) => Ok(Self::new(status, body)),
             Err(error) => {
-                let kind = match is_outage(status) {
-                    true => TransportErrorKind::Unavailable,
-                    false => TransportErrorKind::Malformed,
+                let kind = if is_outage(status) {
+                    TransportErrorKind::Unavailable
+                } else {
+                    TransportErrorKind::Malformed
                 };
                 Err(TransportError::new(kind, error).with_status(status))
             }
@@ -204,11 +205,16 @@ impl TransportError {
         Self { kind, status: None, retry_after: None, correlation_id: None, source }
     }
 
-    /// An answer that is none because of its status.
+    /// An answer that is none because of its status; what else it says is the source.
     pub(crate) fn unavailable(response: &TokenResponse) -> Self {
-        let kind = TransportErrorKind::Unavailable;
-        let (status, retry_after) = (Some(response.status), response.retry_after);
-        Self { kind, status, retry_after, correlation_id: None, source: None }
+        let told = ServerError::of(response);
+        Self {
+            kind: TransportErrorKind::Unavailable,
+            status: Some(response.status),
+            retry_after: response.retry_after,
+            correlation_id: None,
+            source: told.map(|error| Arc::new(error) as _),
+        }
     }
 
     /// Adds the HTTP status.

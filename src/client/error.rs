@@ -136,7 +136,10 @@ impl std::error::Error for InteractionRequired {
 /// `Display` and `Debug` print what is fit for a log: not the description, which may name the
 /// user, and not the claims.
 #[derive(Clone, PartialEq, Eq)]
-pub struct ServerError {
+pub struct ServerError(Arc<Told>);
+
+#[derive(PartialEq, Eq)]
+struct Told {
     status: u16,
     error: String,
     error_description: Option<String>,
@@ -156,7 +159,7 @@ impl ServerError {
         let body = response.body();
         let text = |name| text(body, name);
         let list = |name| body.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
-        Some(Self {
+        Some(Self(Arc::new(Told {
             status: response.status(),
             error: text("error")?,
             error_description: text("error_description"),
@@ -174,33 +177,33 @@ impl ServerError {
                     .filter_map(|it| it.as_str().map(str::to_owned))
                     .collect(),
             },
-        })
+        })))
     }
 
     /// The error code, such as `invalid_grant`.
     pub fn error(&self) -> &str {
-        &self.error
+        &self.0.error
     }
 
     /// What the server says to a developer, such as `AADSTS50076: ...`. It may name the user.
     pub fn error_description(&self) -> Option<&str> {
-        self.error_description.as_deref()
+        self.0.error_description.as_deref()
     }
 
     /// A page about the error.
     pub fn error_uri(&self) -> Option<&str> {
-        self.error_uri.as_deref()
+        self.0.error_uri.as_deref()
     }
 
     /// The numbers of the error, such as 50076 for `AADSTS50076`.
     pub fn error_codes(&self) -> &[i64] {
-        &self.error_codes
+        &self.0.error_codes
     }
 
     /// What kind of `invalid_grant` it is, such as `basic_action` or `bad_token`, as the server
     /// says it.
     pub fn suberror(&self) -> Option<&str> {
-        self.suberror.as_deref()
+        self.0.suberror.as_deref()
     }
 
     /// The [`suberror`](Self::suberror) where it helps an app to decide what to tell its user;
@@ -221,38 +224,38 @@ impl ServerError {
 
     /// The claims that the sign-in has to ask for, as JSON: a challenge of Conditional Access.
     pub fn claims(&self) -> Option<&str> {
-        self.claims.as_deref()
+        self.0.claims.as_deref()
     }
 
     /// The id by which the server's operator finds the request.
     pub fn correlation_id(&self) -> Option<&str> {
-        self.correlation_id.as_deref()
+        self.0.correlation_id.as_deref()
     }
 
     /// Another id of the same kind.
     pub fn trace_id(&self) -> Option<&str> {
-        self.trace_id.as_deref()
+        self.0.trace_id.as_deref()
     }
 
     /// The HTTP status.
     pub fn status(&self) -> u16 {
-        self.status
+        self.0.status
     }
 
     /// How long the server asks to wait before the next request.
     pub fn retry_after(&self) -> Option<Duration> {
-        self.retry_after
+        self.0.retry_after
     }
 
     /// Whether the refresh token is one of a family to which the client doesn't belong.
     pub fn is_client_mismatch(&self) -> bool {
         self.suberror() == Some("client_mismatch")
-            || self.additional_info.iter().any(|it| it.contains("client_mismatch"))
+            || self.0.additional_info.iter().any(|it| it.contains("client_mismatch"))
     }
 
     /// Whether the refresh token is of no use to anybody any more, in no tenant and for no scope.
     pub(crate) fn is_bad_token(&self) -> bool {
-        self.error == "invalid_grant" && self.suberror() == Some("bad_token")
+        self.0.error == "invalid_grant" && self.suberror() == Some("bad_token")
     }
 }
 
@@ -267,14 +270,14 @@ fn text(body: &Fields, name: &str) -> Option<String> {
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server says {:?}", self.error)?;
-        if let Some(suberror) = &self.suberror {
+        write!(f, "the server says {:?}", self.0.error)?;
+        if let Some(suberror) = &self.0.suberror {
             write!(f, " ({suberror:?})")?;
         }
-        if let Some(code) = self.error_codes.first() {
+        if let Some(code) = self.0.error_codes.first() {
             write!(f, ", code {code}")?;
         }
-        if let Some(id) = &self.correlation_id {
+        if let Some(id) = &self.0.correlation_id {
             write!(f, ", correlation id {id:?}")?;
         }
         Ok(())
@@ -284,12 +287,12 @@ impl fmt::Display for ServerError {
 impl fmt::Debug for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerError")
-            .field("status", &self.status)
-            .field("error", &self.error)
-            .field("suberror", &self.suberror)
-            .field("error_codes", &self.error_codes)
-            .field("correlation_id", &self.correlation_id)
-            .field("retry_after", &self.retry_after)
+            .field("status", &self.0.status)
+            .field("error", &self.0.error)
+            .field("suberror", &self.0.suberror)
+            .field("error_codes", &self.0.error_codes)
+            .field("correlation_id", &self.0.correlation_id)
+            .field("retry_after", &self.0.retry_after)
             .finish_non_exhaustive()
     }
 }

@@ -63,6 +63,12 @@ impl AcquiredToken {
         Self { entry, source, refresh_reason: Some(reason), refresh_error: None }
     }
 
+    /// A cached one that is good, and that another thread or process is refreshing.
+    pub(crate) fn aging(entry: Entry, reason: RefreshReason) -> Self {
+        let source = TokenSource::Cache;
+        Self { entry, source, refresh_reason: Some(reason), refresh_error: None }
+    }
+
     pub(crate) fn fallback(entry: Entry, reason: RefreshReason, error: AcquireError) -> Self {
         let (source, refresh_error) = (TokenSource::Cache, Some(Arc::new(error)));
         Self { entry, source, refresh_reason: Some(reason), refresh_error }

@@ -1,22 +1,34 @@
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use msal_cache_core::{CacheStore, Memory, Result};
 
-use crate::TokenCache;
 use crate::client::authority::Authority;
+#[cfg(feature = "http")]
+use crate::client::claims;
+use crate::client::clouds::{Clouds, Hosts};
+use crate::client::profile::Profile;
+use crate::{SilentRequest, TokenCache};
 
 /// How long before it expires a token is no longer given out, in seconds.
 const SKEW: i64 = 300;
+
+/// Longer than HTTP clients wait for an answer.
+const GUARD_WAIT: Duration = Duration::from_secs(60);
 
 /// One app's side of a cache: its accounts, and tokens without a person.
 ///
 /// [`TokenCache::client`] makes one. It is cheap to make and to clone, and clones share the cache.
 pub struct Client<S = Memory> {
     pub(crate) cache: TokenCache<S>,
-    pub(crate) client_id: String,
+    pub(crate) id: String,
     authority: String,
     token_endpoint: Option<String>,
-    pub(crate) skew: i64,
+    clouds: Arc<Clouds>,
+    capabilities: Arc<[String]>,
+    skew: i64,
+    pub(crate) guard_wait: Duration,
 }
 
 impl<S: CacheStore> TokenCache<S> {
@@ -28,10 +40,13 @@ impl<S: CacheStore> TokenCache<S> {
     pub fn client(&self, client_id: impl Into<String>, authority: impl Into<String>) -> Client<S> {
         Client {
             cache: self.clone(),
-            client_id: client_id.into(),
+            id: client_id.into(),
             authority: authority.into(),
             token_endpoint: None,
+            clouds: Arc::default(),
+            capabilities: Arc::default(),
             skew: SKEW,
+            guard_wait: GUARD_WAIT,
         }
     }
 }
@@ -53,6 +68,35 @@ impl<S: CacheStore> Client<S> {
         self
     }
 
+    /// Which hosts are one cloud, instead of the clouds that are built in.
+    pub fn with_clouds(mut self, clouds: Clouds) -> Self {
+        self.clouds = Arc::new(clouds);
+        self
+    }
+
+    /// What the app can do, such as `CP1`: answer a claims challenge. It is part of the claims of
+    /// each request (`xms_cc`), as MSAL's `client_capabilities`.
+    pub fn with_capabilities<C: Into<String>>(
+        mut self,
+        capabilities: impl IntoIterator<Item = C>,
+    ) -> Self {
+        self.capabilities = capabilities.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// How long to wait for another thread or process that is trading a refresh token of the same
+    /// user, before it is [`Error::Locked`](crate::Error::Locked); a minute unless told otherwise.
+    /// It should be longer than the endpoint's time-out.
+    pub fn with_guard_wait(mut self, wait: Duration) -> Self {
+        self.guard_wait = wait;
+        self
+    }
+
+    /// The cache.
+    pub fn cache(&self) -> &TokenCache<S> {
+        &self.cache
+    }
+
     /// Where the authority's token endpoint is.
     ///
     /// # Errors
@@ -62,7 +106,24 @@ impl<S: CacheStore> Client<S> {
         self.authority().map(|it| it.token_endpoint)
     }
 
-    pub(crate) fn authority(&self) -> Result<Authority> {
+    /// The `claims` that an interactive request of this client asks for.
+    #[cfg(feature = "http")]
+    pub(crate) fn claims(&self, challenge: Option<&str>) -> Result<Option<String>> {
+        claims::merged(challenge, &self.capabilities, None)
+    }
+
+    pub(crate) fn hosts(&self) -> Result<Hosts> {
+        Ok(self.clouds.of(&self.authority()?.environment))
+    }
+
+    pub(crate) fn profile(&self, request: &SilentRequest) -> Result<Profile> {
+        let authority = self.authority()?;
+        let hosts = self.clouds.of(&authority.environment);
+        let (client_id, capabilities) = (&self.id, &self.capabilities);
+        Profile::new(client_id, authority, hosts, self.skew, capabilities, request)
+    }
+
+    fn authority(&self) -> Result<Authority> {
         let authority = Authority::parse(&self.authority)?;
         match &self.token_endpoint {
             Some(address) => authority.with_token_endpoint(address),
@@ -75,10 +136,13 @@ impl<S> Clone for Client<S> {
     fn clone(&self) -> Self {
         Self {
             cache: self.cache.clone(),
-            client_id: self.client_id.clone(),
+            id: self.id.clone(),
             authority: self.authority.clone(),
             token_endpoint: self.token_endpoint.clone(),
+            clouds: self.clouds.clone(),
+            capabilities: self.capabilities.clone(),
             skew: self.skew,
+            guard_wait: self.guard_wait,
         }
     }
 }
@@ -86,7 +150,7 @@ impl<S> Clone for Client<S> {
 impl<S: fmt::Debug> fmt::Debug for Client<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("client_id", &self.client_id)
+            .field("client_id", &self.id)
             .field("authority", &self.authority)
             .field("token_endpoint", &self.token_endpoint)
             .finish_non_exhaustive()

@@ -40,7 +40,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// let client = cache.client("<client-id>", "https://login.microsoftonline.com/organizations");
 /// let endpoint = HttpEndpoint::new();
 ///
-/// let flow = endpoint.initiate_device_flow(&client, ["User.Read"])?;
+/// let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None)?;
 /// println!("{}", flow.message());
 /// cache.add(&endpoint.acquire_token_by_device_flow(&flow, || false)?)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -88,7 +88,8 @@ impl DeviceFlow {
 impl HttpEndpoint {
     /// Asks for a device code (RFC 8628, section 3.1), to sign somebody in with at least these
     /// scopes. Each item may hold several, separated by blanks. `openid`, `profile` and
-    /// `offline_access` are asked for anyway.
+    /// `offline_access` are asked for anyway. Where an API or the server wants the user to sign in
+    /// again with more, its challenge is given too (see [`ServerError::claims`]).
     ///
     /// # Errors
     ///
@@ -99,6 +100,7 @@ impl HttpEndpoint {
         &self,
         client: &Client<S>,
         scopes: impl IntoIterator<Item = T>,
+        claims_challenge: Option<&str>,
     ) -> Result<DeviceFlow, DeviceFlowError> {
         let mut scopes: Vec<String> = scopes
             .into_iter()
@@ -107,10 +109,12 @@ impl HttpEndpoint {
             .collect();
         scopes.sort_unstable();
         scopes.dedup();
-        let form = Form::new()
-            .with("client_id", client.client_id.as_str())
-            .with("scope", scopes.join(" "));
-        let request = TokenRequest::new(client.token_endpoint()?, &client.client_id, form);
+        let mut form =
+            Form::new().with("client_id", client.id.as_str()).with("scope", scopes.join(" "));
+        if let Some(claims) = client.claims(claims_challenge)? {
+            form = form.with("claims", claims);
+        }
+        let request = TokenRequest::new(client.token_endpoint()?, &client.id, form);
         let address = self.device_address(request.token_endpoint())?;
         let answer = answered(self.post(&address, &request))?;
         match ServerError::of(&answer) {
@@ -151,7 +155,7 @@ impl HttpEndpoint {
             }
             let wait = match answered(self.send(&flow.request)) {
                 Ok(answer) => match ServerError::of(&answer) {
-                    None => return flow.event(answer),
+                    None => return flow.event(&answer),
                     Some(pending) if pending.error() == "authorization_pending" => interval,
                     Some(slow_down) if slow_down.error() == "slow_down" => {
                         interval += SLOW_DOWN;
@@ -195,11 +199,14 @@ impl DeviceFlow {
         let message = text("message").unwrap_or_else(|| {
             format!("To sign in, open {verification_uri} and enter the code {user_code}.")
         });
-        let form = Form::new()
+        let mut form = Form::new()
             .with("client_id", request.client_id())
             .with("grant_type", DEVICE_CODE)
             .with("client_info", "1")
             .with("device_code", device_code.as_str());
+        if let Some(claims) = request.form().get("claims") {
+            form = form.with("claims", claims);
+        }
         Ok(Self {
             request: TokenRequest::new(request.token_endpoint(), request.client_id(), form),
             scopes,
@@ -212,7 +219,7 @@ impl DeviceFlow {
         })
     }
 
-    fn event(&self, answer: TokenResponse) -> Result<Event, DeviceFlowError> {
+    fn event(&self, answer: &TokenResponse) -> Result<Event, DeviceFlowError> {
         let body = answer.body();
         if body.get("access_token").and_then(Value::as_str).is_none_or(str::is_empty) {
             return Err(Error::invalid("the answer's access_token", "it is missing").into());

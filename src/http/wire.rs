@@ -82,10 +82,10 @@ pub(super) fn certificates(pem: &[u8]) -> Result<RootCerts, &'static str> {
             Err(_) => return Err("it is not PEM"),
         }
     }
-    match certificates.is_empty() {
-        true => Err("it holds no certificate"),
-        false => Ok(RootCerts::from(certificates)),
+    if certificates.is_empty() {
+        return Err("it holds no certificate");
     }
+    Ok(RootCerts::from(certificates))
 }
 
 fn encoded(form: &Form) -> Zeroizing<String> {

@@ -1,9 +1,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use msal_cache_core::{Blob, BlobStore, Error, Hold, Result, Revision};
+use msal_cache_core::{Blob, BlobStore, Error, Hold, Partition, Result, Revision};
+use msal_cache_place::Guard;
 use msal_cache_place::referent;
 use parking_lot::Mutex;
 
@@ -116,6 +117,11 @@ impl BlobStore for FileBlob {
             return Err(Error::Conflict);
         }
         set_aside(&self.referent()?)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        // No other library knows it, so it follows the file and not the name, as the lock must.
+        Ok(Hold::new(Guard::take(&self.referent()?, partition, wait)?))
     }
 
     fn place(&self) -> String {

@@ -28,6 +28,7 @@
 //! | `<path>` | the database; created by [`Builder::open`], with its folder (mode 0700) |
 //! | `<path>-wal`, `<path>-shm` | the write-ahead log and its index, while somebody has it open |
 //! | `<path>-journal` | without a write-ahead log: a commit that is under way |
+//! | `<path>.refresh-<hash>` | the guard of a refresh that is under way |
 //!
 //! They belong together: copy a database with SQLite's own means, and neither rename nor delete
 //! it while it is open. A store whose database was taken away refuses to write.

@@ -1,7 +1,11 @@
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
-use msal_cache_core::{Batch, CacheStore, CredentialType, Load, Partition, Result, Revision};
+use msal_cache_core::{
+    Batch, CacheStore, CredentialType, Guards, Hold, Load, Partition, Result, Revision,
+};
+use msal_cache_place::Guard;
 
 use crate::builder::Options;
 use crate::database::Database;
@@ -29,7 +33,7 @@ use crate::{Builder, read, write};
 /// assert!(path.exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct SqliteStore(Pool);
+pub struct SqliteStore(Pool, Guards);
 
 impl SqliteStore {
     /// Opens or creates the database at `path` with the default options. See [`Builder::open`].
@@ -53,7 +57,7 @@ impl SqliteStore {
     /// ```
     pub fn in_memory() -> Result<Self> {
         let (database, first) = Database::in_memory()?;
-        Ok(Self(Pool::new(database, first)))
+        Ok(Self(Pool::new(database, first), Guards::new()))
     }
 
     /// The path of the database, absolute, symbolic links unresolved. None for one in memory.
@@ -64,7 +68,7 @@ impl SqliteStore {
 
     pub(crate) fn at(path: &Path, options: Options) -> Result<Self> {
         let (database, first) = Database::open(path, options)?;
-        Ok(Self(Pool::new(database, first)))
+        Ok(Self(Pool::new(database, first), Guards::new()))
     }
 }
 
@@ -111,6 +115,14 @@ impl CacheStore for SqliteStore {
                 write::purge(connection, now)
             })
         })
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        // Not a transaction: that would keep everybody from writing for as long as it is held.
+        match self.0.database().file() {
+            Some(path) => Ok(Hold::new(Guard::take(path, partition, wait)?)),
+            None => self.1.enter(partition, wait),
+        }
     }
 }
 
