@@ -1,7 +1,7 @@
 //! `HttpEndpoint` against servers that do what servers must not. A real one is in `tests/peers`.
 
 use std::env;
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::process::Command;
 use std::sync::Arc;
@@ -10,19 +10,20 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use msal_cache::{
-    CredentialType, DeviceFlowError, Form, HttpEndpoint, Query, TokenCache, TokenEndpoint,
-    TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+    AccountInfo, AcquireError, Client, Event, Fields, Form, HttpEndpoint, ManualClock,
+    TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
 };
 
 use crate::canary::{CANARY, clean};
+use crate::common::{cache, client_info, id_token};
 use crate::stand_in::StandIn;
 use crate::stand_in::server::{Request, Server, json};
 
-const CLIENT: &str = "app:one";
-const AUTHORITY: &str = "https://login.example/tenant";
+pub(crate) const CLIENT: &str = "app:one";
+pub(crate) const AUTHORITY: &str = "https://login.example/tenant";
 
 /// A server that answers every request with these bytes.
-fn answers(bytes: impl Into<Vec<u8>>) -> Server {
+pub(crate) fn answers(bytes: impl Into<Vec<u8>>) -> Server {
     let bytes = bytes.into();
     Server::start(move |_, out| out.write_all(&bytes)).unwrap()
 }
@@ -37,7 +38,7 @@ fn answers_in_turn(turns: &'static [(&'static str, &'static str)]) -> Server {
     Server::start(answer).unwrap()
 }
 
-fn endpoint(server: &Server) -> HttpEndpoint {
+pub(crate) fn endpoint(server: &Server) -> HttpEndpoint {
     HttpEndpoint::builder()
         .token_endpoint(format!("{}/token", server.url()))
         .device_authorization_endpoint(format!("{}/device", server.url()))
@@ -67,7 +68,7 @@ fn outcome(bytes: impl Into<Vec<u8>>) -> Result<TokenResponse, TransportError> {
 }
 
 /// An error and its sources, as a log shows them.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let source = error.source().map(|source| format!(": {}", chain(source)));
     format!("{error}{}", source.unwrap_or_default())
 }
@@ -80,7 +81,7 @@ fn fails(outcome: Result<TokenResponse, TransportError>, kind: TransportErrorKin
 }
 
 /// An answer of this status, with more headers if there are any.
-fn reply(status: &str, headers: &str, body: &str) -> String {
+pub(crate) fn reply(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
         "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
@@ -299,8 +300,9 @@ fn plain_http_passes_by_no_proxy() {
     let status = Command::new(env::current_exe().unwrap())
         .args(["--exact", "http::a_form_is_posted_and_the_answer_comes_back"])
         .env("ALL_PROXY", "http://127.0.0.1:9")
-        .status()
-        .unwrap();
+        .output()
+        .unwrap()
+        .status;
     assert!(status.success());
 }
 
@@ -377,136 +379,82 @@ fn a_refused_request_is_not_repeated_word_for_word() {
     }
 }
 
+/// A cache with a token that is good for an hour and to be refreshed after half of it, and its
+/// clock.
+fn signed_in() -> (Client, AccountInfo, Arc<ManualClock>) {
+    let (cache, clock) = cache();
+    let response = Fields::new()
+        .set("access_token", "the old one")
+        .set("refresh_token", CANARY)
+        .set("client_info", client_info("alice"))
+        .set("id_token", id_token("alice"))
+        .set("expires_in", 3600)
+        .set("refresh_in", 1800);
+    let client = cache.client(CLIENT, AUTHORITY);
+    let event = Event::new(CLIENT)
+        .token_endpoint(client.token_endpoint().unwrap())
+        .scope(["User.Read"])
+        .response(response);
+    cache.add(&event).unwrap();
+    let [alice] = &client.accounts().unwrap()[..] else { panic!("one account") };
+    (client, alice.clone(), clock)
+}
+
 #[test]
-fn a_device_code_signs_in() {
+fn an_outage_is_bridged_by_a_token_that_is_still_good_and_by_no_other() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = HttpEndpoint::builder()
+        .token_endpoint(format!("http://127.0.0.1:{port}/token"))
+        .build()
+        .unwrap();
+    let broken = answers(reply("503 Service Unavailable", "Retry-After: 60\r\n", "<html>"));
+    for (endpoint, kind) in [
+        (nobody, TransportErrorKind::Unreachable),
+        (endpoint(&broken), TransportErrorKind::Unavailable),
+    ] {
+        let (client, alice, clock) = signed_in();
+        clock.advance(1801);
+        for _ in 0..3 {
+            let token = client.acquire_token_silent(["User.Read"], &alice, &endpoint).unwrap();
+            assert_eq!(token.secret().expose(), "the old one");
+            let Some(AcquireError::Transport(error)) = token.refresh_error() else { panic!() };
+            assert_eq!(error.kind(), kind);
+            clean("a token", &format!("{token:?}"));
+        }
+        clock.advance(1800);
+        let error = client.acquire_token_silent(["User.Read"], &alice, &endpoint).unwrap_err();
+        let AcquireError::Transport(error) = error else { panic!("{error:?}") };
+        assert_eq!(error.kind(), kind);
+    }
+    assert_eq!(broken.requests().len(), 1, "it asked to be left alone");
+}
+
+#[test]
+fn a_refusal_is_kept_with_all_that_the_server_said() {
+    let body = r#"{"error":"invalid_grant","error_description":"AADSTS50076: CANARY must ...",
+        "error_codes":[50076],"suberror":"basic_action","correlation_id":"an id",
+        "claims":"{\"access_token\":{}}"}"#;
+    let server = answers(reply("400 Bad Request", "", body));
+    let (client, alice, clock) = signed_in();
+    clock.advance(3601);
+    let endpoint = endpoint(&server);
+    let error = client.acquire_token_silent(["User.Read"], &alice, &endpoint).unwrap_err();
+    clean("an error", &chain(&error));
+    let AcquireError::InteractionRequired(required) = error else { panic!("{error:?}") };
+    let said = required.server_error().unwrap();
+    assert_eq!((said.error(), said.suberror()), ("invalid_grant", Some("basic_action")));
+    assert_eq!(said.claims(), Some(r#"{"access_token":{}}"#));
+    assert_eq!((said.error_codes(), said.status()), (&[50076][..], 400));
+
+    // What it asked for goes into the sign-in.
     let server = StandIn::start().unwrap();
     let endpoint = HttpEndpoint::builder()
         .token_endpoint(format!("{}/token", server.url()))
         .device_authorization_endpoint(format!("{}/devicecode", server.url()))
         .build()
         .unwrap();
-    let cache = TokenCache::in_memory();
-    let client = cache.client(CLIENT, AUTHORITY);
-    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
-    assert_eq!(flow.user_code(), "WDJB-MJHT");
-    assert_eq!(
-        flow.message(),
-        format!("To sign in, open {}/device and enter the code WDJB-MJHT.", server.url())
-    );
-    let printed = format!("{flow:?}");
-    assert!(!printed.contains("WDJB") && !printed.contains("a device code"), "{printed}");
-
-    let event = endpoint.acquire_token_by_device_flow(&flow, || false).unwrap();
-    assert_eq!(server.token_requests(), 2, "one finds that nobody has entered it yet");
-    cache.add(&event).unwrap();
-    let query = Query::new().home_account_id("alice.contoso").environment("login.example");
-    for credential_type in [
-        CredentialType::AccessToken,
-        CredentialType::RefreshToken,
-        CredentialType::IdToken,
-        CredentialType::Account,
-    ] {
-        assert_eq!(
-            cache.find(credential_type.clone(), &query).unwrap().len(),
-            1,
-            "{credential_type}"
-        );
-    }
-    let [account] = &cache.find(CredentialType::Account, &query).unwrap()[..] else { panic!() };
-    assert_eq!(
-        account.get("account_source").as_deref(),
-        Some("urn:ietf:params:oauth:grant-type:device_code")
-    );
-    let [token] = &cache.find(CredentialType::AccessToken, &query).unwrap()[..] else { panic!() };
-    assert_eq!(token.get("target").as_deref(), Some("User.Read offline_access openid profile"));
-}
-
-/// What comes of a device flow in which the token endpoint answers in turn.
-fn device_flow(
-    turns: &'static [(&'static str, &'static str)],
-    cancel_after: Duration,
-) -> (Result<msal_cache::Event, DeviceFlowError>, usize) {
-    const CODE: &str = r#"{"device_code":"CANARY","user_code":"X","verification_uri":"https://x",
-                           "expires_in":"3","interval":"1"}"#;
-    let next = AtomicUsize::new(0);
-    let server = Server::start(move |request, out| {
-        if request.path == "/device" {
-            return json(out, "200 OK", CODE);
-        }
-        let turn = next.fetch_add(1, Ordering::Relaxed).min(turns.len() - 1);
-        json(out, turns[turn].0, turns[turn].1)
-    })
-    .unwrap();
-    let endpoint = endpoint(&server);
-    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
-    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
-    let started = Instant::now();
-    let outcome = endpoint.acquire_token_by_device_flow(&flow, || started.elapsed() > cancel_after);
-    clean("an outcome", &format!("{outcome:?}"));
-    (outcome, server.requests().len() - 1)
-}
-
-const PENDING: (&str, &str) = ("400 Bad Request", r#"{"error":"authorization_pending"}"#);
-const NEVER: Duration = Duration::MAX;
-
-#[test]
-fn a_device_code_that_nobody_enters_expires() {
-    let (outcome, polls) = device_flow(&[PENDING], NEVER);
-    assert!(matches!(outcome, Err(DeviceFlowError::Expired)), "{outcome:?}");
-    assert!((2..=4).contains(&polls), "{polls} polls in three seconds");
-    let (outcome, _) = device_flow(&[("400 Bad Request", r#"{"error":"expired_token"}"#)], NEVER);
-    assert!(matches!(outcome, Err(DeviceFlowError::Expired)), "{outcome:?}");
-}
-
-#[test]
-fn a_device_flow_can_be_cancelled_and_slowed_down() {
-    let (outcome, polls) = device_flow(&[PENDING], Duration::ZERO);
-    assert!(matches!(outcome, Err(DeviceFlowError::Cancelled)), "{outcome:?}");
-    assert_eq!(polls, 0);
-    // Without being slowed down, it would ask again after a second.
-    let slow = &[("400 Bad Request", r#"{"error":"slow_down"}"#)];
-    let (outcome, polls) = device_flow(slow, Duration::from_secs(2));
-    assert!(matches!(outcome, Err(DeviceFlowError::Cancelled)), "{outcome:?}");
-    assert_eq!(polls, 1);
-}
-
-#[test]
-fn a_device_flow_tells_what_the_server_said() {
-    let (outcome, _) = device_flow(&[("400 Bad Request", r#"{"error":"access_denied"}"#)], NEVER);
-    assert!(matches!(outcome, Err(DeviceFlowError::Declined(_))), "{outcome:?}");
-    let refused =
-        &[("401 Unauthorized", r#"{"error":"invalid_client","error_description":"CANARY"}"#)];
-    let (outcome, _) = device_flow(refused, NEVER);
-    let Err(DeviceFlowError::Refused(error)) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((error.error(), error.status()), ("invalid_client", 401));
-    let (outcome, _) = device_flow(&[("200 OK", r#"{"token":"CANARY"}"#)], NEVER);
-    assert!(matches!(outcome, Err(DeviceFlowError::Invalid(_))), "{outcome:?}");
-    // It asks again after two seconds, which is past the end of a code that lasts three.
-    let down = &[("503 Service Unavailable", r#"{"error":"CANARY"}"#)];
-    let (outcome, polls) = device_flow(down, NEVER);
-    let Err(DeviceFlowError::Transport(error)) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((error.kind(), error.status()), (TransportErrorKind::Unavailable, Some(503)));
-    assert_eq!(polls, 1, "the server is left alone");
-}
-
-#[test]
-fn a_device_flow_outlives_a_server_that_is_down_for_a_moment() -> io::Result<()> {
-    let cut = AtomicUsize::new(0);
-    let server = Server::start(move |request, out| match request.path.as_str() {
-        "/device" => json(
-            out,
-            "200 OK",
-            r#"{"device_code":"d","user_code":"X","verification_uri":"https://x","interval":1}"#,
-        ),
-        _ if cut.fetch_add(1, Ordering::Relaxed) == 0 => {
-            out.write_all(reply("503 Service Unavailable", "Retry-After: 1\r\n", "").as_bytes())
-        }
-        _ => json(out, "200 OK", r#"{"access_token":"AT"}"#),
-    })?;
-    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
-    let endpoint = endpoint(&server);
-    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
-    endpoint.acquire_token_by_device_flow(&flow, || false).unwrap();
-    assert_eq!(server.requests().len(), 3);
-    Ok(())
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], said.claims()).unwrap();
+    client.cache().add(&endpoint.acquire_token_by_device_flow(&flow, || false).unwrap()).unwrap();
+    let asked = server.requests();
+    assert!(asked.iter().all(|it| it.parameter("claims") == r#"{"access_token":{}}"#), "{asked:?}");
 }

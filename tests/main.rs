@@ -5,6 +5,8 @@ mod cache;
 mod canary;
 mod common;
 mod conformance;
+#[cfg(feature = "http")]
+mod device_flow;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod fixtures;

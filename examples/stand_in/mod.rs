@@ -62,9 +62,13 @@ impl StandIn {
         self.0.url()
     }
 
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.0.requests()
+    }
+
     /// How often a token was asked for.
     pub(crate) fn token_requests(&self) -> usize {
-        self.0.requests().iter().filter(|it| it.path.ends_with("/token")).count()
+        self.requests().iter().filter(|it| it.path.ends_with("/token")).count()
     }
 }
 
