@@ -54,6 +54,11 @@ impl OAuthServer {
         Self { child, address: address.trim().to_owned() }
     }
 
+    /// Its address, which is its name as an issuer too.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Where its token endpoint is.
     pub fn token_endpoint(&self) -> String {
         format!("{}/oauth2/v2.0/token", self.authority())
