@@ -14,6 +14,7 @@ mod fixtures;
 mod http;
 mod keys;
 mod model;
+mod moving;
 mod secrets;
 mod stores;
 
