@@ -7,6 +7,7 @@ mod cache;
 mod client;
 mod clock;
 mod decoded;
+pub mod docs;
 mod entry;
 mod event;
 mod fields;
@@ -37,7 +38,7 @@ pub use msal_cache_core::conformance;
 pub use msal_cache_core::{
     Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
     Guards, Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot,
-    ext_cache_key, retry,
+    ext_cache_key, notice, retry,
 };
 #[cfg(feature = "file")]
 pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt};
