@@ -113,11 +113,12 @@ pub(crate) struct Counting<S> {
     pub(crate) reads: AtomicUsize,
     pub(crate) commits: AtomicUsize,
     pub(crate) purges: AtomicUsize,
+    pub(crate) guards: AtomicUsize,
 }
 
 impl<S> Counting<S> {
     pub(crate) fn new(store: S) -> Self {
-        Self { store, reads: 0.into(), commits: 0.into(), purges: 0.into() }
+        Self { store, reads: 0.into(), commits: 0.into(), purges: 0.into(), guards: 0.into() }
     }
 
     pub(crate) fn commits(&self) -> usize {
@@ -151,6 +152,7 @@ impl<S: CacheStore> CacheStore for Counting<S> {
     }
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.guards.fetch_add(1, Ordering::SeqCst);
         self.store.guard(partition, wait)
     }
 }

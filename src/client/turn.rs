@@ -148,22 +148,23 @@ impl<S: CacheStore> Turn<'_, S> {
         let mut event = self.event("refresh_token", &response).environment(environment);
         event.skip_account_creation = true;
         event.home_account_id = Some(home.to_owned());
-        let named = names_another_user(response.body(), home);
-        let settled = match named {
+        let answer = |error| Ok(Err(Setback::Final(AcquireError::Answer(Arc::new(error)))));
+        match names_another_user(response.body(), home) {
+            Ok(false) => {}
             Ok(true) => {
                 let reason = "it names another user than the one whose token was traded";
-                Err(Error::invalid("response.client_info", reason))
+                return answer(Error::invalid("response.client_info", reason));
             }
-            named => named.and_then(|_| settle::records(&event, self.client.cache.now())),
-        };
-        let records = match settled {
+            Err(error) => return answer(error),
+        }
+        let records = match settle::records(&event, self.client.cache.now()) {
             Ok(records) => records,
             Err(error) => {
                 // The old refresh token may be spent: the new one is worth keeping all the same.
                 if let Some(Value::String(new)) = response.body().get("refresh_token") {
                     self.client.cache.rotate(used, new)?;
                 }
-                return Ok(Err(Setback::Final(AcquireError::Answer(Arc::new(error)))));
+                return answer(error);
             }
         };
         let Some(token) = settle::access_token(&records) else {

@@ -18,8 +18,9 @@
 //!   0600 from the first moment on whatever the umask is ([`Permissions`]).
 //! - **A database that isn't ours**, is of a newer version or is damaged is an error, and is left
 //!   as it is.
-//! - **What is deleted** is overwritten in the database (`secure_delete`). The write-ahead log
-//!   and the memory of SQLite are not wiped.
+//! - **What is deleted** is overwritten in the database (`secure_delete`). The write-ahead log is
+//!   emptied when a partition is: nothing of a user who signs out stays in it, unless readers are
+//!   in the way for a second. The memory of SQLite is not wiped.
 //!
 //! # Files
 //!

@@ -3,7 +3,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Guards, Hold, Load, Partition, Result, Revision,
+    Batch, CacheStore, CredentialType, Guards, Hold, Load, Partition, Result, Revision, notice,
 };
 use msal_cache_place::Guard;
 
@@ -12,6 +12,9 @@ use crate::database::Database;
 use crate::pool::Pool;
 use crate::transaction::{Lock, transaction};
 use crate::{Builder, read, write};
+
+/// How long a sign-out, which is done, waits for readers to let the log be emptied.
+const PATIENCE_FOR_READERS: Duration = Duration::from_secs(1);
 
 /// A token cache in a SQLite database.
 ///
@@ -88,12 +91,18 @@ impl CacheStore for SqliteStore {
                 })
             });
         }
-        self.0.write(|connection, patience| {
+        let revisions = self.0.write(|connection, patience| {
             transaction(connection, Lock::Writing, patience, || {
                 self.0.database().check_in_place()?;
                 write::commit(connection, batch)
             })
-        })
+        })?;
+        // Whoever empties a partition signs a user out. What the log still holds of that user
+        // goes too, unless readers are in the way for long: then it goes with a later checkpoint.
+        if revisions.contains(&Revision::ABSENT) && !self.0.empty_log(PATIENCE_FOR_READERS) {
+            notice::debug(self.0.database().path(), format_args!("the log could not be emptied"));
+        }
+        Ok(revisions)
     }
 
     fn list(
