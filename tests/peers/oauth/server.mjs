@@ -3,7 +3,7 @@
 //
 // What it does beyond oidc-provider is what Microsoft's servers do (`client_info`), and what a
 // person does at the other device (`POST /approve`), so that a test can sign in by itself. Somebody
-// at a browser goes to the address that the device flow tells, and needs no password.
+// at a browser goes to the address that the device flow tells; any name and any password will do.
 //
 // It prints its address when it listens, and ends when its standard input does, so that it never
 // outlives who started it. With a certificate and a key as arguments, it speaks TLS.
