@@ -123,7 +123,7 @@ impl TokenResponse {
     /// are; of the kind [`Unavailable`](TransportErrorKind::Unavailable) where the status is one
     /// of an outage, else [`Malformed`](TransportErrorKind::Malformed). The text is not quoted.
     pub fn from_json(status: u16, body: &str) -> Result<Self, TransportError> {
-        match Fields::from_json(body) {
+        match object(body) {
             Ok(body) => Ok(Self::new(status, body)),
             Err(error) => {
                 let kind = if is_outage(status) {
@@ -163,6 +163,14 @@ impl TokenResponse {
     }
 }
 
+/// The members of an object, or why it is none, without a word of it.
+fn object(body: &str) -> Result<Fields, Box<dyn StdError + Send + Sync>> {
+    let not_json = |error: serde_json::Error| {
+        format!("the body is not JSON (line {}, column {})", error.line(), error.column())
+    };
+    Ok(Fields::from_value("the body", serde_json::from_str(body).map_err(not_json)?)?)
+}
+
 fn is_outage(status: u16) -> bool {
     status == 429 || status >= 500
 }
@@ -187,6 +195,8 @@ pub enum TransportErrorKind {
     Unreachable,
     /// The server was reached and didn't answer in time. The request may have been granted.
     TimedOut,
+    /// The connection broke before the answer had arrived. The request may have been granted.
+    Interrupted,
     /// The server answered that it can't answer now: status 429, or 500 and above.
     Unavailable,
     /// The answer is not what a token endpoint says.
@@ -262,6 +272,7 @@ impl fmt::Display for TransportError {
         f.write_str(match self.kind {
             TransportErrorKind::Unreachable => "the token endpoint could not be reached",
             TransportErrorKind::TimedOut => "the token endpoint did not answer in time",
+            TransportErrorKind::Interrupted => "the connection to the token endpoint broke",
             TransportErrorKind::Unavailable => "the token endpoint can't answer now",
             TransportErrorKind::Malformed => {
                 "the answer of the token endpoint is not one of a token endpoint"

@@ -19,7 +19,7 @@ const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer
 pub struct AssertionRequest<'a> {
     /// The client: `iss` and `sub` of the assertion.
     pub client_id: &'a str,
-    /// Where the assertion is sent to: its `aud`.
+    /// The token endpoint that it is for: its `aud`.
     pub token_endpoint: &'a str,
     /// The path of the federated managed identity for which a token is asked, where one is.
     pub fmi_path: Option<&'a str>,
@@ -95,7 +95,7 @@ fn basic(client_id: &str, secret: &str) -> Zeroizing<String> {
     pair.push(':');
     pair.extend(form_urlencoded::byte_serialize(secret.as_bytes()));
     let encoded = Zeroizing::new(STANDARD.encode(pair.as_bytes()));
-    Zeroizing::new(format!("Basic {}", *encoded))
+    Zeroizing::new(["Basic ", &encoded].concat())
 }
 
 #[cfg(test)]

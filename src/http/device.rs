@@ -321,6 +321,7 @@ fn is_passing(error: &TransportError) -> bool {
         error.kind(),
         TransportErrorKind::Unreachable
             | TransportErrorKind::TimedOut
+            | TransportErrorKind::Interrupted
             | TransportErrorKind::Unavailable
     )
 }

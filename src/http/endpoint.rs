@@ -16,8 +16,8 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A token endpoint over HTTPS: what the methods of a [`Client`](crate::Client) ask for tokens.
 ///
-/// An app makes one and keeps it: it holds the connections, the client's credential, and what it
-/// has been told to wait for. It can be shared by threads.
+/// An app makes one and keeps it: it holds the client's credential, and what it has been told to
+/// wait for. It can be shared by threads.
 ///
 /// ```no_run
 /// use msal_cache::HttpEndpoint;
@@ -32,7 +32,7 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// - **TLS** by rustls, with the certificates that the system trusts. Plain HTTP only to this
 ///   machine. Proxies as the environment names them (`HTTPS_PROXY`, `NO_PROXY`).
 /// - **Bounded**: 30 seconds and a megabyte for an answer. Redirects are not followed.
-/// - **One attempt** for each request, as [`TokenEndpoint`] demands.
+/// - **One attempt** for each request, as [`TokenEndpoint`] demands, on a connection of its own.
 /// - **Throttled as in MSAL**: a server that answers 429, 500 and above, or with `Retry-After`, is
 ///   not asked again for as long as it says (five seconds if it doesn't say, an hour at most) by
 ///   the same client for the same scopes and user; a request that was refused with status 400
@@ -85,9 +85,10 @@ impl HttpEndpoint {
         if let Some(kept) = self.throttle.kept(names) {
             return kept;
         }
+        let elsewhere = self.token_endpoint.as_ref().map(Uri::to_string);
         let asked = AssertionRequest {
             client_id,
-            token_endpoint: request.token_endpoint(),
+            token_endpoint: elsewhere.as_deref().unwrap_or(request.token_endpoint()),
             fmi_path: form.get("fmi_path"),
         };
         let sent = self.credential.apply(form.clone(), &asked)?;

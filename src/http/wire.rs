@@ -36,6 +36,9 @@ impl Wire {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
+            // A request on a connection that the server is closing is lost, and must not be sent
+            // again: it may have been granted. So each has a connection of its own.
+            .max_idle_connections(0)
             .timeout_connect(Some(CONNECT.min(timeout)))
             .timeout_global(Some(timeout))
             .user_agent(concat!("msal-cache/", env!("CARGO_PKG_VERSION")))
@@ -156,7 +159,10 @@ fn failed(error: ureq::Error) -> TransportError {
             // What rustls says about a certificate arrives as invalid data.
             | io::ErrorKind::InvalidData => TransportErrorKind::Unreachable,
             io::ErrorKind::TimedOut => TransportErrorKind::TimedOut,
-            // The connection was cut. The request may have arrived, so this is no "unreachable".
+            io::ErrorKind::UnexpectedEof
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::BrokenPipe => TransportErrorKind::Interrupted,
             _ => TransportErrorKind::Other,
         },
         _ => TransportErrorKind::Other,
