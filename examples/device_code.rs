@@ -28,9 +28,13 @@ const SCOPES: [&str; 1] = ["User.Read"];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<_> = env::args().skip(1).collect();
-    if let [client_id, tenant] = &arguments[..] {
-        let authority = format!("https://login.microsoftonline.com/{tenant}");
-        return run(client_id, &authority, &HttpEndpoint::new());
+    match &arguments[..] {
+        [] => {}
+        [client_id, tenant] => {
+            let authority = format!("https://login.microsoftonline.com/{tenant}");
+            return run(client_id, &authority, &HttpEndpoint::new());
+        }
+        _ => return Err("give a client id and a tenant, or nothing".into()),
     }
     // A server on this machine has another address each time. The tokens are stored under the
     // authority, which stays.
