@@ -9,7 +9,7 @@ use crate::object::{Scalar, for_each_member, seconds};
 use crate::{CredentialType, Record, Revision};
 
 /// The unit of atomicity: the records that are read together, change together and have one
-/// [`Revision`](crate::Revision). Two writers of different partitions never disturb each other.
+/// [`Revision`]. Two writers of different partitions never disturb each other.
 ///
 /// Where a record belongs follows from the record ([`of`](Self::of)) and from nothing else. So a
 /// document that holds no partitions can be divided into them, and the cache can check what a
