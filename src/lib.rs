@@ -5,6 +5,7 @@
 mod authority;
 mod cache;
 mod clock;
+mod cloud;
 mod decoded;
 mod entry;
 mod event;
@@ -22,6 +23,7 @@ mod views;
 pub use authority::AuthorityType;
 pub use cache::TokenCache;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use cloud::{Cloud, Clouds};
 pub use entry::Entry;
 pub use event::Event;
 pub use fields::Fields;
