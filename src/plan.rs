@@ -21,43 +21,45 @@ pub(crate) struct Rules<'a> {
     pub(crate) clouds: &'a Clouds,
 }
 
+impl Rules<'_> {
+    /// Whether what stands there goes when these records come.
+    fn sweep(&self, old: &Entry, records: &[Entry]) -> bool {
+        old.has_expired(self.now)
+            || self.profile == Profile::Family
+                && (family::is_nothing(old)
+                    || records.iter().any(|new| family::replaces(new, old, self.clouds)))
+    }
+}
+
 /// Stores the records of a token response, and sweeps the access tokens of the same partitions
 /// that have expired; for [`Profile::Family`], also what the new records replace. Also returns
 /// the number of the swept.
 pub(crate) fn add(standing: &Standing, records: &[Entry], rules: Rules<'_>) -> (Batch, usize) {
     let mut batch = Batch::new();
     let mut swept = 0;
+    for (partition, stands) in standing {
+        // Writing records is right whatever stands there by now. Deleting is not: somebody may
+        // have stored a good token under the same key.
+        for old in stands.entries.iter().filter(|it| rules.sweep(it, records)) {
+            let change = batch.change(partition.clone(), Expect::Revision(stands.revision));
+            change.delete(old.credential_type().clone(), old.record().key.clone());
+            swept += 1;
+        }
+    }
     for new in records {
         let Some(stands) = standing.get(new.partition()) else { continue };
-        let is_stale = |it: &&Entry| {
-            it.has_expired(rules.now)
-                || rules.profile == Profile::Family
-                    && records.iter().any(|new| family::replaces(new, it, rules.clouds))
-        };
-        let mut stale = stands.entries.iter().filter(is_stale).peekable();
-        if *new.credential_type() == CredentialType::AppMetadata
-            && stale.peek().is_none()
-            && stands.entries.iter().any(|it| it.key() == new.key() && same_fields(it, new))
-        {
+        let old = stands.entries.iter().find(|it| it.is_at_place_of(new));
+        let expect = match (new.credential_type(), old) {
             // The same in each response to a client. Left out where it says nothing new, a
             // sign-in changes one partition.
-            continue;
-        }
-        // Writing records is right whatever stands there by now. Deleting is not: somebody may
-        // have stored a good token under the same key. Neither is what was merged.
-        let follows = stale.peek().is_some()
-            || rules.profile == Profile::Family
-                && *new.credential_type() == CredentialType::Account
-                && stands.entries.iter().any(|it| it.is_at_place_of(new));
-        let expect = if follows { Expect::Revision(stands.revision) } else { Expect::Any };
-        let change = batch.change(new.partition().clone(), expect);
-        if change.ops().is_empty() {
-            for it in stale {
-                change.delete(it.credential_type().clone(), it.record().key.clone());
-                swept += 1;
+            (CredentialType::AppMetadata, Some(old)) if same_fields(old, new) => continue,
+            // It was merged with what stands there.
+            (CredentialType::Account, Some(_)) if rules.profile == Profile::Family => {
+                Expect::Revision(stands.revision)
             }
-        }
-        change.put(new.record().clone());
+            _ => Expect::Any,
+        };
+        batch.change(new.partition().clone(), expect).put(new.record().clone());
     }
     (batch, swept)
 }
