@@ -39,7 +39,9 @@ pub use msal_cache_core::{
     retry,
 };
 #[cfg(feature = "file")]
-pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt};
+pub use msal_cache_file::{
+    Builder as FileStoreBuilder, Cae, FileBlob, FileStore, Location, OnCorrupt,
+};
 #[cfg(any(feature = "file", feature = "sqlite"))]
 pub use msal_cache_place::Permissions;
 #[cfg(feature = "sqlite")]
