@@ -8,6 +8,7 @@ mod cache;
 mod clock;
 mod cloud;
 mod decoded;
+pub mod docs;
 mod entry;
 mod event;
 mod family;
@@ -36,7 +37,7 @@ pub use msal_cache_core::conformance;
 pub use msal_cache_core::{
     Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
     Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot, ext_cache_key,
-    retry,
+    notice, retry,
 };
 #[cfg(feature = "file")]
 pub use msal_cache_file::{

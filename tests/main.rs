@@ -11,6 +11,7 @@ mod file;
 mod fixtures;
 mod keys;
 mod model;
+mod moving;
 mod secrets;
 mod stores;
 
