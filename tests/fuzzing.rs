@@ -5,7 +5,7 @@ use std::fs;
 
 use fastrand::Rng;
 use proptest::prelude::*;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::common::fixtures;
 use crate::fuzz;
@@ -97,20 +97,7 @@ fn p6_p8_files_that_are_spoilt_at_random_break_nothing_and_lose_nothing() {
 #[test]
 fn events_that_are_spoilt_at_random_are_stored_or_refused() {
     let mut random = Rng::with_seed(8);
-    let id_token = "e30.eyJzdWIiOiJzIiwib2lkIjoibyIsInByZWZlcnJlZF91c2VybmFtZSI6ImEifQ.s";
-    let event = json!({
-        "client_id": "c", "scope": ["s", "t u"], "environment": "Login.Example",
-        "token_endpoint": "https://login.example/tenant/oauth2/v2.0/token",
-        "response": {
-            "access_token": "a", "refresh_token": "r", "id_token": id_token, "foci": "1",
-            "client_info": "eyJ1aWQiOiJ1IiwidXRpZCI6InQifQ", "expires_in": 3600, "refresh_in": "7",
-            "token_type": "Bearer", "id_token_claims": null,
-        },
-        "data": {"fmi_path": "a/b", "key_id": null, "n": 7, "scope": "s"},
-        "grant_type": "password", "username": "a", "authority_type": "ADFS",
-        "skip_account_creation": false, "_account_id": "id",
-    });
-    let seeds = [event.to_string().into_bytes()];
+    let seeds = [include_bytes!("fuzz/seeds/event.json").to_vec()];
     fuzz::event(&seeds[0]);
     for _ in 0..4000 {
         fuzz::event(&spoilt(&mut random, &seeds, &seeds[0]));
