@@ -1,4 +1,5 @@
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,8 +11,11 @@ use msal_cache_core::{
 
 use crate::client::Flights;
 use crate::decoded::{Decoded, Scope, Shelf};
-use crate::plan::Standing;
-use crate::{Clock, Entry, Event, Fields, Query, SystemClock, plan, response, trace};
+use crate::family::{self, Environments};
+use crate::plan::{Rules, Standing};
+use crate::{
+    Clock, Clouds, Entry, Event, Fields, Profile, Query, TokenCacheBuilder, plan, response, trace,
+};
 
 /// A cache of tokens and accounts, over any [`CacheStore`].
 ///
@@ -50,6 +54,8 @@ pub struct TokenCache<S = Memory>(Arc<Inner<S>>);
 struct Inner<S> {
     store: S,
     clock: Arc<dyn Clock>,
+    profile: Profile,
+    clouds: Clouds,
     decoded: Shelf,
     changed: AtomicBool,
     /// The requests of clients that are under way, and who waits for a turn.
@@ -71,19 +77,24 @@ impl TokenCache {
 impl<S: CacheStore> TokenCache<S> {
     /// A cache in this store.
     pub fn new(store: S) -> Self {
-        Self::with_clock(store, Arc::new(SystemClock))
+        Self::builder(store).build()
     }
 
     /// A cache in this store that asks this clock for the time.
     pub fn with_clock(store: S, clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Inner {
-            store,
-            clock,
-            decoded: Shelf::default(),
-            changed: AtomicBool::new(false),
-            flights: Flights::default(),
-            guards: Guards::new(),
-        }))
+        Self::builder(store).clock(clock).build()
+    }
+
+    /// A cache in this store, with options.
+    ///
+    /// ```
+    /// use msal_cache::{Memory, Profile, TokenCache};
+    ///
+    /// let cache = TokenCache::builder(Memory::new()).profile(Profile::Family).build();
+    /// # let _ = cache;
+    /// ```
+    pub fn builder(store: S) -> TokenCacheBuilder<S> {
+        TokenCacheBuilder::new(store)
     }
 
     /// The store.
@@ -96,30 +107,61 @@ impl<S: CacheStore> TokenCache<S> {
     ///
     /// The commit also deletes the access tokens of the same user, or of the same client and
     /// tenant, that have expired; those of an extended cache key are left to
-    /// [`purge_expired`](Self::purge_expired).
+    /// [`purge_expired`](Self::purge_expired). With [`Profile::Family`], it also deletes what the
+    /// new records replace.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] where the event can't be understood, with the name of the field.
     pub fn add(&self, event: &Event) -> Result<()> {
-        let now = self.0.clock.now();
-        let records: Vec<_> = response::records(event, now)?.into_iter().map(Entry::read).collect();
-        let swept = retry(|| {
+        let now = self.now();
+        let first = self.records(event, &Environments::default(), now)?;
+        let mut partitions: HashSet<_> = first.iter().map(Entry::partition).collect();
+        let unowned = Partition::unowned();
+        if self.0.profile == Profile::Family {
+            partitions.insert(&unowned);
+        }
+        let (written, swept) = retry(|| {
             let mut standing = Standing::new();
-            for record in &records {
-                let partition = record.partition();
-                if !standing.contains_key(partition) {
-                    let stands = readable(self.partition(partition))?;
-                    standing.insert(partition.clone(), stands.unwrap_or_default());
-                }
+            for partition in &partitions {
+                let stands = readable(self.partition(partition))?;
+                standing.insert((*partition).clone(), stands.unwrap_or_default());
             }
-            let (batch, swept) = plan::add(&standing, &records, now);
+            let records = self.fitting(&standing, event, &first, now)?;
+            let (batch, swept) = plan::add(&standing, &records, self.rules(now));
             self.commit(&batch, &records)?;
-            Ok(swept)
+            Ok((records.len(), swept))
         })?;
-        trace::added(records.len(), swept);
+        trace::added(written, swept);
         self.set_changed();
         Ok(())
+    }
+
+    /// The records of an event, under these environments.
+    pub(crate) fn records(
+        &self,
+        event: &Event,
+        environments: &Environments,
+        now: i64,
+    ) -> Result<Vec<Entry>> {
+        let records = response::records(event, now, self.0.profile, environments)?;
+        Ok(records.into_iter().map(Entry::read).collect())
+    }
+
+    /// The `first` records of an event as the profile has them fit into what stands there.
+    pub(crate) fn fitting(
+        &self,
+        standing: &Standing,
+        event: &Event,
+        first: &[Entry],
+        now: i64,
+    ) -> Result<Vec<Entry>> {
+        match self.0.profile {
+            Profile::Python => Ok(first.to_vec()),
+            Profile::Family => family::settle(standing, first, &self.0.clouds, |environments| {
+                self.records(event, environments, now)
+            }),
+        }
     }
 
     /// Finds entries of one type. Entries that can't be read and access tokens that have expired
@@ -196,7 +238,7 @@ impl<S: CacheStore> TokenCache<S> {
             None => self.commit(&plan::remove(old_entry), &[])?,
             Some(fields) => retry(|| {
                 let standing = self.partition(old_entry.partition())?;
-                self.commit(&plan::change(&standing, old_entry, fields)?, &[])
+                self.commit(&plan::change(&standing, old_entry, fields, self.0.profile)?, &[])
             })?,
         }
         self.set_changed();
@@ -306,8 +348,34 @@ impl<S: CacheStore> TokenCache<S> {
         self.0.changed.load(Ordering::SeqCst)
     }
 
+    pub(crate) fn of(options: TokenCacheBuilder<S>) -> Self {
+        let TokenCacheBuilder { store, clock, profile, clouds } = options;
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            profile,
+            clouds,
+            decoded: Shelf::default(),
+            changed: AtomicBool::new(false),
+            flights: Flights::default(),
+            guards: Guards::new(),
+        }))
+    }
+
     pub(crate) fn now(&self) -> i64 {
         self.0.clock.now()
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
+        self.0.profile
+    }
+
+    pub(crate) fn clouds(&self) -> &Clouds {
+        &self.0.clouds
+    }
+
+    pub(crate) fn rules(&self, now: i64) -> Rules<'_> {
+        Rules { now, profile: self.0.profile, clouds: &self.0.clouds }
     }
 
     pub(crate) fn flights(&self) -> &Flights {

@@ -3,13 +3,16 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod builder;
 mod cache;
 mod client;
 mod clock;
+mod cloud;
 mod decoded;
 pub mod docs;
 mod entry;
 mod event;
+mod family;
 mod fields;
 #[cfg(feature = "http")]
 mod http;
@@ -17,6 +20,7 @@ mod jwt;
 mod keys;
 mod object;
 mod plan;
+mod profile;
 mod query;
 mod response;
 mod secret;
@@ -24,14 +28,16 @@ mod trace;
 mod views;
 
 pub use authority::AuthorityType;
+pub use builder::TokenCacheBuilder;
 pub use cache::TokenCache;
 pub use client::{
-    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, Clouds, Family, Form,
+    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, Family, Form,
     InteractionRequired, RefreshReason, Role, ServerError, SilentPlan, SilentRequest,
     TenantProfile, TokenEndpoint, TokenRequest, TokenResponse, TokenSource, TransportError,
     TransportErrorKind, Verdict,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use cloud::{Cloud, Clouds};
 pub use entry::Entry;
 pub use event::Event;
 pub use fields::Fields;
@@ -45,11 +51,14 @@ pub use msal_cache_core::{
     ext_cache_key, notice, retry,
 };
 #[cfg(feature = "file")]
-pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt};
+pub use msal_cache_file::{
+    Builder as FileStoreBuilder, Cae, FileBlob, FileStore, Location, OnCorrupt,
+};
 #[cfg(any(feature = "file", feature = "sqlite"))]
 pub use msal_cache_place::Permissions;
 #[cfg(feature = "sqlite")]
 pub use msal_cache_sqlite::{Builder as SqliteStoreBuilder, Journal, SqliteStore, Synchronous};
+pub use profile::Profile;
 pub use query::{Query, Wanted};
 pub use secret::Secret;
 pub use views::{AccessToken, Account, AppMetadata, IdToken, RefreshToken};

@@ -1,8 +1,8 @@
 //! The events of this crate, so that no other file asks whether the feature is on. Numbers, kinds
 //! and the ids of clients; of users a hash alone; never a key, a name or a secret.
 //!
-//! The target is `msal_cache`. Whoever audits what an app does with tokens records `info` and
-//! above: each token that was acquired or refused, each sign-out.
+//! What a client does has the target `msal_cache::client`. Whoever audits it records `info` and
+//! above: each token that was acquired, refused or removed, each sign-out.
 
 use std::time::Duration;
 
@@ -13,6 +13,12 @@ use crate::{RefreshReason, ServerError, TransportError};
 #[cfg(feature = "tracing")]
 mod inner {
     use super::{Duration, Partition, RefreshReason, ServerError, TransportError};
+
+    macro_rules! client {
+        ($level:ident, $($event:tt)*) => {
+            tracing::$level!(target: "msal_cache::client", $($event)*)
+        };
+    }
 
     /// A token response is stored.
     pub(crate) fn added(records: usize, swept: usize) {
@@ -26,22 +32,22 @@ mod inner {
 
     /// An access token is given out from the cache.
     pub(crate) fn hit(of: &Partition, client_id: &str) {
-        tracing::debug!(of = of.digest(), client_id, "gave out a cached access token");
+        client!(debug, of = of.digest(), client_id, "gave out a cached access token");
     }
 
     /// The cache has no good access token.
     pub(crate) fn miss(of: &Partition, client_id: &str, reason: RefreshReason) {
-        tracing::debug!(of = of.digest(), client_id, ?reason, "a new access token is needed");
+        client!(debug, of = of.digest(), client_id, ?reason, "a new access token is needed");
     }
 
     /// The server has issued a token, which is stored.
     pub(crate) fn refreshed(of: &Partition, client_id: &str, reason: RefreshReason) {
-        tracing::info!(of = of.digest(), client_id, ?reason, "acquired an access token");
+        client!(info, of = of.digest(), client_id, ?reason, "acquired an access token");
     }
 
     /// Somebody else has refreshed the token meanwhile.
     pub(crate) fn refreshed_elsewhere(of: &Partition, client_id: &str) {
-        tracing::debug!(of = of.digest(), client_id, "another one has refreshed the token");
+        client!(debug, of = of.digest(), client_id, "another one has refreshed the token");
     }
 
     /// The server has refused.
@@ -49,7 +55,8 @@ mod inner {
         let (of, suberror, code) = (of.digest(), error.suberror(), error.error_codes().first());
         let correlation_id = error.correlation_id();
         let error = error.error();
-        tracing::info!(
+        client!(
+            info,
             of,
             client_id,
             error,
@@ -63,34 +70,34 @@ mod inner {
     /// The server has not answered.
     pub(crate) fn no_answer(of: &Partition, client_id: &str, error: &TransportError) {
         let (of, kind, status) = (of.digest(), error.kind(), error.status());
-        tracing::warn!(of, client_id, ?kind, status, "the token endpoint gave no answer");
+        client!(warn, of, client_id, ?kind, status, "the token endpoint gave no answer");
     }
 
     /// A token that failed is removed, or was replaced by another one before.
     pub(crate) fn evicted(of: &Partition, credential_type: &str, evicted: bool) {
         let of = of.digest();
         if evicted {
-            tracing::info!(of, credential_type, "removed a token that failed");
+            client!(info, of, credential_type, "removed a token that failed");
         } else {
-            tracing::debug!(of, credential_type, "a token that failed was replaced already");
+            client!(debug, of, credential_type, "a token that failed was replaced already");
         }
     }
 
     /// A user is signed out.
     pub(crate) fn signed_out(of: &Partition, client_id: &str, records: usize) {
-        tracing::info!(of = of.digest(), client_id, records, "signed a user out");
+        client!(info, of = of.digest(), client_id, records, "signed a user out");
     }
 
     /// The user was signed out while the server was asked.
     pub(crate) fn signed_out_meanwhile(of: &Partition, client_id: &str) {
         let of = of.digest();
-        tracing::info!(of, client_id, "dropped a token of a user who was signed out meanwhile");
+        client!(info, of, client_id, "dropped a token of a user who was signed out meanwhile");
     }
 
     /// The guard of a refresh was granted.
     pub(crate) fn waited_for_guard(of: &Partition, waited: Duration) {
         let waited = waited.as_secs_f64();
-        tracing::debug!(of = of.digest(), waited, "took the guard of a refresh");
+        client!(debug, of = of.digest(), waited, "took the guard of a refresh");
     }
 }
 

@@ -22,7 +22,10 @@ fn a_device_code_signs_in() {
         .build()
         .unwrap();
     let cache = TokenCache::in_memory();
-    let client = cache.client(CLIENT, AUTHORITY);
+    // Tokens belong to the authority, wherever its endpoints are.
+    let client = cache
+        .client(CLIENT, AUTHORITY)
+        .with_token_endpoint("https://elsewhere.example/tenant/oauth2/v2.0/token");
     let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
     assert_eq!(flow.user_code(), "WDJB-MJHT");
     assert_eq!(

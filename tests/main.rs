@@ -8,9 +8,14 @@ mod common;
 mod conformance;
 #[cfg(feature = "http")]
 mod device_flow;
+mod family;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod fixtures;
+#[expect(unreachable_pub, reason = "in the package of the fuzz targets it is reachable")]
+#[path = "fuzz/src/lib.rs"]
+mod fuzz;
+mod fuzzing;
 #[cfg(feature = "http")]
 mod http;
 mod keys;

@@ -177,9 +177,9 @@ fn all_end_with_a_good_token<S: CacheStore>(test: &str, open: impl Fn(&Path) -> 
         writeln!(child.stdin.take().unwrap(), "go").unwrap();
     }
     for (child, stdout) in &mut children {
-        let text: Vec<_> = stdout.lines().map(Result::unwrap).collect();
+        let told: Vec<_> = stdout.lines().map(Result::unwrap).collect();
         let ended = child.wait().unwrap();
-        assert!(ended.success() && text.iter().any(|it| it.contains("done")), "{text:?}");
+        assert!(ended.success() && told.iter().any(|it| it.contains("done")), "{told:?}");
     }
     let issued = server.state.lock().unwrap();
     println!("{PROCESSES} processes: {} refreshes, {} replays", issued.count, issued.replays);

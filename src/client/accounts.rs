@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use msal_cache_core::{CacheStore, CredentialType, Partition, Result};
 use serde_json::Value;
 
-use crate::client::clouds::Hosts;
+use crate::client::hosts::Hosts;
 use crate::{AccountInfo, AuthorityType, Client, Entry, TenantProfile};
 
 /// The pseudo-account of a managed shell in the cloud, in which nobody signed in.

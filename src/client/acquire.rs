@@ -1,12 +1,10 @@
 //! Carrying out a plan.
 
-use std::sync::Arc;
-
 use msal_cache_core::{CacheStore, Partition, Result};
 
+use crate::client::asked::Asked;
 use crate::client::flight::Seat;
 use crate::client::plan::SilentPlan;
-use crate::client::profile::Profile;
 use crate::client::turn::Turn;
 use crate::client::{AcquireError, AcquiredToken};
 use crate::{AccountInfo, Client, RefreshReason, SilentRequest, TokenEndpoint, trace};
@@ -108,9 +106,9 @@ impl<S: CacheStore> Client<S> {
         request: &SilentRequest,
         endpoint: &dyn TokenEndpoint,
     ) -> Result<AcquiredToken, AcquireError> {
-        let profile = self.profile(request)?;
-        let plan = self.look(&profile)?;
-        let partition = profile.partition();
+        let asked = self.asked(request)?;
+        let plan = self.look(&asked)?;
+        let partition = asked.partition();
         let reason = match (&plan.cached, plan.reason) {
             (Some(entry), _) => {
                 trace::hit(&partition, &self.id);
@@ -120,9 +118,9 @@ impl<S: CacheStore> Client<S> {
         };
         trace::miss(&partition, &self.id, reason);
         loop {
-            match self.cache.flights().board(profile.flight()) {
+            match self.cache.flights().board(asked.flight()) {
                 Seat::Leader(leader) => {
-                    let turn = Turn { client: self, profile: &profile, endpoint, reason };
+                    let turn = Turn { client: self, asked: &asked, endpoint, reason };
                     let outcome = turn.take(&plan, &partition);
                     leader.done(outcome.clone());
                     return outcome;
@@ -145,15 +143,17 @@ impl<S: CacheStore> Client<S> {
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) where client or request can't be understood.
     pub fn plan(&self, request: &SilentRequest) -> Result<SilentPlan> {
-        self.look(&self.profile(request)?)
+        self.look(&self.asked(request)?)
     }
 
-    pub(crate) fn look(&self, profile: &Profile) -> Result<SilentPlan> {
-        let stored = self.cache.partition(&profile.partition())?;
-        let metadata = match profile.request.home_account_id {
-            Some(_) => self.cache.partition(&Partition::app_metadata())?,
-            None => Arc::default(),
-        };
-        Ok(SilentPlan::of(profile, &stored.entries, &metadata.entries, self.cache.now()))
+    pub(crate) fn look(&self, asked: &Asked) -> Result<SilentPlan> {
+        let stored = self.cache.partition(&asked.partition())?;
+        let mut plan = SilentPlan::of(asked, &stored.entries, self.cache.now());
+        // A hit needs no more than one look-up.
+        if plan.cached.is_none() && !plan.is_for_client {
+            let metadata = self.cache.partition(&Partition::app_metadata())?;
+            plan.add_attempts(asked, &stored.entries, &metadata.entries);
+        }
+        Ok(plan)
     }
 }

@@ -3,16 +3,16 @@
 mod account;
 mod accounts;
 mod acquire;
+mod asked;
 mod authority;
 mod claims;
-mod clouds;
 mod endpoint;
 mod error;
 mod explain;
 mod flight;
 mod form;
+mod hosts;
 mod plan;
-mod profile;
 mod request;
 mod settle;
 mod sign_out;
@@ -21,7 +21,6 @@ mod turn;
 mod view;
 
 pub use account::{AccountInfo, TenantProfile};
-pub use clouds::Clouds;
 pub use endpoint::{
     TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
 };

@@ -3,8 +3,8 @@ use std::collections::HashSet;
 
 use msal_cache_core::{CredentialType, seconds};
 
-use crate::client::clouds::Hosts;
-use crate::client::profile::Profile;
+use crate::client::asked::Asked;
+use crate::client::hosts::Hosts;
 use crate::{Entry, RefreshReason};
 
 /// A token that was stored so many seconds in the future, or more, says that the clock was moved
@@ -200,64 +200,72 @@ impl SilentPlan {
         self.fallback.as_ref().filter(|it| !it.outage_only).map(|it| &it.entry)
     }
 
-    /// Makes a plan from what the partition of the request holds, and the metadata of clients.
-    pub(crate) fn of(profile: &Profile, stored: &[Entry], metadata: &[Entry], now: i64) -> Self {
+    /// Makes a plan from what the partition of the request holds. Where a user's token has to be
+    /// refreshed, [`add_attempts`](Self::add_attempts) completes it.
+    pub(crate) fn of(asked: &Asked, stored: &[Entry], now: i64) -> Self {
         let tokens =
             stored.iter().filter(|it| *it.credential_type() == CredentialType::AccessToken);
         let candidates: Vec<_> = tokens
-            .map(|it| Candidate { entry: it.clone(), verdict: verdict(profile, it, now) })
+            .map(|it| Candidate { entry: it.clone(), verdict: verdict(asked, it, now) })
             .collect();
-        let best = |verdict: fn(&Verdict) -> bool| {
-            let fit = candidates.iter().filter(|it| verdict(&it.verdict)).map(|it| &it.entry);
-            fit.min_by_key(|it| preference(profile, it)).cloned()
-        };
-        let cached = best(|it| *it == Verdict::Good);
-        let request = &profile.request;
         let mut plan = Self {
-            cached,
+            cached: best(asked, &candidates, |it| *it == Verdict::Good),
             reason: None,
             fallback: None,
             family: Family::Unknown,
             attempts: Vec::new(),
-            is_for_client: request.home_account_id.is_none(),
-            token_endpoint: profile.authority.token_endpoint.clone(),
-            candidates: Vec::new(),
+            is_for_client: asked.request.home_account_id.is_none(),
+            token_endpoint: asked.authority.token_endpoint.clone(),
+            candidates,
         };
         if plan.cached.is_none() {
-            let aging = best(|it| matches!(it, Verdict::Aging(_)));
-            let any = |verdict: fn(&Verdict) -> bool| {
-                candidates.iter().any(|candidate| verdict(&candidate.verdict))
-            };
-            plan.reason = Some(if request.force_refresh {
-                RefreshReason::ForceRefresh
-            } else if request.claims_challenge.is_some() {
-                RefreshReason::ClaimsChallenge
-            } else if aging.is_some() {
-                RefreshReason::Aging
-            } else if any(|it| matches!(it, Verdict::Expired(_) | Verdict::AboutToExpire(_))) {
-                RefreshReason::Expired
-            } else if any(|it| matches!(it, Verdict::ClockMovedBack(_))) {
-                RefreshReason::ClockMovedBack
-            } else {
-                RefreshReason::Absent
-            });
+            let aging = best(asked, &plan.candidates, |it| matches!(it, Verdict::Aging(_)));
+            plan.reason = Some(plan.reason_to_refresh(asked));
             let outage_only = aging.is_none();
-            let entry = aging.or_else(|| outlasting(profile, &candidates, now));
+            let entry = aging.or_else(|| outlasting(asked, &plan.candidates, now));
             plan.fallback = entry.map(|entry| Fallback { entry, outage_only });
-            if let Some(home) = &request.home_account_id {
-                plan.family = family(&profile.client_id, &profile.hosts, metadata);
-                plan.attempts = attempts(profile, home, stored, &plan.family);
-            }
         }
-        plan.candidates = candidates;
         plan
     }
+
+    /// Adds which refresh tokens are to be traded, by the metadata of clients.
+    pub(crate) fn add_attempts(&mut self, asked: &Asked, stored: &[Entry], metadata: &[Entry]) {
+        if let Some(home) = &asked.request.home_account_id {
+            self.family = family(&asked.client_id, &asked.hosts, metadata);
+            self.attempts = attempts(asked, home, stored, &self.family);
+        }
+    }
+
+    fn reason_to_refresh(&self, asked: &Asked) -> RefreshReason {
+        let any = |verdict: fn(&Verdict) -> bool| {
+            self.candidates.iter().any(|candidate| verdict(&candidate.verdict))
+        };
+        if asked.request.force_refresh {
+            RefreshReason::ForceRefresh
+        } else if asked.request.claims_challenge.is_some() {
+            RefreshReason::ClaimsChallenge
+        } else if any(|it| matches!(it, Verdict::Aging(_))) {
+            RefreshReason::Aging
+        } else if any(|it| matches!(it, Verdict::Expired(_) | Verdict::AboutToExpire(_))) {
+            RefreshReason::Expired
+        } else if any(|it| matches!(it, Verdict::ClockMovedBack(_))) {
+            RefreshReason::ClockMovedBack
+        } else {
+            RefreshReason::Absent
+        }
+    }
+}
+
+/// The access token that is given out, of those with such a verdict.
+fn best(asked: &Asked, among: &[Candidate], fits: fn(&Verdict) -> bool) -> Option<Entry> {
+    let fit = among.iter().filter(|it| fits(&it.verdict)).map(|it| &it.entry);
+    fit.min_by_key(|it| preference(asked, it)).cloned()
 }
 
 /// What is found about an access token. The partition has told whose it is, but a store that
 /// mixes users up must not be believed.
-fn verdict(profile: &Profile, token: &Entry, now: i64) -> Verdict {
-    let request = &profile.request;
+fn verdict(asked: &Asked, token: &Entry, now: i64) -> Verdict {
+    let request = &asked.request;
     if let Some(problem) = token.problem() {
         return Verdict::Unreadable(problem);
     }
@@ -265,23 +273,23 @@ fn verdict(profile: &Profile, token: &Entry, now: i64) -> Verdict {
     if home != request.home_account_id.as_deref() {
         return Verdict::OtherUser;
     }
-    if token.known("client_id") != Some(&profile.client_id) {
+    if token.known("client_id") != Some(&asked.client_id) {
         return Verdict::OtherClient;
     }
-    if profile.hosts.rank(token.known("environment")).is_none() {
+    if asked.hosts.rank(token.known("environment")).is_none() {
         return Verdict::OtherEnvironment;
     }
-    if token.known("realm") != Some(&profile.authority.realm) {
+    if token.known("realm") != Some(&asked.authority.realm) {
         return Verdict::OtherTenant;
     }
     let token_type = token.known("token_type").unwrap_or("Bearer");
-    if profile.token_type.as_ref().is_some_and(|it| !it.eq_ignore_ascii_case(token_type)) {
+    if asked.token_type.as_ref().is_some_and(|it| !it.eq_ignore_ascii_case(token_type)) {
         return Verdict::OtherTokenType;
     }
-    if token.known("key_id") != profile.key_id.as_deref() {
+    if token.known("key_id") != asked.key_id.as_deref() {
         return Verdict::OtherKey;
     }
-    if token.ext_cache_key() != profile.ext_cache_key.as_deref() {
+    if token.ext_cache_key() != asked.ext_cache_key.as_deref() {
         return Verdict::OtherExtendedCacheKey;
     }
     let lacks = |wanted: &&String| !token.scopes().any(|it| it.eq_ignore_ascii_case(wanted));
@@ -299,7 +307,7 @@ fn verdict(profile: &Profile, token: &Entry, now: i64) -> Verdict {
     let aging = time("refresh_on").map(|at| now.saturating_sub(at)).filter(|since| *since >= 0);
     match aging {
         _ if left < 0 => Verdict::Expired(-left),
-        _ if left < profile.skew => Verdict::AboutToExpire(left),
+        _ if left < asked.skew => Verdict::AboutToExpire(left),
         _ if stored_in > CLOCKS_DIFFER => Verdict::ClockMovedBack(stored_in),
         Some(since) => Verdict::Aging(since),
         None => Verdict::Good,
@@ -307,13 +315,13 @@ fn verdict(profile: &Profile, token: &Entry, now: i64) -> Verdict {
 }
 
 /// The tightest scopes first, then what is stored under the nearest host, then the newest.
-fn preference(profile: &Profile, token: &Entry) -> (usize, Option<usize>, Reverse<i64>) {
-    let rank = profile.hosts.rank(token.known("environment"));
+fn preference(asked: &Asked, token: &Entry) -> (usize, Option<usize>, Reverse<i64>) {
+    let rank = asked.hosts.rank(token.known("environment"));
     (token.scopes().count(), rank, Reverse(token.stored_at()))
 }
 
 /// The token that lasts longest beyond its expiry (`ext_expires_in`), for an outage.
-fn outlasting(profile: &Profile, candidates: &[Candidate], now: i64) -> Option<Entry> {
+fn outlasting(asked: &Asked, candidates: &[Candidate], now: i64) -> Option<Entry> {
     let until = |it: &Entry| {
         let time = |name| it.known(name).and_then(seconds).unwrap_or_default();
         time("expires_on").max(time("extended_expires_on"))
@@ -325,7 +333,7 @@ fn outlasting(profile: &Profile, candidates: &[Candidate], now: i64) -> Option<E
         );
         late && until(&it.entry) > now
     });
-    fit.min_by_key(|it| (Reverse(until(&it.entry)), preference(profile, &it.entry)))
+    fit.min_by_key(|it| (Reverse(until(&it.entry)), preference(asked, &it.entry)))
         .map(|it| it.entry.clone())
 }
 
@@ -344,13 +352,13 @@ pub(crate) fn family(client_id: &str, hosts: &Hosts, metadata: &[Entry]) -> Fami
 }
 
 /// The refresh tokens to trade: host by host, the nearest first, as MSAL Python orders them.
-fn attempts(profile: &Profile, home: &str, stored: &[Entry], family: &Family) -> Vec<Attempt> {
+fn attempts(asked: &Asked, home: &str, stored: &[Entry], family: &Family) -> Vec<Attempt> {
     let usable =
         |it: &&Entry| it.refresh_token().is_some_and(|token| token.home_account_id() == Some(home));
     let mut tokens: Vec<_> = stored
         .iter()
         .filter(usable)
-        .filter_map(|it| Some((profile.hosts.rank(it.known("environment"))?, it)))
+        .filter_map(|it| Some((asked.hosts.rank(it.known("environment"))?, it)))
         .collect();
     // Stable: of two that are as old, the one that was stored first.
     tokens.sort_by_key(|(rank, it)| (*rank, Reverse(it.stored_at())));
@@ -360,7 +368,7 @@ fn attempts(profile: &Profile, home: &str, stored: &[Entry], family: &Family) ->
         Family::Member(id) => (Some(id.as_str()), Role::Family),
     };
     let of_family = |it: &Entry| id.is_some() && it.known("family_id") == id;
-    let own = |it: &Entry| it.known("client_id") == Some(&profile.client_id);
+    let own = |it: &Entry| it.known("client_id") == Some(&asked.client_id);
     let mut attempts = Vec::new();
     let ranks: Vec<_> = tokens.iter().map(|(rank, _)| *rank).collect();
     let mut seen = HashSet::new();

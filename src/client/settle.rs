@@ -4,31 +4,23 @@ use msal_cache_core::{
     Batch, CacheStore, Change, CredentialType, Error, Expect, Op, Partition, Record, Result, retry,
 };
 
-use crate::client::clouds::Hosts;
+use crate::client::hosts::Hosts;
 use crate::decoded::Decoded;
-use crate::plan::Standing;
+use crate::object::Nulls;
+use crate::plan::{Rules, Standing};
 use crate::{
-    AcquiredToken, Client, Entry, Event, Fields, TokenCache, object, plan, response, trace,
+    AcquiredToken, Client, Entry, Event, Fields, Profile, TokenCache, object, plan, trace,
 };
 
-/// The records of an answer to a refresh.
-pub(crate) fn records(event: &Event, now: i64) -> Result<Vec<Entry>> {
-    Ok(response::records(event, now)?.into_iter().map(Entry::read).collect())
-}
-
-/// The records of an answer to an app's own request. Whatever a server puts into it, there is no
-/// user: the token must not be found as one's.
-pub(crate) fn app_records(event: &Event, now: i64) -> Result<Vec<Entry>> {
-    let mut records = records(event, now)?;
-    records.retain(|it| {
-        matches!(it.credential_type(), CredentialType::AccessToken | CredentialType::AppMetadata)
-    });
+/// Refuses an answer to an app's own request that names a user: the token must not be found as
+/// one's.
+pub(crate) fn check_own(records: &[Entry]) -> Result<()> {
     let of_user = |it: &Entry| it.known("home_account_id").is_some_and(|home| !home.is_empty());
     if records.iter().any(of_user) {
         let reason = "it names a user, and the app asked for a token of its own";
         return Err(Error::invalid("response.client_info", reason));
     }
-    Ok(records)
+    Ok(())
 }
 
 /// The access token among the records of an answer.
@@ -49,7 +41,7 @@ fn refreshed(
     used: &Entry,
     records: &[Entry],
     hosts: &Hosts,
-    now: i64,
+    rules: Rules<'_>,
 ) -> Result<Option<Batch>> {
     let Some(stands) = standing.get(used.partition()) else { return Ok(None) };
     let in_place = stands.at(used);
@@ -63,13 +55,13 @@ fn refreshed(
     let is_rt = |it: &&Entry| *it.credential_type() == CredentialType::RefreshToken;
     let new = records.iter().find(is_rt);
     let others: Vec<_> = records.iter().filter(|it| !is_rt(it)).cloned().collect();
-    let (mut batch, _) = plan::add(standing, &others, now);
+    let (mut batch, _) = plan::add(standing, &others, rules);
     let change = batch.change(used.partition().clone(), Expect::Revision(stands.revision));
     match (in_place, new) {
         (_, None) => {}
         (Some(old), Some(new)) => {
             if old.same_secret(used) {
-                change.put(renewed(old, new.known("secret").unwrap_or_default(), now)?);
+                change.put(renewed(old, new.known("secret").unwrap_or_default(), rules.now)?);
             }
         }
         (None, Some(new)) => {
@@ -84,7 +76,7 @@ fn refreshed(
 /// The record of a refresh token with another secret, as MSAL Python's `update_rt` changes it.
 fn renewed(old: &Entry, secret: &str, now: i64) -> Result<Record> {
     let fields = Fields::new().set("secret", secret).set("last_modification_time", now.to_string());
-    let json = object::merge(old.json(), &fields)
+    let json = object::merge(old.json(), &fields, Nulls::Written)
         .map_err(|_| Error::invalid("the refresh token", "its record is not an object"))?;
     let record = old.record();
     Ok(Record::new(record.credential_type.clone(), record.key.clone(), json))
@@ -93,9 +85,7 @@ fn renewed(old: &Entry, secret: &str, now: i64) -> Result<Record> {
 impl Decoded {
     /// What stands now in the place of an entry.
     fn at(&self, entry: &Entry) -> Option<&Entry> {
-        self.entries
-            .iter()
-            .find(|it| it.key() == entry.key() && it.credential_type() == entry.credential_type())
+        self.entries.iter().find(|it| it.is_at_place_of(entry))
     }
 }
 
@@ -107,32 +97,43 @@ impl Entry {
 }
 
 impl<S: CacheStore> TokenCache<S> {
-    /// Stores the answer to a refresh in one commit; `false` where the user is signed out.
-    pub(crate) fn settle(&self, used: &Entry, records: &[Entry], hosts: &Hosts) -> Result<bool> {
+    /// Stores the answer to a refresh in one commit, and returns the access token as it is stored;
+    /// `None` where the user is signed out.
+    pub(crate) fn settle(
+        &self,
+        used: &Entry,
+        event: &Event,
+        first: &[Entry],
+        hosts: &Hosts,
+    ) -> Result<Option<Entry>> {
         let now = self.now();
         let stored = retry(|| {
-            let standing = self.standing(records.iter().chain([used]))?;
-            let Some(batch) = refreshed(&standing, used, records, hosts, now)? else {
-                return Ok(false);
+            let standing = self.standing(first.iter().chain([used]))?;
+            let records = self.fitting(&standing, event, first, now)?;
+            let rules = self.rules(now);
+            let Some(batch) = refreshed(&standing, used, &records, hosts, rules)? else {
+                return Ok(None);
             };
-            self.commit(&batch, records_in(&batch, records).as_slice())?;
-            Ok(true)
+            self.commit(&batch, &records_in(&batch, &records))?;
+            Ok(access_token(&records))
         })?;
-        if stored {
+        if stored.is_some() {
             self.set_changed();
         }
         Ok(stored)
     }
 
-    /// Stores records as they are, as [`add`](Self::add) does.
-    pub(crate) fn store_records(&self, records: &[Entry]) -> Result<()> {
+    /// Stores the answer to an app's own request, and returns the access token as it is stored.
+    pub(crate) fn settle_own(&self, event: &Event, first: &[Entry]) -> Result<Option<Entry>> {
         let now = self.now();
-        retry(|| {
-            let standing = self.standing(records)?;
-            self.commit(&plan::add(&standing, records, now).0, records)
+        let stored = retry(|| {
+            let standing = self.standing(first)?;
+            let records = self.fitting(&standing, event, first, now)?;
+            self.commit(&plan::add(&standing, &records, self.rules(now)).0, &records)?;
+            Ok(access_token(&records))
         })?;
         self.set_changed();
-        Ok(())
+        Ok(stored)
     }
 
     /// Gives a refresh token its new secret, where it is still the one that was traded.
@@ -183,6 +184,10 @@ impl<S: CacheStore> TokenCache<S> {
     /// The partitions of these records, as they stand.
     fn standing<'a>(&self, records: impl IntoIterator<Item = &'a Entry>) -> Result<Standing> {
         let mut standing = Standing::new();
+        if self.profile() == Profile::Family {
+            let unowned = Partition::unowned();
+            standing.insert(unowned.clone(), self.partition(&unowned)?);
+        }
         for record in records {
             let partition: &Partition = record.partition();
             if !standing.contains_key(partition) {

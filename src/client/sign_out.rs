@@ -2,7 +2,7 @@
 
 use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Partition, Result, retry};
 
-use crate::client::clouds::Hosts;
+use crate::client::hosts::Hosts;
 use crate::client::plan::{self, Family};
 use crate::decoded::Decoded;
 use crate::{AccountInfo, Client, Entry, TokenCache, trace};

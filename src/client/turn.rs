@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use msal_cache_core::{CacheStore, Error, Hold, Partition, Result};
 use serde_json::Value;
 
+use crate::client::asked::Asked;
 use crate::client::plan::{Attempt, Fallback, Role, SilentPlan};
-use crate::client::profile::Profile;
 use crate::client::{
     AcquireError, AcquiredToken, InteractionRequired, ServerError, TransportError,
     TransportErrorKind, settle,
 };
+use crate::family::Environments;
 use crate::{
     Client, Entry, Event, Fields, RefreshReason, TokenEndpoint, TokenRequest, TokenResponse, jwt,
     trace,
@@ -24,7 +25,7 @@ const LATE_COMERS: usize = 4;
 /// One request for a token, by the thread that makes it for all others.
 pub(crate) struct Turn<'a, S> {
     pub(crate) client: &'a Client<S>,
-    pub(crate) profile: &'a Profile,
+    pub(crate) asked: &'a Asked,
     pub(crate) endpoint: &'a dyn TokenEndpoint,
     pub(crate) reason: RefreshReason,
 }
@@ -35,7 +36,7 @@ impl<S: CacheStore> Turn<'_, S> {
         plan: &SilentPlan,
         partition: &Partition,
     ) -> Result<AcquiredToken, AcquireError> {
-        if self.profile.request.home_account_id.is_none() {
+        if self.asked.request.home_account_id.is_none() {
             return self.ask_for_client(plan, partition);
         }
         let aging = plan.still_good();
@@ -77,7 +78,7 @@ impl<S: CacheStore> Turn<'_, S> {
         let mut refusal = None;
         let mut fallback = first.fallback.clone();
         for _ in 0..first.attempts.len() + LATE_COMERS {
-            let plan = self.client.look(self.profile)?;
+            let plan = self.client.look(self.asked)?;
             if let Some(entry) = plan.cached.clone().or(self.renewed_since(first)?) {
                 trace::refreshed_elsewhere(partition, &self.client.id);
                 return Ok(AcquiredToken::cached(entry));
@@ -120,7 +121,7 @@ impl<S: CacheStore> Turn<'_, S> {
         if self.reason != RefreshReason::ForceRefresh {
             return Ok(None);
         }
-        let plan = self.client.look(&self.profile.unforced())?;
+        let plan = self.client.look(&self.asked.unforced())?;
         let known = |it: &Entry| first.candidates.iter().any(|old| old.entry().same_secret(it));
         Ok(plan.cached.filter(|it| !known(it)))
     }
@@ -134,17 +135,17 @@ impl<S: CacheStore> Turn<'_, S> {
         let used = attempt.entry();
         let secret = used.known("secret").unwrap_or_default();
         let home = used.known("home_account_id").unwrap_or_default();
-        let profile = self.profile;
+        let asked = self.asked;
         let request = TokenRequest::new(
-            &profile.authority.token_endpoint,
-            &profile.client_id,
-            profile.refresh_form(secret)?,
+            &asked.authority.token_endpoint,
+            &asked.client_id,
+            asked.refresh_form(secret)?,
         );
         let response = match self.send(&request.with_home_account_id(home), partition) {
             Ok(response) => response,
             Err(setback) => return Ok(Err(setback)),
         };
-        let environment = used.known("environment").unwrap_or(&profile.authority.environment);
+        let environment = used.known("environment").unwrap_or(&asked.authority.environment);
         let mut event = self.event("refresh_token", &response).environment(environment);
         event.skip_account_creation = true;
         event.home_account_id = Some(home.to_owned());
@@ -157,12 +158,14 @@ impl<S: CacheStore> Turn<'_, S> {
             }
             Err(error) => return answer(error),
         }
-        let records = match settle::records(&event, self.client.cache.now()) {
+        let cache = &self.client.cache;
+        let first = cache.records(&event, &Environments::default(), cache.now());
+        let records = match first {
             Ok(records) => records,
             Err(error) => {
                 // The old refresh token may be spent: the new one is worth keeping all the same.
                 if let Some(Value::String(new)) = response.body().get("refresh_token") {
-                    self.client.cache.rotate(used, new)?;
+                    cache.rotate(used, new)?;
                 }
                 return answer(error);
             }
@@ -170,19 +173,18 @@ impl<S: CacheStore> Turn<'_, S> {
         let Some(token) = settle::access_token(&records) else {
             return Ok(Err(Setback::Final(malformed().into())));
         };
-        let token = AcquiredToken::issued(token, self.reason);
-        Ok(match self.client.cache.settle(used, &records, &profile.hosts) {
-            Ok(true) => {
-                trace::refreshed(partition, &profile.client_id, self.reason);
-                Ok(token)
+        Ok(match cache.settle(used, &event, &records, &asked.hosts) {
+            Ok(Some(stored)) => {
+                trace::refreshed(partition, &asked.client_id, self.reason);
+                Ok(AcquiredToken::issued(stored, self.reason))
             }
-            Ok(false) => {
-                trace::signed_out_meanwhile(partition, &profile.client_id);
+            Ok(None) => {
+                trace::signed_out_meanwhile(partition, &asked.client_id);
                 let gone = InteractionRequired::signed_out();
                 Err(Setback::Final(AcquireError::InteractionRequired(gone)))
             }
             Err(error) => Err(Setback::Final(AcquireError::NotStored {
-                token: Box::new(token),
+                token: Box::new(AcquiredToken::issued(token, self.reason)),
                 source: Arc::new(error),
             })),
         })
@@ -194,29 +196,29 @@ impl<S: CacheStore> Turn<'_, S> {
         partition: &Partition,
     ) -> Result<AcquiredToken, AcquireError> {
         // The one before may have been done between looking and boarding.
-        let again = self.client.look(self.profile)?;
+        let again = self.client.look(self.asked)?;
         if let Some(entry) = again.cached {
             return Ok(AcquiredToken::cached(entry));
         }
-        let profile = self.profile;
-        let form = profile.client_form()?;
-        let request =
-            TokenRequest::new(&profile.authority.token_endpoint, &profile.client_id, form);
+        let asked = self.asked;
+        let form = asked.client_form()?;
+        let request = TokenRequest::new(&asked.authority.token_endpoint, &asked.client_id, form);
         let fallback = || plan.fallback.clone();
         let response = match self.send(&request, partition) {
             Ok(response) => response,
             Err(Setback::Refused(error)) => {
-                trace::refused(partition, &profile.client_id, &error);
+                trace::refused(partition, &asked.client_id, &error);
                 return fall_back(fallback(), self.reason, AcquireError::Refused(error));
             }
             Err(Setback::Final(error)) => return fall_back(fallback(), self.reason, error),
         };
         let event = self
             .event("client_credentials", &response)
-            .environment(&profile.authority.environment)
+            .environment(&asked.authority.environment)
             .skip_account_creation(true);
         let cache = &self.client.cache;
-        let records = match settle::app_records(&event, cache.now()) {
+        let first = cache.records(&event, &Environments::default(), cache.now());
+        let records = match first.and_then(|it| settle::check_own(&it).map(|()| it)) {
             Ok(records) => records,
             Err(error) => {
                 let error = AcquireError::Answer(Arc::new(error));
@@ -226,15 +228,14 @@ impl<S: CacheStore> Turn<'_, S> {
         let Some(token) = settle::access_token(&records) else {
             return fall_back(fallback(), self.reason, malformed().into());
         };
-        let token = AcquiredToken::issued(token, self.reason);
-        match cache.store_records(&records) {
-            Ok(()) => {
-                trace::refreshed(partition, &profile.client_id, self.reason);
-                Ok(token)
+        match cache.settle_own(&event, &records) {
+            Ok(stored) => {
+                trace::refreshed(partition, &asked.client_id, self.reason);
+                Ok(AcquiredToken::issued(stored.unwrap_or(token), self.reason))
             }
             Err(error) => {
-                let (token, source) = (Box::new(token), Arc::new(error));
-                Err(AcquireError::NotStored { token, source })
+                let token = Box::new(AcquiredToken::issued(token, self.reason));
+                Err(AcquireError::NotStored { token, source: Arc::new(error) })
             }
         }
     }
@@ -259,15 +260,15 @@ impl<S: CacheStore> Turn<'_, S> {
 
     fn event(&self, grant_type: &str, response: &TokenResponse) -> Event {
         let body = response.body();
-        let event = Event::new(&self.profile.client_id)
-            .token_endpoint(&self.profile.authority.token_endpoint)
+        let event = Event::new(&self.asked.client_id)
+            .token_endpoint(&self.asked.authority.token_endpoint)
             .grant_type(grant_type)
-            .data(self.profile.request.data.clone())
+            .data(self.asked.request.data.clone())
             .response(body.clone());
         match body.get("scope").and_then(Value::as_str) {
             Some(granted) => event.scope([granted]),
             // What was asked for was granted (RFC 6749, section 5.1).
-            None => event.scope(self.profile.scopes()),
+            None => event.scope(self.asked.scopes()),
         }
     }
 }

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use msal_cache_core::{CacheStore, Memory, Result};
 
+use crate::client::asked::Asked;
 use crate::client::authority::Authority;
 #[cfg(feature = "http")]
 use crate::client::claims;
-use crate::client::clouds::{Clouds, Hosts};
-use crate::client::profile::Profile;
-use crate::{SilentRequest, TokenCache};
+use crate::client::hosts::Hosts;
+use crate::{Event, Profile, SilentRequest, TokenCache, family};
 
 /// How long before it expires a token is no longer given out, in seconds.
 const SKEW: i64 = 300;
@@ -25,7 +25,6 @@ pub struct Client<S = Memory> {
     pub(crate) id: String,
     authority: String,
     token_endpoint: Option<String>,
-    clouds: Arc<Clouds>,
     capabilities: Arc<[String]>,
     skew: i64,
     pub(crate) guard_wait: Duration,
@@ -43,7 +42,6 @@ impl<S: CacheStore> TokenCache<S> {
             id: client_id.into(),
             authority: authority.into(),
             token_endpoint: None,
-            clouds: Arc::default(),
             capabilities: Arc::default(),
             skew: SKEW,
             guard_wait: GUARD_WAIT,
@@ -65,12 +63,6 @@ impl<S: CacheStore> Client<S> {
     /// told otherwise.
     pub fn with_skew(mut self, seconds: i64) -> Self {
         self.skew = seconds.max(0);
-        self
-    }
-
-    /// Which hosts are one cloud, instead of the clouds that are built in.
-    pub fn with_clouds(mut self, clouds: Clouds) -> Self {
-        self.clouds = Arc::new(clouds);
         self
     }
 
@@ -113,17 +105,21 @@ impl<S: CacheStore> Client<S> {
     }
 
     pub(crate) fn hosts(&self) -> Result<Hosts> {
-        Ok(self.clouds.of(&self.authority()?.environment))
+        Ok(Hosts::of(self.cache.clouds(), &self.authority()?.environment))
     }
 
-    pub(crate) fn profile(&self, request: &SilentRequest) -> Result<Profile> {
+    pub(crate) fn asked(&self, request: &SilentRequest) -> Result<Asked> {
+        if self.cache.profile() == Profile::Family {
+            // Before a refresh token is spent on it.
+            family::check(&Event::new(&self.id).data(request.data.clone()))?;
+        }
         let authority = self.authority()?;
-        let hosts = self.clouds.of(&authority.environment);
+        let hosts = Hosts::of(self.cache.clouds(), &authority.environment);
         let (client_id, capabilities) = (&self.id, &self.capabilities);
-        Profile::new(client_id, authority, hosts, self.skew, capabilities, request)
+        Asked::new(client_id, authority, hosts, self.skew, capabilities, request)
     }
 
-    fn authority(&self) -> Result<Authority> {
+    pub(crate) fn authority(&self) -> Result<Authority> {
         let authority = Authority::parse(&self.authority)?;
         match &self.token_endpoint {
             Some(address) => authority.with_token_endpoint(address),
@@ -139,7 +135,6 @@ impl<S> Clone for Client<S> {
             id: self.id.clone(),
             authority: self.authority.clone(),
             token_endpoint: self.token_endpoint.clone(),
-            clouds: self.clouds.clone(),
             capabilities: self.capabilities.clone(),
             skew: self.skew,
             guard_wait: self.guard_wait,

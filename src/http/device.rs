@@ -50,6 +50,8 @@ const LOOK: Duration = Duration::from_millis(50);
 pub struct DeviceFlow {
     request: TokenRequest,
     scopes: Vec<String>,
+    /// The host of the authority, under which the tokens are stored.
+    environment: String,
     user_code: String,
     verification_uri: String,
     verification_uri_complete: Option<String>,
@@ -114,12 +116,13 @@ impl HttpEndpoint {
         if let Some(claims) = client.claims(claims_challenge)? {
             form = form.with("claims", claims);
         }
-        let request = TokenRequest::new(client.token_endpoint()?, &client.id, form);
+        let authority = client.authority()?;
+        let request = TokenRequest::new(authority.token_endpoint, &client.id, form);
         let address = self.device_address(request.token_endpoint())?;
         let answer = answered(self.post(&address, &request))?;
         match ServerError::of(&answer) {
             Some(error) => Err(DeviceFlowError::Refused(error)),
-            None => Ok(DeviceFlow::read(answer.body(), &request, scopes)?),
+            None => Ok(DeviceFlow::read(answer.body(), &request, scopes, authority.environment)?),
         }
     }
 
@@ -181,7 +184,12 @@ impl HttpEndpoint {
 
 impl DeviceFlow {
     /// Reads the answer to the request for a code (RFC 8628, section 3.2).
-    fn read(body: &Fields, request: &TokenRequest, scopes: Vec<String>) -> Result<Self, Error> {
+    fn read(
+        body: &Fields,
+        request: &TokenRequest,
+        scopes: Vec<String>,
+        environment: String,
+    ) -> Result<Self, Error> {
         let text = |name| body.get(name).and_then(Value::as_str).map(str::to_owned);
         let needed = |name| {
             let missing = || Error::invalid(format!("the answer's {name}"), "it is missing");
@@ -210,6 +218,7 @@ impl DeviceFlow {
         Ok(Self {
             request: TokenRequest::new(request.token_endpoint(), request.client_id(), form),
             scopes,
+            environment,
             user_code,
             verification_uri,
             verification_uri_complete: text("verification_uri_complete"),
@@ -227,6 +236,7 @@ impl DeviceFlow {
         let granted = body.get("scope").and_then(Value::as_str).map(str::to_owned);
         let event = Event::new(self.request.client_id())
             .token_endpoint(self.request.token_endpoint())
+            .environment(&self.environment)
             .grant_type(DEVICE_CODE)
             .response(body.clone());
         Ok(match granted {

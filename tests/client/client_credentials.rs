@@ -66,7 +66,7 @@ fn apps_tenants_users_and_extended_keys_are_apart() {
 #[test]
 fn a_refusal_is_not_a_matter_of_interaction() {
     let (cache, _) = cache();
-    let server = Server::new([refused("invalid_client", json!({ "error_codes": [7000215] }))]);
+    let server = Server::new([refused("invalid_client", json!({ "error_codes": [7_000_215] }))]);
     let error = client(&cache).acquire_token_for_client(SCOPE, &server).unwrap_err();
     assert!(matches!(error, AcquireError::Refused(_)), "{error}");
     assert_eq!(error.server_error().unwrap().error_codes(), [7_000_215]);

@@ -4,6 +4,7 @@ mod accounts;
 mod client_credentials;
 mod families;
 mod plans;
+mod profiles;
 mod races;
 mod random;
 mod server;
@@ -73,6 +74,7 @@ pub(crate) fn app_metadata(client_id: &str, family: Option<&str>) -> Value {
 }
 
 /// The same with some fields changed.
+#[expect(clippy::needless_pass_by_value, reason = "it is called with a json!")]
 pub(crate) fn with(mut record: Value, changes: Value) -> Value {
     let fields = record.as_object_mut().unwrap();
     for (name, value) in changes.as_object().unwrap() {

@@ -125,14 +125,14 @@ fn an_aging_token_is_refreshed_by_one_thread_and_served_to_the_others() {
     fill(&cache, &[("AccessToken", vec![aging]), ("RefreshToken", vec![refresh_token("rt", 0)])]);
     let client = client(&cache);
     // The leader is let go when all others have their token: were they to wait, none would be.
-    let served = Barrier::new(THREADS);
+    let all_served = Barrier::new(THREADS);
     let server = Server::new([refreshed("uid", "new")]).meanwhile(|| {
-        served.wait();
+        all_served.wait();
     });
     let tokens = together(|_| {
         let token = client.acquire_token_silent(SCOPE, &user(), &server).unwrap();
         if token.source() == TokenSource::Cache {
-            served.wait();
+            all_served.wait();
         }
         token.secret().expose().to_owned()
     });

@@ -9,7 +9,7 @@ use crate::object::{Scalar, for_each_member, seconds};
 use crate::{CredentialType, Record, Revision};
 
 /// The unit of atomicity: the records that are read together, change together and have one
-/// [`Revision`](crate::Revision). Two writers of different partitions never disturb each other.
+/// [`Revision`]. Two writers of different partitions never disturb each other.
 ///
 /// Where a record belongs follows from the record ([`of`](Self::of)) and from nothing else. So a
 /// document that holds no partitions can be divided into them, and the cache can check what a
@@ -60,6 +60,8 @@ impl Partition {
     ) -> Self {
         match (home_account_id.filter(|home| !home.is_empty()), client_id) {
             _ if *credential_type == CredentialType::AppMetadata => Self::app_metadata(),
+            // A member of the document, which may look like a record.
+            _ if credential_type.is_document() => Self::unowned(),
             (Some(home), _) => Self::user(home),
             (None, Some(client)) => Self::app(client, realm.unwrap_or_default(), ext_cache_key),
             (None, None) => Self::unowned(),

@@ -1,4 +1,4 @@
-//! An OAuth 2.0 server as a child process: `oauth/server.mjs`.
+//! An OAuth 2.0 server as a child process: `oauth.mjs`.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -37,9 +37,9 @@ impl OAuthServer {
     }
 
     fn start_with(arguments: &[&Path]) -> Self {
-        assert!(env::var_os("MSAL_CACHE_OAUTH").is_some(), "run tests/peers/run");
+        assert!(env::var_os("MSAL_CACHE_NODE").is_some(), "run tests/peers/run");
         let mut child = Command::new("node")
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("oauth/server.mjs"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("oauth.mjs"))
             .args(arguments)
             .env_remove("PORT")
             .stdin(Stdio::piped())

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::client::authority::Authority;
 use crate::client::claims;
-use crate::client::clouds::Hosts;
+use crate::client::hosts::Hosts;
 use crate::{Form, SilentRequest, response};
 
 /// Asked for with every token of a user: an ID token, the user's name, a refresh token.
@@ -18,7 +18,7 @@ const NO_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
 
 /// A request of a client, checked.
 #[derive(Clone, Debug)]
-pub(crate) struct Profile {
+pub(crate) struct Asked {
     pub(crate) client_id: String,
     pub(crate) authority: Authority,
     pub(crate) hosts: Hosts,
@@ -33,7 +33,7 @@ pub(crate) struct Profile {
     capabilities: Vec<String>,
 }
 
-impl Profile {
+impl Asked {
     pub(crate) fn new(
         client_id: &str,
         authority: Authority,

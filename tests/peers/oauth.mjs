@@ -14,7 +14,7 @@ import { readFileSync } from "node:fs";
 import { generateKeyPairSync } from "node:crypto";
 import { createRequire } from "node:module";
 
-const require = createRequire(`${process.env.MSAL_CACHE_OAUTH}/package.json`);
+const require = createRequire(`${process.env.MSAL_CACHE_NODE}/package.json`);
 // It says that what it runs with here is not fit for production, and it isn't.
 console.info = console.warn = () => {};
 const { Provider } = await import(require.resolve("oidc-provider"));
