@@ -27,6 +27,9 @@ const AUTHORITY: &str = "https://login.example/contoso";
 const SECRET: &str = "the secret of the daemon: it has + and % in it";
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
+/// Tells a process that a test has started, of its own test binary, what to do.
+const CHILD: &str = "MSAL_CACHE_TEST_CHILD";
+
 fn at(server: &OAuthServer) -> HttpEndpointBuilder {
     HttpEndpoint::builder()
         .token_endpoint(server.token_endpoint())
@@ -230,6 +233,14 @@ fn assertion(client_id: &str, audience: &str) -> String {
 
 #[test]
 fn tls_is_by_certificates_that_are_trusted_and_by_no_others() {
+    const SCOPES: [&str; 1] = ["api://things/.default"];
+    if let Ok(authority) = env::var(CHILD) {
+        // A process whose system trusts the server.
+        let client = TokenCache::in_memory().client("daemon", authority);
+        let endpoint = HttpEndpoint::builder().client_secret(SECRET).build().unwrap();
+        client.acquire_token_for_client(SCOPES, &endpoint).unwrap();
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
@@ -238,18 +249,25 @@ fn tls_is_by_certificates_that_are_trusted_and_by_no_others() {
     let server = OAuthServer::start_with_tls(&certificate, &key);
     // The authority tells all addresses, as it does with Microsoft's servers.
     let client = TokenCache::in_memory().client("daemon", server.authority());
-    let scopes = ["api://things/.default"];
 
     let endpoint = HttpEndpoint::builder().client_secret(SECRET).build().unwrap();
-    let error = client.acquire_token_for_client(scopes, &endpoint).unwrap_err();
+    let error = client.acquire_token_for_client(SCOPES, &endpoint).unwrap_err();
     let AcquireError::Transport(error) = &error else { panic!("{error:?}") };
     assert_eq!(error.kind(), TransportErrorKind::Unreachable, "{error:?}");
 
     let pem = fs::read(&certificate).unwrap();
     let endpoint =
         HttpEndpoint::builder().client_secret(SECRET).root_certificates(pem).build().unwrap();
-    let token = client.acquire_token_for_client(scopes, &endpoint).unwrap();
+    let token = client.acquire_token_for_client(SCOPES, &endpoint).unwrap();
     assert_eq!(token.source(), TokenSource::IdentityProvider);
+
+    let child = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "tls_is_by_certificates_that_are_trusted_and_by_no_others"])
+        .env(CHILD, server.authority())
+        .env("SSL_CERT_FILE", &certificate)
+        .output()
+        .unwrap();
+    assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
 
     // Another one's certificate.
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
@@ -257,7 +275,7 @@ fn tls_is_by_certificates_that_are_trusted_and_by_no_others() {
     let endpoint =
         HttpEndpoint::builder().client_secret(SECRET).root_certificates(pem).build().unwrap();
     let client = TokenCache::in_memory().client("daemon", server.authority());
-    let error = client.acquire_token_for_client(scopes, &endpoint).unwrap_err();
+    let error = client.acquire_token_for_client(SCOPES, &endpoint).unwrap_err();
     let AcquireError::Transport(error) = &error else { panic!("{error:?}") };
     assert_eq!(error.kind(), TransportErrorKind::Unreachable, "{error:?}");
 }
@@ -279,9 +297,6 @@ fn a_server_that_is_gone_takes_no_token_away() {
     assert_eq!(error.kind(), TransportErrorKind::Unreachable);
     assert_eq!(refresh_token(&client), kept);
 }
-
-/// The processes of the next test: its own test binary, told by its environment what to do.
-const CHILD: &str = "MSAL_CACHE_TEST_CHILD";
 
 #[test]
 fn processes_that_share_a_file_spend_each_refresh_token_once() {
