@@ -195,9 +195,8 @@ pub(crate) fn replaces(new: &Entry, old: &Entry, clouds: &Clouds) -> bool {
                     && overlap(new, old)
             }
             CredentialType::RefreshToken => {
-                old.is_null_or_missing("ext")
-                    && same("family_id")
-                    && (!text(new, "family_id").is_empty() || same("client_id"))
+                // A family's token that another client got stays: MSAL Node takes its own alone.
+                old.is_null_or_missing("ext") && same("client_id") && same("family_id")
             }
             CredentialType::IdToken => same("client_id") && same_realm(),
             CredentialType::AppMetadata => same("client_id"),
