@@ -104,16 +104,13 @@ pub fn quoted_name(name: &str) -> String {
     let mut rest = &*quoted;
     while let Some((before, after)) = rest.split_once(MARK) {
         unmarked.push_str(before);
-        rest = match marked(after) {
+        rest = if let Some((unit, after)) = marked(after) {
             // Writing to a string can't fail.
-            Some((unit, after)) => {
-                let _ = write!(unmarked, "\\u{unit:04x}");
-                after
-            }
-            None => {
-                unmarked.push(MARK);
-                after
-            }
+            let _ = write!(unmarked, "\\u{unit:04x}");
+            after
+        } else {
+            unmarked.push(MARK);
+            after
         };
     }
     unmarked + rest
