@@ -77,6 +77,7 @@ mod forward;
 mod json;
 mod memory;
 mod name;
+pub mod notice;
 mod object;
 mod out;
 mod parse;
