@@ -34,6 +34,8 @@
 mod blob;
 mod builder;
 mod disk;
+#[cfg(all(test, unix))]
+mod faults;
 mod fingerprint;
 mod journal;
 mod leftovers;
@@ -42,6 +44,7 @@ mod platform;
 mod quarantine;
 mod reading;
 mod replace;
+mod seam;
 mod seen;
 mod store;
 mod trace;

@@ -14,6 +14,21 @@ pub fn fault(_: &Metadata) -> Option<Fault> {
     None
 }
 
+/// Nothing is known about the access of others.
+pub fn folder_fault(_: &Metadata) -> Option<Fault> {
+    None
+}
+
+/// The rights of a folder are left alone.
+///
+/// # Errors
+///
+/// None.
+#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
+pub fn close_folder(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
 /// Creates a file that wasn't there.
 ///
 /// # Errors
