@@ -46,6 +46,9 @@ pub(crate) fn replace(
     let mut temporary = created.map_err(writing("create a file in", folder))?;
     let name = temporary.path().to_owned();
     disk::write(temporary.as_file_mut(), &name, bytes).map_err(writing("write", &name))?;
+    // Also before the rename: whoever dies right after it leaves a file that pollers of its time
+    // take for a new one.
+    let _ = disk::touch(temporary.as_file(), &name);
     disk::sync(temporary.as_file(), &name).map_err(io("flush", &name))?;
     if !lock.is_ours() {
         return Err(Error::Conflict);

@@ -51,7 +51,8 @@ pub fn id_token(claims: &Value) -> String {
     format!("header.{}.signature", URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 
-fn client_info(user: &str, tenant: &str) -> String {
+/// What the token endpoint tells of a user, in a form that is hard to read.
+pub fn client_info(user: &str, tenant: &str) -> String {
     URL_SAFE_NO_PAD.encode(json!({ "uid": user, "utid": tenant }).to_string())
 }
 

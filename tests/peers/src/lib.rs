@@ -4,7 +4,7 @@
 mod events;
 mod random;
 
-pub use events::{Named, Otherwise, Ours, Theirs, alike, id_token, otherwise};
+pub use events::{Named, Otherwise, Ours, Theirs, alike, client_info, id_token, otherwise};
 pub use random::Random;
 
 use std::env;
