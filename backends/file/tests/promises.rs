@@ -70,7 +70,7 @@ fn p1_killed_200_times_the_file_is_whole_and_no_acknowledged_write_is_lost() {
             writer.0.wait().unwrap();
             kills += 1;
         }
-        leftovers += place.names().iter().filter(|name| name.ends_with(".tmp")).count();
+        leftovers += place.names().iter().filter(|name| name.starts_with('.')).count();
         let acknowledged = acknowledged(place.folder());
         match fs::read(place.cache()).map(|text| serde_json::from_slice::<serde_json::Value>(&text))
         {
@@ -89,9 +89,9 @@ fn p1_killed_200_times_the_file_is_whole_and_no_acknowledged_write_is_lost() {
         held += usize::from(place.at("cache.json.lockfile").exists());
         let blob = blob(&place.cache());
         let started = Instant::now();
-        let hold = blob.hold().unwrap();
+        let guard = blob.hold().unwrap();
         waits.push(started.elapsed());
-        drop(hold);
+        drop(guard);
         assert_eq!(place.names(), ["cache.json"]);
     }
     waits.sort();

@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -134,7 +134,7 @@ fn reader(path: &Path) -> Command {
 }
 
 /// Starts writers of ours and kills each after a while, as long as others work.
-fn kill_again_and_again(path: &PathBuf, victim: usize, working: &AtomicUsize) -> Vec<Tally> {
+fn kill_again_and_again(path: &Path, victim: usize, working: &AtomicUsize) -> Vec<Tally> {
     let mut random = Random::new(victim as u64);
     let mut tallies = Vec::new();
     while working.load(Ordering::SeqCst) > 0 {
