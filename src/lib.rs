@@ -6,6 +6,7 @@ mod authority;
 mod cache;
 mod clock;
 mod decoded;
+pub mod docs;
 mod entry;
 mod event;
 mod fields;
@@ -30,7 +31,7 @@ pub use msal_cache_core::conformance;
 pub use msal_cache_core::{
     Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
     Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot, ext_cache_key,
-    retry,
+    notice, retry,
 };
 #[cfg(feature = "file")]
 pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt};

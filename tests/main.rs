@@ -10,6 +10,7 @@ mod file;
 mod fixtures;
 mod keys;
 mod model;
+mod moving;
 mod secrets;
 mod stores;
 

@@ -205,14 +205,17 @@ impl Text {
                     // What isn't JSON would break the document for everybody.
                     serde_json::from_str::<IgnoredAny>(record.value.expose())
                         .map_err(|error| Error::not_json("the record to write", &error))?;
-                    changed |= draft.put_record(record)?;
+                    changed |= draft.put_record(record);
                 }
                 Op::Delete { credential_type, key } => {
                     changed |= draft.delete(partition, credential_type, key);
                 }
             }
         }
-        Ok(changed.then(|| self.write(draft.finish())))
+        if !changed {
+            return Ok(None);
+        }
+        Ok(Some(self.write(draft.finish()?)))
     }
 
     /// Writes the members, one record a line.
