@@ -20,6 +20,10 @@ pub(crate) enum Party {
 }
 
 impl Party {
+    pub(crate) fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::Killed)
+    }
+
     /// How many threads a process has.
     pub(crate) fn threads(self) -> u64 {
         match self {
@@ -57,7 +61,7 @@ impl Party {
             }
         };
         command.arg(path).args([name, &count.to_string(), &pause.to_string()]);
-        if matches!(self, Self::Ours | Self::Killed) {
+        if self.is_ours() {
             command.arg(self.threads().to_string());
         }
         command

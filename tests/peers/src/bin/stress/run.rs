@@ -61,7 +61,7 @@ impl Run {
     }
 
     /// Lets them write until all are done.
-    pub(crate) fn start(self) -> Outcome {
+    pub(crate) fn start(&self) -> Outcome {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("cache.json");
         let mut reader = Process::start(reader(&path));
@@ -111,7 +111,7 @@ impl Run {
         reader.go();
         let (reads, torn) = reader.readings();
         let mut outcome = Outcome {
-            name: self.name,
+            name: self.name.clone(),
             tallies: BTreeMap::new(),
             kills,
             reads,
@@ -151,6 +151,10 @@ fn kill_again_and_again(path: &Path, victim: usize, working: &AtomicUsize) -> Ve
 }
 
 impl Outcome {
+    pub(crate) fn has_lost(&self) -> bool {
+        self.tallies.values().any(|tally| tally.lost > 0)
+    }
+
     fn look_for_the_lost(&mut self, path: &Path) {
         let read = fs::read(path).map_err(|error| error.to_string());
         let document = read.and_then(|text| {
