@@ -63,6 +63,7 @@ pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
 }
 
 /// Whether the `flock` of a file is to be had now.
+#[cfg(unix)]
 pub(crate) fn try_flock(file: &File, path: &Path) -> io::Result<bool> {
     pass(Call::Lock, path)?;
     platform::try_flock(file)

@@ -9,6 +9,7 @@ pub(crate) enum Call {
     Read,
     Create,
     CreateFolder,
+    #[cfg_attr(windows, expect(dead_code, reason = "to have the file open is the lock there"))]
     Lock,
     Write,
     Sync,

@@ -11,7 +11,7 @@ use msal_cache_core::{Error, Result};
 use parking_lot::{Condvar, Mutex};
 
 use super::system::{Contender, LockFile};
-use super::{Holder, Patience, Shared};
+use super::{Holder, Patience, Shared, fairness};
 
 /// Pauses grow from one millisecond to twice this.
 const LONGEST: Duration = Duration::from_millis(25);
@@ -100,6 +100,9 @@ impl Attempt {
             };
             // Waiters that began together mustn't go on asking together.
             thread::sleep(pause.mul_f64(1.0 + fastrand::f64()).min(left));
+            if let (Some(quiet), Some(left)) = (fairness::quiet(), self.time_left()) {
+                thread::sleep((quiet + Duration::from_millis(fastrand::u64(0..10))).min(left));
+            }
             pause = LONGEST.min(pause * 2);
         };
         // What it has prepared goes before anybody is told.

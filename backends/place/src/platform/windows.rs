@@ -24,7 +24,6 @@ pub fn folder_fault(_: &Metadata) -> Option<Fault> {
 /// # Errors
 ///
 /// None.
-#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
 pub fn close_folder(_: &Path, _: u32) -> io::Result<()> {
     Ok(())
 }
@@ -43,7 +42,6 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 /// # Errors
 ///
 /// None.
-#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
 pub fn make_private(_: &File) -> io::Result<()> {
     Ok(())
 }
@@ -53,7 +51,6 @@ pub fn make_private(_: &File) -> io::Result<()> {
 /// # Errors
 ///
 /// None.
-#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
 pub fn make_private_by_name(_: &Path) -> io::Result<()> {
     Ok(())
 }
@@ -72,7 +69,6 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// None.
-#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
 pub fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -139,7 +139,7 @@ fn kill_again_and_again(path: &Path, victim: usize, working: &AtomicUsize) -> Ve
     let mut tallies = Vec::new();
     while working.load(Ordering::SeqCst) > 0 {
         let name = format!("killed-{victim}-{}", tallies.len());
-        let mut process = Process::start(Party::Killed.command(path, &name, 1000, 2));
+        let mut process = Process::start(Party::Killed.command(path, &name, 1000, 10));
         process.go();
         thread::sleep(Duration::from_millis(20) + random.millis(100));
         process.child.kill().expect("it is there");
