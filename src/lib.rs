@@ -3,17 +3,21 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod builder;
 mod cache;
 mod clock;
+mod cloud;
 mod decoded;
 pub mod docs;
 mod entry;
 mod event;
+mod family;
 mod fields;
 mod jwt;
 mod keys;
 mod object;
 mod plan;
+mod profile;
 mod query;
 mod response;
 mod secret;
@@ -21,8 +25,10 @@ mod trace;
 mod views;
 
 pub use authority::AuthorityType;
+pub use builder::TokenCacheBuilder;
 pub use cache::TokenCache;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use cloud::{Cloud, Clouds};
 pub use entry::Entry;
 pub use event::Event;
 pub use fields::Fields;
@@ -34,11 +40,14 @@ pub use msal_cache_core::{
     notice, retry,
 };
 #[cfg(feature = "file")]
-pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt};
+pub use msal_cache_file::{
+    Builder as FileStoreBuilder, Cae, FileBlob, FileStore, Location, OnCorrupt,
+};
 #[cfg(any(feature = "file", feature = "sqlite"))]
 pub use msal_cache_place::Permissions;
 #[cfg(feature = "sqlite")]
 pub use msal_cache_sqlite::{Builder as SqliteStoreBuilder, Journal, SqliteStore, Synchronous};
+pub use profile::Profile;
 pub use query::{Query, Wanted};
 pub use secret::Secret;
 pub use views::{AccessToken, Account, AppMetadata, IdToken, RefreshToken};

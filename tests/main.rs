@@ -5,9 +5,14 @@ mod cache;
 mod canary;
 mod common;
 mod conformance;
+mod family;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod fixtures;
+#[expect(unreachable_pub, reason = "in the package of the fuzz targets it is reachable")]
+#[path = "fuzz/src/lib.rs"]
+mod fuzz;
+mod fuzzing;
 mod keys;
 mod model;
 mod moving;

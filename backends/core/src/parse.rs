@@ -29,7 +29,8 @@ pub(crate) fn members(whole: &str) -> Result<Vec<Member>, Fault> {
             return Err(Fault::new("its JSON is not an object"));
         }
     }
-    let mut reader = Reader { whole, members: Vec::new(), keys: Vec::new(), reading: 0 };
+    let hasher = DefaultHashBuilder::default();
+    let mut reader = Reader { whole, members: Vec::new(), keys: Vec::new(), hasher, reading: 0 };
     let mut parser = serde_json::Deserializer::from_str(body);
     let read = parser.deserialize_map(&mut reader).and_then(|()| parser.end());
     match read {
@@ -48,6 +49,8 @@ struct Reader<'a> {
     members: Vec<Member>,
     /// For each member, the places of its keys.
     keys: Vec<HashTable<usize>>,
+    /// One for all: a section may come in several parts.
+    hasher: DefaultHashBuilder,
     reading: usize,
 }
 
@@ -71,10 +74,10 @@ impl Reader<'_> {
         self.members.len() - 1
     }
 
-    fn record(&mut self, hasher: &DefaultHashBuilder, key: &str, json: &str) {
+    fn record(&mut self, key: &str, json: &str) {
         let value = self.source(json);
         let Body::Section(slots) = &mut self.members[self.reading].body else { return };
-        let hash = |key: &str| hasher.hash_one(key);
+        let hash = |key: &str| self.hasher.hash_one(key);
         let found = self.keys[self.reading].entry(
             hash(key),
             |at| *slots[*at].key == *key,
@@ -109,9 +112,8 @@ impl<'de> Visitor<'de> for &mut Reader<'_> {
             let json = map.next_value::<&RawValue>()?.get();
             if json.starts_with('{') && !name.is_document() {
                 self.reading = self.member(name, Body::Section(Vec::new()));
-                let hasher = DefaultHashBuilder::default();
                 // It was read once, so it can be read again.
-                let _ = for_each_member(json, |key, json| self.record(&hasher, &key, json));
+                let _ = for_each_member(json, |key, json| self.record(&key, json));
             } else if json == "null" {
                 self.member(name, Body::Null);
             } else {
@@ -151,9 +153,8 @@ impl<'de> Visitor<'de> for Section<'_, '_> {
         if !matches!(body, Body::Section(_)) {
             *body = Body::Section(Vec::new());
         }
-        let hasher = DefaultHashBuilder::default();
         while let Some(Name(key)) = map.next_key()? {
-            reader.record(&hasher, &key, map.next_value::<&RawValue>()?.get());
+            reader.record(&key, map.next_value::<&RawValue>()?.get());
         }
         Ok(())
     }

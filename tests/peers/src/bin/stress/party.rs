@@ -54,9 +54,9 @@ impl Party {
                 command
             }
             Self::Node => {
-                given("MSAL_CACHE_EXTENSIONS");
+                given("MSAL_CACHE_NODE");
                 let mut command = Command::new("node");
-                command.arg(here.join("extensions/writer.mjs"));
+                command.arg(here.join("writer.mjs"));
                 command
             }
         };

@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-const require = createRequire(join(process.env.MSAL_CACHE_EXTENSIONS, "package.json"));
+const require = createRequire(join(process.env.MSAL_CACHE_NODE, "package.json"));
 const { PublicClientApplication } = require("@azure/msal-node");
 const { FilePersistence, PersistenceCachePlugin } = require("@azure/msal-node-extensions");
 
