@@ -13,5 +13,5 @@ mod path;
 mod permissions;
 pub mod platform;
 
-pub use path::{absolute, referent};
+pub use path::{absolute, names, referent};
 pub use permissions::{Permissions, not_a_file};
