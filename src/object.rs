@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use msal_cache_core::{Json, for_each_member};
+use msal_cache_core::{Json, for_each_member, quoted_name};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -63,7 +63,7 @@ pub(crate) fn write(members: &[(Cow<'_, str>, Part<'_>)]) -> Json {
         if at > 0 {
             out.push_str(", ");
         }
-        push_quoted(&mut out, name);
+        out.push_str(&quoted_name(name));
         out.push_str(": ");
         match part {
             Part::Null => out.push_str("null"),

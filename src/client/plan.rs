@@ -215,7 +215,7 @@ impl SilentPlan {
             family: Family::Unknown,
             attempts: Vec::new(),
             is_for_client: asked.request.home_account_id.is_none(),
-            token_endpoint: asked.authority.token_endpoint.clone(),
+            token_endpoint: asked.site.authority.token_endpoint.clone(),
             candidates,
         };
         if plan.cached.is_none() {
@@ -231,7 +231,7 @@ impl SilentPlan {
     /// Adds which refresh tokens are to be traded, by the metadata of clients.
     pub(crate) fn add_attempts(&mut self, asked: &Asked, stored: &[Entry], metadata: &[Entry]) {
         if let Some(home) = &asked.request.home_account_id {
-            self.family = family(&asked.client_id, &asked.hosts, metadata);
+            self.family = family(&asked.client_id, &asked.site.hosts, metadata);
             self.attempts = attempts(asked, home, stored, &self.family);
         }
     }
@@ -276,10 +276,10 @@ fn verdict(asked: &Asked, token: &Entry, now: i64) -> Verdict {
     if token.known("client_id") != Some(&asked.client_id) {
         return Verdict::OtherClient;
     }
-    if asked.hosts.rank(token.known("environment")).is_none() {
+    if asked.site.hosts.rank(token.known("environment")).is_none() {
         return Verdict::OtherEnvironment;
     }
-    if token.known("realm") != Some(&asked.authority.realm) {
+    if token.known("realm") != Some(&asked.site.authority.realm) {
         return Verdict::OtherTenant;
     }
     let token_type = token.known("token_type").unwrap_or("Bearer");
@@ -316,7 +316,7 @@ fn verdict(asked: &Asked, token: &Entry, now: i64) -> Verdict {
 
 /// The tightest scopes first, then what is stored under the nearest host, then the newest.
 fn preference(asked: &Asked, token: &Entry) -> (usize, Option<usize>, Reverse<i64>) {
-    let rank = asked.hosts.rank(token.known("environment"));
+    let rank = asked.site.hosts.rank(token.known("environment"));
     (token.scopes().count(), rank, Reverse(token.stored_at()))
 }
 
@@ -358,7 +358,7 @@ fn attempts(asked: &Asked, home: &str, stored: &[Entry], family: &Family) -> Vec
     let mut tokens: Vec<_> = stored
         .iter()
         .filter(usable)
-        .filter_map(|it| Some((asked.hosts.rank(it.known("environment"))?, it)))
+        .filter_map(|it| Some((asked.site.hosts.rank(it.known("environment"))?, it)))
         .collect();
     // Stable: of two that are as old, the one that was stored first.
     tokens.sort_by_key(|(rank, it)| (*rank, Reverse(it.stored_at())));

@@ -22,10 +22,10 @@ impl<S: CacheStore> Client<S> {
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) where the authority can't be understood.
     pub fn remove_account(&self, account: &AccountInfo) -> Result<usize> {
-        let hosts = self.hosts()?;
+        let site = self.site()?;
         let metadata = self.cache.partition(&Partition::app_metadata())?;
-        let family = plan::family(&self.id, &hosts, &metadata.entries);
-        let goes = |it: &Entry| self.goes(it, &hosts, &family);
+        let family = plan::family(&self.id, &site.hosts, &metadata.entries);
+        let goes = |it: &Entry| self.goes(it, &site.hosts, &family);
         let partition = Partition::user(account.home_account_id());
         let removed = self.cache.remove_where(&partition, goes)?;
         trace::signed_out(&partition, &self.id, removed);
@@ -61,13 +61,13 @@ impl<S: CacheStore> Client<S> {
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) where the authority can't be understood.
     pub fn remove_tokens_for_client(&self) -> Result<usize> {
-        let hosts = self.hosts()?;
+        let site = self.site()?;
         let tokens = self.cache.section(&CredentialType::AccessToken)?;
         let mut batch = Batch::new();
         let own = tokens.entries.iter().filter(|it| {
             it.known("client_id") == Some(&self.id)
                 && it.known("home_account_id").is_none_or(str::is_empty)
-                && hosts.rank(it.known("environment")).is_some()
+                && site.hosts.rank(it.known("environment")).is_some()
         });
         let mut removed = 0;
         for token in own {

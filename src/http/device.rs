@@ -116,13 +116,14 @@ impl HttpEndpoint {
         if let Some(claims) = client.claims(claims_challenge)? {
             form = form.with("claims", claims);
         }
-        let authority = client.authority()?;
-        let request = TokenRequest::new(authority.token_endpoint, &client.id, form);
+        let site = client.site()?;
+        let authority = &site.authority;
+        let request = TokenRequest::new(&authority.token_endpoint, &client.id, form);
         let address = self.device_address(request.token_endpoint())?;
         let answer = answered(self.post(&address, &request))?;
         match ServerError::of(&answer) {
             Some(error) => Err(DeviceFlowError::Refused(error)),
-            None => Ok(DeviceFlow::read(answer.body(), &request, scopes, authority.environment)?),
+            None => Ok(DeviceFlow::read(answer.body(), &request, scopes, &authority.environment)?),
         }
     }
 
@@ -188,7 +189,7 @@ impl DeviceFlow {
         body: &Fields,
         request: &TokenRequest,
         scopes: Vec<String>,
-        environment: String,
+        environment: &str,
     ) -> Result<Self, Error> {
         let text = |name| body.get(name).and_then(Value::as_str).map(str::to_owned);
         let needed = |name| {
@@ -218,7 +219,7 @@ impl DeviceFlow {
         Ok(Self {
             request: TokenRequest::new(request.token_endpoint(), request.client_id(), form),
             scopes,
-            environment,
+            environment: environment.to_owned(),
             user_code,
             verification_uri,
             verification_uri_complete: text("verification_uri_complete"),

@@ -15,5 +15,5 @@ mod permissions;
 pub mod platform;
 
 pub use guard::Guard;
-pub use path::{absolute, referent};
+pub use path::{absolute, names, referent};
 pub use permissions::{Permissions, not_a_file};
