@@ -10,8 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use msal_cache::{
-    AccountInfo, AcquireError, Client, Event, Fields, Form, HttpEndpoint, ManualClock,
-    TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+    AccountInfo, AcquireError, Client, CredentialType, Event, Fields, Form, HttpEndpoint,
+    ManualClock, Query, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
+    TransportErrorKind,
 };
 
 use crate::canary::{CANARY, clean};
@@ -457,4 +458,30 @@ fn a_refusal_is_kept_with_all_that_the_server_said() {
     client.cache().add(&endpoint.acquire_token_by_device_flow(&flow, || false).unwrap()).unwrap();
     let asked = server.requests();
     assert!(asked.iter().all(|it| it.parameter("claims") == r#"{"access_token":{}}"#), "{asked:?}");
+}
+
+#[test]
+fn a_refresh_token_that_was_replaced_is_kept_whatever_is_wrong_with_the_rest() {
+    for body in [
+        r#"{"access_token":"AT","refresh_token":"the new one","client_info":"?"}"#,
+        r#"{"access_token":"AT","refresh_token":"the new one","expires_in":"soon"}"#,
+        r#"{"access_token":"AT","refresh_token":"the new one","id_token":"?"}"#,
+        r#"{"refresh_token":"the new one"}"#,
+    ] {
+        let server = answers(ok(body));
+        let (client, alice, clock) = signed_in();
+        clock.advance(3601);
+        client.acquire_token_silent(["User.Read"], &alice, &endpoint(&server)).unwrap_err();
+        let found = client.cache().find(CredentialType::RefreshToken, &Query::new()).unwrap();
+        let [kept] = &found[..] else { panic!("one refresh token") };
+        assert_eq!(kept.refresh_token().unwrap().secret().expose(), "the new one", "{body}");
+    }
+    // But not one that may be another user's.
+    let bob = client_info("bob");
+    let body = format!(r#"{{"access_token":"AT","refresh_token":"his","client_info":"{bob}"}}"#);
+    let server = answers(ok(&body));
+    let (client, alice, clock) = signed_in();
+    clock.advance(3601);
+    client.acquire_token_silent(["User.Read"], &alice, &endpoint(&server)).unwrap_err();
+    assert!(!client.cache().serialize().unwrap().contains("his"));
 }

@@ -138,7 +138,15 @@ impl<S: CacheStore> Turn<'_, S> {
         let form = asked.refresh_form(used.known("secret").unwrap_or_default())?;
         let request = self.request(form).with_home_account_id(home);
         let response = self.send(&request, partition)?;
-        if names_another_user(response.body(), home).map_err(Setback::answer)? {
+        // The old refresh token may be spent: whatever is wrong with the rest, the new one is kept.
+        let kept = |setback: Setback| match response.body().get("refresh_token") {
+            Some(Value::String(new)) => {
+                cache.rotate(used, new).map_or_else(Into::into, |()| setback)
+            }
+            _ => setback,
+        };
+        let unusable = |error| kept(Setback::answer(error));
+        if names_another_user(response.body(), home).map_err(unusable)? {
             let reason = "it names another user than the one whose token was traded";
             return Err(Setback::answer(Error::invalid("response.client_info", reason)));
         }
@@ -146,17 +154,9 @@ impl<S: CacheStore> Turn<'_, S> {
         let mut event = self.event("refresh_token", &response).environment(environment);
         event.skip_account_creation = true;
         event.home_account_id = Some(home.to_owned());
-        let records = match cache.records(&event, &Environments::default(), cache.now()) {
-            Ok(records) => records,
-            Err(error) => {
-                // The old refresh token may be spent: the new one is worth keeping all the same.
-                if let Some(Value::String(new)) = response.body().get("refresh_token") {
-                    cache.rotate(used, new)?;
-                }
-                return Err(Setback::answer(error));
-            }
-        };
-        let token = settle::access_token(&records).ok_or_else(malformed)?;
+        let records =
+            cache.records(&event, &Environments::default(), cache.now()).map_err(unusable)?;
+        let token = settle::access_token(&records).ok_or_else(|| kept(malformed().into()))?;
         match cache.settle(used, &event, &records, &asked.site.hosts) {
             Ok(Some(stored)) => Ok(self.issued(stored, partition)),
             Ok(None) => {
