@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use msal_cache_core::{Error, Partition, Result, Revision};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::client::claims;
 use crate::client::view::Site;
@@ -160,18 +161,22 @@ impl Asked {
         let request = &self.request;
         let lower = |it: &String| it.to_ascii_lowercase();
         let scopes: Vec<_> = request.scopes.iter().map(lower).collect();
-        let mut parts = vec![
-            self.client_id.clone(),
-            self.site.authority.token_endpoint.clone(),
-            request.home_account_id.clone().unwrap_or_default(),
-            scopes.join(" "),
-            format!("{} {}", request.force_refresh, self.skew),
-            self.claims.clone().unwrap_or_default(),
-            self.capabilities.join(" "),
-        ];
+        // The data may hold a secret.
+        let mut parts = Vec::from(
+            [
+                self.client_id.clone(),
+                self.site.authority.token_endpoint.clone(),
+                request.home_account_id.clone().unwrap_or_default(),
+                scopes.join(" "),
+                format!("{} {}", request.force_refresh, self.skew),
+                self.claims.clone().unwrap_or_default(),
+                self.capabilities.join(" "),
+            ]
+            .map(Zeroizing::new),
+        );
         for (name, value) in request.data.iter() {
-            parts.extend([name.to_owned(), value.to_string()]);
+            parts.extend([name.to_owned(), value.to_string()].map(Zeroizing::new));
         }
-        Revision::of_contents(parts.iter().map(String::as_bytes))
+        Revision::of_contents(parts.iter().map(|it| it.as_bytes()))
     }
 }

@@ -40,7 +40,7 @@ pub struct SilentPlan {
     pub(crate) cached: Option<Entry>,
     pub(crate) reason: Option<RefreshReason>,
     pub(crate) fallback: Option<Fallback>,
-    pub(crate) family: Family,
+    pub(crate) family: ClientFamily,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) is_for_client: bool,
     pub(crate) token_endpoint: String,
@@ -113,7 +113,7 @@ pub(crate) struct Fallback {
 /// What the cache knows of the family of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Family {
+pub enum ClientFamily {
     /// The client has got no token yet, so nothing is known.
     Unknown,
     /// It is in none.
@@ -191,7 +191,7 @@ impl SilentPlan {
     }
 
     /// What the cache knows of the family of the client.
-    pub fn family(&self) -> &Family {
+    pub fn family(&self) -> &ClientFamily {
         &self.family
     }
 
@@ -212,7 +212,7 @@ impl SilentPlan {
             cached: best(asked, &candidates, |it| *it == Verdict::Good),
             reason: None,
             fallback: None,
-            family: Family::Unknown,
+            family: ClientFamily::Unknown,
             attempts: Vec::new(),
             is_for_client: asked.request.home_account_id.is_none(),
             token_endpoint: asked.site.authority.token_endpoint.clone(),
@@ -338,21 +338,21 @@ fn outlasting(asked: &Asked, candidates: &[Candidate], now: i64) -> Option<Entry
 }
 
 /// What the metadata of the client says, under the nearest host that has any.
-pub(crate) fn family(client_id: &str, hosts: &Hosts, metadata: &[Entry]) -> Family {
+pub(crate) fn family(client_id: &str, hosts: &Hosts, metadata: &[Entry]) -> ClientFamily {
     let own = metadata.iter().filter_map(|it| {
         let view = it.app_metadata().filter(|it| it.client_id() == Some(client_id))?;
         Some((hosts.rank(view.environment())?, view.family_id()))
     });
     match own.min_by_key(|(rank, _)| *rank) {
-        None => Family::Unknown,
-        Some((_, id)) => {
-            id.filter(|id| !id.is_empty()).map_or(Family::None, |id| Family::Member(id.to_owned()))
-        }
+        None => ClientFamily::Unknown,
+        Some((_, id)) => id
+            .filter(|id| !id.is_empty())
+            .map_or(ClientFamily::None, |id| ClientFamily::Member(id.to_owned())),
     }
 }
 
 /// The refresh tokens to trade: host by host, the nearest first, as MSAL Python orders them.
-fn attempts(asked: &Asked, home: &str, stored: &[Entry], family: &Family) -> Vec<Attempt> {
+fn attempts(asked: &Asked, home: &str, stored: &[Entry], family: &ClientFamily) -> Vec<Attempt> {
     let usable =
         |it: &&Entry| it.refresh_token().is_some_and(|token| token.home_account_id() == Some(home));
     let mut tokens: Vec<_> = stored
@@ -363,9 +363,9 @@ fn attempts(asked: &Asked, home: &str, stored: &[Entry], family: &Family) -> Vec
     // Stable: of two that are as old, the one that was stored first.
     tokens.sort_by_key(|(rank, it)| (*rank, Reverse(it.stored_at())));
     let (id, role) = match family {
-        Family::Unknown => (Some(FIRST_PARTY), Role::MaybeFamily),
-        Family::None => (None, Role::Family),
-        Family::Member(id) => (Some(id.as_str()), Role::Family),
+        ClientFamily::Unknown => (Some(FIRST_PARTY), Role::MaybeFamily),
+        ClientFamily::None => (None, Role::Family),
+        ClientFamily::Member(id) => (Some(id.as_str()), Role::Family),
     };
     let of_family = |it: &Entry| id.is_some() && it.known("family_id") == id;
     let own = |it: &Entry| it.known("client_id") == Some(&asked.client_id);

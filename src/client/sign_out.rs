@@ -3,7 +3,7 @@
 use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Partition, Result, retry};
 
 use crate::client::hosts::Hosts;
-use crate::client::plan::{self, Family};
+use crate::client::plan::{self, ClientFamily};
 use crate::decoded::Decoded;
 use crate::{AccountInfo, Client, Entry, TokenCache, trace};
 
@@ -33,7 +33,7 @@ impl<S: CacheStore> Client<S> {
     }
 
     /// Whether a sign-out removes an entry of the user.
-    fn goes(&self, entry: &Entry, hosts: &Hosts, family: &Family) -> bool {
+    fn goes(&self, entry: &Entry, hosts: &Hosts, family: &ClientFamily) -> bool {
         // What doesn't tell its cloud can't be another one's.
         let environment = entry.known("environment").filter(|it| !it.is_empty());
         if environment.is_some() && hosts.rank(environment).is_none() {
@@ -43,8 +43,8 @@ impl<S: CacheStore> Client<S> {
             return true;
         }
         let of_family = match family {
-            Family::Member(id) => entry.known("family_id") == Some(id),
-            Family::Unknown | Family::None => false,
+            ClientFamily::Member(id) => entry.known("family_id") == Some(id),
+            ClientFamily::Unknown | ClientFamily::None => false,
         };
         of_family
             || match entry.known("client_id") {
