@@ -52,8 +52,7 @@ impl FileBlob {
             journal::recover(held.file())?;
             if !self.swept.swap(true, Ordering::Relaxed) {
                 leftovers::sweep(held.file());
-                leftovers::sweep_lock(&self.path);
-                leftovers::sweep_lock(held.file());
+                held.lock_files().for_each(leftovers::sweep_lock);
             }
         }
         Ok(held)

@@ -210,6 +210,11 @@ impl Held {
         &self.file
     }
 
+    /// The lock files that are held.
+    pub(crate) fn lock_files(&self) -> impl Iterator<Item = &Path> {
+        self.guards.iter().map(|guard| &*guard.shared.path)
+    }
+
     /// Whether a lock file was taken for this guard, and not for one around it.
     pub(crate) fn is_new(&self) -> bool {
         self.guards.iter().any(|guard| !guard.joined)

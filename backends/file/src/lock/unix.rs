@@ -247,10 +247,11 @@ fn lacks_links(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| lacking.contains(&error))
 }
 
-/// Whether nobody holds this candidate: its process is dead.
-pub(crate) fn is_abandoned(candidate: &Path) -> bool {
+/// Whether nobody needs this candidate for the lock file `lock`: its process is dead. One that died
+/// right after it gave the candidate its name has left a second name of the lock file itself.
+pub(crate) fn is_abandoned(candidate: &Path, lock: &Path) -> bool {
     platform::open_own(candidate, true)
-        .is_ok_and(|file| matches!(platform::try_flock(&file), Ok(true)))
+        .is_ok_and(|file| stands_at(lock, &file) || matches!(platform::try_flock(&file), Ok(true)))
 }
 
 #[cfg(test)]

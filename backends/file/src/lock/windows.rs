@@ -100,6 +100,6 @@ impl LockFile {
 }
 
 /// There are no candidates here.
-pub(crate) fn is_abandoned(_: &Path) -> bool {
+pub(crate) fn is_abandoned(_: &Path, _: &Path) -> bool {
     false
 }
