@@ -12,7 +12,7 @@ use msal_cache_peers::{Random, client_info, id_token};
 use serde_json::json;
 
 /// What the token endpoint answers when `user` signs in.
-fn sign_in(user: &str) -> Event {
+pub(crate) fn sign_in(user: &str) -> Event {
     let event = json!({
         "client_id": "client",
         "scope": ["User.Read"],
