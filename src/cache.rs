@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Error, Load, Memory, Partition, Record, Result, Revision,
-    compose, decompose, retry, seconds,
+    Batch, CacheStore, CredentialType, Error, Guards, Load, Memory, Partition, Record, Result,
+    Revision, compose, decompose, retry, seconds,
 };
 
+use crate::client::Flights;
 use crate::decoded::{Decoded, Scope, Shelf};
 use crate::family::{self, Environments};
 use crate::plan::{Rules, Standing};
@@ -57,6 +58,9 @@ struct Inner<S> {
     clouds: Clouds,
     decoded: Shelf,
     changed: AtomicBool,
+    /// The requests of clients that are under way, and who waits for a turn.
+    flights: Flights,
+    guards: Guards,
 }
 
 impl TokenCache {
@@ -110,15 +114,11 @@ impl<S: CacheStore> TokenCache<S> {
     ///
     /// [`Error::Invalid`] where the event can't be understood, with the name of the field.
     pub fn add(&self, event: &Event) -> Result<()> {
-        let (profile, clouds, now) = (self.0.profile, &self.0.clouds, self.0.clock.now());
-        let records = |environments: &Environments| {
-            let records = response::records(event, now, profile, environments)?;
-            Ok(records.into_iter().map(Entry::read).collect::<Vec<_>>())
-        };
-        let first = records(&Environments::default())?;
+        let now = self.now();
+        let first = self.records(event, &Environments::default(), now)?;
         let mut partitions: HashSet<_> = first.iter().map(Entry::partition).collect();
         let unowned = Partition::unowned();
-        if profile == Profile::Family {
+        if self.0.profile == Profile::Family {
             partitions.insert(&unowned);
         }
         let (written, swept) = retry(|| {
@@ -127,17 +127,41 @@ impl<S: CacheStore> TokenCache<S> {
                 let stands = readable(self.partition(partition))?;
                 standing.insert((*partition).clone(), stands.unwrap_or_default());
             }
-            let records = match profile {
-                Profile::Python => first.clone(),
-                Profile::Family => family::settle(&standing, &first, clouds, records)?,
-            };
-            let (batch, swept) = plan::add(&standing, &records, Rules { now, profile, clouds });
+            let records = self.fitting(&standing, event, &first, now)?;
+            let (batch, swept) = plan::add(&standing, &records, self.rules(now));
             self.commit(&batch, &records)?;
             Ok((records.len(), swept))
         })?;
         trace::added(written, swept);
         self.set_changed();
         Ok(())
+    }
+
+    /// The records of an event, under these environments.
+    pub(crate) fn records(
+        &self,
+        event: &Event,
+        environments: &Environments,
+        now: i64,
+    ) -> Result<Vec<Entry>> {
+        let records = response::records(event, now, self.0.profile, environments)?;
+        Ok(records.into_iter().map(Entry::read).collect())
+    }
+
+    /// The `first` records of an event as the profile has them fit into what stands there.
+    pub(crate) fn fitting(
+        &self,
+        standing: &Standing,
+        event: &Event,
+        first: &[Entry],
+        now: i64,
+    ) -> Result<Vec<Entry>> {
+        match self.0.profile {
+            Profile::Python => Ok(first.to_vec()),
+            Profile::Family => family::settle(standing, first, &self.0.clouds, |environments| {
+                self.records(event, environments, now)
+            }),
+        }
     }
 
     /// Finds entries of one type. Entries that can't be read and access tokens that have expired
@@ -326,16 +350,57 @@ impl<S: CacheStore> TokenCache<S> {
 
     pub(crate) fn of(options: TokenCacheBuilder<S>) -> Self {
         let TokenCacheBuilder { store, clock, profile, clouds } = options;
-        let (decoded, changed) = (Shelf::default(), AtomicBool::new(false));
-        Self(Arc::new(Inner { store, clock, profile, clouds, decoded, changed }))
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            profile,
+            clouds,
+            decoded: Shelf::default(),
+            changed: AtomicBool::new(false),
+            flights: Flights::default(),
+            guards: Guards::new(),
+        }))
     }
 
-    fn set_changed(&self) {
+    pub(crate) fn now(&self) -> i64 {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
+        self.0.profile
+    }
+
+    pub(crate) fn clouds(&self) -> &Clouds {
+        &self.0.clouds
+    }
+
+    pub(crate) fn rules(&self, now: i64) -> Rules<'_> {
+        Rules { now, profile: self.0.profile, clouds: &self.0.clouds }
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.0.flights
+    }
+
+    pub(crate) fn guards(&self) -> &Guards {
+        &self.0.guards
+    }
+
+    pub(crate) fn set_changed(&self) {
         self.0.changed.store(true, Ordering::SeqCst);
     }
 
+    /// Commits a batch and remembers that the cache was changed.
+    pub(crate) fn commit_change(&self, batch: &Batch) -> Result<()> {
+        if !batch.is_empty() {
+            self.commit(batch, &[])?;
+            self.set_changed();
+        }
+        Ok(())
+    }
+
     /// Commits a batch, of which these entries have been decoded already.
-    fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
+    pub(crate) fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
         if !batch.is_empty() {
             self.0.store.commit(batch)?;
             self.0.decoded.outdate(batch, written);
@@ -350,12 +415,12 @@ impl<S: CacheStore> TokenCache<S> {
         }
     }
 
-    fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
+    pub(crate) fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
         let scope = Scope::Partition(partition.clone());
         self.decoded(scope, |known| self.0.store.load(partition, known))
     }
 
-    fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
+    pub(crate) fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
         let scope = Scope::Section(credential_type.clone());
         self.decoded(scope, |known| self.0.store.list(Some(credential_type), known))
     }
@@ -401,7 +466,7 @@ fn unchanged_unasked() -> Error {
 
 impl Entry {
     /// When it was stored, in seconds since the epoch, as far as it tells.
-    fn stored_at(&self) -> i64 {
+    pub(crate) fn stored_at(&self) -> i64 {
         let time = |name| self.known(name).and_then(seconds);
         match self.credential_type() {
             CredentialType::AccessToken => time("cached_at").unwrap_or_default(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use crate::text::{Fault, Text};
 use crate::{
-    Batch, Blob, BlobStore, CacheStore, Change, CredentialType, Error, Expect, Json, Load, Op,
-    Partition, Record, Result, Revision, Snapshot, retry,
+    Batch, Blob, BlobStore, CacheStore, Change, CredentialType, Error, Expect, Hold, Json, Load,
+    Op, Partition, Record, Result, Revision, Snapshot, retry,
 };
 
 /// A [`CacheStore`] over any string that can be read and swapped: the one JSON document that all
@@ -218,6 +218,10 @@ impl<B: BlobStore> CacheStore for Document<B> {
             Ok((batch, purged))
         })?;
         Ok(purged)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.blob.guard(partition, wait)
     }
 }
 

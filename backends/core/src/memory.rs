@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use crate::{
-    Batch, CacheStore, CredentialType, Error, Expect, Load, Op, Partition, Record, Result,
-    Revision, Snapshot,
+    Batch, CacheStore, CredentialType, Error, Expect, Guards, Hold, Load, Op, Partition, Record,
+    Result, Revision, Snapshot,
 };
 
 /// Records in memory, gone with the process.
@@ -14,6 +15,7 @@ use crate::{
 #[derive(Default)]
 pub struct Memory {
     state: RwLock<State>,
+    guards: Guards,
 }
 
 #[derive(Default)]
@@ -135,6 +137,10 @@ impl CacheStore for Memory {
             state.revision = Revision::unique();
         }
         Ok(purged)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.guards.enter(partition, wait)
     }
 }
 

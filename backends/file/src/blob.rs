@@ -1,9 +1,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use msal_cache_core::{Blob, BlobStore, Error, Hold, Result, Revision};
+use msal_cache_core::{Blob, BlobStore, Error, Hold, Partition, Result, Revision};
+use msal_cache_place::{Guard, referent};
 use parking_lot::Mutex;
 
 use crate::builder::Options;
@@ -127,6 +128,12 @@ impl BlobStore for FileBlob {
             return Err(Error::Conflict);
         }
         set_aside(held.file(), now)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        // No other library knows it, so it follows the file and not the name, as the lock must.
+        let file = referent(&self.path).map_err(io("resolve", &self.path))?;
+        Ok(Hold::new(Guard::take(&file, partition, wait)?))
     }
 
     fn place(&self) -> String {

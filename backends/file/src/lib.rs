@@ -28,6 +28,7 @@
 //! |---|---|
 //! | `<path>.lockfile` | the lock, while somebody writes |
 //! | `.lockfile` | Java's lock, where it is asked for |
+//! | `<path>.refresh-<hash>` | the guard of a refresh that is under way |
 //! | `.<name>.XXXXXX.tmp` | a write that is under way; one of a killed process is removed later |
 //! | `<name>.corrupt-<n>` | a file that could not be read, set aside |
 //! | `<name>.journal` | a write into a file that can't be renamed over, while it is under way |

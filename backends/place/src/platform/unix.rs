@@ -104,3 +104,19 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
         done => done,
     }
 }
+
+/// Whether two files are one, of which at least one is open: the inode of an open file isn't
+/// given to another.
+pub fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Removes a file that this process, and maybe others, have open. They see by
+/// [`is_same_file`] that theirs has lost its name.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn remove_open(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
+}
