@@ -29,7 +29,7 @@ pub use authority::AuthorityType;
 pub use builder::TokenCacheBuilder;
 pub use cache::TokenCache;
 pub use client::{
-    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, Family, Form,
+    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, ClientFamily, Form,
     InteractionRequired, RefreshReason, Role, ServerError, SilentPlan, SilentRequest,
     TenantProfile, TokenEndpoint, TokenRequest, TokenResponse, TokenSource, TransportError,
     TransportErrorKind, Verdict,
