@@ -14,6 +14,8 @@ mod entry;
 mod event;
 mod family;
 mod fields;
+#[cfg(feature = "http")]
+mod http;
 mod jwt;
 mod keys;
 mod object;
@@ -39,6 +41,8 @@ pub use cloud::{Cloud, Clouds};
 pub use entry::Entry;
 pub use event::Event;
 pub use fields::Fields;
+#[cfg(feature = "http")]
+pub use http::{AssertionRequest, DeviceFlow, DeviceFlowError, HttpEndpoint, HttpEndpointBuilder};
 #[cfg(feature = "conformance")]
 pub use msal_cache_core::conformance;
 pub use msal_cache_core::{

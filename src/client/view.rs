@@ -6,6 +6,8 @@ use msal_cache_core::{CacheStore, Memory, Result};
 
 use crate::client::asked::Asked;
 use crate::client::authority::Authority;
+#[cfg(feature = "http")]
+use crate::client::claims;
 use crate::client::hosts::Hosts;
 use crate::{Event, Profile, SilentRequest, TokenCache, family};
 
@@ -107,6 +109,12 @@ impl<S: CacheStore> Client<S> {
     /// [`Error::Invalid`](crate::Error::Invalid) where the authority can't be understood.
     pub fn token_endpoint(&self) -> Result<String> {
         Ok(self.site()?.authority.token_endpoint.clone())
+    }
+
+    /// The `claims` that an interactive request of this client asks for.
+    #[cfg(feature = "http")]
+    pub(crate) fn claims(&self, challenge: Option<&str>) -> Result<Option<String>> {
+        claims::merged(challenge, &self.capabilities, None)
     }
 
     pub(crate) fn asked(&self, request: &SilentRequest) -> Result<Asked> {
