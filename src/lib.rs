@@ -5,6 +5,7 @@
 mod authority;
 mod builder;
 mod cache;
+pub mod check;
 mod client;
 mod clock;
 mod cloud;
