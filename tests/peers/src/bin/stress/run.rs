@@ -147,7 +147,7 @@ fn kill_again_and_again(path: &Path, victim: usize, working: &AtomicUsize) -> Ve
         process.child.kill().expect("it is there");
         tallies.push(process.tally(&name));
         // One after another would leave the others no moment without a lock file.
-        thread::sleep(Duration::from_millis(100) + random.millis(100));
+        thread::sleep(Duration::from_millis(150) + random.millis(200));
     }
     tallies
 }

@@ -40,7 +40,7 @@ fn sign_in(user: &str) -> Event {
 /// to a reader of ours until somebody has signed in.
 pub(crate) fn begin(path: &Path) {
     let memory = TokenCache::in_memory();
-    for user in 0..300 {
+    for user in 0..200 {
         memory.add(&sign_in(&format!("first-{user}"))).expect("there is memory");
     }
     let file = TokenCache::new(FileStore::open(path).expect("it opens"));
