@@ -131,7 +131,7 @@ impl BlobStore for FileBlob {
     }
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
-        // No other library knows it, so it follows the file and not the name, as the lock must.
+        // No other library knows it, so one name is enough, the file's own.
         let file = referent(&self.path).map_err(io("resolve", &self.path))?;
         Ok(Hold::new(Guard::take(&file, partition, wait)?))
     }

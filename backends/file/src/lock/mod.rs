@@ -16,6 +16,7 @@ mod attempt;
 mod evidence;
 mod fairness;
 mod holder;
+mod inspect;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -41,6 +42,7 @@ use self::attempt::Attempt;
 use self::evidence::Met;
 use self::fairness::Fairness;
 use self::holder::Holder;
+pub use self::inspect::LockHolder;
 use self::system::LockFile;
 pub(crate) use self::system::is_abandoned;
 use crate::error::io;

@@ -240,6 +240,15 @@ fn stands_at(path: &Path, file: &File) -> bool {
     }
 }
 
+/// Whether a process runs. One that has ended and waits for its parent doesn't.
+pub(super) fn is_alive(pid: u32) -> Option<bool> {
+    // A number that no process can have says nothing.
+    i32::try_from(pid).ok()?;
+    let exists = !platform::is_dead(pid);
+    let runs = || evidence::existing(pid, clock_ticks_per_second()) != Process::Dead;
+    Some(exists && runs())
+}
+
 /// Whether a file system has no hard links, by the error that it gives.
 fn lacks_links(error: &io::Error) -> bool {
     // A list and not a pattern: two of these are one number on some systems.

@@ -103,3 +103,8 @@ impl LockFile {
 pub(crate) fn is_abandoned(_: &Path, _: &Path) -> bool {
     false
 }
+
+/// Whether a process has the id: the standard library can't tell.
+pub(super) fn is_alive(_pid: u32) -> Option<bool> {
+    None
+}
