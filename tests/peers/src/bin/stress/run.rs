@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msal_cache::{FileStore, TokenCache};
 use msal_cache_peers::Random;
 use serde_json::Value;
 
@@ -66,11 +65,7 @@ impl Run {
     pub(crate) fn start(&self) -> Outcome {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("cache.json");
-        // MSAL Node makes an empty file where there is none, which is no cache to a reader of ours
-        // until somebody has signed in.
-        TokenCache::new(FileStore::open(&path).expect("it opens"))
-            .add(&writer::sign_in("first"))
-            .expect("nobody else is there");
+        writer::begin(&path);
         let mut reader = Process::start(reader(&path));
         let mut processes = Vec::new();
         let mut victims = 0;
@@ -152,7 +147,7 @@ fn kill_again_and_again(path: &Path, victim: usize, working: &AtomicUsize) -> Ve
         process.child.kill().expect("it is there");
         tallies.push(process.tally(&name));
         // One after another would leave the others no moment without a lock file.
-        thread::sleep(Duration::from_millis(100) + random.millis(100));
+        thread::sleep(Duration::from_millis(150) + random.millis(200));
     }
     tallies
 }

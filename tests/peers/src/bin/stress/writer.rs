@@ -12,7 +12,7 @@ use msal_cache_peers::{Random, client_info, id_token};
 use serde_json::json;
 
 /// What the token endpoint answers when `user` signs in.
-pub(crate) fn sign_in(user: &str) -> Event {
+fn sign_in(user: &str) -> Event {
     let event = json!({
         "client_id": "client",
         "scope": ["User.Read"],
@@ -30,6 +30,21 @@ pub(crate) fn sign_in(user: &str) -> Event {
         },
     });
     Event::from_json(&event.to_string()).expect("it is an event")
+}
+
+/// Makes a file in which some users have signed in already.
+///
+/// MSAL Node takes its own memory for what is in the file if reading and writing fell into one
+/// millisecond, and then overwrites what others have written since, whoever they are. In a file
+/// of this size it takes longer. Where there is no file it makes an empty one, which is no cache
+/// to a reader of ours until somebody has signed in.
+pub(crate) fn begin(path: &Path) {
+    let memory = TokenCache::in_memory();
+    for user in 0..200 {
+        memory.add(&sign_in(&format!("first-{user}"))).expect("there is memory");
+    }
+    let file = TokenCache::new(FileStore::open(path).expect("it opens"));
+    memory.copy_to(&file).expect("nobody else is there");
 }
 
 /// One whole line at a time, whichever thread says it, and at once: a process that is killed must
