@@ -5,6 +5,7 @@
 mod authority;
 mod builder;
 mod cache;
+pub mod check;
 mod client;
 mod clock;
 mod cloud;
@@ -52,7 +53,7 @@ pub use msal_cache_core::{
 };
 #[cfg(feature = "file")]
 pub use msal_cache_file::{
-    Builder as FileStoreBuilder, Cae, FileBlob, FileStore, Location, OnCorrupt,
+    Builder as FileStoreBuilder, Cae, FileBlob, FileStore, Location, LockHolder, OnCorrupt,
 };
 #[cfg(any(feature = "file", feature = "sqlite"))]
 pub use msal_cache_place::Permissions;
