@@ -25,15 +25,17 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use entry::Entry;
 pub use event::Event;
 pub use fields::Fields;
+#[cfg(feature = "conformance")]
+pub use msal_cache_core::conformance;
 pub use msal_cache_core::{
     Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
     Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot, ext_cache_key,
     retry,
 };
 #[cfg(feature = "file")]
-pub use msal_cache_file::{
-    Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt, Permissions,
-};
+pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt};
+#[cfg(any(feature = "file", feature = "sqlite"))]
+pub use msal_cache_place::Permissions;
 #[cfg(feature = "sqlite")]
 pub use msal_cache_sqlite::{Builder as SqliteStoreBuilder, Journal, SqliteStore, Synchronous};
 pub use query::{Query, Wanted};

@@ -1,15 +1,34 @@
-//! What `TokenCache` does, method by method.
+//! What `TokenCache` does, method by method, on every store.
 
 use std::thread;
 
 use crate::common::{
-    CLIENT, Counting, ENVIRONMENT, NOW, REALM, app_token, cache, document, home, over, sign_in,
+    CLIENT, Counting, ENVIRONMENT, NOW, REALM, app_token, document, home, over, sign_in,
 };
+use crate::stores::{Open, on_every_store};
 use msal_cache::{
     AuthorityType, CacheStore, CredentialType, Entry, Error, Event, Fields, Memory, Query,
     TokenCache, ext_cache_key,
 };
 use serde_json::json;
+
+on_every_store! {
+    a_response_becomes_five_records
+    an_expired_access_token_is_not_found_and_goes_with_the_next_write_of_its_user
+    scopes_are_a_set_without_case_and_the_tightest_comes_first
+    queries_ask_for_fields_nothing_included
+    tokens_of_an_extended_key_are_found_by_it_alone
+    marks_of_other_libraries_set_tokens_apart_too
+    what_is_found_is_changed_and_removed_under_the_key_where_it_stands
+    each_remove_takes_its_own_type_and_no_other
+    modify_changes_fields_and_keeps_what_it_does_not_know
+    modify_keeps_what_somebody_else_has_changed_meanwhile
+    an_entry_can_change_hands
+    entries_of_your_own_get_the_key_of_msal_python
+    a_change_is_remembered_until_it_is_serialized
+    deserialize_replaces_everything_and_the_empty_text_is_the_empty_cache
+    many_threads_lose_nothing
+}
 
 fn secrets(entries: &[Entry]) -> Vec<String> {
     entries.iter().map(|it| it.access_token().unwrap().secret().expose().to_owned()).collect()
@@ -27,9 +46,8 @@ fn a_cache_can_be_shared_by_threads_over_any_store() {
     assert_eq!(TokenCache::new(memory.clone()).entries(None).unwrap().len(), 5);
 }
 
-#[test]
-fn a_response_becomes_five_records() {
-    let (cache, _) = cache();
+fn a_response_becomes_five_records(open: Open) {
+    let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let user = Query::new().home_account_id(home("alice"));
     let one = |credential_type: CredentialType, query: &Query| {
@@ -91,9 +109,8 @@ fn p4_one_sign_in_is_one_commit_and_a_read_is_none() {
     println!("1 sign-in: 1 commit; reads of an expired cache: 0 commits");
 }
 
-#[test]
-fn an_expired_access_token_is_not_found_and_goes_with_the_next_write_of_its_user() {
-    let (cache, clock) = cache();
+fn an_expired_access_token_is_not_found_and_goes_with_the_next_write_of_its_user(open: Open) {
+    let (cache, clock) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     cache.add(&sign_in("bob", "User.Read", "2")).unwrap();
     let count = || cache.entries(Some(CredentialType::AccessToken)).unwrap().len();
@@ -126,9 +143,8 @@ fn a_token_that_somebody_has_just_renewed_is_not_swept() {
     assert_eq!(secrets(&found), ["AT-new", "AT-mail"]);
 }
 
-#[test]
-fn scopes_are_a_set_without_case_and_the_tightest_comes_first() {
-    let (cache, clock) = cache();
+fn scopes_are_a_set_without_case_and_the_tightest_comes_first(open: Open) {
+    let (cache, clock) = open();
     for (scopes, secret) in [
         ("User.Read Mail.Read openid", "three"),
         ("user.read Mail.Read", "two"),
@@ -148,9 +164,8 @@ fn scopes_are_a_set_without_case_and_the_tightest_comes_first() {
     assert_eq!(find(&[]), ["AT-one", "AT-two", "AT-three"], "the newest first");
 }
 
-#[test]
-fn queries_ask_for_fields_nothing_included() {
-    let (cache, _) = cache();
+fn queries_ask_for_fields_nothing_included(open: Open) {
+    let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "user")).unwrap();
     cache.add(&app_token("User.Read", "app")).unwrap();
     let find = |query: Query| secrets(&cache.find(CredentialType::AccessToken, &query).unwrap());
@@ -168,9 +183,8 @@ fn queries_ask_for_fields_nothing_included() {
     assert_eq!(find(Query::new().field("invented", "x")), [""; 0]);
 }
 
-#[test]
-fn tokens_of_an_extended_key_are_found_by_it_alone() {
-    let (cache, _) = cache();
+fn tokens_of_an_extended_key_are_found_by_it_alone(open: Open) {
+    let (cache, _) = open();
     let of = |path: &str, secret: &str| {
         app_token("api/.default", secret).data(Fields::new().set("fmi_path", path))
     };
@@ -190,8 +204,7 @@ fn tokens_of_an_extended_key_are_found_by_it_alone() {
     }
 }
 
-#[test]
-fn marks_of_other_libraries_set_tokens_apart_too() {
+fn marks_of_other_libraries_set_tokens_apart_too(open: Open) {
     for mark in [
         json!({"ext": {"fmi_path": "a/b"}}),
         json!({"additionalCacheKeyComponents": {"fmi_path": "a/b"}}),
@@ -202,7 +215,7 @@ fn marks_of_other_libraries_set_tokens_apart_too() {
             "target": "s", "secret": "AT-x", "expires_on": (NOW + 1).to_string(),
         });
         record.as_object_mut().unwrap().extend(mark.as_object().unwrap().clone());
-        let (cache, _) = cache();
+        let (cache, _) = open();
         cache.deserialize(&json!({"AccessToken": {"k": record}}).to_string()).unwrap();
         let query = Query::new().client_id(CLIENT).realm(REALM).home_account_id(None);
         assert_eq!(cache.find(CredentialType::AccessToken, &query).unwrap(), [], "{mark}");
@@ -211,8 +224,7 @@ fn marks_of_other_libraries_set_tokens_apart_too() {
     }
 }
 
-#[test]
-fn what_is_found_is_changed_and_removed_under_the_key_where_it_stands() {
+fn what_is_found_is_changed_and_removed_under_the_key_where_it_stands(open: Open) {
     // One refresh token as MSAL Python and as MSAL Node store it, the older one first.
     let rt = |secret: &str, at: i64| {
         json!({"credential_type": "RefreshToken", "secret": secret, "home_account_id": "u.t",
@@ -223,7 +235,7 @@ fn what_is_found_is_changed_and_removed_under_the_key_where_it_stands() {
         "u.t-login.example-refreshtoken-client-id---": rt("OLD", NOW - 10),
         "u.t-login.example-refreshtoken-client-id--": rt("NEW", NOW),
     }});
-    let (cache, clock) = cache();
+    let (cache, clock) = open();
     cache.deserialize(&state.to_string()).unwrap();
     let find = || cache.find(CredentialType::RefreshToken, &Query::new()).unwrap();
     let secret = |entry: &Entry| entry.refresh_token().unwrap().secret().expose().to_owned();
@@ -239,9 +251,8 @@ fn what_is_found_is_changed_and_removed_under_the_key_where_it_stands() {
     assert_eq!(find().iter().map(secret).collect::<Vec<_>>(), ["NEW"]);
 }
 
-#[test]
-fn each_remove_takes_its_own_type_and_no_other() {
-    let (cache, _) = cache();
+fn each_remove_takes_its_own_type_and_no_other(open: Open) {
+    let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let first = |credential_type| cache.find(credential_type, &Query::new()).unwrap()[0].clone();
     let [at, rt, idt, account] = [
@@ -271,9 +282,8 @@ fn each_remove_takes_its_own_type_and_no_other() {
     assert_eq!(*left[0].credential_type(), CredentialType::AppMetadata);
 }
 
-#[test]
-fn modify_changes_fields_and_keeps_what_it_does_not_know() {
-    let (cache, _) = cache();
+fn modify_changes_fields_and_keeps_what_it_does_not_know(open: Open) {
+    let (cache, _) = open();
     let record =
         json!({"home_account_id": "u.t", "username": "old", "wam_account_ids": {"a": [1]}});
     let state = json!({"Account": {"some key": record}});
@@ -294,9 +304,8 @@ fn modify_changes_fields_and_keeps_what_it_does_not_know() {
     assert_eq!(document(&cache), json!({}));
 }
 
-#[test]
-fn modify_keeps_what_somebody_else_has_changed_meanwhile() {
-    let (cache, _) = cache();
+fn modify_keeps_what_somebody_else_has_changed_meanwhile(open: Open) {
+    let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let stale = cache.find(CredentialType::RefreshToken, &Query::new()).unwrap()[0].clone();
     let of_others = Fields::new().set("family_id", "1");
@@ -307,9 +316,8 @@ fn modify_keeps_what_somebody_else_has_changed_meanwhile() {
     assert_eq!((token.secret().expose(), token.family_id()), ("rotated", Some("1")));
 }
 
-#[test]
-fn an_entry_can_change_hands() {
-    let (cache, _) = cache();
+fn an_entry_can_change_hands(open: Open) {
+    let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let alice = Query::new().home_account_id(home("alice"));
     let entry = cache.find(CredentialType::Account, &alice).unwrap()[0].clone();
@@ -321,9 +329,8 @@ fn an_entry_can_change_hands() {
     assert_eq!(cache.entries(Some(CredentialType::Account)).unwrap().len(), 1);
 }
 
-#[test]
-fn entries_of_your_own_get_the_key_of_msal_python() {
-    let (cache, _) = cache();
+fn entries_of_your_own_get_the_key_of_msal_python(open: Open) {
+    let (cache, _) = open();
     let fields: Fields =
         [("home_account_id", "U.T"), ("environment", "login.example"), ("realm", "r")]
             .into_iter()
@@ -341,9 +348,8 @@ fn entries_of_your_own_get_the_key_of_msal_python() {
     assert_eq!(cache.find(invented, &Query::new().field("username", "u")).unwrap().len(), 1);
 }
 
-#[test]
-fn a_change_is_remembered_until_it_is_serialized() {
-    let (cache, clock) = cache();
+fn a_change_is_remembered_until_it_is_serialized(open: Open) {
+    let (cache, clock) = open();
     assert!(!cache.has_state_changed());
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let clone = cache.clone();
@@ -368,9 +374,8 @@ fn a_change_is_remembered_until_it_is_serialized() {
     assert!(cache.has_state_changed());
 }
 
-#[test]
-fn deserialize_replaces_everything_and_the_empty_text_is_the_empty_cache() {
-    let (cache, _) = cache();
+fn deserialize_replaces_everything_and_the_empty_text_is_the_empty_cache(open: Open) {
+    let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let alice = cache.serialize().unwrap();
     cache.deserialize("").unwrap();
@@ -422,11 +427,10 @@ fn a_store_that_mixes_users_up_is_caught() {
     assert!(matches!(found, Err(Error::Corrupt { .. })), "{found:?}");
 }
 
-#[test]
-fn many_threads_lose_nothing() {
+fn many_threads_lose_nothing(open: Open) {
     const THREADS: usize = 8;
     const EACH: usize = 25;
-    let (cache, _) = cache();
+    let (cache, _) = open();
     thread::scope(|scope| {
         for thread in 0..THREADS {
             let cache = cache.clone();

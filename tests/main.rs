@@ -4,13 +4,18 @@ mod bad_input;
 mod cache;
 mod canary;
 mod common;
+mod conformance;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod fixtures;
 mod keys;
 mod model;
 mod secrets;
+mod stores;
 
+#[allow(dead_code, reason = "its main is not run here")]
+#[path = "../examples/store_in_redb.rs"]
+mod store_in_redb;
 #[allow(dead_code, reason = "its main is not run here")]
 #[path = "../examples/your_own_store.rs"]
 mod your_own_store;

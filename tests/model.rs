@@ -317,3 +317,18 @@ proptest! {
         history(open(), open(), &steps, &queries)?;
     }
 }
+
+#[cfg(feature = "sqlite")]
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 50, ..ProptestConfig::default() })]
+
+    #[test]
+    fn sqlite_holds_and_finds_what_the_model_does(
+        steps in prop::collection::vec(step(), 1..25),
+        queries in prop::collection::vec(query(), 1..6),
+    ) {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || msal_cache::SqliteStore::open(folder.path().join("cache.db")).unwrap();
+        history(open(), open(), &steps, &queries)?;
+    }
+}

@@ -76,6 +76,7 @@ mod ext_cache_key;
 mod forward;
 mod json;
 mod memory;
+pub mod notice;
 mod object;
 mod out;
 mod parse;

@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use msal_cache_core::{Blob, BlobStore, Error, Hold, Result, Revision};
+use msal_cache_place::referent;
 use parking_lot::Mutex;
 
 use crate::builder::Options;
 use crate::error::io;
 use crate::lock::{Held, Lock};
 use crate::quarantine::{OnCorrupt, set_aside};
-use crate::reading::{Reading, look, read};
-use crate::referent::referent;
+use crate::reading::{Reading, check, look, read};
 use crate::replace::replace;
 use crate::seen::Seen;
 use crate::{journal, leftovers, platform};
@@ -34,7 +34,7 @@ impl FileBlob {
         let blob = Self { path, options, lock, seen: Mutex::default(), swept: false.into() };
         if look(&blob.path)?.is_some() {
             let file = platform::open_to_read(&blob.path).map_err(io("read", &blob.path))?;
-            blob.options.permissions.check(&blob.path, &file)?;
+            check(blob.options.permissions, &blob.path, &file)?;
         }
         Ok(blob)
     }

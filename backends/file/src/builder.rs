@@ -1,10 +1,10 @@
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use msal_cache_core::{Document, Error, Result};
+use msal_cache_core::{Document, Result};
+use msal_cache_place::{Permissions, absolute};
 
-use crate::{FileBlob, FileStore, OnCorrupt, Permissions, lock};
+use crate::{FileBlob, FileStore, OnCorrupt, lock};
 
 /// The options of a [`FileStore`].
 ///
@@ -111,38 +111,5 @@ impl Builder {
     /// ```
     pub fn open_blob(self) -> Result<FileBlob> {
         FileBlob::open(absolute(&self.path)?, self.options)
-    }
-}
-
-/// The path, absolute: the working directory may change while the store is open.
-fn absolute(path: &Path) -> Result<PathBuf> {
-    let refuse = |source| Error::Io { operation: "open", path: path.to_owned(), source };
-    let names_folder = path
-        .as_os_str()
-        .as_encoded_bytes()
-        .last()
-        .is_none_or(|last| std::path::is_separator(char::from(*last)));
-    if names_folder || path.file_name().is_none() {
-        let kind = if path.as_os_str().is_empty() {
-            io::ErrorKind::InvalidInput
-        } else {
-            io::ErrorKind::IsADirectory
-        };
-        return Err(refuse(kind.into()));
-    }
-    std::path::absolute(path).map_err(refuse)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_without_a_name_is_refused() {
-        for path in ["", "/", ".", "..", "folder/", "folder/.."] {
-            let error = absolute(Path::new(path)).unwrap_err();
-            assert!(matches!(&error, Error::Io { path: named, .. } if named == Path::new(path)));
-        }
-        assert!(absolute(Path::new("cache.json")).unwrap().is_absolute());
     }
 }

@@ -34,24 +34,22 @@
 mod blob;
 mod builder;
 mod disk;
-mod error;
 mod fingerprint;
-mod folder;
 mod journal;
 mod leftovers;
 mod lock;
-mod permissions;
 mod platform;
 mod quarantine;
 mod reading;
-mod referent;
 mod replace;
 mod seen;
 mod store;
 mod trace;
 
+pub(crate) use msal_cache_place::{error, folder};
+
 pub use blob::FileBlob;
 pub use builder::Builder;
-pub use permissions::Permissions;
+pub use msal_cache_place::Permissions;
 pub use quarantine::OnCorrupt;
 pub use store::FileStore;

@@ -1,17 +1,17 @@
 //! Reading the whole file, as one moment left it.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use msal_cache_core::{Bytes, Error, Result};
+use msal_cache_place::{Permissions, not_a_file};
 use zeroize::Zeroizing;
 
 use crate::error::{absent, io};
 use crate::fingerprint::Fingerprint;
-use crate::permissions::{Permissions, not_a_file};
 use crate::platform;
 
 /// What was read.
@@ -40,6 +40,15 @@ pub(crate) fn look(path: &Path) -> Result<Option<Fingerprint>> {
     Ok(Some(platform::fingerprint(&found)))
 }
 
+/// Checks the permissions of an open file, and returns what is known of it after a repair.
+pub(crate) fn check(permissions: Permissions, path: &Path, file: &File) -> Result<Metadata> {
+    let found = file.metadata().map_err(io("read", path))?;
+    if permissions.check(path, &found, || platform::make_private(file))? {
+        return file.metadata().map_err(io("read", path));
+    }
+    Ok(found)
+}
+
 /// Reads the file, of which `look` has told that it is one.
 pub(crate) fn read(path: &Path, permissions: Permissions, max_size: u64) -> Result<Reading> {
     let mut pauses = PAUSES.into_iter();
@@ -48,7 +57,7 @@ pub(crate) fn read(path: &Path, permissions: Permissions, max_size: u64) -> Resu
         let Some(mut file) = absent(platform::open_to_read(path)).map_err(io("read", path))? else {
             return Ok(Reading::Absent);
         };
-        let before = platform::fingerprint(&permissions.check(path, &file)?);
+        let before = platform::fingerprint(&check(permissions, path, &file)?);
         let size = usize::try_from(before.size).ok().filter(|_| before.size <= max_size);
         let Some(size) = size else {
             return Err(Error::TooLarge {

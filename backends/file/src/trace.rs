@@ -31,14 +31,6 @@ mod events {
         );
     }
 
-    pub(crate) fn repaired(path: &Path, mode: u32) {
-        tracing::warn!(
-            path = %path.display(),
-            mode = format_args!("{mode:04o}"),
-            "took the access of others away"
-        );
-    }
-
     pub(crate) fn in_place(path: &Path) {
         tracing::debug!(path = %path.display(), "the file can't be renamed over: writing into it");
     }
@@ -61,7 +53,6 @@ mod events {
     pub(crate) fn took_over(_: &Path, _: Option<u32>) {}
     pub(crate) fn lock_lost(_: &Path) {}
     pub(crate) fn quarantined(_: &Path, _: &Path) {}
-    pub(crate) fn repaired(_: &Path, _: u32) {}
     pub(crate) fn in_place(_: &Path) {}
     pub(crate) fn recovered(_: &Path) {}
 }

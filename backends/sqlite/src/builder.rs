@@ -1,11 +1,10 @@
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use msal_cache_core::Result;
+use msal_cache_place::{Permissions, absolute};
 
-use crate::error::io;
-use crate::{Permissions, SqliteStore};
+use crate::SqliteStore;
 
 /// The options of a [`SqliteStore`].
 ///
@@ -121,39 +120,5 @@ impl Builder {
     /// - [`Io`](msal_cache_core::Error::Io) where the path leads nowhere.
     pub fn open(self) -> Result<SqliteStore> {
         SqliteStore::at(&absolute(&self.path)?, self.options)
-    }
-}
-
-/// The path, absolute: the working directory may change while the store is open.
-fn absolute(path: &Path) -> Result<PathBuf> {
-    let names_folder = path
-        .as_os_str()
-        .as_encoded_bytes()
-        .last()
-        .is_none_or(|last| std::path::is_separator(char::from(*last)));
-    if names_folder || path.file_name().is_none() {
-        let kind = if path.as_os_str().is_empty() {
-            io::ErrorKind::InvalidInput
-        } else {
-            io::ErrorKind::IsADirectory
-        };
-        return Err(io("open", path)(kind.into()));
-    }
-    std::path::absolute(path).map_err(io("open", path))
-}
-
-#[cfg(test)]
-mod tests {
-    use msal_cache_core::Error;
-
-    use super::*;
-
-    #[test]
-    fn a_path_without_a_name_is_refused() {
-        for path in ["", "/", ".", "..", "folder/", "folder/.."] {
-            let error = absolute(Path::new(path)).unwrap_err();
-            assert!(matches!(&error, Error::Io { path: named, .. } if named == Path::new(path)));
-        }
-        assert!(absolute(Path::new("cache.db")).unwrap().is_absolute());
     }
 }

@@ -3,17 +3,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use msal_cache_core::{Error, Result};
+use msal_cache_core::{Error, Result, notice};
+use msal_cache_place::error::{absent, io};
+use msal_cache_place::folder::{self, beside};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::builder::Options;
-use crate::error::{Attempt, Failure, absent, io, read_only};
-use crate::folder::{self, beside};
+use crate::error::{Attempt, Failure, read_only};
 use crate::platform::Identity;
 use crate::schema::{self, JournalMode, Journals};
 use crate::wait::Patience;
-use crate::{Journal, Synchronous, place, platform, trace};
+use crate::{Journal, Synchronous, place, platform};
 
 /// As many statements as this crate has, with room to spare.
 const STATEMENTS: usize = 32;
@@ -64,7 +65,7 @@ impl Database {
     /// The database at a path, created if it is missing, and its first connection.
     pub(crate) fn open(path: &Path, options: Options) -> Result<(Self, Connection)> {
         let file = place::prepare(path)?;
-        options.permissions.check(&file)?;
+        place::check(options.permissions, &file)?;
         let found = file.metadata().map_err(io("look at", path))?;
         let at = At::File { file, identity: platform::identity(&found), frozen: false };
         let mut database = Self { path: path.to_owned(), options, at, read_only: false };
@@ -78,7 +79,9 @@ impl Database {
                 }
                 Err(failure) if failure.is_passing() && patience.pause() => {}
                 Err(failure) if failure.lacks_side_files() && database.freeze() => {
-                    trace::frozen(path);
+                    let what =
+                        "SQLite can't create its files beside the database: reading without locks";
+                    notice::warn(path, format_args!("{what}"));
                 }
                 Err(failure) => return Err(database.told(failure, &patience)),
             }
@@ -143,7 +146,8 @@ impl Database {
                 Journals { new: JournalMode::Wal, existing: None }
             }
             (Journal::Auto, _) => {
-                trace::rollback(&self.path);
+                let what = "not a local file system: using a rollback journal";
+                notice::debug(&self.path, format_args!("{what}"));
                 always(JournalMode::Rollback)
             }
             (Journal::Rollback, _) => always(JournalMode::Rollback),

@@ -109,28 +109,3 @@ pub(crate) fn read_only(path: &Path, said: impl Into<Box<dyn StdError + Send + S
     let source = io::Error::new(io::ErrorKind::ReadOnlyFilesystem, said);
     Error::ReadOnly { path: path.to_owned(), source }
 }
-
-/// The system refused `operation` on `path`.
-pub(crate) fn io(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::Io { operation, path: path.to_owned(), source }
-}
-
-/// The same for an operation that creates: where the medium is at fault, the caller is told that
-/// the place is read-only.
-pub(crate) fn creating(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    move |source| match source.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-            Error::ReadOnly { path: path.to_owned(), source }
-        }
-        _ => Error::Io { operation: "create", path: path.to_owned(), source },
-    }
-}
-
-/// Whether something is absent; any other failure stays one.
-pub(crate) fn absent<T>(result: io::Result<T>) -> io::Result<Option<T>> {
-    match result {
-        Ok(found) => Ok(Some(found)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
-}

@@ -56,20 +56,16 @@
 mod builder;
 mod database;
 mod error;
-mod folder;
-mod permissions;
 mod place;
 mod platform;
 mod pool;
 mod read;
-mod referent;
 mod schema;
 mod store;
-mod trace;
 mod transaction;
 mod wait;
 mod write;
 
 pub use builder::{Builder, Journal, Synchronous};
-pub use permissions::Permissions;
+pub use msal_cache_place::Permissions;
 pub use store::SqliteStore;

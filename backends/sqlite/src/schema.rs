@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use msal_cache_core::Error;
+use msal_cache_core::{Error, notice};
 use rusqlite::Connection;
 
 use crate::error::{Attempt, read_only};
-use crate::trace;
 use crate::transaction::{Lock, transaction};
 use crate::wait::Patience;
 
@@ -72,7 +71,7 @@ pub(crate) fn settle(
     }
     if done < STEPS {
         migrate(connection, path, patience)?;
-        trace::migrated(path, done, STEPS);
+        notice::info(path, format_args!("brought the tables from version {done} to {STEPS}"));
     }
     Ok(())
 }

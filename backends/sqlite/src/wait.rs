@@ -1,10 +1,13 @@
 use std::time::{Duration, Instant};
 
-use crate::trace;
+use msal_cache_core::notice;
 
 /// The first pause, and how often it doubles: from half a millisecond to eight.
 const FIRST: Duration = Duration::from_micros(500);
 const DOUBLINGS: u32 = 4;
+
+/// Shorter waits are what a busy database is like.
+const WORTH_TELLING: Duration = Duration::from_millis(10);
 
 /// How long one call may still wait for others, and how long it has.
 ///
@@ -49,8 +52,8 @@ impl Patience {
 
     /// The call got through.
     pub(crate) fn done(&self, path: &std::path::Path) {
-        if self.since.is_some() {
-            trace::waited(path, self.waited());
+        if self.since.is_some() && self.waited() > WORTH_TELLING {
+            notice::debug(path, format_args!("waited {:?} for the database", self.waited()));
         }
     }
 }

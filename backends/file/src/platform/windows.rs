@@ -1,15 +1,11 @@
 //! Windows, written from the documentation of the standard library and of `CreateFileW`. It has
 //! not been run.
-//!
-//! The standard library reads neither access lists nor owners: files get the rights that their
-//! folder hands down, which under a user's profile are that user's, and no permission is checked.
 
-use std::fs::{DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::windows::fs::MetadataExt;
 use std::path::Path;
 
-use super::Fault;
 use crate::fingerprint::Fingerprint;
 
 /// `ERROR_ACCESS_DENIED`, which also stands for a file that is about to be deleted.
@@ -32,11 +28,6 @@ pub(crate) fn fingerprint(file: &Metadata) -> Fingerprint {
     }
 }
 
-/// Nothing is known about the access of others.
-pub(crate) fn fault(_: &Metadata) -> Option<Fault> {
-    None
-}
-
 /// Opens a file to read. The standard library shares it for reading, writing and deleting, so a
 /// reader holds off no writer.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
@@ -46,28 +37,6 @@ pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
 /// Opens a file of this crate's own beside the cache.
 pub(crate) fn open_own(path: &Path, write: bool) -> io::Result<File> {
     OpenOptions::new().read(true).write(write).open(path)
-}
-
-/// Creates a file that wasn't there.
-pub(crate) fn create_new(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create_new(true).open(path)
-}
-
-/// The rights are those of the folder.
-#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
-pub(crate) fn make_private(_: &File) -> io::Result<()> {
-    Ok(())
-}
-
-/// Creates one folder.
-pub(crate) fn create_folder(path: &Path) -> io::Result<()> {
-    DirBuilder::new().create(path)
-}
-
-/// A folder can't be flushed; the file system's own journal keeps the order.
-#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
-pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
 }
 
 /// Whether a rename failed only because another process, often a virus scanner, has the file

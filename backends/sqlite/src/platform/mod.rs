@@ -22,22 +22,6 @@ pub(crate) use unix::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
-/// Why a file is not safe for secrets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
-    /// Others than the owner have access, by these permission bits.
-    #[cfg_attr(windows, expect(dead_code, reason = "the standard library reads no access lists"))]
-    Mode(u32),
-    /// It belongs to another user.
-    #[cfg_attr(windows, expect(dead_code, reason = "the standard library reads no owners"))]
-    Owner {
-        /// Whose it is.
-        theirs: u32,
-        /// As whom this process runs.
-        ours: u32,
-    },
-}
-
 /// A path for a URI: what isn't plainly a part of a name is escaped.
 fn escape(path: &[u8]) -> String {
     let mut escaped = String::with_capacity(path.len());

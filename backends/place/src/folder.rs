@@ -1,4 +1,4 @@
-//! The folder of the database.
+//! The folder that something stands in.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::platform;
 
 /// The folder in which a file stands.
-pub(crate) fn of(file: &Path) -> &Path {
+pub fn of(file: &Path) -> &Path {
     match file.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -14,7 +14,7 @@ pub(crate) fn of(file: &Path) -> &Path {
 }
 
 /// `<path><suffix>`, in the same folder.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     name.into()
@@ -22,7 +22,11 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
 
 /// Creates a folder and what is missing above it, for this user alone; what is there already
 /// stays as it is.
-pub(crate) fn create(folder: &Path) -> io::Result<()> {
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn create(folder: &Path) -> io::Result<()> {
     match platform::create_folder(folder) {
         Ok(()) => platform::sync_folder(of(folder)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),

@@ -1,14 +1,15 @@
-use std::fs::{File, Metadata};
+use std::fs::Metadata;
+use std::io;
 use std::path::Path;
 
-use msal_cache_core::{Error, Result};
+use msal_cache_core::{Error, Result, notice};
 
-use crate::error::io;
+use crate::error;
 use crate::platform::{self, Fault};
-use crate::trace;
 
-/// What to do about a cache file that others can open. It is looked at whenever the file is
-/// opened and read.
+/// What to do about a file with tokens that others can open. The file store looks at it whenever
+/// the file is opened and read; the SQLite store when it is opened, and at the files beside the
+/// database too.
 ///
 /// On Windows nothing is checked: the rights of a file are those of its folder there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,34 +20,45 @@ pub enum Permissions {
     Refuse,
     /// Take the access of others away (mode 0600) and go on. A file of another user is refused.
     Repair,
-    /// Read it all the same. The next write leaves a file of this user with mode 0600.
+    /// Open it all the same. A file that is replaced by writing has mode 0600 afterwards; what
+    /// SQLite keeps beside a database gets the mode of the database.
     Ignore,
 }
 
 impl Permissions {
-    /// Checks an open file, and returns what is known of it after a repair.
-    pub(crate) fn check(self, path: &Path, file: &File) -> Result<Metadata> {
-        let found = file.metadata().map_err(io("read", path))?;
+    /// Checks what was `found` at `path`. Where it has to be repaired, `make_private` does that;
+    /// whether it was is returned.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Insecure`] where it is not a regular file, or not safe and not to be repaired;
+    /// [`Error::Io`] where it can't be.
+    pub fn check(
+        self,
+        path: &Path,
+        found: &Metadata,
+        make_private: impl FnOnce() -> io::Result<()>,
+    ) -> Result<bool> {
         if !found.is_file() {
             return Err(not_a_file(path));
         }
         if self == Self::Ignore {
-            return Ok(found);
+            return Ok(false);
         }
-        match platform::fault(&found) {
-            None => Ok(found),
+        match platform::fault(found) {
+            None => Ok(false),
             Some(Fault::Mode(mode)) if self == Self::Repair => {
-                platform::make_private(file).map_err(io("change the permissions of", path))?;
-                trace::repaired(path, mode);
-                file.metadata().map_err(io("read", path))
+                make_private().map_err(error::io("change the permissions of", path))?;
+                notice::warn(path, format_args!("mode {mode:04o}: took the access of others away"));
+                Ok(true)
             }
             Some(fault) => Err(insecure(path, fault)),
         }
     }
 }
 
-/// What stands at the path is a pipe, a socket or a device.
-pub(crate) fn not_a_file(path: &Path) -> Error {
+/// The error for what is no file: a folder, a pipe, a socket or a device.
+pub fn not_a_file(path: &Path) -> Error {
     Error::Insecure {
         path: path.to_owned(),
         reason: "it is not a regular file".into(),

@@ -1,0 +1,127 @@
+//! A database keeps what a store promises: with either journal, in memory, and through what
+//! points to it.
+
+mod support;
+
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+use msal_cache_core::conformance::{Faults, Harness, Persistent, Processes};
+use msal_cache_core::{CacheStore, conformance};
+use msal_cache_sqlite::{Journal, SqliteStore, Synchronous};
+use support::{Place, raw};
+
+fn open(path: &OsStr, journal: Journal) -> SqliteStore {
+    // Nothing here takes the power away, and there are many commits.
+    let builder = SqliteStore::builder(path).synchronous(Synchronous::Normal);
+    builder.journal(journal).open().unwrap()
+}
+
+/// What makes a commit fail: at its last record, in three ways, or at its very end. The key is
+/// that of a record which only such a commit brings.
+const FAULTS: [&str; 4] = [
+    "CREATE TRIGGER t BEFORE INSERT ON records WHEN new.key = 'kw' \
+     BEGIN SELECT RAISE(ABORT, 'no'); END",
+    "CREATE TRIGGER t BEFORE INSERT ON records WHEN new.key = 'kw' \
+     BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+    "CREATE TRIGGER t BEFORE INSERT ON records WHEN new.key = 'kw' \
+     BEGIN SELECT RAISE(FAIL, 'no'); END",
+    "CREATE TRIGGER t BEFORE UPDATE ON store \
+     WHEN EXISTS (SELECT 1 FROM records WHERE key = 'kw') \
+     BEGIN SELECT RAISE(ABORT, 'no'); END",
+];
+
+/// A database in a file. `FAULT` is one of [`FAULTS`].
+struct InFile<const WAL: bool, const FAULT: usize>(Place);
+
+impl<const WAL: bool, const FAULT: usize> InFile<WAL, FAULT> {
+    const JOURNAL: Journal = if WAL { Journal::Wal } else { Journal::Rollback };
+}
+
+impl<const WAL: bool, const FAULT: usize> Harness for InFile<WAL, FAULT> {
+    type Store = SqliteStore;
+
+    fn new() -> Self {
+        Self(Place::new())
+    }
+
+    fn open(&self) -> Self::Store {
+        open(self.0.database().as_os_str(), Self::JOURNAL)
+    }
+}
+
+impl<const WAL: bool, const FAULT: usize> Persistent for InFile<WAL, FAULT> {}
+
+impl<const WAL: bool, const FAULT: usize> Processes for InFile<WAL, FAULT> {
+    fn address(&self) -> OsString {
+        self.0.database().into()
+    }
+
+    fn open_at(address: &OsStr) -> Self::Store {
+        open(address, Self::JOURNAL)
+    }
+}
+
+impl<const WAL: bool, const FAULT: usize> Faults for InFile<WAL, FAULT> {
+    fn open_failing(&self) -> Vec<Box<dyn CacheStore>> {
+        let failing = Box::new(self.open());
+        raw(&self.0.database()).execute_batch(FAULTS[FAULT]).unwrap();
+        vec![failing]
+    }
+}
+
+/// A database in memory has one handle, which everybody shares.
+struct InMemory(Arc<SqliteStore>);
+
+impl Harness for InMemory {
+    type Store = Arc<SqliteStore>;
+
+    fn new() -> Self {
+        Self(Arc::new(SqliteStore::in_memory().unwrap()))
+    }
+
+    fn open(&self) -> Self::Store {
+        self.0.clone()
+    }
+}
+
+/// The same database through a pointer that forgets what it points to.
+struct Boxed(InFile<true, 0>);
+
+impl Harness for Boxed {
+    type Store = Box<dyn CacheStore>;
+
+    fn new() -> Self {
+        Self(InFile::new())
+    }
+
+    fn open(&self) -> Self::Store {
+        Box::new(self.0.open())
+    }
+}
+
+mod write_ahead_log {
+    msal_cache_core::conformance!(super::InFile<true, 0>: Persistent, Processes, Faults);
+}
+
+mod rollback_journal {
+    msal_cache_core::conformance!(super::InFile<false, 1>: Persistent, Processes, Faults);
+}
+
+mod in_memory {
+    msal_cache_core::conformance!(super::InMemory);
+}
+
+mod boxed {
+    msal_cache_core::conformance!(super::Boxed);
+}
+
+/// The cases of a fault, for the faults that aren't met above.
+#[test]
+fn other_faults_change_nothing_either() {
+    let log = conformance::fault_cases::<InFile<true, 2>>();
+    let journal = conformance::fault_cases::<InFile<false, 3>>();
+    for (_, case) in log.into_iter().chain(journal) {
+        case();
+    }
+}

@@ -1,0 +1,92 @@
+//! Every store that comes with the cache, so that one test runs on all of them.
+
+use std::sync::Arc;
+
+use msal_cache::{CacheStore, Document, ManualClock, Memory, TokenCache};
+
+use crate::common::over;
+use crate::your_own_store::Variable;
+
+/// An empty cache over some store, and the clock that it asks.
+pub(crate) type Opened = (TokenCache<Box<dyn CacheStore>>, Arc<ManualClock>);
+
+/// Opens a cache in a place of its own.
+pub(crate) type Open = fn() -> Opened;
+
+pub(crate) fn memory() -> Opened {
+    over(Box::new(Memory::new()))
+}
+
+pub(crate) fn document() -> Opened {
+    over(Box::new(Document::new(Variable::default())))
+}
+
+#[cfg(feature = "file")]
+pub(crate) fn file() -> Opened {
+    on_disk::open(|folder| msal_cache::FileStore::open(folder.join("cache.json")).unwrap())
+}
+
+#[cfg(feature = "sqlite")]
+pub(crate) fn sqlite() -> Opened {
+    on_disk::open(|folder| msal_cache::SqliteStore::open(folder.join("cache.db")).unwrap())
+}
+
+#[cfg(any(feature = "file", feature = "sqlite"))]
+mod on_disk {
+    use std::path::Path;
+
+    use msal_cache::{Batch, CredentialType, Load, Partition, Result, Revision};
+    use tempfile::TempDir;
+
+    use super::{CacheStore, Opened, over};
+
+    /// A store and the folder that goes with it.
+    #[derive(Debug)]
+    struct Kept<S>(S, #[expect(dead_code, reason = "dropping it removes the folder")] TempDir);
+
+    pub(super) fn open<S: CacheStore + 'static>(store: impl FnOnce(&Path) -> S) -> Opened {
+        let folder = tempfile::tempdir().unwrap();
+        over(Box::new(Kept(store(folder.path()), folder)))
+    }
+
+    impl<S: CacheStore> CacheStore for Kept<S> {
+        fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
+            self.0.load(partition, known)
+        }
+
+        fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
+            self.0.commit(batch)
+        }
+
+        fn list(&self, section: Option<&CredentialType>, known: Option<Revision>) -> Result<Load> {
+            self.0.list(section, known)
+        }
+
+        fn purge(&self, now: i64) -> Result<u64> {
+            self.0.purge(now)
+        }
+    }
+}
+
+/// Makes a test of each case on each store. A case takes [`Open`].
+macro_rules! on_every_store {
+    ($($case:ident)*) => {
+        crate::stores::on_every_store! { @ memory: $($case)* }
+        crate::stores::on_every_store! { @ document: $($case)* }
+        #[cfg(feature = "file")]
+        crate::stores::on_every_store! { @ file: $($case)* }
+        #[cfg(feature = "sqlite")]
+        crate::stores::on_every_store! { @ sqlite: $($case)* }
+    };
+    (@ $store:ident: $($case:ident)*) => {
+        mod $store {
+            $(
+                #[test]
+                fn $case() {
+                    super::$case(crate::stores::$store);
+                }
+            )*
+        }
+    };
+}
+pub(crate) use on_every_store;
