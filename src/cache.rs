@@ -1,4 +1,5 @@
 use std::cmp::Reverse;
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +10,11 @@ use msal_cache_core::{
 };
 
 use crate::decoded::{Decoded, Scope, Shelf};
-use crate::plan::Standing;
-use crate::{Clock, Entry, Event, Fields, Query, SystemClock, plan, response, trace};
+use crate::family::{self, Environments};
+use crate::plan::{Rules, Standing};
+use crate::{
+    Clock, Clouds, Entry, Event, Fields, Profile, Query, TokenCacheBuilder, plan, response, trace,
+};
 
 /// A cache of tokens and accounts, over any [`CacheStore`].
 ///
@@ -49,6 +53,8 @@ pub struct TokenCache<S = Memory>(Arc<Inner<S>>);
 struct Inner<S> {
     store: S,
     clock: Arc<dyn Clock>,
+    profile: Profile,
+    clouds: Clouds,
     decoded: Shelf,
     changed: AtomicBool,
 }
@@ -67,13 +73,24 @@ impl TokenCache {
 impl<S: CacheStore> TokenCache<S> {
     /// A cache in this store.
     pub fn new(store: S) -> Self {
-        Self::with_clock(store, Arc::new(SystemClock))
+        Self::builder(store).build()
     }
 
     /// A cache in this store that asks this clock for the time.
     pub fn with_clock(store: S, clock: Arc<dyn Clock>) -> Self {
-        let (decoded, changed) = (Shelf::default(), AtomicBool::new(false));
-        Self(Arc::new(Inner { store, clock, decoded, changed }))
+        Self::builder(store).clock(clock).build()
+    }
+
+    /// A cache in this store, with options.
+    ///
+    /// ```
+    /// use msal_cache::{Memory, Profile, TokenCache};
+    ///
+    /// let cache = TokenCache::builder(Memory::new()).profile(Profile::Family).build();
+    /// # let _ = cache;
+    /// ```
+    pub fn builder(store: S) -> TokenCacheBuilder<S> {
+        TokenCacheBuilder::new(store)
     }
 
     /// The store.
@@ -86,28 +103,39 @@ impl<S: CacheStore> TokenCache<S> {
     ///
     /// The commit also deletes the access tokens of the same user, or of the same client and
     /// tenant, that have expired; those of an extended cache key are left to
-    /// [`purge_expired`](Self::purge_expired).
+    /// [`purge_expired`](Self::purge_expired). With [`Profile::Family`], it also deletes what the
+    /// new records replace.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] where the event can't be understood, with the name of the field.
     pub fn add(&self, event: &Event) -> Result<()> {
-        let now = self.0.clock.now();
-        let records: Vec<_> = response::records(event, now)?.into_iter().map(Entry::read).collect();
-        let swept = retry(|| {
+        let (profile, clouds, now) = (self.0.profile, &self.0.clouds, self.0.clock.now());
+        let records = |environments: &Environments| {
+            let records = response::records(event, now, profile, environments)?;
+            Ok(records.into_iter().map(Entry::read).collect::<Vec<_>>())
+        };
+        let first = records(&Environments::default())?;
+        let mut partitions: HashSet<_> = first.iter().map(Entry::partition).collect();
+        let unowned = Partition::unowned();
+        if profile == Profile::Family {
+            partitions.insert(&unowned);
+        }
+        let (written, swept) = retry(|| {
             let mut standing = Standing::new();
-            for record in &records {
-                let partition = record.partition();
-                if !standing.contains_key(partition) {
-                    let stands = readable(self.partition(partition))?;
-                    standing.insert(partition.clone(), stands.unwrap_or_default());
-                }
+            for partition in &partitions {
+                let stands = readable(self.partition(partition))?;
+                standing.insert((*partition).clone(), stands.unwrap_or_default());
             }
-            let (batch, swept) = plan::add(&standing, &records, now);
+            let records = match profile {
+                Profile::Python => first.clone(),
+                Profile::Family => family::settle(&standing, &first, clouds, records)?,
+            };
+            let (batch, swept) = plan::add(&standing, &records, Rules { now, profile, clouds });
             self.commit(&batch, &records)?;
-            Ok(swept)
+            Ok((records.len(), swept))
         })?;
-        trace::added(records.len(), swept);
+        trace::added(written, swept);
         self.set_changed();
         Ok(())
     }
@@ -186,7 +214,7 @@ impl<S: CacheStore> TokenCache<S> {
             None => self.commit(&plan::remove(old_entry), &[])?,
             Some(fields) => retry(|| {
                 let standing = self.partition(old_entry.partition())?;
-                self.commit(&plan::change(&standing, old_entry, fields)?, &[])
+                self.commit(&plan::change(&standing, old_entry, fields, self.0.profile)?, &[])
             })?,
         }
         self.set_changed();
@@ -294,6 +322,12 @@ impl<S: CacheStore> TokenCache<S> {
     /// [`serialize`](Self::serialize) or [`deserialize`](Self::deserialize).
     pub fn has_state_changed(&self) -> bool {
         self.0.changed.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn of(options: TokenCacheBuilder<S>) -> Self {
+        let TokenCacheBuilder { store, clock, profile, clouds } = options;
+        let (decoded, changed) = (Shelf::default(), AtomicBool::new(false));
+        Self(Arc::new(Inner { store, clock, profile, clouds, decoded, changed }))
     }
 
     fn set_changed(&self) {

@@ -99,7 +99,7 @@ impl Shelf {
                 if !change.ops().iter().any(|op| op_is_on(op, entry)) {
                     return Some(entry.clone());
                 }
-                let at = written.iter().position(|it| is_same_place(it, entry))?;
+                let at = written.iter().position(|it| it.is_at_place_of(entry))?;
                 Some(written.remove(at).clone())
             };
             let mut entries: Vec<_> = decoded.entries.iter().filter_map(now).collect();
@@ -117,10 +117,6 @@ impl Shelf {
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn is_same_place(one: &Entry, other: &Entry) -> bool {
-    one.record().key == other.record().key && one.credential_type() == other.credential_type()
 }
 
 fn op_is_on(op: &Op, entry: &Entry) -> bool {

@@ -253,6 +253,11 @@ impl Entry {
         &self.0.record
     }
 
+    /// Whether both stand under one key of one section.
+    pub(crate) fn is_at_place_of(&self, other: &Self) -> bool {
+        self.record().key == other.record().key && self.credential_type() == other.credential_type()
+    }
+
     pub(crate) fn partition(&self) -> &Partition {
         &self.0.partition
     }

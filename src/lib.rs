@@ -3,16 +3,20 @@
 #![forbid(unsafe_code)]
 
 mod authority;
+mod builder;
 mod cache;
 mod clock;
+mod cloud;
 mod decoded;
 mod entry;
 mod event;
+mod family;
 mod fields;
 mod jwt;
 mod keys;
 mod object;
 mod plan;
+mod profile;
 mod query;
 mod response;
 mod secret;
@@ -20,8 +24,10 @@ mod trace;
 mod views;
 
 pub use authority::AuthorityType;
+pub use builder::TokenCacheBuilder;
 pub use cache::TokenCache;
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use cloud::{Cloud, Clouds};
 pub use entry::Entry;
 pub use event::Event;
 pub use fields::Fields;
@@ -38,6 +44,7 @@ pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCo
 pub use msal_cache_place::Permissions;
 #[cfg(feature = "sqlite")]
 pub use msal_cache_sqlite::{Builder as SqliteStoreBuilder, Journal, SqliteStore, Synchronous};
+pub use profile::Profile;
 pub use query::{Query, Wanted};
 pub use secret::Secret;
 pub use views::{AccessToken, Account, AppMetadata, IdToken, RefreshToken};

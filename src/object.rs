@@ -76,12 +76,23 @@ pub(crate) fn write(members: &[(Cow<'_, str>, Part<'_>)]) -> Json {
     Json::from_stored(out)
 }
 
+/// What becomes of a member that is changed to `null`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    Written,
+    LeftOut,
+}
+
 /// An object with some members changed, in their places, and new ones at the end. The text of
 /// every other member stays as it is.
-pub(crate) fn merge(json: &Json, changes: &Fields) -> serde_json::Result<Json> {
+pub(crate) fn merge(json: &Json, changes: &Fields, nulls: Nulls) -> serde_json::Result<Json> {
     let mut members = Vec::new();
     for_each_member(json.expose(), |name, text| members.push((name, Part::Raw(text))))?;
     for (name, value) in changes.iter() {
+        if value.is_null() && nulls == Nulls::LeftOut {
+            members.retain(|(known, _)| known != name);
+            continue;
+        }
         // A name that occurs twice becomes one; readers take the last.
         match members.iter().rposition(|(known, _)| known == name) {
             Some(at) => {
@@ -147,7 +158,7 @@ mod tests {
     fn what_is_not_changed_keeps_its_text() {
         let json = Json::new(r#"{"n":1.50e3, "secret":"old","x":{"deep":[ null ]}, "n2":9e999}"#);
         let changes = Fields::new().set("secret", "new").set("added", 1);
-        let merged = merge(&json.unwrap(), &changes).unwrap();
+        let merged = merge(&json.unwrap(), &changes, Nulls::Written).unwrap();
         assert_eq!(
             merged.expose(),
             r#"{"n": 1.50e3, "secret": "new", "x": {"deep":[ null ]}, "n2": 9e999, "added": 1}"#
@@ -157,7 +168,16 @@ mod tests {
     #[test]
     fn a_name_that_occurs_twice_becomes_one_when_it_is_changed() {
         let json = Json::new(r#"{"a":1,"b":2,"a":3}"#).unwrap();
-        let merged = merge(&json, &Fields::new().set("a", 4)).unwrap();
+        let merged = merge(&json, &Fields::new().set("a", 4), Nulls::Written).unwrap();
         assert_eq!(merged.expose(), r#"{"b": 2, "a": 4}"#);
+    }
+
+    #[test]
+    fn a_null_is_written_or_its_member_left_out() {
+        let json = Json::new(r#"{"a":1,"b":null,"a":3}"#).unwrap();
+        let changes = Fields::new().set("a", None::<&str>).set("c", None::<&str>);
+        let merged = |nulls| merge(&json, &changes, nulls).unwrap();
+        assert_eq!(merged(Nulls::Written).expose(), r#"{"b": null, "a": null, "c": null}"#);
+        assert_eq!(merged(Nulls::LeftOut).expose(), r#"{"b": null}"#);
     }
 }

@@ -7,36 +7,52 @@ use std::sync::Arc;
 use msal_cache_core::{Batch, CredentialType, Error, Expect, Partition, Record, Result};
 
 use crate::decoded::Decoded;
-use crate::{Entry, Fields, object};
+use crate::object::{self, Nulls};
+use crate::{Clouds, Entry, Fields, Profile, family};
 
 /// Partitions as they were read for the plan.
 pub(crate) type Standing = HashMap<Partition, Arc<Decoded>>;
 
+/// What a plan has to know about the cache that it is made for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) now: i64,
+    pub(crate) profile: Profile,
+    pub(crate) clouds: &'a Clouds,
+}
+
 /// Stores the records of a token response, and sweeps the access tokens of the same partitions
-/// that have expired. Also returns the number of the swept.
-pub(crate) fn add(standing: &Standing, records: &[Entry], now: i64) -> (Batch, usize) {
+/// that have expired; for [`Profile::Family`], also what the new records replace. Also returns
+/// the number of the swept.
+pub(crate) fn add(standing: &Standing, records: &[Entry], rules: Rules<'_>) -> (Batch, usize) {
     let mut batch = Batch::new();
     let mut swept = 0;
     for new in records {
         let Some(stands) = standing.get(new.partition()) else { continue };
-        if *new.credential_type() == CredentialType::AppMetadata {
+        let is_stale = |it: &&Entry| {
+            it.has_expired(rules.now)
+                || rules.profile == Profile::Family
+                    && records.iter().any(|new| family::replaces(new, it, rules.clouds))
+        };
+        let mut stale = stands.entries.iter().filter(is_stale).peekable();
+        if *new.credential_type() == CredentialType::AppMetadata
+            && stale.peek().is_none()
+            && stands.entries.iter().any(|it| it.key() == new.key() && same_fields(it, new))
+        {
             // The same in each response to a client. Left out where it says nothing new, a
             // sign-in changes one partition.
-            if !stands.entries.iter().any(|it| it.key() == new.key() && same_fields(it, new)) {
-                batch.change(new.partition().clone(), Expect::Any).put(new.record().clone());
-            }
             continue;
         }
-        let mut expired = stands.entries.iter().filter(|it| it.has_expired(now)).peekable();
         // Writing records is right whatever stands there by now. Deleting is not: somebody may
-        // have stored a good token under the same key.
-        let expect = match expired.peek() {
-            Some(_) => Expect::Revision(stands.revision),
-            None => Expect::Any,
-        };
+        // have stored a good token under the same key. Neither is what was merged.
+        let follows = stale.peek().is_some()
+            || rules.profile == Profile::Family
+                && *new.credential_type() == CredentialType::Account
+                && stands.entries.iter().any(|it| it.is_at_place_of(new));
+        let expect = if follows { Expect::Revision(stands.revision) } else { Expect::Any };
         let change = batch.change(new.partition().clone(), expect);
         if change.ops().is_empty() {
-            for it in expired {
+            for it in stale {
                 change.delete(it.credential_type().clone(), it.record().key.clone());
                 swept += 1;
             }
@@ -48,10 +64,18 @@ pub(crate) fn add(standing: &Standing, records: &[Entry], now: i64) -> (Batch, u
 
 /// Changes fields of the record that stands under the key of `old`; of `old` itself, if none
 /// does any more.
-pub(crate) fn change(stands: &Decoded, old: &Entry, fields: &Fields) -> Result<Batch> {
-    let same = |it: &&Entry| it.credential_type() == old.credential_type() && it.key() == old.key();
-    let base = stands.entries.iter().find(same).unwrap_or(old);
-    let json = object::merge(base.json(), fields)
+pub(crate) fn change(
+    stands: &Decoded,
+    old: &Entry,
+    fields: &Fields,
+    profile: Profile,
+) -> Result<Batch> {
+    let nulls = match profile {
+        Profile::Python => Nulls::Written,
+        Profile::Family => Nulls::LeftOut,
+    };
+    let base = stands.entries.iter().find(|it| it.is_at_place_of(old)).unwrap_or(old);
+    let json = object::merge(base.json(), fields, nulls)
         .map_err(|_| Error::invalid(format!("record {:?}", old.key()), "it is not an object"))?;
     let (credential_type, key) = (old.credential_type(), &old.record().key);
     let new = Entry::read(Record::new(credential_type.clone(), key.clone(), json));

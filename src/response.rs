@@ -1,14 +1,17 @@
 //! From a token response to the records that MSAL Python 1.39 makes of it
-//! (`TokenCache.__add`): which ones, under which keys, with which fields.
+//! (`TokenCache.__add`): which ones, under which keys, with which fields. For
+//! [`Profile::Family`] they are then made to what all libraries read.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use msal_cache_core::{CredentialType, Error, Record, Result, ext_cache_key};
 use serde_json::Value;
 
+use crate::family::{self, Environments};
 use crate::keys::Parts;
 use crate::object::{self, Part};
-use crate::{AuthorityType, Event, Fields, environment_and_realm, jwt};
+use crate::{AuthorityType, Event, Fields, Profile, environment_and_realm, jwt};
 
 /// The lifetime of an access token whose response doesn't tell it, in seconds.
 const DEFAULT_LIFETIME: i64 = 600;
@@ -50,8 +53,17 @@ const NOT_IN_EXT_CACHE_KEY: [&str; 22] = [
 ];
 
 /// The records of a response that arrived at `now`, in the order in which MSAL Python adds them.
-pub(crate) fn records(event: &Event, now: i64) -> Result<Vec<Record>> {
-    let context = Context::of(event)?;
+/// `environments` take the place of that of the event.
+pub(crate) fn records(
+    event: &Event,
+    now: i64,
+    profile: Profile,
+    environments: &Environments,
+) -> Result<Vec<Record>> {
+    if profile == Profile::Family {
+        family::check(event)?;
+    }
+    let context = Context::of(event, profile, environments)?;
     let mut records = Vec::with_capacity(5);
     records.extend(context.access_token(now)?);
     records.extend(context.account());
@@ -63,7 +75,9 @@ pub(crate) fn records(event: &Event, now: i64) -> Result<Vec<Record>> {
 
 struct Context<'a> {
     event: &'a Event,
+    profile: Profile,
     environment: Option<String>,
+    environment_of_metadata: Option<String>,
     realm: Option<String>,
     target: String,
     claims: Fields,
@@ -73,7 +87,7 @@ struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    fn of(event: &'a Event) -> Result<Self> {
+    fn of(event: &'a Event, profile: Profile, environments: &Environments) -> Result<Self> {
         let (mut environment, mut realm) = (None, None);
         if let Some(endpoint) = &event.token_endpoint {
             let (host, tenant) = environment_and_realm(endpoint).ok_or_else(|| {
@@ -85,12 +99,24 @@ impl<'a> Context<'a> {
         if let Some(host) = &event.environment {
             environment = Some(host.to_lowercase());
         }
+        let environment_of_metadata = environments.metadata.clone().or_else(|| environment.clone());
+        let environment = environments.user.clone().or(environment);
         let claims = claims(event)?;
         let (has_user, home_account_id) = user(event, &claims)?;
         let mut scope: Vec<_> = event.scope.iter().map(String::as_str).collect();
         scope.sort_unstable();
         let target = scope.join(" ");
-        Ok(Self { event, environment, realm, target, claims, has_user, home_account_id })
+        Ok(Self {
+            event,
+            profile,
+            environment,
+            environment_of_metadata,
+            realm,
+            target,
+            claims,
+            has_user,
+            home_account_id,
+        })
     }
 
     fn access_token(&self, now: i64) -> Result<Option<Record>> {
@@ -114,7 +140,8 @@ impl<'a> Context<'a> {
             Some(after) => Some(moment("refresh_in", now, after)?),
             None => None,
         };
-        let (cached_at, ext_cache_key) = (now.to_string(), self.ext_cache_key()?);
+        let (cached_at, parameters) = (now.to_string(), self.parameters()?);
+        let ext_cache_key = ext_cache_key(&parameters);
         let mut fields: Vec<(&str, Part<'_>)> = vec![
             ("credential_type", "AccessToken".into()),
             ("secret", secret.into()),
@@ -134,12 +161,15 @@ impl<'a> Context<'a> {
         }
         if let Some(key) = &ext_cache_key {
             fields.push(("ext_cache_key", key.into()));
+            if self.profile == Profile::Family {
+                fields.extend(family::marks(key, &parameters));
+            }
         }
         if let Some(refresh_on) = &refresh_on {
             fields.push(("refresh_on", refresh_on.into()));
         }
         let parts = Parts { ext_cache_key: ext_cache_key.as_deref(), ..self.parts() };
-        Ok(Some(record(CredentialType::AccessToken, parts, fields)))
+        Ok(Some(self.record(CredentialType::AccessToken, parts, fields)))
     }
 
     fn account(&self) -> Option<Record> {
@@ -179,7 +209,7 @@ impl<'a> Context<'a> {
         if let Some(grant) = grant.filter(|grant| ESTABLISH_AN_ACCOUNT.contains(grant)) {
             fields.push(("account_source", grant.into()));
         }
-        Some(record(CredentialType::Account, self.parts(), fields))
+        Some(self.record(CredentialType::Account, self.parts(), fields))
     }
 
     fn id_token(&self) -> Result<Option<Record>> {
@@ -192,7 +222,7 @@ impl<'a> Context<'a> {
             ("realm", (&self.realm).into()),
             ("client_id", (&self.event.client_id).into()),
         ];
-        Ok(Some(record(CredentialType::IdToken, self.parts(), fields)))
+        Ok(Some(self.record(CredentialType::IdToken, self.parts(), fields)))
     }
 
     fn refresh_token(&self, now: i64) -> Result<Option<Record>> {
@@ -211,18 +241,20 @@ impl<'a> Context<'a> {
         if let Some(family) = response.get("foci") {
             fields.push(("family_id", family.into()));
         }
-        Ok(Some(record(CredentialType::RefreshToken, self.parts(), fields)))
+        Ok(Some(self.record(CredentialType::RefreshToken, self.parts(), fields)))
     }
 
     fn app_metadata(&self) -> Record {
+        let environment = &self.environment_of_metadata;
         let mut fields = vec![
             ("client_id", (&self.event.client_id).into()),
-            ("environment", (&self.environment).into()),
+            ("environment", environment.into()),
         ];
         if let Some(family) = self.event.response.get("foci") {
             fields.push(("family_id", family.into()));
         }
-        record(CredentialType::AppMetadata, self.parts(), fields)
+        let parts = Parts { environment: environment.as_deref(), ..self.parts() };
+        self.record(CredentialType::AppMetadata, parts, fields)
     }
 
     fn parts(&self) -> Parts<'_> {
@@ -236,27 +268,28 @@ impl<'a> Context<'a> {
         }
     }
 
-    fn ext_cache_key(&self) -> Result<Option<String>> {
-        let mut parameters = Vec::new();
-        for (name, value) in self.event.data.iter() {
-            if NOT_IN_EXT_CACHE_KEY.contains(&name) {
-                continue;
-            }
-            parameters.push((name, python_str(name, value)?));
-        }
-        Ok(ext_cache_key(parameters))
+    /// The parameters of the request that set its tokens apart.
+    fn parameters(&self) -> Result<BTreeMap<&str, String>> {
+        let counting = |name: &str| !NOT_IN_EXT_CACHE_KEY.contains(&name);
+        let data = self.event.data.iter().filter(|(name, _)| counting(name));
+        data.map(|(name, value)| Ok((name, python_str(name, value)?))).collect()
     }
-}
 
-fn record(
-    credential_type: CredentialType,
-    parts: Parts<'_>,
-    fields: Vec<(&'static str, Part<'_>)>,
-) -> Record {
-    let fields: Vec<_> = fields.into_iter().map(|(name, part)| (name.into(), part)).collect();
-    // The five sections of the schema, which alone are built here, all have a rule.
-    let key: Arc<str> = parts.key(&credential_type).unwrap_or_default();
-    Record::new(credential_type, key, object::write(&fields))
+    fn record(
+        &self,
+        credential_type: CredentialType,
+        parts: Parts<'_>,
+        fields: Vec<(&'static str, Part<'_>)>,
+    ) -> Record {
+        let (parts, fields) = match self.profile {
+            Profile::Python => (parts, fields),
+            Profile::Family => family::record(&credential_type, parts, fields),
+        };
+        // The five sections of the schema, which alone are built here, all have a rule.
+        let key: Arc<str> = parts.key(&credential_type).unwrap_or_default();
+        let fields: Vec<_> = fields.into_iter().map(|(name, part)| (name.into(), part)).collect();
+        Record::new(credential_type, key, object::write(&fields))
+    }
 }
 
 /// What the response says about the user: ready-made claims of a broker, else those of the ID

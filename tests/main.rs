@@ -5,6 +5,7 @@ mod cache;
 mod canary;
 mod common;
 mod conformance;
+mod family;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod fixtures;
