@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Error, Load, Memory, Partition, Record, Result, Revision,
-    compose, decompose, retry, seconds,
+    Batch, CacheStore, CredentialType, Error, Load, Memory, Partition, Record, Result, compose,
+    decompose, retry,
 };
+use smallvec::SmallVec;
 
-use crate::decoded::{Decoded, Scope, Shelf};
+use crate::decoded::{Decoded, Shelf};
 use crate::family::{self, Environments};
 use crate::plan::{Rules, Standing};
 use crate::{
@@ -150,28 +151,31 @@ impl<S: CacheStore> TokenCache<S> {
         credential_type: CredentialType,
         query: &Query,
     ) -> Result<impl Iterator<Item = Entry> + use<S>> {
-        Ok(self.find(credential_type, query)?.into_iter())
+        Ok(self.matches(&credential_type, query)?.into_iter())
     }
 
     /// The same as [`search`](Self::search), in a vector.
     pub fn find(&self, credential_type: CredentialType, query: &Query) -> Result<Vec<Entry>> {
+        Ok(self.matches(&credential_type, query)?.into_vec())
+    }
+
+    fn matches(&self, credential_type: &CredentialType, query: &Query) -> Result<Found> {
         let now = self.0.clock.now();
-        let read = match query.partition(&credential_type) {
+        let read = match query.partition(credential_type) {
             Some(partition) => self.partition(&partition)?,
-            None => self.section(&credential_type)?,
+            None => self.section(credential_type)?,
         };
         let matches = |it: &&Entry| {
-            *it.credential_type() == credential_type
+            it.credential_type() == credential_type
                 && it.problem().is_none()
                 && !it.has_expired(now)
                 && query.matches(it)
         };
-        let mut found: Vec<_> = read.entries.iter().filter(matches).cloned().collect();
+        let mut found: Found = read.entries.iter().filter(matches).cloned().collect();
         if found.len() > 1 {
-            let asked = !query.scopes().is_empty();
-            found.sort_by_cached_key(|it| {
-                let scopes = if asked { it.scopes().count() } else { 0 };
-                (scopes, Reverse(it.stored_at()))
+            let asked = query.has_scopes();
+            found.sort_by_key(|it| {
+                (if asked { it.scopes().len() } else { 0 }, Reverse(it.stored_at()))
             });
         }
         trace::searched(credential_type.as_str(), read.entries.len(), found.len());
@@ -351,29 +355,14 @@ impl<S: CacheStore> TokenCache<S> {
     }
 
     fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
-        let scope = Scope::Partition(partition.clone());
-        self.decoded(scope, |known| self.0.store.load(partition, known))
-    }
-
-    fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
-        let scope = Scope::Section(credential_type.clone());
-        self.decoded(scope, |known| self.0.store.list(Some(credential_type), known))
-    }
-
-    /// What `load` gives, decoded: from the shelf, if it is still what stands in the store.
-    fn decoded(
-        &self,
-        scope: Scope,
-        load: impl Fn(Option<Revision>) -> Result<Load>,
-    ) -> Result<Arc<Decoded>> {
-        let known = self.0.decoded.get(&scope);
-        let decoded = match load(known.as_ref().map(|known| known.revision))? {
+        let Inner { store, decoded, .. } = &*self.0;
+        let known = decoded.partition(partition);
+        let snapshot = match store.load(partition, known.as_ref().map(|known| known.revision))? {
             Load::Unchanged => return known.ok_or_else(unchanged_unasked),
-            Load::Snapshot(snapshot) => Arc::new(Decoded::of(snapshot, known.as_deref())),
+            Load::Snapshot(snapshot) => snapshot,
         };
-        if let Scope::Partition(partition) = &scope
-            && decoded.entries.iter().any(|entry| entry.partition() != partition)
-        {
+        let read = Arc::new(Decoded::of(snapshot, known.as_deref()));
+        if read.entries.iter().any(|entry| entry.partition() != partition) {
             // Better no token than somebody else's.
             return Err(Error::Corrupt {
                 place: "the store".into(),
@@ -381,10 +370,26 @@ impl<S: CacheStore> TokenCache<S> {
                 position: None,
             });
         }
-        self.0.decoded.put(scope, decoded.clone());
-        Ok(decoded)
+        decoded.put_partition(partition, read.clone());
+        Ok(read)
+    }
+
+    fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
+        let Inner { store, decoded, .. } = &*self.0;
+        let known = decoded.section(credential_type);
+        let revision = known.as_ref().map(|known| known.revision);
+        let snapshot = match store.list(Some(credential_type), revision)? {
+            Load::Unchanged => return known.ok_or_else(unchanged_unasked),
+            Load::Snapshot(snapshot) => snapshot,
+        };
+        let read = Arc::new(Decoded::of(snapshot, known.as_deref()));
+        decoded.put_section(credential_type, read.clone());
+        Ok(read)
     }
 }
+
+/// What a search finds: mostly so little that it needs no memory of its own.
+type Found = SmallVec<[Entry; 4]>;
 
 /// What stands, as far as it can be read. A cache that is broken must not keep anyone from
 /// signing in: the commit decides whether it can be mended.
@@ -397,18 +402,6 @@ fn readable<T>(read: Result<T>) -> Result<Option<T>> {
 
 fn unchanged_unasked() -> Error {
     Error::backend("cache", "it reported `Unchanged` without having been given a revision")
-}
-
-impl Entry {
-    /// When it was stored, in seconds since the epoch, as far as it tells.
-    fn stored_at(&self) -> i64 {
-        let time = |name| self.known(name).and_then(seconds);
-        match self.credential_type() {
-            CredentialType::AccessToken => time("cached_at").unwrap_or_default(),
-            CredentialType::RefreshToken => time("last_modification_time").unwrap_or_default(),
-            _ => 0,
-        }
-    }
 }
 
 impl<S> Clone for TokenCache<S> {

@@ -9,6 +9,7 @@ use msal_cache_core::{
 use serde_json::Value;
 use zeroize::Zeroizing;
 
+use crate::field::{FIELDS, Field};
 use crate::keys::Parts;
 use crate::{AccessToken, Account, AppMetadata, Fields, IdToken, RefreshToken, object};
 
@@ -42,70 +43,30 @@ pub struct Entry(Arc<Read>);
 struct Read {
     record: Record,
     partition: Partition,
-    /// In the order of the JSON; of a name that occurs twice, the last counts.
-    known: Vec<(Field, Place)>,
-    ext_cache_key: Option<String>,
+    /// By field.
+    places: [Place; FIELDS],
+    /// The texts of those that don't stand in the JSON as they are.
+    unescaped: Vec<(Field, Zeroizing<String>)>,
+    /// Where the scopes stand within the target.
+    scopes: Box<[(u32, u32)]>,
+    ext_cache_key: Option<Box<str>>,
     expires_on: Option<i64>,
+    /// In seconds since the epoch, as far as it tells; 0 if it doesn't.
+    stored_at: i64,
     problem: Option<&'static str>,
 }
 
-/// The fields that are looked at again and again.
+/// Where the text of a field is. Of a name that occurs twice, the last counts.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
-    HomeAccountId,
-    Environment,
-    ClientId,
-    Realm,
-    Target,
-    Secret,
-    TokenType,
-    CachedAt,
-    ExpiresOn,
-    ExtendedExpiresOn,
-    RefreshOn,
-    KeyId,
-    FamilyId,
-    LastModificationTime,
-    LocalAccountId,
-    Username,
-    AuthorityType,
-    AccountSource,
-}
-
-impl Field {
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "home_account_id" => Self::HomeAccountId,
-            "environment" => Self::Environment,
-            "client_id" => Self::ClientId,
-            "realm" => Self::Realm,
-            "target" => Self::Target,
-            "secret" => Self::Secret,
-            "token_type" => Self::TokenType,
-            "cached_at" => Self::CachedAt,
-            "expires_on" => Self::ExpiresOn,
-            "extended_expires_on" => Self::ExtendedExpiresOn,
-            "refresh_on" => Self::RefreshOn,
-            "key_id" => Self::KeyId,
-            "family_id" => Self::FamilyId,
-            "last_modification_time" => Self::LastModificationTime,
-            "local_account_id" => Self::LocalAccountId,
-            "username" => Self::Username,
-            "authority_type" => Self::AuthorityType,
-            "account_source" => Self::AccountSource,
-            _ => return None,
-        })
-    }
-}
-
-/// Where the text of a field is.
 enum Place {
+    Missing,
+    Null,
+    /// It is not a string or a number.
+    Odd,
     /// In the JSON, as it stands there. Positions are bytes; a record has less than 4 GiB.
     Here(u32, u32),
-    /// Unescaped, in a text of its own.
-    Own(Zeroizing<String>),
-    /// It is not a string or a number.
-    Odd { null: bool },
+    /// In a text of its own.
+    Unescaped,
 }
 
 impl Entry {
@@ -138,38 +99,36 @@ impl Entry {
 
     /// Reads a record. What can't be read is a [`problem`](Self::problem) and no error.
     pub(crate) fn read(record: Record) -> Self {
-        let json = record.value.expose();
         let is_access_token = record.credential_type == CredentialType::AccessToken;
-        let mut known = Vec::with_capacity(12);
-        let mut ext_cache_key = None;
+        let mut read = Read {
+            partition: Partition::unowned(),
+            places: [Place::Missing; FIELDS],
+            unescaped: Vec::new(),
+            scopes: Box::default(),
+            ext_cache_key: None,
+            expires_on: None,
+            stored_at: 0,
+            problem: None,
+            record,
+        };
+        let json = read.record.value.clone();
+        let json = json.expose();
         let is_object = for_each_member(json, |name, value| match Field::named(&name) {
-            Some(field) => known.push((field, Place::of(value, json))),
+            Some(field) => read.set(field, value, json),
             None if is_access_token => {
                 if let Some(key) = ext_cache_key_in(&name, value) {
-                    ext_cache_key = Some(key);
+                    read.ext_cache_key = Some(key.into());
                 }
             }
             None => {}
         })
         .is_ok();
-        let mut read = Read {
-            partition: Partition::unowned(),
-            known: if is_object { known } else { Vec::new() },
-            ext_cache_key: ext_cache_key.filter(|_| is_object),
-            expires_on: None,
-            problem: (!is_object).then_some("it is not an object"),
-            record,
-        };
         if is_object {
-            read.partition = Partition::of_fields(
-                &read.record.credential_type,
-                read.text(Field::HomeAccountId),
-                read.text(Field::ClientId),
-                read.text(Field::Realm),
-                read.ext_cache_key.as_deref(),
-            );
-            read.expires_on = read.text(Field::ExpiresOn).and_then(seconds);
-            read.problem = read.look_for_problem();
+            read.complete();
+        } else {
+            read.places = [Place::Missing; FIELDS];
+            read.ext_cache_key = None;
+            read.problem = Some("it is not an object");
         }
         Self(Arc::new(read))
     }
@@ -274,8 +233,9 @@ impl Entry {
     }
 
     /// The scopes of the target, in the order in which they stand.
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.text(Field::Target).unwrap_or_default().split_ascii_whitespace()
+    pub(crate) fn scopes(&self) -> impl ExactSizeIterator<Item = &str> {
+        let target = self.0.text(Field::Target).unwrap_or_default();
+        self.0.scopes.iter().map(|(start, end)| &target[*start as usize..*end as usize])
     }
 
     /// The text of a field, secrets included.
@@ -299,7 +259,7 @@ impl Entry {
 
     pub(crate) fn is_null_or_missing(&self, name: &str) -> bool {
         if let Some(field) = Field::named(name) {
-            return matches!(self.0.place(field), None | Some(Place::Odd { null: true }));
+            return self.field_is_null_or_missing(field);
         }
         let mut found = None;
         let read = for_each_member(self.0.record.value.expose(), |it, json| {
@@ -308,6 +268,26 @@ impl Entry {
             }
         });
         read.is_ok() && found.unwrap_or(true)
+    }
+
+    pub(crate) fn field_is_null_or_missing(&self, field: Field) -> bool {
+        matches!(self.0.places[field as usize], Place::Missing | Place::Null)
+    }
+
+    /// The text of one of the fields that are known.
+    pub(crate) fn field(&self, field: Field) -> Option<&str> {
+        self.0.text(field)
+    }
+
+    /// When it was stored, in seconds since the epoch; 0 if it doesn't tell.
+    pub(crate) fn stored_at(&self) -> i64 {
+        self.0.stored_at
+    }
+
+    /// About how much memory it takes, in bytes, beside the text of its JSON.
+    pub(crate) fn overhead(&self) -> usize {
+        // Two counters and the headers of some allocations.
+        size_of::<Read>() + self.key().len() + self.0.scopes.len() * 8 + 100
     }
 
     /// The field as a text that lives as long as the entry; for the views.
@@ -331,17 +311,61 @@ impl Entry {
 }
 
 impl Read {
-    fn place(&self, field: Field) -> Option<&Place> {
-        self.known.iter().rev().find(|(known, _)| *known == field).map(|(_, place)| place)
+    fn set(&mut self, field: Field, value: &str, json: &str) {
+        let here = |text: &str| {
+            let start = text.as_ptr() as usize - json.as_ptr() as usize;
+            match (u32::try_from(start), u32::try_from(start + text.len())) {
+                (Ok(start), Ok(end)) => Place::Here(start, end),
+                _ => Place::Odd,
+            }
+        };
+        self.places[field as usize] = match Scalar::of(value) {
+            Scalar::Null => Place::Null,
+            Scalar::Text(Cow::Borrowed(text)) | Scalar::Number(text) => here(text),
+            Scalar::Text(Cow::Owned(text)) => {
+                self.unescaped.retain(|(known, _)| *known != field);
+                self.unescaped.push((field, Zeroizing::new(text)));
+                Place::Unescaped
+            }
+            Scalar::Other(_) => Place::Odd,
+        };
     }
 
+    /// Fills in what follows from the fields.
+    fn complete(&mut self) {
+        let credential_type = &self.record.credential_type;
+        self.partition = Partition::of_fields(
+            credential_type,
+            self.text(Field::HomeAccountId),
+            self.text(Field::ClientId),
+            self.text(Field::Realm),
+            self.ext_cache_key.as_deref(),
+        );
+        let stored_at = match credential_type {
+            CredentialType::AccessToken => self.text(Field::CachedAt),
+            CredentialType::RefreshToken => self.text(Field::LastModificationTime),
+            _ => None,
+        };
+        self.stored_at = stored_at.and_then(seconds).unwrap_or_default();
+        self.expires_on = self.text(Field::ExpiresOn).and_then(seconds);
+        let target = self.text(Field::Target).unwrap_or_default();
+        let place = |scope: &str| {
+            let start = scope.as_ptr() as usize - target.as_ptr() as usize;
+            Some((u32::try_from(start).ok()?, u32::try_from(start + scope.len()).ok()?))
+        };
+        self.scopes = target.split_ascii_whitespace().filter_map(place).collect();
+        self.problem = self.look_for_problem();
+    }
+
+    #[inline]
     fn text(&self, field: Field) -> Option<&str> {
-        match self.place(field)? {
-            Place::Here(start, end) => {
-                self.record.value.expose().get(*start as usize..*end as usize)
+        match self.places[field as usize] {
+            Place::Here(start, end) => self.record.value.expose().get(start as usize..end as usize),
+            Place::Unescaped => {
+                let own = self.unescaped.iter().find(|(known, _)| *known == field);
+                own.map(|(_, text)| text.as_str())
             }
-            Place::Own(text) => Some(text),
-            Place::Odd { .. } => None,
+            Place::Missing | Place::Null | Place::Odd => None,
         }
     }
 
@@ -362,25 +386,6 @@ impl Read {
             _ => &[],
         };
         needed.iter().find(|(field, _)| self.text(*field).is_none()).map(|(_, problem)| *problem)
-    }
-}
-
-impl Place {
-    fn of(value: &str, json: &str) -> Self {
-        let here = |text: &str| {
-            let start = text.as_ptr() as usize - json.as_ptr() as usize;
-            let end = start + text.len();
-            match (u32::try_from(start), u32::try_from(end)) {
-                (Ok(start), Ok(end)) => Self::Here(start, end),
-                _ => Self::Odd { null: false },
-            }
-        };
-        match Scalar::of(value) {
-            Scalar::Null => Self::Odd { null: true },
-            Scalar::Text(Cow::Borrowed(text)) | Scalar::Number(text) => here(text),
-            Scalar::Text(Cow::Owned(text)) => Self::Own(Zeroizing::new(text)),
-            Scalar::Other(_) => Self::Odd { null: false },
-        }
     }
 }
 

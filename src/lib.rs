@@ -11,6 +11,7 @@ mod decoded;
 mod entry;
 mod event;
 mod family;
+mod field;
 mod fields;
 mod jwt;
 mod keys;

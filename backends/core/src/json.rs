@@ -49,6 +49,11 @@ impl Json {
         &self.0.0
     }
 
+    /// Whether somebody else holds this text too, so that keeping it costs no memory of its own.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// The text as a string: the same one, unless somebody else holds a clone.
     pub(crate) fn into_string(self) -> String {
         match Arc::try_unwrap(self.0) {
