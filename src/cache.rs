@@ -1,5 +1,4 @@
 use std::cmp::Reverse;
-use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -112,16 +111,16 @@ impl<S: CacheStore> TokenCache<S> {
     /// [`Error::Invalid`] where the event can't be understood, with the name of the field.
     pub fn add(&self, event: &Event) -> Result<()> {
         let (profile, clouds, now) = (self.0.profile, &self.0.clouds, self.0.clock.now());
-        let records = |environments: &Environments| {
-            let records = response::records(event, now, profile, environments)?;
-            Ok(records.into_iter().map(Entry::read).collect::<Vec<_>>())
-        };
+        let records =
+            |environments: &Environments| response::records(event, now, profile, environments);
         let first = records(&Environments::default())?;
-        let mut partitions: HashSet<_> = first.iter().map(Entry::partition).collect();
+        let mut partitions: Vec<_> = first.iter().map(Entry::partition).collect();
         let unowned = Partition::unowned();
         if profile == Profile::Family {
-            partitions.insert(&unowned);
+            partitions.push(&unowned);
         }
+        partitions.sort_unstable();
+        partitions.dedup();
         let (written, swept) = retry(|| {
             let mut standing = Standing::new();
             for partition in &partitions {

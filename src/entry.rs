@@ -11,7 +11,9 @@ use zeroize::Zeroizing;
 
 use crate::field::{FIELDS, Field};
 use crate::keys::Parts;
-use crate::{AccessToken, Account, AppMetadata, Fields, IdToken, RefreshToken, object};
+use crate::object::{self, Part};
+use crate::scope;
+use crate::{AccessToken, Account, AppMetadata, Fields, IdToken, RefreshToken};
 
 /// One record of the cache, read.
 ///
@@ -47,8 +49,8 @@ struct Read {
     places: [Place; FIELDS],
     /// The texts of those that don't stand in the JSON as they are.
     unescaped: Vec<(Field, Zeroizing<String>)>,
-    /// Where the scopes stand within the target.
-    scopes: Box<[(u32, u32)]>,
+    /// Where the scopes stand within the target, and their tags.
+    scopes: Box<[(u32, u32, u32)]>,
     ext_cache_key: Option<Box<str>>,
     expires_on: Option<i64>,
     /// In seconds since the epoch, as far as it tells; 0 if it doesn't.
@@ -93,43 +95,38 @@ impl Entry {
     ) -> Self {
         let members: Vec<_> =
             fields.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let json = object::write(&members);
-        Self::read(Record::new(credential_type, key, json))
+        Self::written(credential_type, key.into(), &members)
     }
 
     /// Reads a record. What can't be read is a [`problem`](Self::problem) and no error.
     pub(crate) fn read(record: Record) -> Self {
-        let is_access_token = record.credential_type == CredentialType::AccessToken;
-        let mut read = Read {
-            partition: Partition::unowned(),
-            places: [Place::Missing; FIELDS],
-            unescaped: Vec::new(),
-            scopes: Box::default(),
-            ext_cache_key: None,
-            expires_on: None,
-            stored_at: 0,
-            problem: None,
-            record,
-        };
+        let mut read = Read::of(record);
         let json = read.record.value.clone();
         let json = json.expose();
-        let is_object = for_each_member(json, |name, value| match Field::named(&name) {
-            Some(field) => read.set(field, value, json),
-            None if is_access_token => {
-                if let Some(key) = ext_cache_key_in(&name, value) {
-                    read.ext_cache_key = Some(key.into());
-                }
-            }
-            None => {}
-        })
-        .is_ok();
-        if is_object {
+        if for_each_member(json, |name, value| read.set(&name, value, json)).is_ok() {
             read.complete();
         } else {
-            read.places = [Place::Missing; FIELDS];
-            read.ext_cache_key = None;
+            // It may have begun well.
+            read = Read::of(read.record);
             read.problem = Some("it is not an object");
         }
+        Self(Arc::new(read))
+    }
+
+    /// Writes a record, and reads it without looking for what has just been written.
+    pub(crate) fn written(
+        credential_type: CredentialType,
+        key: Arc<str>,
+        members: &[(Cow<'_, str>, Part<'_>)],
+    ) -> Self {
+        let mut places = Vec::with_capacity(members.len());
+        let json = object::write_and_tell(members, |place| places.push(place));
+        let mut read = Read::of(Record::new(credential_type, key, json.clone()));
+        let json = json.expose();
+        for ((name, _), place) in members.iter().zip(places) {
+            read.set(name, &json[place], json);
+        }
+        read.complete();
         Self(Arc::new(read))
     }
 
@@ -235,7 +232,14 @@ impl Entry {
     /// The scopes of the target, in the order in which they stand.
     pub(crate) fn scopes(&self) -> impl ExactSizeIterator<Item = &str> {
         let target = self.0.text(Field::Target).unwrap_or_default();
-        self.0.scopes.iter().map(|(start, end)| &target[*start as usize..*end as usize])
+        self.0.scopes.iter().map(|(start, end, _)| &target[*start as usize..*end as usize])
+    }
+
+    /// Whether a scope is among those of the target. `tag` is that of the scope.
+    pub(crate) fn has_scope(&self, scope: &str, tag: u32) -> bool {
+        self.0.scopes.iter().zip(self.scopes()).any(|((_, _, known), it)| {
+            *known == tag && (it == scope || it.eq_ignore_ascii_case(scope))
+        })
     }
 
     /// The text of a field, secrets included.
@@ -287,7 +291,7 @@ impl Entry {
     /// About how much memory it takes, in bytes, beside the text of its JSON.
     pub(crate) fn overhead(&self) -> usize {
         // Two counters and the headers of some allocations.
-        size_of::<Read>() + self.key().len() + self.0.scopes.len() * 8 + 100
+        size_of::<Read>() + self.key().len() + self.0.scopes.len() * 12 + 100
     }
 
     /// The field as a text that lives as long as the entry; for the views.
@@ -311,7 +315,31 @@ impl Entry {
 }
 
 impl Read {
-    fn set(&mut self, field: Field, value: &str, json: &str) {
+    /// A record of which nothing is known yet.
+    fn of(record: Record) -> Self {
+        Self {
+            partition: Partition::unowned(),
+            places: [Place::Missing; FIELDS],
+            unescaped: Vec::new(),
+            scopes: Box::default(),
+            ext_cache_key: None,
+            expires_on: None,
+            stored_at: 0,
+            problem: None,
+            record,
+        }
+    }
+
+    /// Takes note of a member of `json`, with its value as it stands there.
+    fn set(&mut self, name: &str, value: &str, json: &str) {
+        let Some(field) = Field::named(name) else {
+            if self.record.credential_type == CredentialType::AccessToken
+                && let Some(key) = ext_cache_key_in(name, value)
+            {
+                self.ext_cache_key = Some(key.into());
+            }
+            return;
+        };
         let here = |text: &str| {
             let start = text.as_ptr() as usize - json.as_ptr() as usize;
             match (u32::try_from(start), u32::try_from(start + text.len())) {
@@ -351,7 +379,8 @@ impl Read {
         let target = self.text(Field::Target).unwrap_or_default();
         let place = |scope: &str| {
             let start = scope.as_ptr() as usize - target.as_ptr() as usize;
-            Some((u32::try_from(start).ok()?, u32::try_from(start + scope.len()).ok()?))
+            let end = u32::try_from(start + scope.len()).ok()?;
+            Some((u32::try_from(start).ok()?, end, scope::tag(scope)))
         };
         self.scopes = target.split_ascii_whitespace().filter_map(place).collect();
         self.problem = self.look_for_problem();

@@ -20,6 +20,7 @@ mod plan;
 mod profile;
 mod query;
 mod response;
+mod scope;
 mod secret;
 mod trace;
 mod views;

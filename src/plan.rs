@@ -1,9 +1,9 @@
 //! From what stands in the cache and what is asked for, to the batch that does it. Nothing here
 //! reads or writes, so a plan can be made again after a conflict.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use hashbrown::{HashMap, HashSet};
 use msal_cache_core::{Batch, CredentialType, Error, Expect, Partition, Record, Result};
 
 use crate::decoded::Decoded;
@@ -127,8 +127,9 @@ pub(crate) fn replace(standing: Vec<Record>, new: Vec<Record>) -> Batch {
 
 /// Whether two records say the same, however they are written.
 fn same_fields(one: &Entry, other: &Entry) -> bool {
-    match (one.fields(), other.fields()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
+    one.json() == other.json()
+        || match (one.fields(), other.fields()) {
+            (Ok(one), Ok(other)) => one == other,
+            _ => false,
+        }
 }

@@ -5,8 +5,8 @@ use arrayvec::ArrayString;
 use msal_cache_core::{CredentialType, Partition};
 use smallvec::SmallVec;
 
-use crate::Entry;
 use crate::field::Field;
+use crate::{Entry, scope};
 
 /// What to search for: scopes, and fields with the values they must have.
 ///
@@ -33,7 +33,8 @@ use crate::field::Field;
 pub struct Query {
     /// All texts, one after the other.
     text: Text,
-    target: SmallVec<[Span; 4]>,
+    /// With their tags.
+    target: SmallVec<[(Span, u32); 4]>,
     fields: SmallVec<[(Field, Option<Span>); 6]>,
     ext_cache_key: ExtCacheKey,
     /// Fields that no library of today writes.
@@ -70,6 +71,7 @@ impl Default for Text {
 }
 
 impl Text {
+    #[inline]
     fn as_str(&self) -> &str {
         match self {
             Self::Short(text) => text,
@@ -77,6 +79,7 @@ impl Text {
         }
     }
 
+    #[inline]
     fn push(&mut self, more: &str) -> Span {
         let start = self.as_str().len();
         match self {
@@ -92,6 +95,7 @@ impl Text {
         (at(start), at(start + more.len()))
     }
 
+    #[inline]
     fn get(&self, (start, end): Span) -> &str {
         self.as_str().get(start as usize..end as usize).unwrap_or_default()
     }
@@ -148,19 +152,20 @@ macro_rules! setters {
 impl Query {
     /// A query that everything matches.
     #[must_use]
+    #[inline]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Asks for tokens that are good for at least these scopes. Each item may hold several,
     /// separated by blanks.
+    #[inline]
     pub fn target<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.target.clear();
         for item in scopes {
-            for scope in item.as_ref().split_ascii_whitespace() {
-                let scope = self.text.push(scope);
-                self.target.push(scope);
-            }
+            scope::for_each(item.as_ref(), |scope| {
+                self.target.push((self.text.push(scope), scope::tag(scope)));
+            });
         }
         self
     }
@@ -206,10 +211,12 @@ impl Query {
         self
     }
 
+    #[inline]
     fn set(&mut self, field: Field, value: Option<&str>) {
         let lower = |value: &str| {
-            let is_lower = value.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-            (!is_lower).then(|| value.to_lowercase())
+            let special = |byte: u8| !byte.is_ascii() | byte.is_ascii_uppercase();
+            let any = value.bytes().fold(false, |any, byte| any | special(byte));
+            any.then(|| value.to_lowercase())
         };
         let lower = value.filter(|_| field == Field::Environment).and_then(lower);
         let value = lower.as_deref().or(value).map(|value| self.text.push(value));
@@ -267,14 +274,11 @@ impl Query {
     }
 
     fn has_all_scopes(&self, entry: &Entry) -> bool {
-        self.target.iter().all(|wanted| {
-            let wanted = self.text.get(*wanted);
-            entry.scopes().any(|scope| scope == wanted || scope.eq_ignore_ascii_case(wanted))
-        })
+        self.target.iter().all(|(wanted, tag)| entry.has_scope(self.text.get(*wanted), *tag))
     }
 
     fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.target.iter().map(|scope| self.text.get(*scope))
+        self.target.iter().map(|(scope, _)| self.text.get(*scope))
     }
 
     /// All that is asked for beside the scopes, by name.

@@ -61,7 +61,9 @@ impl<'a> Scalar<'a> {
     /// Reads the text of a JSON value.
     pub fn of(json: &'a str) -> Self {
         match json.as_bytes().first() {
-            Some(b'"') if !json.contains('\\') => Self::Text(json[1..json.len() - 1].into()),
+            Some(b'"') if memchr::memchr(b'\\', json.as_bytes()).is_none() => {
+                Self::Text(json[1..json.len() - 1].into())
+            }
             Some(b'"') => serde_json::from_str(json)
                 .map_or(Self::Other(json), |text: String| Self::Text(text.into())),
             Some(b'-' | b'0'..=b'9') => Self::Number(json),
