@@ -1,7 +1,7 @@
 use std::cmp::Reverse;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use msal_cache_core::{
     Batch, CacheStore, CredentialType, Error, Load, Memory, Partition, Record, Result, compose,
@@ -13,7 +13,8 @@ use crate::decoded::{Decoded, Shelf};
 use crate::family::{self, Environments};
 use crate::plan::{Rules, Standing};
 use crate::{
-    Clock, Clouds, Entry, Event, Fields, Profile, Query, TokenCacheBuilder, plan, response, trace,
+    Clock, Clouds, Entry, Event, Fields, Limits, Profile, Query, TokenCacheBuilder, plan, response,
+    trace,
 };
 
 /// A cache of tokens and accounts, over any [`CacheStore`].
@@ -55,6 +56,9 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     profile: Profile,
     clouds: Clouds,
+    limits: Limits,
+    /// About how many access tokens are stored, where there is a limit to it.
+    stored: AtomicUsize,
     decoded: Shelf,
     changed: AtomicBool,
 }
@@ -122,7 +126,7 @@ impl<S: CacheStore> TokenCache<S> {
         partitions.sort_unstable();
         partitions.dedup();
         let (written, swept) = retry(|| {
-            let mut standing = Standing::new();
+            let mut standing = Standing::default();
             for partition in &partitions {
                 let stands = readable(self.partition(partition))?;
                 standing.insert((*partition).clone(), stands.unwrap_or_default());
@@ -131,12 +135,43 @@ impl<S: CacheStore> TokenCache<S> {
                 Profile::Python => first.clone(),
                 Profile::Family => family::settle(&standing, &first, clouds, records)?,
             };
-            let (batch, swept) = plan::add(&standing, &records, Rules { now, profile, clouds });
+            let most = self.0.limits.access_tokens_of_one_owner;
+            let rules = Rules { now, profile, clouds, most };
+            let (batch, swept) = plan::add(&standing, &records, rules);
             self.commit(&batch, &records)?;
             Ok((records.len(), swept))
         })?;
         trace::added(written, swept);
         self.set_changed();
+        // The response is stored, so the call has succeeded. What can't be deleted now is tried
+        // again by the next one.
+        let _ = self.keep_to_limit(now);
+        Ok(())
+    }
+
+    /// Deletes access tokens where there are more than the cache may hold.
+    fn keep_to_limit(&self, now: i64) -> Result<()> {
+        let Inner { limits, stored, decoded, .. } = &*self.0;
+        let Some(most) = limits.access_tokens else { return Ok(()) };
+        if stored.fetch_add(1, Ordering::Relaxed) < most {
+            return Ok(());
+        }
+        let tokens = self.list(Some(&CredentialType::AccessToken))?;
+        let tokens: Vec<_> = tokens.into_iter().map(Entry::read).collect();
+        let mut left = tokens.len();
+        if left > most {
+            let down_to = most / 4 * 3;
+            // What is known of their use stands with what searches have read.
+            let used_at = |it: &Entry| {
+                let read = decoded.partition(it.partition());
+                let read = read.iter().flat_map(|read| &read.entries);
+                let known = read.filter(|known| known.is_at_place_of(it)).map(Entry::used_at);
+                known.max().unwrap_or_default().max(it.used_at())
+            };
+            self.commit(&plan::evict(&tokens, down_to, now, used_at), &[])?;
+            left = down_to;
+        }
+        stored.store(left, Ordering::Relaxed);
         Ok(())
     }
 
@@ -171,6 +206,9 @@ impl<S: CacheStore> TokenCache<S> {
                 && query.matches(it)
         };
         let mut found: Found = read.entries.iter().filter(matches).cloned().collect();
+        if self.0.limits.need_recency() {
+            found.iter().for_each(|it| it.use_at(now));
+        }
         if found.len() > 1 {
             let asked = query.has_scopes();
             found.sort_by_key(|it| {
@@ -328,9 +366,18 @@ impl<S: CacheStore> TokenCache<S> {
     }
 
     pub(crate) fn of(options: TokenCacheBuilder<S>) -> Self {
-        let TokenCacheBuilder { store, clock, profile, clouds } = options;
-        let (decoded, changed) = (Shelf::default(), AtomicBool::new(false));
-        Self(Arc::new(Inner { store, clock, profile, clouds, decoded, changed }))
+        let TokenCacheBuilder { store, clock, profile, clouds, limits } = options;
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            profile,
+            clouds,
+            limits,
+            // Nobody has counted yet.
+            stored: AtomicUsize::new(usize::MAX / 2),
+            decoded: Shelf::of(limits.decoded_bytes),
+            changed: AtomicBool::new(false),
+        }))
     }
 
     fn set_changed(&self) {

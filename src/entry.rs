@@ -1,12 +1,14 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use msal_cache_core::{
     CredentialType, Error, Json, Partition, Record, Result, Scalar, ext_cache_key_in,
     for_each_member, seconds,
 };
 use serde_json::Value;
+use smallvec::SmallVec;
 use zeroize::Zeroizing;
 
 use crate::field::{FIELDS, Field};
@@ -55,6 +57,8 @@ struct Read {
     expires_on: Option<i64>,
     /// In seconds since the epoch, as far as it tells; 0 if it doesn't.
     stored_at: i64,
+    /// When a search last found it, in seconds since the epoch; 0 if none did, or nobody counts.
+    used_at: AtomicI64,
     problem: Option<&'static str>,
 }
 
@@ -93,8 +97,7 @@ impl Entry {
         key: impl Into<Arc<str>>,
         fields: &Fields,
     ) -> Self {
-        let members: Vec<_> =
-            fields.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let members: Vec<_> = fields.iter().map(|(name, value)| (name, value.into())).collect();
         Self::written(credential_type, key.into(), &members)
     }
 
@@ -114,17 +117,17 @@ impl Entry {
     }
 
     /// Writes a record, and reads it without looking for what has just been written.
-    pub(crate) fn written(
+    pub(crate) fn written<N: AsRef<str>>(
         credential_type: CredentialType,
         key: Arc<str>,
-        members: &[(Cow<'_, str>, Part<'_>)],
+        members: &[(N, Part<'_>)],
     ) -> Self {
-        let mut places = Vec::with_capacity(members.len());
+        let mut places: SmallVec<[_; 16]> = SmallVec::new();
         let json = object::write_and_tell(members, |place| places.push(place));
         let mut read = Read::of(Record::new(credential_type, key, json.clone()));
         let json = json.expose();
         for ((name, _), place) in members.iter().zip(places) {
-            read.set(name, &json[place], json);
+            read.set(name.as_ref(), &json[place], json);
         }
         read.complete();
         Self(Arc::new(read))
@@ -237,9 +240,12 @@ impl Entry {
 
     /// Whether a scope is among those of the target. `tag` is that of the scope.
     pub(crate) fn has_scope(&self, scope: &str, tag: u32) -> bool {
-        self.0.scopes.iter().zip(self.scopes()).any(|((_, _, known), it)| {
-            *known == tag && (it == scope || it.eq_ignore_ascii_case(scope))
-        })
+        let is_same = |(start, end, _): &(u32, u32, u32)| {
+            let target = self.0.text(Field::Target).unwrap_or_default();
+            let it = &target[*start as usize..*end as usize];
+            it == scope || it.eq_ignore_ascii_case(scope)
+        };
+        self.0.scopes.iter().any(|it| it.2 == tag && is_same(it))
     }
 
     /// The text of a field, secrets included.
@@ -288,6 +294,19 @@ impl Entry {
         self.0.stored_at
     }
 
+    /// A search has found it.
+    pub(crate) fn use_at(&self, now: i64) {
+        // Once a second is enough, and spares other processors the news.
+        if self.0.used_at.load(Ordering::Relaxed) != now {
+            self.0.used_at.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// When it was used last, as far as this process knows, in seconds since the epoch.
+    pub(crate) fn used_at(&self) -> i64 {
+        self.0.used_at.load(Ordering::Relaxed).max(self.stored_at())
+    }
+
     /// About how much memory it takes, in bytes, beside the text of its JSON.
     pub(crate) fn overhead(&self) -> usize {
         // Two counters and the headers of some allocations.
@@ -325,6 +344,7 @@ impl Read {
             ext_cache_key: None,
             expires_on: None,
             stored_at: 0,
+            used_at: AtomicI64::new(0),
             problem: None,
             record,
         }

@@ -15,6 +15,7 @@ mod field;
 mod fields;
 mod jwt;
 mod keys;
+mod limits;
 mod object;
 mod plan;
 mod profile;
@@ -33,6 +34,7 @@ pub use cloud::{Cloud, Clouds};
 pub use entry::Entry;
 pub use event::Event;
 pub use fields::Fields;
+pub use limits::Limits;
 #[cfg(feature = "conformance")]
 pub use msal_cache_core::conformance;
 pub use msal_cache_core::{

@@ -3,15 +3,27 @@
 
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 use msal_cache_core::{Batch, CredentialType, Error, Expect, Partition, Record, Result};
+use smallvec::SmallVec;
 
 use crate::decoded::Decoded;
 use crate::object::{self, Nulls};
 use crate::{Clouds, Entry, Fields, Profile, family};
 
-/// Partitions as they were read for the plan.
-pub(crate) type Standing = HashMap<Partition, Arc<Decoded>>;
+/// Partitions as they were read for the plan: two or three.
+#[derive(Debug, Default)]
+pub(crate) struct Standing(SmallVec<[(Partition, Arc<Decoded>); 3]>);
+
+impl Standing {
+    pub(crate) fn insert(&mut self, partition: Partition, stands: Arc<Decoded>) {
+        self.0.push((partition, stands));
+    }
+
+    pub(crate) fn get(&self, partition: &Partition) -> Option<&Decoded> {
+        self.0.iter().find(|(it, _)| it == partition).map(|(_, stands)| &**stands)
+    }
+}
 
 /// What a plan has to know about the cache that it is made for.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +31,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) now: i64,
     pub(crate) profile: Profile,
     pub(crate) clouds: &'a Clouds,
+    /// Access tokens of one owner, at most.
+    pub(crate) most: Option<usize>,
 }
 
 /// Stores the records of a token response, and sweeps the access tokens of the same partitions
@@ -34,9 +48,12 @@ pub(crate) fn add(standing: &Standing, records: &[Entry], rules: Rules<'_>) -> (
                 || rules.profile == Profile::Family
                     && records.iter().any(|new| family::replaces(new, it, rules.clouds))
         };
-        let mut stale = stands.entries.iter().filter(is_stale).peekable();
+        let mut stale: Vec<_> = stands.entries.iter().filter(is_stale).collect();
+        if let Some(most) = rules.most {
+            stale.extend(surplus(stands, records, most, |it| is_stale(&it)));
+        }
         if *new.credential_type() == CredentialType::AppMetadata
-            && stale.peek().is_none()
+            && stale.is_empty()
             && stands.entries.iter().any(|it| it.key() == new.key() && same_fields(it, new))
         {
             // The same in each response to a client. Left out where it says nothing new, a
@@ -45,7 +62,7 @@ pub(crate) fn add(standing: &Standing, records: &[Entry], rules: Rules<'_>) -> (
         }
         // Writing records is right whatever stands there by now. Deleting is not: somebody may
         // have stored a good token under the same key. Neither is what was merged.
-        let follows = stale.peek().is_some()
+        let follows = !stale.is_empty()
             || rules.profile == Profile::Family
                 && *new.credential_type() == CredentialType::Account
                 && stands.entries.iter().any(|it| it.is_at_place_of(new));
@@ -60,6 +77,53 @@ pub(crate) fn add(standing: &Standing, records: &[Entry], rules: Rules<'_>) -> (
         change.put(new.record().clone());
     }
     (batch, swept)
+}
+
+/// The access tokens that have to go so that no more than `most` are left when these records are
+/// stored: those that were used longest ago.
+fn surplus<'a>(
+    stands: &'a Decoded,
+    records: &[Entry],
+    most: usize,
+    goes_anyway: impl Fn(&Entry) -> bool,
+) -> Vec<&'a Entry> {
+    let is_token = |it: &Entry| *it.credential_type() == CredentialType::AccessToken;
+    let new = records
+        .iter()
+        .filter(|it| is_token(it))
+        .filter(|it| stands.entries.first().is_some_and(|old| old.partition() == it.partition()))
+        .count();
+    let mut old: Vec<_> = stands
+        .entries
+        .iter()
+        .filter(|it| is_token(it) && !goes_anyway(it))
+        .filter(|it| !records.iter().any(|new| new.is_at_place_of(it)))
+        .collect();
+    let surplus = (old.len() + new).saturating_sub(most).min(old.len());
+    old.sort_by_key(|it| it.used_at());
+    old.truncate(surplus);
+    old
+}
+
+/// Deletes access tokens down to a number: those that have expired, then those that were used
+/// longest ago, as `used_at` tells. Nothing of another type.
+pub(crate) fn evict(
+    tokens: &[Entry],
+    down_to: usize,
+    now: i64,
+    used_at: impl Fn(&Entry) -> i64,
+) -> Batch {
+    let is_token = |it: &&Entry| *it.credential_type() == CredentialType::AccessToken;
+    let mut tokens: Vec<_> = tokens.iter().filter(is_token).collect();
+    let surplus = tokens.len().saturating_sub(down_to);
+    tokens.sort_by_cached_key(|it| (!it.has_expired(now), used_at(it)));
+    let mut batch = Batch::new();
+    for it in &tokens[..surplus] {
+        // Whatever stands there by now: an access token can be had again.
+        let change = batch.change(it.partition().clone(), Expect::Any);
+        change.delete(it.credential_type().clone(), it.record().key.clone());
+    }
+    batch
 }
 
 /// Changes fields of the record that stands under the key of `old`; of `old` itself, if none

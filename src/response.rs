@@ -286,7 +286,6 @@ impl<'a> Context<'a> {
         };
         // The five sections of the schema, which alone are built here, all have a rule.
         let key: Arc<str> = parts.key(&credential_type).unwrap_or_default();
-        let fields: Vec<_> = fields.into_iter().map(|(name, part)| (name.into(), part)).collect();
         Entry::written(credential_type, key, &fields)
     }
 }

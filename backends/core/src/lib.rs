@@ -84,6 +84,7 @@ mod partition;
 mod record;
 mod retry;
 mod revision;
+mod scan;
 mod store;
 mod text;
 mod trace;

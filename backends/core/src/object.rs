@@ -6,6 +6,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use crate::scan::Scanner;
 
 /// Calls `each` with the name and the text of every member of a JSON object, in order and with
 /// repetitions.
@@ -14,6 +17,24 @@ use serde_json::value::RawValue;
 ///
 /// The parser's, where the text is not a JSON object.
 pub fn for_each_member<'a>(
+    text: &'a str,
+    mut each: impl FnMut(Cow<'a, str>, &'a str),
+) -> serde_json::Result<()> {
+    let mut members: SmallVec<[_; 16]> = SmallVec::new();
+    let mut scanner = Scanner::new(text);
+    let done = scanner.object(|it, name| {
+        members.push((name, it.value()?));
+        Some(())
+    });
+    if done.and_then(|()| scanner.end()).is_some() {
+        members.into_iter().for_each(|(name, value)| each(name, value));
+        return Ok(());
+    }
+    parse_each_member(text, each)
+}
+
+/// The same by the parser, which says what is wrong.
+fn parse_each_member<'a>(
     text: &'a str,
     each: impl FnMut(Cow<'a, str>, &'a str),
 ) -> serde_json::Result<()> {

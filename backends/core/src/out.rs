@@ -24,6 +24,14 @@ impl Out {
 
     /// Writes the name of a member.
     pub(crate) fn name(&mut self, name: &str) {
+        let special = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
+        if !name.bytes().fold(false, |any, byte| any | special(byte)) {
+            self.reserve(name.len() + 4);
+            for part in ["\"", name, "\": "] {
+                self.0.push_str(part);
+            }
+            return;
+        }
         // A string always serialises; the empty text would be noticed by the next reader.
         let quoted = serde_json::to_string(name).unwrap_or_default();
         self.value(&quoted);
