@@ -62,17 +62,21 @@ struct Read {
     problem: Option<&'static str>,
 }
 
-/// Where the text of a field is. Of a name that occurs twice, the last counts.
+/// Where the text of a field is: from here to there in the JSON, as it stands there. Of a name that
+/// occurs twice, the last counts. Positions are bytes; a record has less than 4 GiB.
+///
+/// What ends before it begins is not in the JSON. There is one for each field of each entry, so
+/// this takes as little room as it can.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Missing,
-    Null,
+struct Place(u32, u32);
+
+impl Place {
+    const MISSING: Self = Self(1, 0);
+    const NULL: Self = Self(2, 0);
     /// It is not a string or a number.
-    Odd,
-    /// In the JSON, as it stands there. Positions are bytes; a record has less than 4 GiB.
-    Here(u32, u32),
+    const ODD: Self = Self(3, 0);
     /// In a text of its own.
-    Unescaped,
+    const UNESCAPED: Self = Self(4, 0);
 }
 
 impl Entry {
@@ -281,7 +285,7 @@ impl Entry {
     }
 
     pub(crate) fn field_is_null_or_missing(&self, field: Field) -> bool {
-        matches!(self.0.places[field as usize], Place::Missing | Place::Null)
+        matches!(self.0.places[field as usize], Place::MISSING | Place::NULL)
     }
 
     /// The text of one of the fields that are known.
@@ -338,7 +342,7 @@ impl Read {
     fn of(record: Record) -> Self {
         Self {
             partition: Partition::unowned(),
-            places: [Place::Missing; FIELDS],
+            places: [Place::MISSING; FIELDS],
             unescaped: Vec::new(),
             scopes: Box::default(),
             ext_cache_key: None,
@@ -363,19 +367,19 @@ impl Read {
         let here = |text: &str| {
             let start = text.as_ptr() as usize - json.as_ptr() as usize;
             match (u32::try_from(start), u32::try_from(start + text.len())) {
-                (Ok(start), Ok(end)) => Place::Here(start, end),
-                _ => Place::Odd,
+                (Ok(start), Ok(end)) => Place(start, end),
+                _ => Place::ODD,
             }
         };
         self.places[field as usize] = match Scalar::of(value) {
-            Scalar::Null => Place::Null,
+            Scalar::Null => Place::NULL,
             Scalar::Text(Cow::Borrowed(text)) | Scalar::Number(text) => here(text),
             Scalar::Text(Cow::Owned(text)) => {
                 self.unescaped.retain(|(known, _)| *known != field);
                 self.unescaped.push((field, Zeroizing::new(text)));
-                Place::Unescaped
+                Place::UNESCAPED
             }
-            Scalar::Other(_) => Place::Odd,
+            Scalar::Other(_) => Place::ODD,
         };
     }
 
@@ -409,12 +413,12 @@ impl Read {
     #[inline]
     fn text(&self, field: Field) -> Option<&str> {
         match self.places[field as usize] {
-            Place::Here(start, end) => self.record.value.expose().get(start as usize..end as usize),
-            Place::Unescaped => {
+            Place::UNESCAPED => {
                 let own = self.unescaped.iter().find(|(known, _)| *known == field);
                 own.map(|(_, text)| text.as_str())
             }
-            Place::Missing | Place::Null | Place::Odd => None,
+            // Nothing where it ends before it begins.
+            Place(start, end) => self.record.value.expose().get(start as usize..end as usize),
         }
     }
 

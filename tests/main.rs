@@ -10,7 +10,9 @@ mod family;
 mod file;
 mod fixtures;
 mod keys;
+mod limits;
 mod model;
+mod scale;
 mod secrets;
 mod stores;
 

@@ -381,7 +381,7 @@ pub(crate) mod sqlite {
     }
 
     fn rows(records: &Records) -> impl Iterator<Item = (&str, Vec<u8>)> {
-        fn row<'k>(record: &'k (String, impl serde::Serialize)) -> (&'k str, Vec<u8>) {
+        fn row(record: &(String, impl serde::Serialize)) -> (&str, Vec<u8>) {
             (&record.0, serde_json::to_vec(&record.1).unwrap())
         }
         let refresh_token = records.refresh_token.as_ref().map(row);

@@ -1,12 +1,14 @@
 //! Caches in memory, and what every store shares: how a cache is asked.
 
 use std::hint::black_box;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
 
 use msal_cache::{CacheStore, CredentialType, Event, Fields, Query, TokenCache};
 
 use crate::floor;
 use crate::measure::{Effort, Side, compare, side, undone};
-use crate::report::{Report, Row};
+use crate::report::{Report, Row, thousands};
 use crate::workload::{self, CLIENT, ENVIRONMENT, Probe, SignIn};
 
 const NOPE: &str = "https://nope.example/scope";
@@ -250,4 +252,48 @@ pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens:
     );
     let operation = "hit by an extended key";
     report.push(Row { store: "memory", operation, tokens, target: Some(2.0), ours, floor });
+}
+
+/// How many look-ups a second so many threads do, over users of their own and over all users.
+pub(crate) fn measure_threads(report: &mut Report, tokens: usize) {
+    let cache = TokenCache::in_memory();
+    fill(&cache, workload::sign_ins(tokens));
+    let probes = workload::probes(tokens);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let rate = |threads: usize| {
+        let begin = Barrier::new(threads);
+        let time = Duration::from_millis(500);
+        let count: usize = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads)
+                .map(|worker| {
+                    let (cache, probes, begin) = (&cache, &probes, &begin);
+                    scope.spawn(move || {
+                        begin.wait();
+                        let started = Instant::now();
+                        let mut count = 0;
+                        while started.elapsed() < time {
+                            for nth in 0..64 {
+                                let probe = &probes[(worker + nth) % probes.len()];
+                                assert!(find(cache, &probe.query(&probe.scopes)) > 0);
+                            }
+                            count += 64;
+                        }
+                        count
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+        });
+        count * 2
+    };
+    let mut best = [0, 0];
+    for _ in 0..5 {
+        best[0] = best[0].max(rate(1));
+        best[1] = best[1].max(rate(cores));
+    }
+    report.note(format!(
+        "Look-ups in memory: {} a second by one thread, {} by {cores}.",
+        thousands(best[0]),
+        thousands(best[1]),
+    ));
 }

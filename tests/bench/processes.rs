@@ -160,7 +160,9 @@ fn race(kind: Kind, path: &Path) -> (f64, Duration) {
         out.read_line(&mut line).unwrap();
         line
     };
-    workers.iter_mut().for_each(|(_, out)| assert_eq!(line(out), "ready\n"));
+    for (_, out) in &mut workers {
+        assert_eq!(line(out), "ready\n");
+    }
     let started = Instant::now();
     for (child, _) in &mut workers {
         child.stdin.take().unwrap().write_all(b"go\n").unwrap();

@@ -40,7 +40,7 @@ fn options() -> Options {
         json: false,
         max: 10_000,
         only: None,
-        effort: Effort { turns: 11, turn: Duration::from_millis(10), most: Duration::from_secs(8) },
+        effort: Effort { turns: 61, turn: Duration::from_millis(1), most: Duration::from_secs(8) },
         peers: true,
     };
     let mut arguments = std::env::args().skip(1);
@@ -48,8 +48,7 @@ fn options() -> Options {
         match argument.as_str() {
             "--json" => options.json = true,
             "--quick" => {
-                options.effort.turns = 5;
-                options.effort.turn = Duration::from_millis(3);
+                options.effort.turns = 15;
             }
             "--no-peers" => options.peers = false,
             "--max" => {
@@ -89,12 +88,13 @@ fn main() {
     }
     if wanted("memory") {
         memory::measure_extended_keys(&mut report, options.effort, options.max.min(100_000));
+        memory::measure_threads(&mut report, options.max.min(10_000));
     }
     #[cfg(any(feature = "file", feature = "sqlite"))]
     if wanted("processes") {
         processes::measure(&mut report);
     }
-    if options.peers && wanted("peers") || options.peers && options.only.is_none() {
+    if options.peers && wanted("peers") {
         peers::measure(&mut report, options.max);
     }
     if options.json {

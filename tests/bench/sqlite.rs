@@ -11,6 +11,7 @@ use crate::processes::{self, Kind};
 use crate::report::{Report, Row};
 use crate::workload::{self, SignIn};
 
+#[expect(clippy::too_many_lines, reason = "one operation after the other")]
 pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let (ours, floors) = (folder.path().join("ours.db"), folder.path().join("floor.db"));

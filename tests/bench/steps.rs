@@ -96,13 +96,13 @@ fn probes(tokens: usize) -> Vec<Probe> {
     let users = tokens / TOKENS_OF_A_USER;
     let probe = |nth: usize| {
         let (user, resource) = (nth * users / PROBES, nth % TOKENS_OF_A_USER);
-        let (uid, utid) = (format!("{user:036}"), realm(user));
+        let (id, tenant) = (format!("{user:036}"), realm(user));
         let id_token = format!(
-            r#"{{"oid": "x", "sub": "s", "tid": "{utid}", "preferred_username": "x@example.com"}}"#
+            r#"{{"oid": "x", "sub": "s", "tid": "{tenant}", "preferred_username": "x@example.com"}}"#
         );
         let scopes = [0, 1, 2].map(|nth| scope(resource, nth));
         let event = Event::new(CLIENT)
-            .token_endpoint(format!("https://{ENVIRONMENT}/{utid}/oauth2/v2.0/token"))
+            .token_endpoint(format!("https://{ENVIRONMENT}/{tenant}/oauth2/v2.0/token"))
             .scope(&scopes)
             .grant_type("authorization_code")
             .response(
@@ -110,10 +110,10 @@ fn probes(tokens: usize) -> Vec<Probe> {
                     .set("access_token", "renewed")
                     .set("refresh_token", "renewed")
                     .set("id_token", format!("e30.{}.s", base64(&id_token)))
-                    .set("client_info", base64(&format!(r#"{{"uid":"{uid}","utid":"{utid}"}}"#)))
+                    .set("client_info", base64(&format!(r#"{{"uid":"{id}","utid":"{tenant}"}}"#)))
                     .set("expires_in", 400_000_000),
             );
-        Probe { home: home(user), realm: utid, scopes, event }
+        Probe { home: home(user), realm: tenant, scopes, event }
     };
     (0..PROBES).map(probe).collect()
 }
@@ -162,7 +162,9 @@ fn accounts_of_one_user<S: CacheStore>(cache: &TokenCache<S>, probes: &[Probe]) 
 
 #[inline(never)]
 fn add<S: CacheStore>(cache: &TokenCache<S>, probes: &[Probe]) {
-    probes.iter().for_each(|it| cache.add(&it.event).unwrap());
+    for probe in probes {
+        cache.add(&probe.event).unwrap();
+    }
 }
 
 #[inline(never)]

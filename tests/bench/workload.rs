@@ -56,7 +56,7 @@ pub(crate) struct User {
     client_info: String,
 }
 
-/// Characters that follow from the tag alone: SplitMix64 in base64url.
+/// Characters that follow from the tag alone: `SplitMix64` in base64url.
 fn random(tag: &str, length: usize) -> String {
     let mut state = tag.bytes().fold(0x9E37_79B9_7F4A_7C15_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)

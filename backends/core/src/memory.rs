@@ -46,13 +46,13 @@ struct Held {
 
 struct Stored {
     record: Record,
-    /// Read by the first sweep that looks at it.
-    expires_on: OnceLock<Option<i64>>,
+    /// Read by the first sweep that looks at it; the end of time for what doesn't expire.
+    expires_on: OnceLock<i64>,
 }
 
 impl Stored {
-    fn expires_on(&self) -> Option<i64> {
-        *self.expires_on.get_or_init(|| self.record.expires_on())
+    fn expires_on(&self) -> i64 {
+        *self.expires_on.get_or_init(|| self.record.expires_on().unwrap_or(i64::MAX))
     }
 }
 
@@ -190,7 +190,7 @@ impl CacheStore for Memory {
         for shard in &mut shards {
             shard.retain(|(_, held)| {
                 let before = held.records.len();
-                held.records.retain(|_, stored| stored.expires_on().is_none_or(|at| at >= now));
+                held.records.retain(|_, stored| stored.expires_on() >= now);
                 if held.records.len() < before {
                     purged += (before - held.records.len()) as u64;
                     held.numbers = None;
