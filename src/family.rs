@@ -169,6 +169,12 @@ pub(crate) fn record<'a>(
     (parts, fields)
 }
 
+/// Whether it is a `null` in a section of the schema. It says nothing, and MSAL Node and Go fail
+/// over it.
+pub(crate) fn is_nothing(entry: &Entry) -> bool {
+    entry.json().expose() == "null" && CredentialType::KNOWN.contains(entry.credential_type())
+}
+
 /// Whether a new record replaces one that stands in its partition under another key.
 pub(crate) fn replaces(new: &Entry, old: &Entry, clouds: &Clouds) -> bool {
     if new.credential_type() != old.credential_type() || new.key() == old.key() {

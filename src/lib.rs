@@ -8,6 +8,7 @@ mod cache;
 mod clock;
 mod cloud;
 mod decoded;
+pub mod docs;
 mod entry;
 mod event;
 mod family;
@@ -40,10 +41,12 @@ pub use msal_cache_core::conformance;
 pub use msal_cache_core::{
     Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
     Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot, ext_cache_key,
-    retry,
+    notice, retry,
 };
 #[cfg(feature = "file")]
-pub use msal_cache_file::{Builder as FileStoreBuilder, FileBlob, FileStore, OnCorrupt};
+pub use msal_cache_file::{
+    Builder as FileStoreBuilder, Cae, FileBlob, FileStore, Location, OnCorrupt,
+};
 #[cfg(any(feature = "file", feature = "sqlite"))]
 pub use msal_cache_place::Permissions;
 #[cfg(feature = "sqlite")]

@@ -139,8 +139,9 @@ impl<'a> Piece<'a> {
 /// Whether nothing has to be escaped. Sixteen bytes are looked at in one go, which is what a
 /// processor does in a few instructions.
 fn is_plain(text: &str) -> bool {
-    let special = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    let any = |chunk: &[u8; 16]| chunk.iter().fold(false, |any, byte| any | special(*byte));
+    let special =
+        |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    let any = |chunk: &[u8; 16]| chunk.iter().fold(0, |any, byte| any | special(*byte)) != 0;
     let (chunks, rest) = text.as_bytes().as_chunks();
     let mut last = [b' '; 16];
     last[..rest.len()].copy_from_slice(rest);

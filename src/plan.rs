@@ -20,6 +20,10 @@ impl Standing {
         self.0.push((partition, stands));
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Partition, &Decoded)> {
+        self.0.iter().map(|(partition, stands)| (partition, &**stands))
+    }
+
     pub(crate) fn get(&self, partition: &Partition) -> Option<&Decoded> {
         self.0.iter().find(|(it, _)| it == partition).map(|(_, stands)| &**stands)
     }
@@ -35,74 +39,71 @@ pub(crate) struct Rules<'a> {
     pub(crate) most: Option<usize>,
 }
 
+impl Rules<'_> {
+    /// Whether what stands there goes when these records come.
+    fn sweep(&self, old: &Entry, records: &[Entry]) -> bool {
+        old.has_expired(self.now)
+            || self.profile == Profile::Family
+                && (family::is_nothing(old)
+                    || records.iter().any(|new| family::replaces(new, old, self.clouds)))
+    }
+
+    /// The access tokens that have to go too, so that their owner has no more than may be when
+    /// these records are stored: those that were used longest ago.
+    fn surplus<'a>(
+        &self,
+        partition: &Partition,
+        stands: &'a Decoded,
+        records: &[Entry],
+    ) -> Vec<&'a Entry> {
+        let Some(most) = self.most else { return Vec::new() };
+        let is_token = |it: &Entry| *it.credential_type() == CredentialType::AccessToken;
+        let new = records.iter().filter(|it| is_token(it) && it.partition() == partition).count();
+        let stays = |it: &&Entry| {
+            is_token(it)
+                && !self.sweep(it, records)
+                && !records.iter().any(|new| new.is_at_place_of(it))
+        };
+        let mut old: Vec<_> = stands.entries.iter().filter(stays).collect();
+        let surplus = (old.len() + new).saturating_sub(most).min(old.len());
+        old.sort_by_key(|it| it.used_at());
+        old.truncate(surplus);
+        old
+    }
+}
+
 /// Stores the records of a token response, and sweeps the access tokens of the same partitions
 /// that have expired; for [`Profile::Family`], also what the new records replace. Also returns
 /// the number of the swept.
 pub(crate) fn add(standing: &Standing, records: &[Entry], rules: Rules<'_>) -> (Batch, usize) {
     let mut batch = Batch::new();
     let mut swept = 0;
+    for (partition, stands) in standing.iter() {
+        // Writing records is right whatever stands there by now. Deleting is not: somebody may
+        // have stored a good token under the same key.
+        let swept_anyway = stands.entries.iter().filter(|it| rules.sweep(it, records));
+        for old in swept_anyway.chain(rules.surplus(partition, stands, records)) {
+            let change = batch.change(partition.clone(), Expect::Revision(stands.revision));
+            change.delete(old.credential_type().clone(), old.record().key.clone());
+            swept += 1;
+        }
+    }
     for new in records {
         let Some(stands) = standing.get(new.partition()) else { continue };
-        let is_stale = |it: &&Entry| {
-            it.has_expired(rules.now)
-                || rules.profile == Profile::Family
-                    && records.iter().any(|new| family::replaces(new, it, rules.clouds))
-        };
-        let mut stale: Vec<_> = stands.entries.iter().filter(is_stale).collect();
-        if let Some(most) = rules.most {
-            stale.extend(surplus(stands, records, most, |it| is_stale(&it)));
-        }
-        if *new.credential_type() == CredentialType::AppMetadata
-            && stale.is_empty()
-            && stands.entries.iter().any(|it| it.key() == new.key() && same_fields(it, new))
-        {
+        let old = stands.entries.iter().find(|it| it.is_at_place_of(new));
+        let expect = match (new.credential_type(), old) {
             // The same in each response to a client. Left out where it says nothing new, a
             // sign-in changes one partition.
-            continue;
-        }
-        // Writing records is right whatever stands there by now. Deleting is not: somebody may
-        // have stored a good token under the same key. Neither is what was merged.
-        let follows = !stale.is_empty()
-            || rules.profile == Profile::Family
-                && *new.credential_type() == CredentialType::Account
-                && stands.entries.iter().any(|it| it.is_at_place_of(new));
-        let expect = if follows { Expect::Revision(stands.revision) } else { Expect::Any };
-        let change = batch.change(new.partition().clone(), expect);
-        if change.ops().is_empty() {
-            for it in stale {
-                change.delete(it.credential_type().clone(), it.record().key.clone());
-                swept += 1;
+            (CredentialType::AppMetadata, Some(old)) if same_fields(old, new) => continue,
+            // It was merged with what stands there.
+            (CredentialType::Account, Some(_)) if rules.profile == Profile::Family => {
+                Expect::Revision(stands.revision)
             }
-        }
-        change.put(new.record().clone());
+            _ => Expect::Any,
+        };
+        batch.change(new.partition().clone(), expect).put(new.record().clone());
     }
     (batch, swept)
-}
-
-/// The access tokens that have to go so that no more than `most` are left when these records are
-/// stored: those that were used longest ago.
-fn surplus<'a>(
-    stands: &'a Decoded,
-    records: &[Entry],
-    most: usize,
-    goes_anyway: impl Fn(&Entry) -> bool,
-) -> Vec<&'a Entry> {
-    let is_token = |it: &Entry| *it.credential_type() == CredentialType::AccessToken;
-    let new = records
-        .iter()
-        .filter(|it| is_token(it))
-        .filter(|it| stands.entries.first().is_some_and(|old| old.partition() == it.partition()))
-        .count();
-    let mut old: Vec<_> = stands
-        .entries
-        .iter()
-        .filter(|it| is_token(it) && !goes_anyway(it))
-        .filter(|it| !records.iter().any(|new| new.is_at_place_of(it)))
-        .collect();
-    let surplus = (old.len() + new).saturating_sub(most).min(old.len());
-    old.sort_by_key(|it| it.used_at());
-    old.truncate(surplus);
-    old
 }
 
 /// Deletes access tokens down to a number: those that have expired, then those that were used

@@ -36,6 +36,7 @@ pub enum Profile {
     ///   don't count, unless it has no other);
     /// - refresh tokens of the same client, or of the same family of clients;
     /// - ID tokens of the same client and tenant; the metadata of the same client;
+    /// - `null` in the place of a record, over which MSAL Node and Go fail;
     /// - and expired access tokens, as with every profile. Those of other partitions are left to
     ///   [`purge_expired`](crate::TokenCache::purge_expired). An app that shares its file with
     ///   MSAL Python calls it when it starts: a search of MSAL Python fails over an expired token

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 
 use msal_cache::{
     CredentialType, Error, FileStore, ManualClock, OnCorrupt, Permissions, Query, TokenCache,
@@ -125,6 +126,58 @@ fn p6_a_broken_file_is_an_error_to_readers_and_mended_by_the_next_sign_in() {
         healed += 1;
     }
     println!("{healed} broken files: each read an error, each sign-in worked");
+}
+
+/// Reads a spoilt file, signs in over it and looks for what that stored. Says whether the file was
+/// broken.
+fn is_mended(spoilt: &[u8]) -> bool {
+    let (folder, path) = place();
+    write_private(&path, spoilt);
+    let cache = open(&path);
+    let accounts = || cache.find(CredentialType::Account, &Query::new());
+    let before = match accounts() {
+        Ok(found) => Some(found.len()),
+        Err(Error::Corrupt { .. }) => None,
+        Err(error) => panic!("{error:?}"),
+    };
+    cache.add(&sign_in("somebody-else", "User.Read", "1")).unwrap();
+    assert_eq!(accounts().unwrap().len(), before.unwrap_or_default() + 1);
+    if before.is_none() {
+        let aside = fs::read(folder.path().join("cache.json.corrupt-1")).unwrap();
+        assert_eq!(aside, spoilt, "it was not set aside as it was");
+    } else {
+        assert_eq!(names(folder.path()), ["cache.json"]);
+    }
+    before.is_none()
+}
+
+#[test]
+fn p6_a_file_that_is_cut_off_anywhere_or_has_a_bit_flipped_is_mended_by_a_sign_in() {
+    // A broken file is given a moment to become whole, so this is mostly waiting.
+    const AT_ONCE: usize = 128;
+    let (_, path) = fixtures("").into_iter().find(|(name, _)| name == "python-adfs.json").unwrap();
+    let whole = fs::read(path).unwrap();
+    let mut random = fastrand::Rng::with_seed(6);
+    let cut = (0..whole.len()).map(|at| whole[..at].to_vec());
+    let mut flipped = Vec::new();
+    for at in (0..whole.len()).step_by(4) {
+        let mut spoilt = whole.clone();
+        spoilt[at] ^= 1 << random.u8(0..8);
+        flipped.push(spoilt);
+    }
+    let files: Vec<_> = cut.chain(flipped).collect();
+    let broken: usize = thread::scope(|scope| {
+        let workers: Vec<_> = (0..AT_ONCE)
+            .map(|worker| {
+                let files = files.iter().skip(worker).step_by(AT_ONCE);
+                scope.spawn(move || files.filter(|it| is_mended(it)).count())
+            })
+            .collect();
+        workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+    });
+    println!("{} spoilt files, {broken} of them broken: each was mended by a sign-in", files.len());
+    assert!(broken >= whole.len() - 1, "{broken}");
+    assert!(broken < files.len(), "a flipped bit within a text breaks nothing");
 }
 
 #[test]

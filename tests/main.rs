@@ -9,9 +9,14 @@ mod family;
 #[cfg(all(feature = "file", unix))]
 mod file;
 mod fixtures;
+#[expect(unreachable_pub, reason = "in the package of the fuzz targets it is reachable")]
+#[path = "fuzz/src/lib.rs"]
+mod fuzz;
+mod fuzzing;
 mod keys;
 mod limits;
 mod model;
+mod moving;
 mod scale;
 mod secrets;
 mod stores;

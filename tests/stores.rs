@@ -31,6 +31,16 @@ pub(crate) fn sqlite() -> Opened {
     on_disk::open(|folder| msal_cache::SqliteStore::open(folder.join("cache.db")).unwrap())
 }
 
+/// All of them.
+pub(crate) const EVERY: &[Open] = &[
+    memory,
+    document,
+    #[cfg(feature = "file")]
+    file,
+    #[cfg(feature = "sqlite")]
+    sqlite,
+];
+
 #[cfg(any(feature = "file", feature = "sqlite"))]
 mod on_disk {
     use std::path::Path;

@@ -213,8 +213,18 @@ def changed(state, changes):
 
 # An app over a cache.
 
+# The public cloud, as instance discovery tells it.
+PUBLIC_CLOUD = {
+    "preferred_network": "login.microsoftonline.com",
+    "preferred_cache": "login.windows.net",
+    "aliases": [
+        "login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net",
+    ],
+}
+
+
 class NoNetwork:
-    """Answers OpenID discovery; refuses to give out tokens."""
+    """Answers OpenID and instance discovery; refuses to give out tokens."""
 
     class Answer:
         def __init__(self, status_code, body):
@@ -228,6 +238,8 @@ class NoNetwork:
         self.asked_for_tokens = 0
 
     def get(self, url, **_):
+        if url.endswith("/common/discovery/instance"):
+            return self.Answer(200, {"metadata": [PUBLIC_CLOUD]})
         base, found, _ = url.partition("/.well-known/openid-configuration")
         assert found, "unexpected request: {}".format(url)
         base = base[:-len("/v2.0")] if base.endswith("/v2.0") else base
@@ -245,11 +257,11 @@ class NoNetwork:
         pass
 
 
-def app(kind, cache, client_id, authority, http_client, **kwargs):
+def app(kind, cache, client_id, authority, http_client, instance_discovery=False, **kwargs):
     make = getattr(msal, kind)
     return make(
         client_id, authority=authority, token_cache=caches[cache], http_client=http_client,
-        instance_discovery=False, **kwargs)
+        instance_discovery=instance_discovery, **kwargs)
 
 
 @command
@@ -258,15 +270,25 @@ def accounts(cache, client_id, authority):
 
 
 @command
-def silent(cache, client_id, authority, scopes, home_account_id, data=None, now=None):
+def silent(
+        cache, client_id, authority, scopes, home_account_id, data=None, now=None, discover=False):
     """The answer of acquire_token_silent_with_error, and how often tokens were asked for."""
     http = NoNetwork()
-    public = app("PublicClientApplication", cache, client_id, authority, http)
+    public = app(
+        "PublicClientApplication", cache, client_id, authority, http, instance_discovery=discover)
     account = [it for it in public.get_accounts() if it["home_account_id"] == home_account_id]
     assert len(account) == 1, "{} accounts have this id".format(len(account))
     with clock_at(now):
         answer = public.acquire_token_silent_with_error(scopes, account[0], data=data or {})
     return {"answer": answer, "asked": http.asked_for_tokens}
+
+
+@command
+def sign_out(cache, client_id, authority, home_account_id):
+    public = app("PublicClientApplication", cache, client_id, authority, NoNetwork())
+    account = [it for it in public.get_accounts() if it["home_account_id"] == home_account_id]
+    assert len(account) == 1, "{} accounts have this id".format(len(account))
+    public.remove_account(account[0])
 
 
 @command

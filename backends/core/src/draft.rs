@@ -2,13 +2,16 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::text::{Body, Member, Slot, Source};
 use crate::{CredentialType, Error, Json, Partition, Record, Result};
 
 /// Members that are being changed. Deleted slots stay as gaps until the end, so that places
 /// remain valid.
+///
+/// While operations are applied, a name may stand for records and for something else: which of
+/// them comes first in a commit follows from its partitions, so the commit is judged by its end.
 pub(crate) struct Draft<'a> {
     /// The text in which the values of the old members are.
     text: &'a str,
@@ -22,7 +25,11 @@ pub(crate) struct Draft<'a> {
 const FEW: usize = 16;
 
 enum Piece {
-    Section(Vec<Option<Slot>>),
+    /// A section, which has or had records.
+    Records(Vec<Option<Slot>>),
+    /// The empty section, which gives way to one with records.
+    Empty,
+    /// `null`, which does so too.
     Null,
     Whole(Source),
     Gone,
@@ -30,7 +37,11 @@ enum Piece {
 
 impl Piece {
     fn holds_records(&self) -> bool {
-        matches!(self, Self::Section(slots) if slots.iter().any(Option::is_some))
+        matches!(self, Self::Records(slots) if slots.iter().any(Option::is_some))
+    }
+
+    fn is_placeholder(&self) -> bool {
+        matches!(self, Self::Empty | Self::Null)
     }
 }
 
@@ -41,7 +52,8 @@ impl<'a> Draft<'a> {
             let piece = match member.body {
                 Body::Null => Piece::Null,
                 Body::Whole(value) => Piece::Whole(value),
-                Body::Section(slots) => Piece::Section(slots.into_iter().map(Some).collect()),
+                Body::Section(slots) if slots.is_empty() => Piece::Empty,
+                Body::Section(slots) => Piece::Records(slots.into_iter().map(Some).collect()),
             };
             (member.name, piece)
         });
@@ -57,47 +69,47 @@ impl<'a> Draft<'a> {
         if self.looked > FEW {
             let mut keys = HashMap::new();
             for (at, (_, piece)) in self.members.iter().enumerate() {
-                let Piece::Section(slots) = piece else { continue };
+                let Piece::Records(slots) = piece else { continue };
                 let slots = slots.iter().enumerate();
                 keys.extend(slots.filter_map(|(i, it)| Some(((at, it.as_ref()?.key.clone()), i))));
             }
             return self.keys.insert(keys).get(&(section, key.clone())).copied();
         }
-        let (_, Piece::Section(slots)) = &self.members[section] else { return None };
+        let (_, Piece::Records(slots)) = &self.members[section] else { return None };
         slots.iter().position(|slot| slot.as_ref().is_some_and(|slot| slot.key == *key))
     }
 
-    fn position(&self, name: &CredentialType) -> Option<usize> {
-        self.members.iter().position(|(it, body)| it == name && !matches!(body, Piece::Gone))
+    fn position(&self, name: &CredentialType, is_it: impl Fn(&Piece) -> bool) -> Option<usize> {
+        self.members.iter().position(|(it, piece)| it == name && is_it(piece))
     }
 
-    /// The place of the section, which is made if it isn't there. It takes the place of what is
-    /// no section.
-    fn section(&mut self, name: CredentialType) -> usize {
-        let at = self.position(&name).unwrap_or_else(|| {
-            self.members.push((name, Piece::Section(Vec::new())));
+    /// The place of the records of this name.
+    fn records(&self, name: &CredentialType) -> Option<usize> {
+        self.position(name, |it| matches!(it, Piece::Records(_)))
+    }
+
+    /// The place of what stands under this name and is no record.
+    fn member(&self, name: &CredentialType) -> Option<usize> {
+        self.position(name, |it| it.is_placeholder() || matches!(it, Piece::Whole(_)))
+    }
+
+    /// The place of the section, which is made if it isn't there.
+    fn section(&mut self, name: &CredentialType) -> usize {
+        self.records(name).unwrap_or_else(|| {
+            let records = Piece::Records(Vec::new());
+            if let Some(at) = self.position(name, Piece::is_placeholder) {
+                self.members[at].1 = records;
+                return at;
+            }
+            self.members.push((name.clone(), records));
             self.members.len() - 1
-        });
-        if !matches!(self.members[at].1, Piece::Section(_)) {
-            self.members[at].1 = Piece::Section(Vec::new());
-        }
-        at
-    }
-
-    /// Puts a member that is no section.
-    fn set_whole(&mut self, name: CredentialType, value: Source) {
-        let null = value.text(self.text) == "null";
-        let body = if null { Piece::Null } else { Piece::Whole(value) };
-        match self.position(&name) {
-            Some(at) => self.members[at].1 = body,
-            None => self.members.push((name, body)),
-        }
+        })
     }
 
     /// Puts a record into a section, and says whether that changed anything.
     fn put(&mut self, section: usize, key: Arc<str>, value: Source) -> bool {
         let known = self.find(section, &key);
-        let (_, Piece::Section(slots)) = &mut self.members[section] else { return false };
+        let (_, Piece::Records(slots)) = &mut self.members[section] else { return false };
         if let Some(at) = known {
             let same = slots[at]
                 .as_ref()
@@ -112,43 +124,37 @@ impl<'a> Draft<'a> {
         true
     }
 
-    pub(crate) fn put_record(&mut self, record: &Record) -> Result<bool> {
+    /// Puts a record, and says whether that changed anything.
+    pub(crate) fn put_record(&mut self, record: &Record) -> bool {
         let (name, value) = (&record.credential_type, &record.value);
         if name.is_document() {
             return self.put_member(CredentialType::from(&*record.key), value);
         }
-        if self.position(name).is_some_and(|at| matches!(self.members[at].1, Piece::Whole(_))) {
-            let reason = "the document holds something else under this name";
-            return Err(Error::invalid(format!("section {:?}", name.as_str()), reason));
-        }
-        let section = self.section(name.clone());
-        Ok(self.put(section, record.key.clone(), Source::New(value.clone())))
+        let section = self.section(name);
+        self.put(section, record.key.clone(), Source::New(value.clone()))
     }
 
     /// Puts a member that is no section, or the empty section.
-    fn put_member(&mut self, name: CredentialType, value: &Json) -> Result<bool> {
-        let empty_section = value.expose() == "{}" && !name.is_document();
-        let at = self.position(&name);
-        if at.is_some_and(|at| self.members[at].1.holds_records()) {
-            if empty_section || value.expose() == "null" {
-                // It says nothing about a section that isn't empty any more.
-                return Ok(false);
-            }
-            let reason = "it would take the place of a section that holds records";
-            return Err(Error::invalid(format!("member {:?}", name.as_str()), reason));
-        }
-        let same = at.is_some_and(|at| match &self.members[at].1 {
-            Piece::Section(_) => empty_section,
-            Piece::Null => value.expose() == "null",
-            Piece::Whole(source) => source.text(self.text) == value.expose(),
-            Piece::Gone => false,
-        });
-        if empty_section {
-            self.section(name);
-        } else {
-            self.set_whole(name, Source::New(value.clone()));
-        }
-        Ok(!same)
+    fn put_member(&mut self, name: CredentialType, value: &Json) -> bool {
+        let piece = match value.expose() {
+            "null" => Piece::Null,
+            "{}" if !name.is_document() => Piece::Empty,
+            _ => Piece::Whole(Source::New(value.clone())),
+        };
+        // It says nothing about a section that isn't empty any more.
+        let hidden = piece.is_placeholder()
+            && self.records(&name).is_some_and(|at| self.members[at].1.holds_records());
+        let Some(at) = self.member(&name) else {
+            self.members.push((name, piece));
+            return !hidden;
+        };
+        let same = match (&self.members[at].1, &piece) {
+            (Piece::Empty, Piece::Empty) | (Piece::Null, Piece::Null) => true,
+            (Piece::Whole(old), Piece::Whole(new)) => old.text(self.text) == new.text(self.text),
+            _ => false,
+        };
+        self.members[at].1 = piece;
+        !same
     }
 
     pub(crate) fn delete(
@@ -158,16 +164,13 @@ impl<'a> Draft<'a> {
         key: &Arc<str>,
     ) -> bool {
         if name.is_document() {
-            let at = self.position(&CredentialType::from(&**key));
-            let Some(at) = at.filter(|at| !self.members[*at].1.holds_records()) else {
-                return false;
-            };
+            let Some(at) = self.member(&CredentialType::from(&**key)) else { return false };
             self.members[at].1 = Piece::Gone;
             return true;
         }
-        let Some(section) = self.position(name) else { return false };
+        let Some(section) = self.records(name) else { return false };
         let Some(at) = self.find(section, key) else { return false };
-        let (_, Piece::Section(slots)) = &mut self.members[section] else { return false };
+        let (_, Piece::Records(slots)) = &mut self.members[section] else { return false };
         let owned = slots[at]
             .as_ref()
             .is_some_and(|slot| slot.place(name, self.text).partition == *partition);
@@ -182,23 +185,39 @@ impl<'a> Draft<'a> {
 
     /// The members without their gaps. A section that has lost its last record goes; one that
     /// never had any stays as it was found.
-    pub(crate) fn finish(self) -> Vec<Member> {
-        let members = self.members.into_iter().filter_map(|(name, body)| {
-            let body = match body {
-                Piece::Gone => return None,
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where a name stands for records and for something else.
+    pub(crate) fn finish(self) -> Result<Vec<Member>> {
+        let with_records: HashSet<CredentialType> = self
+            .members
+            .iter()
+            .filter(|(_, piece)| piece.holds_records())
+            .map(|(name, _)| name.clone())
+            .collect();
+        let mut members = Vec::with_capacity(self.members.len());
+        for (name, piece) in self.members {
+            let body = match piece {
+                Piece::Empty | Piece::Null if with_records.contains(&name) => continue,
+                Piece::Whole(_) if with_records.contains(&name) => {
+                    let reason = "the document can't hold records and something else under it";
+                    return Err(Error::invalid(format!("the name {:?}", name.as_str()), reason));
+                }
+                Piece::Gone => continue,
+                Piece::Empty => Body::Section(Vec::new()),
                 Piece::Null => Body::Null,
                 Piece::Whole(value) => Body::Whole(value),
-                Piece::Section(slots) => {
-                    let had_records = !slots.is_empty();
+                Piece::Records(slots) => {
                     let slots: Vec<_> = slots.into_iter().flatten().collect();
-                    if slots.is_empty() && had_records {
-                        return None;
+                    if slots.is_empty() {
+                        continue;
                     }
                     Body::Section(slots)
                 }
             };
-            Some(Member { name, body })
-        });
-        members.collect()
+            members.push(Member { name, body });
+        }
+        Ok(members)
     }
 }

@@ -53,25 +53,27 @@ struct Reader<'a> {
     members: Vec<Member>,
     /// For each member, the places of its keys.
     keys: Vec<HashTable<usize>>,
+    /// One for all: a section may come in several parts.
+    hasher: DefaultHashBuilder,
     reading: usize,
 }
 
 impl<'a> Reader<'a> {
     fn new(whole: &'a str) -> Self {
-        Self { whole, members: Vec::new(), keys: Vec::new(), reading: 0 }
+        let hasher = DefaultHashBuilder::default();
+        Self { whole, members: Vec::new(), keys: Vec::new(), hasher, reading: 0 }
     }
 
     /// Reads a document without a parser; `None` where it is not one, or is an odd one.
     fn scan(&mut self, body: &str) -> Option<()> {
         let mut scanner = Scanner::new(body);
-        let hasher = DefaultHashBuilder::default();
         scanner.object(|it, name| {
             let name = CredentialType::from(&*name);
             if it.peek()? == b'{' && !name.is_document() {
                 self.reading = self.member(name, Body::Section(Vec::new()));
                 return it.object(|it, key| {
                     let value = it.value()?;
-                    self.record(&hasher, &key, value);
+                    self.record(&key, value);
                     Some(())
                 });
             }
@@ -108,10 +110,10 @@ impl<'a> Reader<'a> {
         self.members.len() - 1
     }
 
-    fn record(&mut self, hasher: &DefaultHashBuilder, key: &str, json: &str) {
+    fn record(&mut self, key: &str, json: &str) {
         let value = self.source(json);
         let Body::Section(slots) = &mut self.members[self.reading].body else { return };
-        let hash = |key: &str| hasher.hash_one(key);
+        let hash = |key: &str| self.hasher.hash_one(key);
         let found = self.keys[self.reading].entry(
             hash(key),
             |at| *slots[*at].key == *key,
@@ -146,9 +148,8 @@ impl<'de> Visitor<'de> for &mut Reader<'_> {
             let json = map.next_value::<&RawValue>()?.get();
             if json.starts_with('{') && !name.is_document() {
                 self.reading = self.member(name, Body::Section(Vec::new()));
-                let hasher = DefaultHashBuilder::default();
                 // It was read once, so it can be read again.
-                let _ = for_each_member(json, |key, json| self.record(&hasher, &key, json));
+                let _ = for_each_member(json, |key, json| self.record(&key, json));
             } else if json == "null" {
                 self.member(name, Body::Null);
             } else {
@@ -188,9 +189,8 @@ impl<'de> Visitor<'de> for Section<'_, '_> {
         if !matches!(body, Body::Section(_)) {
             *body = Body::Section(Vec::new());
         }
-        let hasher = DefaultHashBuilder::default();
         while let Some(Name(key)) = map.next_key()? {
-            reader.record(&hasher, &key, map.next_value::<&RawValue>()?.get());
+            reader.record(&key, map.next_value::<&RawValue>()?.get());
         }
         Ok(())
     }

@@ -84,6 +84,8 @@ impl Partition {
     ) -> Self {
         match (home_account_id.filter(|home| !home.is_empty()), client_id) {
             _ if *credential_type == CredentialType::AppMetadata => Self::app_metadata(),
+            // A member of the document, which may look like a record.
+            _ if credential_type.is_document() => Self::unowned(),
             (Some(home), _) => Self::user(home),
             (None, Some(client)) => Self::app(client, realm.unwrap_or_default(), ext_cache_key),
             (None, None) => Self::unowned(),

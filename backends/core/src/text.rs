@@ -206,14 +206,17 @@ impl Text {
                     if !record.value.is_json() {
                         return Err(not_json(record));
                     }
-                    changed |= draft.put_record(record)?;
+                    changed |= draft.put_record(record);
                 }
                 Op::Delete { credential_type, key } => {
                     changed |= draft.delete(partition, credential_type, key);
                 }
             }
         }
-        Ok(changed.then(|| self.write(draft.finish())))
+        if !changed {
+            return Ok(None);
+        }
+        Ok(Some(self.write(draft.finish()?)))
     }
 
     /// Writes the members, one record a line.

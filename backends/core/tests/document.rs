@@ -133,6 +133,9 @@ fn a_repeated_name_is_read_as_the_last_and_a_repeated_section_as_one() {
         round_trip(document),
         json!({"Account": {"k": 3, "other": 5, "more": 4}, "AccessToken": {"a": 1}})
     );
+    let records = msal_cache_core::decompose(document).unwrap();
+    let keys: Vec<_> = records.iter().map(|it| &*it.key).collect();
+    assert_eq!(keys, ["k", "other", "more", "a"], "a key is a record once");
 }
 
 #[test]

@@ -37,6 +37,7 @@ mod disk;
 mod fingerprint;
 mod journal;
 mod leftovers;
+mod location;
 mod lock;
 mod platform;
 mod quarantine;
@@ -50,6 +51,7 @@ pub(crate) use msal_cache_place::{error, folder};
 
 pub use blob::FileBlob;
 pub use builder::Builder;
+pub use location::{Cae, Location};
 pub use msal_cache_place::Permissions;
 pub use quarantine::OnCorrupt;
 pub use store::FileStore;

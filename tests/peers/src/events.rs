@@ -51,7 +51,8 @@ pub fn id_token(claims: &Value) -> String {
     format!("header.{}.signature", URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
 
-fn client_info(user: &str, tenant: &str) -> String {
+/// The `client_info` of a response.
+pub fn client_info(user: &str, tenant: &str) -> String {
     URL_SAFE_NO_PAD.encode(json!({ "uid": user, "utid": tenant }).to_string())
 }
 

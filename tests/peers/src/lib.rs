@@ -1,10 +1,10 @@
-//! MSAL Python as a child process: requests go to `peer.py` as lines of JSON, answers come back
-//! as lines of JSON.
+//! MSAL Python and MSAL Node as child processes: requests go to `peer.py` and `peer.mjs` as lines
+//! of JSON, answers come back as lines of JSON.
 
 mod events;
 mod random;
 
-pub use events::{Named, Otherwise, Ours, Theirs, alike, id_token, otherwise};
+pub use events::{Named, Otherwise, Ours, Theirs, alike, client_info, id_token, otherwise};
 pub use random::Random;
 
 use std::env;
@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 /// The moment at which the clocks stand in all comparisons.
 pub const NOW: i64 = 1_700_000_000;
 
-/// A Python process with MSAL in it.
+/// A process with MSAL in it.
 #[derive(Debug)]
 pub struct Peer {
     child: Child,
@@ -27,10 +27,10 @@ pub struct Peer {
     stdout: BufReader<ChildStdout>,
 }
 
-/// An exception of Python.
+/// An exception of Python, or an error of Node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raised {
-    /// Its type, such as `KeyError`.
+    /// Its type, such as `KeyError`; for MSAL Node its code.
     pub kind: String,
     /// Its text.
     pub message: String,
@@ -51,19 +51,24 @@ impl Peer {
     /// Starts Python with further environment variables.
     pub fn start_with(variables: &[(&str, &str)]) -> Self {
         let python = env::var_os("MSAL_CACHE_PYTHON").expect("run tests/peers/run");
-        let mut child = Command::new(python)
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("peer.py"))
-            .envs(variables.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the python of MSAL_CACHE_PYTHON starts");
+        Self::run(Command::new(python).arg(here("peer.py")).envs(variables.iter().copied()))
+    }
+
+    /// Starts Node.
+    pub fn node() -> Self {
+        env::var_os("MSAL_CACHE_NODE").expect("run tests/peers/run");
+        Self::run(Command::new("node").arg(here("peer.mjs")))
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let started = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut child = started.expect("the peer starts");
         let stdin = child.stdin.take();
         let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
         Self { child, stdin, stdout }
     }
 
-    /// Calls a command of `peer.py`.
+    /// Calls a command of `peer.py` or `peer.mjs`.
     ///
     /// # Errors
     ///
@@ -74,10 +79,10 @@ impl Peer {
         let mut line = Value::Object(request).to_string();
         line.push('\n');
         let stdin = self.stdin.as_mut().expect("it is open until the peer is dropped");
-        stdin.write_all(line.as_bytes()).expect("Python reads");
+        stdin.write_all(line.as_bytes()).expect("the peer reads");
         let mut answer = String::new();
-        self.stdout.read_line(&mut answer).expect("Python writes");
-        outcome(serde_json::from_str(&answer).expect("Python answers"))
+        self.stdout.read_line(&mut answer).expect("the peer writes");
+        outcome(serde_json::from_str(&answer).expect("the peer answers"))
     }
 
     /// Calls a command that must not raise.
@@ -165,9 +170,14 @@ pub fn difference(ours: &Value, theirs: &Value) -> String {
     text
 }
 
+/// A file beside this package's manifest.
+fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
 /// The folder of cache files that the real MSAL libraries wrote.
 pub fn fixtures() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures")
+    here("../fixtures")
 }
 
 /// The name and the text of every cache file in this folder of [`fixtures`].

@@ -1,0 +1,197 @@
+//! The bodies of the fuzz targets, on files that are spoilt in the same way each time. `tests/fuzz`
+//! has a fuzzer find more.
+
+use std::fs;
+
+use fastrand::Rng;
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+
+use crate::common::fixtures;
+use crate::fuzz;
+
+/// Pieces that mean something in a document.
+const PIECES: [&str; 26] = [
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\\u0000",
+    "\\ud800",
+    "é",
+    "\u{feff}",
+    " ",
+    "null",
+    "true",
+    "-1",
+    "1e400",
+    "1700000000",
+    "\"expires_on\":",
+    "\"home_account_id\":",
+    "\"ext\":{\"a\":1},",
+    "\"AccessToken\":{",
+    "\"AppMetadata\":",
+    "\"secret\":\"s\",",
+    "/",
+    "login.windows.net",
+];
+
+/// A text that was spoilt a little, in one of the ways in which files are.
+fn spoilt(random: &mut Rng, seeds: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
+    let mut text = text.to_vec();
+    for _ in 0..random.usize(1..4) {
+        let from = random.usize(0..=text.len());
+        let to = (from + random.usize(0..40)).min(text.len());
+        match random.u8(0..6) {
+            0 if from < text.len() => text[from] ^= 1 << random.u8(0..8),
+            1 => text.truncate(from),
+            2 => drop(text.drain(from..to)),
+            3 => {
+                let copy = text[from..to].to_vec();
+                text.splice(from..from, copy);
+            }
+            4 => {
+                let other = &seeds[random.usize(0..seeds.len())];
+                let cut = random.usize(0..=other.len());
+                text.truncate(from);
+                text.extend_from_slice(&other[cut..]);
+            }
+            _ => {
+                let piece = PIECES[random.usize(0..PIECES.len())];
+                text.splice(from..from, piece.bytes());
+            }
+        }
+    }
+    text
+}
+
+fn seeds(folders: &[&str]) -> Vec<Vec<u8>> {
+    let files = folders.iter().flat_map(|folder| fixtures(folder));
+    files.map(|(_, path)| fs::read(path).unwrap()).filter(|it| it.len() < 8000).collect()
+}
+
+const SPOILT: usize = 40;
+
+#[test]
+fn p6_p8_files_that_are_spoilt_at_random_break_nothing_and_lose_nothing() {
+    let mut random = Rng::with_seed(4);
+    let seeds = seeds(&["", "mutations"]);
+    assert!(seeds.len() > 80, "{}", seeds.len());
+    let mut runs = 0;
+    for seed in &seeds {
+        let spoilt = (0..SPOILT).map(|_| spoilt(&mut random, &seeds, seed));
+        for text in spoilt.chain([seed.clone()]) {
+            fuzz::document(&text);
+            fuzz::merge(&text);
+            fuzz::search(&text);
+            runs += 1;
+        }
+    }
+    println!("{runs} spoilt files: nothing broke, nothing was lost");
+}
+
+#[test]
+fn events_that_are_spoilt_at_random_are_stored_or_refused() {
+    let mut random = Rng::with_seed(8);
+    let seeds = [include_bytes!("fuzz/seeds/event.json").to_vec()];
+    fuzz::event(&seeds[0]);
+    for _ in 0..4000 {
+        fuzz::event(&spoilt(&mut random, &seeds, &seeds[0]));
+    }
+}
+
+/// Names that occur in documents, and some that don't.
+fn name() -> impl Strategy<Value = String> {
+    const NAMES: [&str; 24] = [
+        "home_account_id",
+        "environment",
+        "client_id",
+        "realm",
+        "target",
+        "secret",
+        "token_type",
+        "cached_at",
+        "expires_on",
+        "refresh_on",
+        "key_id",
+        "family_id",
+        "username",
+        "ext",
+        "last_modification_time",
+        "local_account_id",
+        "authority_type",
+        "ext_cache_key",
+        "additionalCacheKeyComponents",
+        "credential_type",
+        "user_assertion_hash",
+        "",
+        "é",
+        "\u{0}",
+    ];
+    prop::sample::select(NAMES.as_slice()).prop_map(str::to_owned)
+}
+
+fn value() -> impl Strategy<Value = Value> {
+    const TEXTS: [&str; 12] = [
+        "",
+        "u.t",
+        "login.microsoftonline.com",
+        "login.windows.net",
+        "c",
+        "t",
+        "User.Read",
+        "user.read openid",
+        "1700000000",
+        "1800000000",
+        "1",
+        "\\\"é\u{0}🦀",
+    ];
+    let leaf = prop_oneof![
+        6 => prop::sample::select(TEXTS.as_slice()).prop_map(Value::from),
+        1 => any::<i64>().prop_map(Value::from),
+        1 => any::<bool>().prop_map(Value::from),
+        1 => Just(Value::Null),
+        1 => ".{0,8}".prop_map(Value::from),
+    ];
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+            prop::collection::btree_map(name(), inner, 0..3)
+                .prop_map(|it| Value::Object(it.into_iter().collect::<Map<_, _>>())),
+        ]
+    })
+}
+
+fn any_document() -> impl Strategy<Value = Value> {
+    const SECTIONS: [&str; 7] =
+        ["AccessToken", "RefreshToken", "IdToken", "Account", "AppMetadata", "Invented", ""];
+    let record = prop_oneof![
+        8 => prop::collection::btree_map(name(), value(), 0..10)
+            .prop_map(|it| Value::Object(it.into_iter().collect())),
+        1 => value(),
+    ];
+    let section = prop_oneof![
+        8 => prop::collection::btree_map("[a-cA-C\\-é]{0,3}", record, 0..6)
+            .prop_map(|it| Value::Object(it.into_iter().collect())),
+        1 => value(),
+    ];
+    let name = prop::sample::select(SECTIONS.as_slice()).prop_map(str::to_owned);
+    prop::collection::btree_map(name, section, 0..6)
+        .prop_map(|it| Value::Object(it.into_iter().collect()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn p8_documents_of_any_shape_are_read_merged_and_searched(document in any_document()) {
+        let text = document.to_string();
+        fuzz::document(text.as_bytes());
+        fuzz::merge(text.as_bytes());
+        fuzz::search(text.as_bytes());
+    }
+}

@@ -1,0 +1,141 @@
+// MSAL Node at the other end of two pipes.
+//
+// Reads one JSON request a line, {"command": ..., and its parameters}, and answers with one line:
+// {"ok": <value>} or {"raised": <type of the error>, "message": ...}.
+import { readFile, writeFile } from "node:fs/promises";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+
+const require = createRequire(join(process.env.MSAL_CACHE_NODE, "package.json"));
+const msal = require("@azure/msal-node");
+const version = require("@azure/msal-node/package.json").version;
+
+// The clock stands where a command puts it.
+const SystemDate = Date;
+let now = null;
+globalThis.Date = class extends SystemDate {
+    constructor(...parts) {
+        if (parts.length === 0 && now !== null) super(now);
+        else super(...parts);
+    }
+    static now() {
+        return now ?? SystemDate.now();
+    }
+};
+
+// Answers OpenID discovery, and each request for tokens with the next answer that was given.
+class Canned {
+    asked = [];
+    answers = [];
+
+    async sendGetRequestAsync(url) {
+        const found = url.match(/^(https:\/\/[^/]+\/.*?)(\/v2\.0)?\/\.well-known\/openid-configuration/);
+        if (!found) throw new Error(`unexpected request: ${url}`);
+        const base = found[1];
+        const body = {
+            issuer: `${base}/v2.0`,
+            authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
+            token_endpoint: `${base}/oauth2/v2.0/token`,
+            jwks_uri: `${base}/discovery/v2.0/keys`,
+        };
+        return { status: 200, headers: {}, body };
+    }
+
+    async sendPostRequestAsync(url, options) {
+        this.asked.push(Object.fromEntries(new URLSearchParams(options.body)));
+        const body = this.answers.shift() ?? { error: "invalid_grant", error_description: "canned" };
+        return { status: body.error ? 400 : 200, headers: {}, body };
+    }
+}
+
+// The file as the documentation of MSAL Node has it: read before, written after a change.
+const plugin = (path) => ({
+    async beforeCacheAccess(context) {
+        context.tokenCache.deserialize(await readFile(path, "utf8"));
+    },
+    async afterCacheAccess(context) {
+        if (context.cacheHasChanged) await writeFile(path, context.tokenCache.serialize());
+    },
+});
+
+function app(kind, path, client_id, authority, client_secret) {
+    const network = new Canned();
+    const host = new URL(authority).host;
+    const it = new msal[kind]({
+        auth: { clientId: client_id, authority, clientSecret: client_secret, knownAuthorities: [host] },
+        cache: { cachePlugin: plugin(path) },
+        system: { networkClient: network },
+    });
+    return { it, network };
+}
+
+// What an answer says, without the account's claims.
+const told = (answer, network) => ({
+    access_token: answer?.accessToken ?? null,
+    from_cache: answer?.fromCache ?? null,
+    id_token: answer?.idToken ?? null,
+    asked: network.asked,
+});
+
+const commands = {
+    about: () => ({ "msal-node": version, node: process.version }),
+
+    // The accounts that an app lists.
+    async accounts({ path, client_id, authority }) {
+        const { it } = app("PublicClientApplication", path, client_id, authority);
+        const accounts = await it.getTokenCache().getAllAccounts();
+        return accounts.map(({ homeAccountId, environment, username, localAccountId }) => ({
+            homeAccountId, environment, username, localAccountId,
+        }));
+    },
+
+    // acquireTokenSilent; `answers` are what the token endpoint says to each request.
+    async silent({ path, client_id, authority, scopes, home_account_id, refresh, answers }) {
+        const { it, network } = app("PublicClientApplication", path, client_id, authority);
+        network.answers = answers ?? [];
+        const accounts = await it.getTokenCache().getAllAccounts();
+        const account = accounts.find((it) => it.homeAccountId === home_account_id);
+        if (!account) throw new Error("no account has this id");
+        const request = { account, scopes, forceRefresh: refresh ?? false };
+        return told(await it.acquireTokenSilent(request), network);
+    },
+
+    // acquireTokenByClientCredential.
+    async for_client({ path, client_id, authority, scopes, fmi_path, answers }) {
+        const { it, network } =
+            app("ConfidentialClientApplication", path, client_id, authority, "not a secret");
+        network.answers = answers ?? [];
+        const answer = await it.acquireTokenByClientCredential({ scopes, fmiPath: fmi_path });
+        return told(answer, network);
+    },
+
+    // A user signs in.
+    async sign_in({ path, client_id, authority, scopes, answers }) {
+        const { it, network } = app("PublicClientApplication", path, client_id, authority);
+        network.answers = answers;
+        const redirectUri = "http://localhost";
+        return told(await it.acquireTokenByCode({ code: "code", scopes, redirectUri }), network);
+    },
+
+    // A user signs out.
+    async sign_out({ path, client_id, authority, home_account_id }) {
+        const { it } = app("PublicClientApplication", path, client_id, authority);
+        const accounts = await it.getTokenCache().getAllAccounts();
+        const account = accounts.find((it) => it.homeAccountId === home_account_id);
+        if (!account) throw new Error("no account has this id");
+        await it.getTokenCache().removeAccount(account);
+    },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+    const { command, now: seconds, ...parameters } = JSON.parse(line);
+    now = seconds === undefined ? null : seconds * 1000;
+    let answer;
+    try {
+        answer = { ok: (await commands[command](parameters)) ?? null };
+    } catch (error) {
+        answer = { raised: error.errorCode ?? error.name, message: error.message };
+    }
+    process.stdout.write(`${JSON.stringify(answer)}\n`);
+}

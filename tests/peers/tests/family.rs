@@ -1,0 +1,376 @@
+//! What `Profile::Family` writes, MSAL Python and MSAL Node read live: from the file, by the API
+//! that apps use, without throwing, deleting or missing anything.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use msal_cache::{Event, FileStore, ManualClock, Permissions, Profile, TokenCache};
+use msal_cache_peers::{NOW, Peer, cache_files, difference, document, id_token};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+const HOST: &str = "login.microsoftonline.com";
+const TENANT: &str = "11111111-1111-1111-1111-111111111111";
+const ALICE: &str = "22222222-2222-2222-2222-222222222222";
+const BOB: &str = "33333333-3333-3333-3333-333333333333";
+const APP: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
+const DAEMON: &str = "cccccccc-0000-0000-0000-000000000001";
+/// A client of the family of Microsoft's own.
+const FAMILY: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+
+/// A file, we over it, and both peers.
+struct Shared {
+    _folder: TempDir,
+    path: PathBuf,
+    ours: TokenCache<FileStore>,
+    python: Peer,
+    node: Peer,
+}
+
+impl Shared {
+    /// A file that holds this.
+    fn over(standing: &str) -> Self {
+        Self::between(Peer::start(), Peer::node(), standing)
+    }
+
+    /// Another file, between the same peers.
+    fn another(self, standing: &str) -> Self {
+        Self::between(self.python, self.node, standing)
+    }
+
+    fn between(mut python: Peer, node: Peer, standing: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("msal_token_cache.json");
+        fs::write(&path, standing).unwrap();
+        let store = FileStore::builder(&path).permissions(Permissions::Repair).open().unwrap();
+        let clock = Arc::new(ManualClock::new(NOW));
+        let ours = TokenCache::builder(store).profile(Profile::Family).clock(clock).build();
+        python.get("open_file", json!({ "cache": "c", "path": path }));
+        Self { _folder: folder, path, ours, python, node }
+    }
+
+    fn add(&self, event: &Value) {
+        self.ours.add(&Event::from_json(&event.to_string()).unwrap()).unwrap();
+    }
+
+    fn on_disk(&self) -> Value {
+        document(&fs::read_to_string(&self.path).unwrap())
+    }
+
+    /// Calls a command of MSAL Node over the file.
+    fn node(&mut self, command: &str, client: &str, parameters: Value) -> Result<Value, String> {
+        let common = json!({
+            "path": self.path, "client_id": client, "now": NOW,
+            "authority": format!("https://{HOST}/{TENANT}"),
+        });
+        let called = self.node.call(command, merged(common, parameters));
+        called.map_err(|raised| format!("Node, {command}: {raised}"))
+    }
+
+    /// Calls a command of MSAL Python over the file.
+    fn python(&mut self, command: &str, client: &str, parameters: Value) -> Result<Value, String> {
+        let common = json!({
+            "cache": "c", "client_id": client, "authority": format!("https://{HOST}/{TENANT}"),
+        });
+        let called = self.python.call(command, merged(common, parameters));
+        called.map_err(|raised| format!("Python, {command}: {raised}"))
+    }
+
+    /// Asserts that each library answers this access token from the cache, asking nobody.
+    fn both_find(&mut self, client: &str, user: &str, scopes: &[&str], secret: &str) {
+        let wanted = json!({ "scopes": scopes, "home_account_id": home(user) });
+        let found = self.node("silent", client, wanted.clone()).unwrap();
+        assert_eq!(found["access_token"], secret, "Node: {found}");
+        assert_eq!(found["from_cache"], true, "Node: {found}");
+        assert_eq!(found["asked"], json!([]), "Node: {found}");
+        let wanted = merged(wanted, json!({ "now": NOW }));
+        let found = self.python("silent", client, wanted).unwrap();
+        assert_eq!(found["answer"]["access_token"], secret, "Python: {found}");
+        assert_eq!(found["asked"], 0, "Python: {found}");
+    }
+
+    /// Asserts that MSAL Node refreshes with this refresh token, and gets through.
+    fn node_refreshes_with(&mut self, client: &str, user: &str, refresh_token: &str) {
+        let wanted = json!({
+            "scopes": ["User.Read"], "home_account_id": home(user), "refresh": true,
+            "answers": [response(user, "User.Read", "refreshed")],
+        });
+        let found = self.node("silent", client, wanted).unwrap();
+        assert_eq!(found["access_token"], "AT-refreshed");
+        assert_eq!(found["asked"][0]["refresh_token"], refresh_token, "{found}");
+    }
+}
+
+fn merged(mut one: Value, other: Value) -> Value {
+    if let (Value::Object(one), Value::Object(other)) = (&mut one, other) {
+        one.extend(other);
+    }
+    one
+}
+
+fn home(user: &str) -> String {
+    format!("{user}.{TENANT}")
+}
+
+/// What the token endpoint answers to a user.
+fn response(user: &str, scopes: &str, secret: &str) -> Value {
+    let claims = json!({
+        "iss": format!("https://{HOST}/{TENANT}/v2.0"), "aud": "app", "oid": user, "sub": "sub",
+        "tid": TENANT, "preferred_username": "user@contoso.example", "name": "A User",
+        "iat": NOW, "exp": NOW + 3600, "ver": "2.0",
+    });
+    json!({
+        "token_type": "Bearer",
+        "scope": scopes,
+        "access_token": format!("AT-{secret}"),
+        "refresh_token": format!("RT-{secret}"),
+        "id_token": id_token(&claims),
+        "client_info": msal_cache_peers::client_info(user, TENANT),
+        "expires_in": 3600,
+        "ext_expires_in": 7200,
+    })
+}
+
+/// A user signs in to an app.
+fn sign_in(client: &str, user: &str, scopes: &str, secret: &str) -> Value {
+    json!({
+        "client_id": client,
+        "scope": scopes.split(' ').collect::<Vec<_>>(),
+        "token_endpoint": format!("https://{HOST}/{TENANT}/oauth2/v2.0/token"),
+        "grant_type": "authorization_code",
+        "response": response(user, scopes, secret),
+    })
+}
+
+/// An app gets a token for itself.
+fn app_token(scope: &str, secret: &str, data: &Value) -> Value {
+    json!({
+        "client_id": DAEMON,
+        "scope": [scope],
+        "token_endpoint": format!("https://{HOST}/{TENANT}/oauth2/v2.0/token"),
+        "grant_type": "client_credentials",
+        "data": data,
+        "response": { "access_token": format!("AT-{secret}"), "expires_in": 3600 },
+    })
+}
+
+const FMI_PATH: &str = "SomeFmiPath/FmiCredentialPath";
+const API: &str = "api://exchange/.default";
+
+/// A file with a bit of everything, as we write it.
+fn everything() -> Shared {
+    let shared = Shared::over("{}");
+    shared.add(&sign_in(APP, ALICE, "User.Read openid profile offline_access", "user"));
+    shared.add(&sign_in(APP, ALICE, "Mail.Read openid profile offline_access", "mail"));
+    shared.add(&sign_in(APP, BOB, "User.Read", "bob"));
+    let mut family = sign_in(FAMILY, ALICE, "User.Read", "family");
+    family["response"]["foci"] = "1".into();
+    shared.add(&family);
+    shared.add(&app_token(API, "app", &json!({})));
+    shared.add(&app_token(API, "fmi", &json!({ "fmi_path": FMI_PATH })));
+    shared
+}
+
+#[test]
+fn both_find_users_and_their_tokens() {
+    let mut shared = everything();
+    for (client, user, scopes, secret) in [
+        (APP, ALICE, &["User.Read"][..], "AT-user"),
+        (APP, ALICE, &["user.read", "openid"], "AT-user"),
+        (APP, ALICE, &["Mail.Read"], "AT-mail"),
+        (APP, BOB, &["User.Read"], "AT-bob"),
+        (FAMILY, ALICE, &["User.Read"], "AT-family"),
+    ] {
+        if scopes[0] == "user.read" {
+            // MSAL Python minds the case of scopes.
+            let wanted = json!({ "scopes": scopes, "home_account_id": home(user) });
+            assert_eq!(shared.node("silent", client, wanted).unwrap()["access_token"], secret);
+            continue;
+        }
+        shared.both_find(client, user, scopes, secret);
+    }
+    for client in [APP, FAMILY] {
+        let listed = shared.node("accounts", client, json!({})).unwrap();
+        assert_eq!(listed.as_array().unwrap().len(), 2, "Node: {listed}");
+        let listed = shared.python("accounts", client, json!({})).unwrap();
+        assert_eq!(listed.as_array().unwrap().len(), 2, "Python: {listed}");
+    }
+    shared.node_refreshes_with(APP, BOB, "RT-bob");
+    shared.node_refreshes_with(FAMILY, ALICE, "RT-family");
+}
+
+#[test]
+fn an_app_s_own_tokens_are_found_by_node_and_kept_from_whom_they_are_not_for() {
+    let mut shared = everything();
+    let before = shared.on_disk();
+    let plain = json!({ "scopes": [API] });
+    let with_path = json!({ "scopes": [API], "fmi_path": FMI_PATH });
+    for (wanted, secret) in [(&plain, "AT-app"), (&with_path, "AT-fmi")] {
+        let found = shared.node("for_client", DAEMON, wanted.clone()).unwrap();
+        assert_eq!((&found["access_token"], &found["from_cache"]), (&secret.into(), &true.into()));
+    }
+    // MSAL Python finds an app's token by `null` alone, over which MSAL .NET throws. It asks for
+    // one of its own.
+    for wanted in [plain, with_path] {
+        let wanted = merged(wanted, json!({ "now": NOW }));
+        let answer = shared.python("for_client", DAEMON, wanted).unwrap();
+        assert_eq!(answer["asked"], 1, "{answer}");
+        assert_eq!(answer["answer"]["error"], "invalid_grant", "{answer}");
+    }
+    assert_kept(&before, &shared.on_disk());
+
+    // Neither the plain token nor that of the other path is given out. (When it stores its own,
+    // MSAL Node deletes the plain one, also if it has written that itself.)
+    let other = json!({
+        "scopes": [API], "fmi_path": "another",
+        "answers": [{ "access_token": "AT-another", "expires_in": 3600, "token_type": "Bearer" }],
+    });
+    let found = shared.node("for_client", DAEMON, other).unwrap();
+    assert_eq!(
+        (&found["access_token"], &found["from_cache"]),
+        (&"AT-another".into(), &false.into())
+    );
+}
+
+/// Asserts that each record of `before` is still there, value for value.
+fn assert_kept(before: &Value, after: &Value) {
+    let mut left = after.clone();
+    for (section, records) in left.as_object_mut().unwrap() {
+        if let Some(records) = records.as_object_mut() {
+            records.retain(|key, _| before[section].get(key).is_some());
+        }
+    }
+    assert!(left == *before, "{}", difference(before, &left));
+}
+
+#[test]
+fn what_they_write_beside_it_deletes_nothing_of_it() {
+    let mut shared = everything();
+    let before = shared.on_disk();
+    let carol = "44444444-4444-4444-4444-444444444444";
+    let answers = json!({
+        "scopes": ["User.Read"], "answers": [response(carol, "User.Read", "carol")],
+    });
+    shared.node("sign_in", APP, answers).unwrap();
+    let after = shared.on_disk();
+    assert_kept(&before, &after);
+    assert_ne!(before, after, "Node has written");
+
+    let dave = "55555555-5555-5555-5555-555555555555";
+    let event = sign_in(APP, dave, "User.Read", "dave");
+    shared.python.get("add", json!({ "cache": "c", "event": event, "now": NOW }));
+    assert_kept(&after, &shared.on_disk());
+
+    // And nothing of theirs is lost through us.
+    let after = shared.on_disk();
+    shared.add(&sign_in(APP, "66666666-6666-6666-6666-666666666666", "User.Read", "erin"));
+    assert_kept(&after, &shared.on_disk());
+    for user in [carol, dave] {
+        let wanted = json!({ "scopes": ["User.Read"], "home_account_id": home(user) });
+        assert_eq!(shared.node("silent", APP, wanted).unwrap()["from_cache"], true, "{user}");
+    }
+}
+
+#[test]
+fn whoever_signs_a_user_out_of_an_app_leaves_nothing_of_them_there() {
+    for (client, secret) in [(APP, "RT-mail"), (FAMILY, "RT-family")] {
+        for by_node in [true, false] {
+            let mut shared = everything();
+            assert!(shared.on_disk().to_string().contains(secret));
+            let user = json!({ "home_account_id": home(ALICE) });
+            if by_node {
+                shared.node("sign_out", client, user).unwrap();
+            } else {
+                shared.python("sign_out", client, user).unwrap();
+            }
+            let left = shared.on_disk();
+            for section in ["AccessToken", "RefreshToken", "IdToken", "Account"] {
+                for (key, record) in left[section].as_object().into_iter().flatten() {
+                    let is_hers = record["home_account_id"] == home(ALICE);
+                    // MSAL Python leaves other apps their refresh tokens.
+                    let is_of_another = section == "RefreshToken" && record["client_id"] != client;
+                    assert!(!is_hers || is_of_another && !by_node, "by Node: {by_node}: {key}");
+                }
+            }
+            assert!(left.to_string().contains(&home(BOB)));
+        }
+    }
+}
+
+/// Where MSAL Node still fails though Alice has signed in with us: over a record that is somebody
+/// else's, and of use to whoever wrote it. Tokens of an extended key that MSAL Python or Go wrote
+/// bear no mark that Node knows, so it sees two tokens and takes neither. The last is an account
+/// with tenant profiles that are no texts.
+const NODE_FAILS: [&str; 3] = [
+    "38-ext_cache_key.json",
+    "39-only-ext_cache_key-leak.json",
+    "44-tenantProfiles-nonstring.json",
+];
+
+#[test]
+fn p8_after_a_sign_in_with_us_both_get_on_with_files_that_somebody_spoilt() {
+    let (mut files, mut failed) = (0, Vec::new());
+    let mut shared = Shared::over("{}");
+    for (name, standing) in cache_files("mutations") {
+        if !serde_json::from_str::<Value>(&standing).is_ok_and(|it| it.is_object()) {
+            continue;
+        }
+        files += 1;
+        shared = shared.another(&standing);
+        shared.add(&sign_in(APP, ALICE, "User.Read", "new"));
+        let wanted = json!({ "scopes": ["User.Read"], "home_account_id": home(ALICE) });
+        // As an app does that hasn't forbidden it: one of the files is all of another alias.
+        let discovering = json!({ "now": NOW, "discover": true });
+        let found = shared.python("silent", APP, merged(wanted.clone(), discovering)).unwrap();
+        assert_eq!(found["answer"]["access_token"], "AT-new", "{name}: {found}");
+        assert_eq!(found["asked"], 0, "{name}: {found}");
+
+        let found = shared.node("silent", APP, wanted.clone());
+        if !found.is_ok_and(|it| it["access_token"] == "AT-new" && it["from_cache"] == true) {
+            failed.push(name.clone());
+            continue;
+        }
+        let answers =
+            json!({ "refresh": true, "answers": [response(ALICE, "User.Read", "newer")] });
+        let found = shared.node("silent", APP, merged(wanted, answers)).unwrap();
+        assert_eq!(found["asked"][0]["refresh_token"], "RT-new", "{name}: {found}");
+    }
+    assert_eq!(failed, NODE_FAILS);
+    println!("{files} spoilt files; after a sign-in, MSAL Python reads all, MSAL Node all but 3");
+    assert_eq!(files, 49);
+}
+
+#[test]
+fn a_file_that_node_began_stays_one_account_for_node() {
+    for (name, standing) in cache_files("") {
+        if !matches!(&*name, "node-aad.json" | "node-foci.json" | "node-aad-overlapping-at.json") {
+            continue;
+        }
+        let mut shared = Shared::over(&standing);
+        let client = match &*name {
+            "node-foci.json" => FAMILY,
+            _ => APP,
+        };
+        let before = shared.node("accounts", client, json!({})).unwrap();
+        let mut event = sign_in(client, ALICE, "User.Read", "ours");
+        if client == FAMILY {
+            event["response"]["foci"] = "1".into();
+        }
+        shared.add(&event);
+        let after = shared.node("accounts", client, json!({})).unwrap();
+        assert_eq!(after.as_array().unwrap().len(), before.as_array().unwrap().len(), "{name}");
+        let wanted = json!({ "scopes": ["User.Read"], "home_account_id": home(ALICE) });
+        let found = shared.node("silent", client, wanted).unwrap();
+        assert_eq!(found["access_token"], "AT-ours", "{name}: {found}");
+        shared.node_refreshes_with(client, ALICE, "RT-ours");
+    }
+}
+
+#[test]
+fn the_peers_are_at_the_versions_that_are_pinned() {
+    let about = Peer::node().get("about", json!({}));
+    let pins = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("package.json"));
+    let pins: Value = serde_json::from_str(&pins.unwrap()).unwrap();
+    assert_eq!(about["msal-node"], pins["dependencies"]["@azure/msal-node"]);
+}
