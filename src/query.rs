@@ -236,6 +236,10 @@ impl Query {
         if *credential_type == CredentialType::AppMetadata {
             return Some(Partition::app_metadata());
         }
+        if credential_type.as_str().is_empty() {
+            // Members of the document, which may look like records of somebody.
+            return Some(Partition::unowned());
+        }
         let asked = |field| self.fields.iter().find(|(known, _)| *known == field);
         let (_, home) = asked(Field::HomeAccountId)?;
         match home.map(|home| self.text.get(home)) {
