@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Error, Load, Memory, Partition, Record, Result, compose,
-    decompose, retry,
+    Batch, CacheStore, CredentialType, Error, Guards, Load, Memory, Partition, Record, Result,
+    compose, decompose, retry,
 };
 use smallvec::SmallVec;
 
+use crate::client::Flights;
 use crate::decoded::{Decoded, Shelf};
 use crate::family::{self, Environments};
 use crate::plan::{Rules, Standing};
@@ -61,6 +62,9 @@ struct Inner<S> {
     stored: AtomicUsize,
     decoded: Shelf,
     changed: AtomicBool,
+    /// The requests of clients that are under way, and who waits for a turn.
+    flights: Flights,
+    guards: Guards,
 }
 
 impl TokenCache {
@@ -114,13 +118,11 @@ impl<S: CacheStore> TokenCache<S> {
     ///
     /// [`Error::Invalid`] where the event can't be understood, with the name of the field.
     pub fn add(&self, event: &Event) -> Result<()> {
-        let (profile, clouds, now) = (self.0.profile, &self.0.clouds, self.0.clock.now());
-        let records =
-            |environments: &Environments| response::records(event, now, profile, environments);
-        let first = records(&Environments::default())?;
+        let now = self.now();
+        let first = self.records(event, &Environments::default(), now)?;
         let mut partitions: Vec<_> = first.iter().map(Entry::partition).collect();
         let unowned = Partition::unowned();
-        if profile == Profile::Family {
+        if self.0.profile == Profile::Family {
             partitions.push(&unowned);
         }
         partitions.sort_unstable();
@@ -131,13 +133,8 @@ impl<S: CacheStore> TokenCache<S> {
                 let stands = readable(self.partition(partition))?;
                 standing.insert((*partition).clone(), stands.unwrap_or_default());
             }
-            let records = match profile {
-                Profile::Python => first.clone(),
-                Profile::Family => family::settle(&standing, &first, clouds, records)?,
-            };
-            let most = self.0.limits.access_tokens_of_one_owner;
-            let rules = Rules { now, profile, clouds, most };
-            let (batch, swept) = plan::add(&standing, &records, rules);
+            let records = self.fitting(&standing, event, &first, now)?;
+            let (batch, swept) = plan::add(&standing, &records, self.rules(now));
             self.commit(&batch, &records)?;
             Ok((records.len(), swept))
         })?;
@@ -173,6 +170,32 @@ impl<S: CacheStore> TokenCache<S> {
         }
         stored.store(left, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// The records of an event, under these environments.
+    pub(crate) fn records(
+        &self,
+        event: &Event,
+        environments: &Environments,
+        now: i64,
+    ) -> Result<Vec<Entry>> {
+        response::records(event, now, self.0.profile, environments)
+    }
+
+    /// The `first` records of an event as the profile has them fit into what stands there.
+    pub(crate) fn fitting(
+        &self,
+        standing: &Standing,
+        event: &Event,
+        first: &[Entry],
+        now: i64,
+    ) -> Result<Vec<Entry>> {
+        match self.0.profile {
+            Profile::Python => Ok(first.to_vec()),
+            Profile::Family => family::settle(standing, first, &self.0.clouds, |environments| {
+                self.records(event, environments, now)
+            }),
+        }
     }
 
     /// Finds entries of one type. Entries that can't be read and access tokens that have expired
@@ -377,15 +400,51 @@ impl<S: CacheStore> TokenCache<S> {
             stored: AtomicUsize::new(usize::MAX / 2),
             decoded: Shelf::of(limits.decoded_bytes),
             changed: AtomicBool::new(false),
+            flights: Flights::default(),
+            guards: Guards::new(),
         }))
     }
 
-    fn set_changed(&self) {
+    pub(crate) fn now(&self) -> i64 {
+        self.0.clock.now()
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
+        self.0.profile
+    }
+
+    pub(crate) fn clouds(&self) -> &Clouds {
+        &self.0.clouds
+    }
+
+    pub(crate) fn rules(&self, now: i64) -> Rules<'_> {
+        let Inner { profile, clouds, limits, .. } = &*self.0;
+        Rules { now, profile: *profile, clouds, most: limits.access_tokens_of_one_owner }
+    }
+
+    pub(crate) fn flights(&self) -> &Flights {
+        &self.0.flights
+    }
+
+    pub(crate) fn guards(&self) -> &Guards {
+        &self.0.guards
+    }
+
+    pub(crate) fn set_changed(&self) {
         self.0.changed.store(true, Ordering::SeqCst);
     }
 
+    /// Commits a batch and remembers that the cache was changed.
+    pub(crate) fn commit_change(&self, batch: &Batch) -> Result<()> {
+        if !batch.is_empty() {
+            self.commit(batch, &[])?;
+            self.set_changed();
+        }
+        Ok(())
+    }
+
     /// Commits a batch, of which these entries have been decoded already.
-    fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
+    pub(crate) fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
         if !batch.is_empty() {
             self.0.store.commit(batch)?;
             self.0.decoded.outdate(batch, written);
@@ -400,7 +459,7 @@ impl<S: CacheStore> TokenCache<S> {
         }
     }
 
-    fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
+    pub(crate) fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
         let Inner { store, decoded, .. } = &*self.0;
         let known = decoded.partition(partition);
         let snapshot = match store.load(partition, known.as_ref().map(|known| known.revision))? {
@@ -420,7 +479,7 @@ impl<S: CacheStore> TokenCache<S> {
         Ok(read)
     }
 
-    fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
+    pub(crate) fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
         let Inner { store, decoded, .. } = &*self.0;
         let known = decoded.section(credential_type);
         let revision = known.as_ref().map(|known| known.revision);

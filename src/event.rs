@@ -46,6 +46,8 @@ pub struct Event {
     pub(crate) authority_type: Option<AuthorityType>,
     pub(crate) skip_account_creation: bool,
     pub(crate) account_id: Option<String>,
+    /// Whose refresh token was traded: an answer to that need not tell.
+    pub(crate) home_account_id: Option<String>,
 }
 
 impl Event {
@@ -63,6 +65,7 @@ impl Event {
             authority_type: None,
             skip_account_creation: false,
             account_id: None,
+            home_account_id: None,
         }
     }
 
@@ -95,6 +98,7 @@ impl Event {
                 .map(|name| AuthorityType::from(&*name)),
             skip_account_creation: flag(&mut fields, "skip_account_creation")?,
             account_id: text(&mut fields, "_account_id")?,
+            home_account_id: None,
         })
     }
 

@@ -181,23 +181,24 @@ pub(crate) fn replaces(new: &Entry, old: &Entry, clouds: &Clouds) -> bool {
         return false;
     }
     let same = |name| text(new, name) == text(old, name);
+    // Some libraries write a tenant as they were given it.
+    let same_realm = || text(new, "realm").eq_ignore_ascii_case(text(old, "realm"));
     !SET_APART.iter().any(|name| !old.is_null_or_missing(name))
         && same("home_account_id")
         && clouds.are_one(text(new, "environment"), text(old, "environment"))
         && match new.credential_type() {
             CredentialType::AccessToken => {
                 same("client_id")
-                    && same("realm")
+                    && same_realm()
                     && token_type(new).eq_ignore_ascii_case(token_type(old))
                     && new.ext_cache_key() == old.ext_cache_key()
                     && overlap(new, old)
             }
             CredentialType::RefreshToken => {
-                old.is_null_or_missing("ext")
-                    && same("family_id")
-                    && (!text(new, "family_id").is_empty() || same("client_id"))
+                // A family's token that another client got stays: MSAL Node takes its own alone.
+                old.is_null_or_missing("ext") && same("client_id") && same("family_id")
             }
-            CredentialType::IdToken => same("client_id") && same("realm"),
+            CredentialType::IdToken => same("client_id") && same_realm(),
             CredentialType::AppMetadata => same("client_id"),
             _ => false,
         }

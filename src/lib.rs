@@ -5,6 +5,7 @@
 mod authority;
 mod builder;
 mod cache;
+mod client;
 mod clock;
 mod cloud;
 mod decoded;
@@ -30,6 +31,12 @@ mod views;
 pub use authority::AuthorityType;
 pub use builder::TokenCacheBuilder;
 pub use cache::TokenCache;
+pub use client::{
+    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, Family, Form,
+    InteractionRequired, RefreshReason, Role, ServerError, SilentPlan, SilentRequest,
+    TenantProfile, TokenEndpoint, TokenRequest, TokenResponse, TokenSource, TransportError,
+    TransportErrorKind, Verdict,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cloud::{Cloud, Clouds};
 pub use entry::Entry;
@@ -40,8 +47,8 @@ pub use limits::Limits;
 pub use msal_cache_core::conformance;
 pub use msal_cache_core::{
     Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
-    Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot, ext_cache_key,
-    notice, retry,
+    Guards, Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot,
+    ext_cache_key, notice, retry,
 };
 #[cfg(feature = "file")]
 pub use msal_cache_file::{

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::ops::Range;
 
-use msal_cache_core::{Json, for_each_member};
+use msal_cache_core::{Json, for_each_member, quoted_name};
 use serde_json::Value;
 use smallvec::SmallVec;
 use zeroize::Zeroizing;
@@ -63,7 +63,10 @@ pub(crate) fn write_and_tell<N: AsRef<str>>(
     let pieces: SmallVec<[_; 16]> = members
         .iter()
         .map(|(name, part)| {
-            let name = Piece::quoted(name.as_ref());
+            let name = match name.as_ref() {
+                name if name.is_ascii() => Piece::quoted(name),
+                name => Piece::Made(quoted_name(name)),
+            };
             let part = match part {
                 Part::Null => Piece::Plain("null"),
                 Part::Text(text) => Piece::quoted(text),
@@ -93,6 +96,7 @@ pub(crate) fn write_and_tell<N: AsRef<str>>(
 /// Something that is written.
 enum Piece<'a> {
     Plain(&'a str),
+    Made(String),
     Quoted(&'a str),
     /// Some characters of it need a backslash.
     Escaped(&'a str),
@@ -107,6 +111,7 @@ impl<'a> Piece<'a> {
     fn len(&self) -> usize {
         match self {
             Self::Plain(text) => text.len(),
+            Self::Made(text) => text.len(),
             Self::Quoted(text) => text.len() + 2,
             Self::Escaped(text) => text.len() * 6 + 2,
         }
@@ -115,6 +120,7 @@ impl<'a> Piece<'a> {
     fn push_to(&self, out: &mut String) {
         match self {
             Self::Plain(text) => out.push_str(text),
+            Self::Made(text) => out.push_str(text),
             Self::Quoted(text) => {
                 out.push('"');
                 out.push_str(text);

@@ -34,7 +34,7 @@ pub enum Profile {
     /// - access tokens of the same client, user, tenant, token type and extended cache key that
     ///   have a scope in common with the new one (`openid`, `profile`, `offline_access` and `email`
     ///   don't count, unless it has no other);
-    /// - refresh tokens of the same client, or of the same family of clients;
+    /// - refresh tokens of the same client and family;
     /// - ID tokens of the same client and tenant; the metadata of the same client;
     /// - `null` in the place of a record, over which MSAL Node and Go fail;
     /// - and expired access tokens, as with every profile. Those of other partitions are left to
@@ -52,6 +52,7 @@ pub enum Profile {
     /// | `environment` | Python without instance discovery, and Go, find the host they were configured with | Node, .NET and Java write the host that the cloud prefers, and find every name of it | the name that stands in the cache for this user, the cloud's own first; else the one that was configured |
     /// | `environment` of app metadata | Python writes and looks for the configured host | Node fails if there are two rows of one client in one cloud | the name that stands there for this client: one row |
     /// | key of a refresh token | Python signs out by a key made of the client and the `target` | .NET and Java leave the target out; Node looks for the family in it | no `target`, which makes the keys of Python, .NET and Java the same; of a family, the key of the client, by which Python can sign out, as long as the family's number occurs in it (it is one digit, and the ids around it are long), else that of the family |
+    /// | a family's refresh tokens | .NET, Go and Java keep one for all clients | Node takes the one that its own client got, though it keeps one too | one for each client, as Python does |
     /// | key of app metadata | Python looks it up with the client's id as it is spelt | the others write it in lower case | as it is spelt |
     /// | tokens bound to a key (`pop`, `ssh-cert`) | under `AccessToken`, Python takes them for bearer tokens | under the type that Node and .NET give them, a search of Python fails when they have expired | neither: [`Error::Invalid`](crate::Error::Invalid), and nothing is written. Keep them in a cache of their own |
     /// | tokens of an extended cache key | Python and Go look for `ext_cache_key`, Java for `ext_cache_key_hash` | .NET looks for `ext`, Node for `additionalCacheKeyComponents` | all four, so that none takes the token for a plain one |

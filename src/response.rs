@@ -102,7 +102,10 @@ impl<'a> Context<'a> {
         let environment_of_metadata = environments.metadata.clone().or_else(|| environment.clone());
         let environment = environments.user.clone().or(environment);
         let claims = Claims::of(event)?;
-        let (has_user, home_account_id) = user(event, &claims)?;
+        let (has_user, home_account_id) = match &event.home_account_id {
+            Some(home) => (true, Some(home.clone())),
+            None => user(event, &claims)?,
+        };
         let mut scope: Vec<_> = event.scope.iter().map(String::as_str).collect();
         scope.sort_unstable();
         let target = scope.join(" ");
@@ -140,7 +143,7 @@ impl<'a> Context<'a> {
             Some(after) => Some(moment("refresh_in", now, after)?),
             None => None,
         };
-        let (cached_at, parameters) = (now.to_string(), self.parameters()?);
+        let (cached_at, parameters) = (now.to_string(), parameters(&self.event.data)?);
         let ext_cache_key = ext_cache_key(&parameters);
         let mut fields: Vec<(&str, Part<'_>)> = vec![
             ("credential_type", "AccessToken".into()),
@@ -267,13 +270,6 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The parameters of the request that set its tokens apart.
-    fn parameters(&self) -> Result<BTreeMap<&str, String>> {
-        let counting = |name: &str| !NOT_IN_EXT_CACHE_KEY.contains(&name);
-        let data = self.event.data.iter().filter(|(name, _)| counting(name));
-        data.map(|(name, value)| Ok((name, python_str(name, value)?))).collect()
-    }
-
     fn record(
         &self,
         credential_type: CredentialType,
@@ -288,6 +284,17 @@ impl<'a> Context<'a> {
         let key: Arc<str> = parts.key(&credential_type).unwrap_or_default();
         Entry::written(credential_type, key, &fields)
     }
+}
+
+/// The parameters of a request that set its tokens apart.
+fn parameters(data: &Fields) -> Result<BTreeMap<&str, String>> {
+    let counting = data.iter().filter(|(name, _)| !NOT_IN_EXT_CACHE_KEY.contains(name));
+    counting.map(|(name, value)| Ok((name, python_str(name, value)?))).collect()
+}
+
+/// The extended cache key of a request with these parameters.
+pub(crate) fn ext_cache_key_of(data: &Fields) -> Result<Option<String>> {
+    Ok(ext_cache_key(&parameters(data)?))
 }
 
 /// What the response says about the user, as far as it becomes part of a record.
@@ -413,7 +420,7 @@ fn scalar(value: &Value) -> Option<String> {
 /// What `str()` makes of a request parameter in Python; empty where it counts as false there.
 ///
 /// Of a fraction or a list it makes what Python alone can tell. Nobody sends one.
-fn python_str(name: &str, value: &Value) -> Result<String> {
+pub(crate) fn python_str(name: &str, value: &Value) -> Result<String> {
     match value {
         Value::Null | Value::Bool(false) => Ok(String::new()),
         Value::Bool(true) => Ok("True".into()),

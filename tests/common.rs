@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use msal_cache::{
-    Batch, CacheStore, CredentialType, Event, Fields, Load, ManualClock, Memory, Partition, Result,
-    Revision, TokenCache,
+    Batch, CacheStore, CredentialType, Event, Fields, Hold, Load, ManualClock, Memory, Partition,
+    Result, Revision, TokenCache,
 };
 use serde_json::Value;
 
@@ -112,11 +113,12 @@ pub(crate) struct Counting<S> {
     pub(crate) reads: AtomicUsize,
     pub(crate) commits: AtomicUsize,
     pub(crate) purges: AtomicUsize,
+    pub(crate) guards: AtomicUsize,
 }
 
 impl<S> Counting<S> {
     pub(crate) fn new(store: S) -> Self {
-        Self { store, reads: 0.into(), commits: 0.into(), purges: 0.into() }
+        Self { store, reads: 0.into(), commits: 0.into(), purges: 0.into(), guards: 0.into() }
     }
 
     pub(crate) fn commits(&self) -> usize {
@@ -147,5 +149,10 @@ impl<S: CacheStore> CacheStore for Counting<S> {
     fn purge(&self, now: i64) -> Result<u64> {
         self.purges.fetch_add(1, Ordering::SeqCst);
         self.store.purge(now)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.guards.fetch_add(1, Ordering::SeqCst);
+        self.store.guard(partition, wait)
     }
 }

@@ -180,6 +180,27 @@ fn a_family_s_token_stands_under_its_client_if_the_family_occurs_in_the_key() {
 }
 
 #[test]
+fn each_client_of_a_family_keeps_its_own_of_the_family_s_tokens() {
+    let of_client = |host: &str, client: &str, secret: &str| {
+        let response = Fields::new()
+            .set("access_token", "AT")
+            .set("refresh_token", secret)
+            .set("client_info", client_info("alice"))
+            .set("foci", "1");
+        at(host, Event::new(client).scope(["s"]).response(response))
+    };
+    let (cache, _) = cache();
+    for (client, secret) in [("a", "RT-a"), ("b", "RT-b"), ("a", "RT-a2")] {
+        cache.add(&of_client("login.example", client, secret)).unwrap();
+    }
+    assert_eq!(secrets(&cache, "RefreshToken"), ["RT-a2"], "no family occurs in the key");
+    for (client, secret) in [("a", "RT-1"), ("b", "RT-2"), ("a", "RT-3")] {
+        cache.add(&of_client("login1.example", client, secret)).unwrap();
+    }
+    assert_eq!(secrets(&cache, "RefreshToken"), ["RT-2", "RT-3", "RT-a2"]);
+}
+
+#[test]
 fn tokens_with_a_scope_in_common_replace_each_other() {
     for (old, new, stays) in [
         ("User.Read", "User.Read", false),

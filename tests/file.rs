@@ -181,6 +181,70 @@ fn p6_a_file_that_is_cut_off_anywhere_or_has_a_bit_flipped_is_mended_by_a_sign_i
 }
 
 #[test]
+fn p6_removing_from_a_broken_file_is_an_error_and_leaves_it() {
+    let (folder, path) = place();
+    let cache = open(&path);
+    cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
+    let find = |credential_type| cache.find(credential_type, &Query::new()).unwrap().remove(0);
+    let (account, refresh) = (find(CredentialType::Account), find(CredentialType::RefreshToken));
+    write_private(&path, b"{\"Account\": {");
+    for removed in [
+        cache.remove_account(&account),
+        cache.remove_rt(&refresh),
+        cache.modify(CredentialType::Account, &account, None),
+        cache.purge_expired().map(drop),
+    ] {
+        assert!(matches!(removed, Err(Error::Corrupt { .. })), "{removed:?}");
+    }
+    assert_eq!(fs::read(&path).unwrap(), b"{\"Account\": {");
+    assert_eq!(names(folder.path()), ["cache.json"]);
+    cache.add(&sign_in("bob", "User.Read", "2")).unwrap();
+    assert_eq!(names(folder.path()), ["cache.json", "cache.json.corrupt-1"]);
+}
+
+#[test]
+fn p8_what_somebody_spoilt_in_a_file_breaks_nothing_else_and_stays_there() {
+    let (mut kept, mut records, mut refused) = (0, 0, 0);
+    for (name, fixture) in fixtures("mutations") {
+        let (folder, path) = place();
+        let text = fs::read(&fixture).unwrap();
+        write_private(&path, &text);
+        let cache = open(&path);
+        if let Err(error) = cache.entries(None) {
+            assert!(matches!(error, Error::Corrupt { .. }), "{name}: {error:?}");
+            cache.add(&sign_in("somebody-else", "User.Read", "x")).unwrap();
+            assert_eq!(fs::read(folder.path().join("cache.json.corrupt-1")).unwrap(), text);
+            refused += 1;
+            continue;
+        }
+        for credential_type in CredentialType::KNOWN {
+            cache.find(credential_type, &Query::new()).unwrap_or_else(|it| panic!("{name}: {it}"));
+        }
+        assert_eq!(fs::read(&path).unwrap(), text, "{name}: reading wrote");
+        let without_mark = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
+        let before: Value = serde_json::from_slice(without_mark).unwrap();
+        cache.add(&sign_in("somebody-else", "User.Read", "x")).unwrap();
+        let after: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        for (section, value) in before.as_object().unwrap() {
+            let Some(value) = value.as_object() else {
+                assert!(value.is_null() || after[section] == *value, "{name}: {section}");
+                continue;
+            };
+            for (key, record) in value {
+                assert_eq!(after[section].get(key), Some(record), "{name}: {key}");
+                records += 1;
+            }
+        }
+        let query = Query::new().home_account_id(crate::common::home("somebody-else").as_str());
+        let found = open(&path).find(CredentialType::AccessToken, &query).unwrap();
+        assert_eq!(found.len(), 1, "{name}");
+        kept += 1;
+    }
+    println!("P8: {kept} spoilt files kept all {records} records, {refused} were set aside");
+    assert_eq!(kept + refused, 57);
+}
+
+#[test]
 fn p7_a_file_that_others_can_read_is_refused_or_repaired() {
     let (_folder, path) = place();
     open(&path).add(&sign_in("alice", "User.Read", "1")).unwrap();

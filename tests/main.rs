@@ -3,6 +3,7 @@
 mod bad_input;
 mod cache;
 mod canary;
+mod client;
 mod common;
 mod conformance;
 mod family;

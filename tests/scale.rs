@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::common::{CLIENT, ENVIRONMENT, REALM, home, over, sign_in};
 use msal_cache::{
-    Batch, CacheStore, CredentialType, Load, Memory, Partition, Query, Result, Revision, TokenCache,
+    Batch, CacheStore, CredentialType, Hold, Load, Memory, Partition, Query, Result, Revision,
+    TokenCache,
 };
 
 /// Counts calls and the records that they move.
@@ -59,6 +60,10 @@ impl<S: CacheStore> CacheStore for Moved<S> {
 
     fn purge(&self, now: i64) -> Result<u64> {
         self.store.purge(now)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.store.guard(partition, wait)
     }
 }
 
@@ -183,6 +188,10 @@ impl CacheStore for Slow {
 
     fn purge(&self, now: i64) -> Result<u64> {
         self.memory.purge(now)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.memory.guard(partition, wait)
     }
 }
 

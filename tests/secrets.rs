@@ -4,8 +4,11 @@
 use std::fmt::Debug;
 
 use crate::canary::{CANARY, clean, event};
-use crate::common::{cache, home};
-use msal_cache::{Batch, CacheStore, CredentialType, Entry, Expect, Fields, Load, Query};
+use crate::common::{cache, home, sign_in};
+use msal_cache::{
+    Batch, CacheStore, CredentialType, Entry, Expect, Fields, Form, Load, Query, ServerError,
+    SilentRequest, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
+};
 
 fn prints_nothing(what: &str, value: &impl Debug) {
     clean(what, &format!("{value:?}"));
@@ -55,4 +58,58 @@ fn p10_an_entry_of_ones_own_prints_no_secret() {
     let entry = Entry::new(CredentialType::RefreshToken, &fields).unwrap();
     prints_nothing("Entry", &entry);
     assert_eq!(entry.refresh_token().unwrap().secret().expose(), CANARY);
+}
+
+#[test]
+fn p10_no_type_of_the_client_prints_a_secret_or_a_user_s_name() {
+    let (cache, _) = cache();
+    cache.add(&event()).unwrap();
+    let client = cache.client(crate::common::CLIENT, "https://login.example/tenant");
+    let account = client.account(&home("alice")).unwrap().unwrap();
+    cache.add(&sign_in("bob", "User.Read", "s")).unwrap();
+    let named = client.account(&home("bob")).unwrap().unwrap();
+    assert_eq!(named.username(), Some("bob@example"));
+    assert!(!format!("{named:?}").contains("bob@example"), "{named:?}");
+    let told = |body: Fields| TokenResponse::new(400, body);
+    let refusal = told(
+        Fields::new()
+            .set("error", "invalid_grant")
+            .set("error_description", CANARY)
+            .set("claims", CANARY),
+    );
+    let server_error = ServerError::of(&refusal).unwrap();
+    let request = SilentRequest::new(["User.Read"], &account)
+        .claims_challenge(format!("{{\"{CANARY}\":1}}"))
+        .data(Fields::new().set("req_cnf", CANARY));
+    let plan = client.plan(&request.clone().claims_challenge("{}")).unwrap();
+    assert!(!plan.attempts().is_empty() && !plan.candidates().is_empty());
+    let form = Form::new().with("client_secret", CANARY);
+    let token = client.acquire_token_silent(["User.Read"], &account, &Refuses).unwrap();
+    assert_eq!(token.secret().expose(), format!("{CANARY}-at"));
+    let refused = client.acquire(&request, &Refuses).unwrap_err();
+    prints_nothing("Client", &client);
+    prints_nothing("AccountInfo", &account);
+    prints_nothing("SilentRequest", &request);
+    prints_nothing("SilentPlan", &plan);
+    clean("SilentPlan", &plan.to_string());
+    prints_nothing("TokenRequest", &TokenRequest::new("https://x/y", "c", form.clone()));
+    prints_nothing("Form", &form);
+    prints_nothing("TokenResponse", &refusal);
+    prints_nothing("ServerError", &server_error);
+    clean("ServerError", &server_error.to_string());
+    prints_nothing("AcquiredToken", &token);
+    prints_nothing("AcquireError", &refused);
+    clean("AcquireError", &refused.to_string());
+    let page = TokenResponse::from_json(200, CANARY).unwrap_err();
+    prints_nothing("TransportError", &page);
+    clean("TransportError", &page.to_string());
+}
+
+struct Refuses;
+
+impl TokenEndpoint for Refuses {
+    fn send(&self, _: &TokenRequest) -> Result<TokenResponse, TransportError> {
+        let body = Fields::new().set("error", "invalid_grant").set("error_description", CANARY);
+        Ok(TokenResponse::new(400, body))
+    }
 }

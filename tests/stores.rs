@@ -44,8 +44,9 @@ pub(crate) const EVERY: &[Open] = &[
 #[cfg(any(feature = "file", feature = "sqlite"))]
 mod on_disk {
     use std::path::Path;
+    use std::time::Duration;
 
-    use msal_cache::{Batch, CredentialType, Load, Partition, Result, Revision};
+    use msal_cache::{Batch, CredentialType, Hold, Load, Partition, Result, Revision};
     use tempfile::TempDir;
 
     use super::{CacheStore, Opened, over};
@@ -74,6 +75,10 @@ mod on_disk {
 
         fn purge(&self, now: i64) -> Result<u64> {
             self.0.purge(now)
+        }
+
+        fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+            self.0.guard(partition, wait)
         }
     }
 }

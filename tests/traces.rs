@@ -7,9 +7,13 @@ mod common;
 mod canary;
 
 use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use msal_cache::{CacheStore, CredentialType, Fields, Memory, Query, TokenCache};
+use msal_cache::{
+    AccountInfo, CacheStore, CredentialType, Fields, Memory, Partition, Query, SilentRequest,
+    TokenCache, TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::canary::{CANARY, clean, event};
@@ -42,6 +46,7 @@ fn p10_no_trace_event_carries_a_secret() {
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::TRACE)
         .with_writer(sink.clone())
+        .with_ansi(false)
         .init();
     exercise(Memory::new());
     #[cfg(feature = "file")]
@@ -57,7 +62,67 @@ fn p10_no_trace_event_carries_a_secret() {
     assert!(traced.contains("stored a token response"), "nothing was traced: {traced}");
     clean("a trace event", &traced);
     clean("a trace event", &traced.replace("alice", CANARY));
+    for line in AUDITED {
+        assert!(traced.contains(line), "{line} is missing: {traced}");
+    }
+    // Whoever audits can tell one user's events from another's.
+    let alice = Partition::user(&common::home("alice")).digest();
+    assert!(traced.contains(&format!("of=\"{alice}\"")), "{traced}");
 }
+
+/// Issues, refuses and falls silent in turn, with canaries in all that it says.
+struct Server(AtomicUsize);
+
+impl TokenEndpoint for Server {
+    fn send(&self, _: &TokenRequest) -> Result<TokenResponse, TransportError> {
+        let body = match self.0.fetch_add(1, Ordering::SeqCst) {
+            0 | 4 => Fields::new()
+                .set("access_token", CANARY)
+                .set("refresh_token", format!("{CANARY}-next"))
+                .set("expires_in", 3600),
+            1 => Fields::new()
+                .set("error", "invalid_grant")
+                .set("suberror", "basic_action")
+                .set("error_description", format!("for alice, {CANARY}"))
+                .set("claims", CANARY)
+                .set("correlation_id", "c-1"),
+            2 => Fields::new().set("error", "invalid_grant").set("suberror", "bad_token"),
+            _ => {
+                let cause = std::io::Error::other("it broke");
+                return Err(TransportError::new(TransportErrorKind::Unreachable, cause));
+            }
+        };
+        Ok(TokenResponse::new(if body.get("error").is_some() { 400 } else { 200 }, body))
+    }
+}
+
+/// What an app does with its accounts: each line is looked for in the trace.
+fn audit(cache: &TokenCache<impl CacheStore>) {
+    let client = cache.client(common::CLIENT, "https://login.example/tenant");
+    let server = Server(AtomicUsize::new(0));
+    let alice = AccountInfo::of(common::home("alice"));
+    let forced = SilentRequest::new(["User.Read"], &alice).force_refresh(true);
+    client.acquire_token_silent(["User.Read"], &alice, &server).unwrap();
+    client.acquire(&forced, &server).unwrap();
+    for _ in 0..2 {
+        client.acquire(&forced, &server).unwrap_err();
+    }
+    client.acquire_token_for_client(["scope"], &server).unwrap_err();
+    client.acquire_token_for_client(["scope"], &server).unwrap();
+    client.remove_account(&alice).unwrap();
+}
+
+const AUDITED: [&str; 9] = [
+    "gave out a cached access token",
+    "a new access token is needed",
+    "took the guard of a refresh",
+    "acquired an access token",
+    "the token endpoint refused",
+    "error=\"invalid_grant\"",
+    "removed a token that failed",
+    "the token endpoint gave no answer",
+    "signed a user out",
+];
 
 fn exercise(store: impl CacheStore) {
     let cache = TokenCache::new(store);
@@ -72,4 +137,5 @@ fn exercise(store: impl CacheStore) {
     cache.deserialize(&state).unwrap();
     assert!(cache.deserialize(CANARY).is_err());
     cache.purge_expired().unwrap();
+    audit(&cache);
 }

@@ -5,7 +5,7 @@
 /// | | the small door: [`BlobStore`](crate::BlobStore) | the big door: [`CacheStore`](crate::CacheStore) |
 /// |---|---|---|
 /// | for | one string somewhere: an object in a bucket, a secret of an orchestrator, a key chain | records: a database, a server |
-/// | you write | `read` and `swap` | `load`, `commit`, `list` and `purge` |
+/// | you write | `read` and `swap` | `load`, `commit`, `list` and `purge`, and `guard` if you can |
 /// | you get | the document that all MSAL libraries read, in your string | look-ups and writes that don't grow with the number of users |
 /// | the example | 19 lines | 53 lines |
 ///
@@ -44,6 +44,8 @@
 /// - `list` reads a section across partitions, in one question to your database.
 /// - `purge` deletes what has expired in one step. [`Record::expires_on`](crate::Record::expires_on)
 ///   is the value for a column with an index.
+/// - `guard` may be left out: then nobody is held off from refreshing a token while another one
+///   does. [`Guards`](crate::Guards) is one for a store of a single process.
 ///
 /// Revisions are yours to make. One must never stand for two different contents of a partition,
 /// not after it was emptied and filled again, and not after a restart: so neither a count that
@@ -69,7 +71,7 @@
 /// # Wrapping a store
 ///
 /// A commit is data, so a store that wraps another one, to count, to encrypt or to fail on
-/// purpose, forwards four calls. `Arc<S>`, `Box<dyn CacheStore>` and `&S` are stores, too. What
+/// purpose, forwards five calls: with `guard` left out, there is none. `Arc<S>`, `Box<dyn CacheStore>` and `&S` are stores, too. What
 /// your store does by itself, such as waiting or repairing, it can tell whoever runs the app with
 /// [`notice`](crate::notice), which makes `tracing` events where that feature is on.
 pub mod a_store_of_your_own {}

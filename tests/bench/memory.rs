@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use msal_cache::{CacheStore, CredentialType, Event, Fields, Query, TokenCache};
 
 use crate::floor;
-use crate::measure::{Effort, Side, compare, side, undone};
+use crate::measure::{Effort, Side, compare, computing, undone};
 use crate::report::{Report, Row, thousands};
 use crate::workload::{self, CLIENT, ENVIRONMENT, Probe, SignIn};
 
@@ -61,42 +61,48 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
     run((
         "exact hit",
         2.0,
-        side(|nth| assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len)),
-        side(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
+        computing(|nth| {
+            assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len)
+        }),
+        computing(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
     ));
     run((
         "exact hit, query at hand",
         2.0,
-        side(|nth| assert_eq!(find(&cache, &prepared[nth % prepared.len()]), at(nth).secret_len)),
-        side(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
+        computing(|nth| {
+            assert_eq!(find(&cache, &prepared[nth % prepared.len()]), at(nth).secret_len)
+        }),
+        computing(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
     ));
     run((
         "subset hit",
         2.0,
-        side(|nth| {
+        computing(|nth| {
             assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes[1..2])), at(nth).secret_len);
         }),
-        side(|nth| assert_eq!(floor.subset(at(nth), &at(nth).scopes[1..2]), at(nth).secret_len)),
+        computing(|nth| {
+            assert_eq!(floor.subset(at(nth), &at(nth).scopes[1..2]), at(nth).secret_len)
+        }),
     ));
     run((
         "miss",
         2.0,
-        side(|nth| assert_eq!(find(&cache, &at(nth).query(&nope)), 0)),
-        side(|nth| assert_eq!(floor.subset(at(nth), &nope), 0)),
+        computing(|nth| assert_eq!(find(&cache, &at(nth).query(&nope)), 0)),
+        computing(|nth| assert_eq!(floor.subset(at(nth), &nope), 0)),
     ));
     run((
         "refresh token",
         2.0,
-        side(|nth| {
+        computing(|nth| {
             let found = cache.search(CredentialType::RefreshToken, &at(nth).without_realm());
             assert!(black_box(found.unwrap().next()).is_some());
         }),
-        side(|nth| assert!(black_box(floor.refresh_token(at(nth))).is_some())),
+        computing(|nth| assert!(black_box(floor.refresh_token(at(nth))).is_some())),
     ));
     run((
         "account of one user",
         2.0,
-        side(|nth| {
+        computing(|nth| {
             let query = Query::new()
                 .home_account_id(&at(nth).home_account_id)
                 .environment(ENVIRONMENT)
@@ -104,19 +110,19 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
             let found = cache.search(CredentialType::Account, &query);
             assert!(black_box(found.unwrap().next()).is_some());
         }),
-        side(|nth| assert!(black_box(floor.account(at(nth))).is_some())),
+        computing(|nth| assert!(black_box(floor.account(at(nth))).is_some())),
     ));
     run((
         "all accounts",
         2.0,
-        side(|_| {
+        computing(|_| {
             let query = Query::new().environment(ENVIRONMENT);
             assert_eq!(
                 black_box(cache.find(CredentialType::Account, &query)).unwrap().len(),
                 users
             );
         }),
-        side(|_| assert_eq!(black_box(floor.accounts()).len(), users)),
+        computing(|_| assert_eq!(black_box(floor.accounts()).len(), users)),
     ));
     if tokens <= 100_000 {
         run(document_in(&cache));
@@ -142,8 +148,8 @@ fn changes(
     run((
         "add one response",
         4.0,
-        side(|nth| cache.add(&events[nth % events.len()]).unwrap()),
-        side(|nth| floor.add(&at(nth).again)),
+        computing(|nth| cache.add(&events[nth % events.len()]).unwrap()),
+        computing(|nth| floor.add(&at(nth).again)),
     ));
     let restore: Vec<Vec<Event>> =
         probes.iter().map(|it| it.restore.iter().map(SignIn::event).collect()).collect();
@@ -173,12 +179,12 @@ fn document_in(cache: &TokenCache) -> Operation<'static> {
     (
         "whole document in",
         1.3,
-        side(move |_| {
+        computing(move |_| {
             let cache = TokenCache::in_memory();
             cache.deserialize(black_box(&text)).unwrap();
             black_box(cache);
         }),
-        side(move |_| {
+        computing(move |_| {
             let read: floor::RawOwned = serde_json::from_str(black_box(&copy)).unwrap();
             black_box(read);
         }),
@@ -193,8 +199,8 @@ fn document_out(cache: &TokenCache) -> Operation<'static> {
     (
         "whole document out",
         1.5,
-        side(move |_| drop(black_box(cache.serialize().unwrap()))),
-        side(move |_| {
+        computing(move |_| drop(black_box(cache.serialize().unwrap()))),
+        computing(move |_| {
             out.clear();
             serde_json::to_writer(&mut out, black_box(&sections)).unwrap();
             black_box(&out);
@@ -231,7 +237,7 @@ pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens:
     let [ours, floor] = compare(
         effort,
         [
-            side(|nth| {
+            computing(|nth| {
                 let query = Query::new()
                     .home_account_id(None)
                     .environment(ENVIRONMENT)
@@ -241,7 +247,7 @@ pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens:
                     .target(["https://graph.microsoft.com/.default"]);
                 assert_eq!(find(&cache, &query), 1500);
             }),
-            side(|nth| {
+            computing(|nth| {
                 buffer.clear();
                 for part in [CLIENT, "-", ENVIRONMENT, "-tenant-", &keys[nth % keys.len()]] {
                     buffer.push_str(part);

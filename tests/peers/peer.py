@@ -8,6 +8,7 @@ import contextlib
 import importlib.metadata
 import json
 import locale
+import logging
 import sys
 import time
 import types
@@ -17,7 +18,9 @@ import msal
 import msal.application
 import msal.token_cache
 import msal_extensions
+import requests
 from msal.authority import canonicalize
+from msal.exceptions import MsalServiceError
 from msal.token_cache import SerializableTokenCache, _compute_ext_cache_key
 
 caches = {}
@@ -304,7 +307,118 @@ def for_client(cache, client_id, authority, scopes, fmi_path=None, now=None):
     return {"answer": answer, "asked": http.asked_for_tokens}
 
 
+# A scenario: one call of an app over a cache file, with a server that says what it is told.
+
+CLOUDS = [
+    ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
+    ["login.partner.microsoftonline.cn", "login.chinacloudapi.cn"],
+    ["login.microsoftonline.us", "login.usgovcloudapi.net"],
+]
+
+
+class Scripted:
+    """Answers discovery; to requests for tokens it gives the answers of the scenario."""
+
+    class Answer:
+        def __init__(self, status=200, body=None, text=None):
+            self.status_code, self.headers = status, {}
+            self.text = json.dumps(body) if text is None else text
+
+        def raise_for_status(self):
+            if self.status_code >= 400:
+                raise requests.HTTPError("status {}".format(self.status_code))
+
+    def __init__(self, answers):
+        self.answers, self.requests = list(answers), []
+
+    def get(self, url, **_):
+        if "/common/discovery/instance" in url:
+            return self.Answer(body={"metadata": [{"aliases": it} for it in CLOUDS]})
+        base, found, _ = url.partition("/.well-known/openid-configuration")
+        assert found, "unexpected request: {}".format(url)
+        base = base[:-len("/v2.0")] if base.endswith("/v2.0") else base
+        version = "" if base.endswith("/adfs") else "/v2.0"
+        return self.Answer(body={
+            "issuer": base,
+            "authorization_endpoint": base + "/oauth2" + version + "/authorize",
+            "token_endpoint": base + "/oauth2" + version + "/token",
+        })
+
+    def post(self, url, data=None, headers=None, **_):
+        # The credential of the client is the endpoint's to add, there and here.
+        form = {name: str(value) for name, value in data.items() if name != "client_secret"}
+        anchor = (headers or {}).get("X-AnchorMailbox")
+        self.requests.append({"url": url, "form": form, "anchor": anchor})
+        answer = self.answers.pop(0)
+        if answer.get("unreachable"):
+            raise requests.ConnectionError("unreachable")
+        return self.Answer(**answer)
+
+    def close(self):
+        pass
+
+
+def result_of(answer):
+    if not answer or ("error" not in answer and "access_token" not in answer):
+        return {"none": True}
+    if "error" in answer:
+        kept = "error", "suberror", "claims", "correlation_id", "classification"
+        return {name: answer[name] for name in kept if answer.get(name)}
+    return {"token": answer["access_token"], "source": answer["token_source"]}
+
+
+@command
+def scenario(
+        path, now, call, client_id, authority, scopes, home_account_id, answers, username=None,
+        force_refresh=False, claims_challenge=None, capabilities=None, data=None):
+    """The result of the call, the requests, and how many answers were left."""
+    http = Scripted(answers)
+    host = authority.split("/")[2].lower()
+    account = {
+        "home_account_id": home_account_id, "environment": host, "username": "alice@example",
+        "authority_type": "MSSTS", "local_account_id": "uid",
+    }
+
+    def run():
+        cache = msal_extensions.PersistedTokenCache(msal_extensions.FilePersistence(path))
+        common = dict(
+            authority=authority, token_cache=cache, http_client=http,
+            validate_authority=any(host in cloud for cloud in CLOUDS),
+            client_capabilities=capabilities)
+        more = {} if data is None else {"data": dict(data)}
+        if call in ("for_client", "remove_tokens_for_client"):
+            it = msal.ConfidentialClientApplication(
+                client_id, client_credential="not a secret", **common)
+        else:
+            it = msal.PublicClientApplication(client_id, **common)
+            # As every app does. It also reads the file, which asking for metadata alone doesn't.
+            it.get_accounts()
+        if call == "accounts":
+            return sorted([it["home_account_id"], it["username"]] for it in it.get_accounts(username))
+        if call == "remove_account":
+            return it.remove_account(account)
+        if call == "remove_tokens_for_client":
+            return it.remove_tokens_for_client()
+        if call == "for_client":
+            return result_of(it.acquire_token_for_client(
+                scopes, claims_challenge=claims_challenge, **more))
+        return result_of(it.acquire_token_silent_with_error(
+            scopes, account, force_refresh=force_refresh, claims_challenge=claims_challenge,
+            **more))
+
+    with clock_at(now):
+        try:
+            result = run()
+        except (requests.RequestException, MsalServiceError):
+            result = {"outage": True}
+        except ValueError:
+            result = {"invalid": True}
+    return {"result": result, "requests": http.requests, "left": len(http.answers)}
+
+
 def main():
+    # It logs what it raises, too.
+    logging.getLogger("msal").addHandler(logging.NullHandler())
     for line in sys.stdin.buffer:
         request = json.loads(line.decode("utf-8"))
         name = request.pop("command")

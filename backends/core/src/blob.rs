@@ -1,9 +1,10 @@
 use std::fmt;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::wipe::wipe;
-use crate::{Result, Revision};
+use crate::{Partition, Result, Revision};
 
 /// One string somewhere that can be read and swapped: a file, an object in a bucket, a secret of
 /// an orchestrator. The small door into the crate: [`Document`](crate::Document) turns any of
@@ -75,6 +76,14 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     fn quarantine(&self, unreadable: Revision) -> Result<bool> {
         let _ = unreadable;
         Ok(false)
+    }
+
+    /// The guard of a partition of the document; see
+    /// [`CacheStore::guard`](crate::CacheStore::guard). The body that is given here holds nobody
+    /// off.
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        let _ = (partition, wait);
+        Ok(Hold::nobody())
     }
 
     /// What to call this string in an error, such as its path.

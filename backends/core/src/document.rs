@@ -9,8 +9,8 @@ use crate::out::Out;
 use crate::parse;
 use crate::text::{Body, Fault, Member, Text, not_json};
 use crate::{
-    Batch, Blob, BlobStore, CacheStore, CredentialType, Error, Expect, Json, Load, Op, Partition,
-    Record, Result, Revision, Snapshot, retry,
+    Batch, Blob, BlobStore, CacheStore, Change, CredentialType, Error, Expect, Hold, Json, Load,
+    Op, Partition, Record, Result, Revision, Snapshot, retry,
 };
 
 /// A [`CacheStore`] over any string that can be read and swapped: the one JSON document that all
@@ -125,12 +125,13 @@ impl<B: BlobStore> Document<B> {
     }
 
     /// The document, for a writer who holds others off. One that can't be read is moved out of
-    /// the way if the store is willing to, so that a new sign-in can mend the cache.
-    fn read_to_write(&self) -> Result<(Revision, Arc<Text>)> {
+    /// the way if the store is willing to, so that a new sign-in can mend the cache; but only for
+    /// a writer who `adds` something, since removing from what can't be read mends nothing.
+    fn read_to_write(&self, adds: bool) -> Result<(Revision, Arc<Text>)> {
         match self.read_patiently()? {
             Known::Text(revision, text) => Ok((revision, text)),
             Known::Broken(revision, fault) => {
-                if !self.blob.quarantine(revision)? {
+                if !adds || !self.blob.quarantine(revision)? {
                     return Err(fault.at(&self.blob.place()));
                 }
                 Ok((Revision::ABSENT, Arc::new(Text::empty())))
@@ -140,12 +141,17 @@ impl<B: BlobStore> Document<B> {
     }
 
     /// Reads, plans and swaps, again if somebody else swapped in between. `plan` sees the
-    /// document and says what to do; its own error ends it.
-    fn write<T>(&self, plan: impl Fn(&Text) -> Result<(Batch, T)>) -> Result<(Arc<Text>, T)> {
+    /// document and says what to do, and `adds` whether that puts anything in; the plan's own
+    /// error ends it.
+    fn write<T>(
+        &self,
+        adds: bool,
+        plan: impl Fn(&Text) -> Result<(Batch, T)>,
+    ) -> Result<(Arc<Text>, T)> {
         // A conflict of the plan is the caller's; one of the swap is settled here.
         retry(|| {
             let _hold = self.blob.hold()?;
-            let (revision, text) = self.read_to_write()?;
+            let (revision, text) = self.read_to_write(adds)?;
             let (batch, planned) = match plan(&text) {
                 Ok(planned) => planned,
                 Err(error) => return Ok(Err(error)),
@@ -173,7 +179,9 @@ impl<B: BlobStore> CacheStore for Document<B> {
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        let (text, ()) = self.write(|text| {
+        let mut ops = batch.changes().iter().flat_map(Change::ops);
+        let adds = ops.any(|op| matches!(op, Op::Put(_)));
+        let (text, ()) = self.write(adds, |text| {
             for change in batch.changes() {
                 if let Expect::Revision(expected) = change.expect()
                     && expected != text.revision(change.partition())
@@ -203,7 +211,7 @@ impl<B: BlobStore> CacheStore for Document<B> {
         if self.read()?.expired(now).next().is_none() {
             return Ok(0);
         }
-        let (_, purged) = self.write(|text| {
+        let (_, purged) = self.write(false, |text| {
             let mut batch = Batch::new();
             let mut purged = 0;
             for (partition, credential_type, key) in text.expired(now) {
@@ -214,6 +222,10 @@ impl<B: BlobStore> CacheStore for Document<B> {
             Ok((batch, purged))
         })?;
         Ok(purged)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.blob.guard(partition, wait)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What points to a store is a store.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::{
     Batch, Blob, BlobStore, CacheStore, CredentialType, Hold, Load, Partition, Result, Revision,
@@ -29,6 +30,10 @@ macro_rules! forward {
             fn purge(&self, now: i64) -> Result<u64> {
                 (**self).purge(now)
             }
+
+            fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+                (**self).guard(partition, wait)
+            }
         }
 
         #[deny(clippy::missing_trait_methods)]
@@ -47,6 +52,10 @@ macro_rules! forward {
 
             fn quarantine(&self, unreadable: Revision) -> Result<bool> {
                 (**self).quarantine(unreadable)
+            }
+
+            fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+                (**self).guard(partition, wait)
             }
 
             fn place(&self) -> String {

@@ -54,8 +54,16 @@
 //! **Values are text.** [`Json`] is kept as it was written; what the cache doesn't know, it
 //! can't lose.
 //!
-//! **No method of [`CacheStore`] has a body.** A body that is wrong for one store is worse than a
-//! compiler's error. [`BlobStore`] has three, which are right for every string.
+//! **One refresh at a time is a guard, and no lock.** A refresh token may be good for one use, so
+//! two processes must not spend it at once; but a request takes seconds, and nobody may be kept
+//! from reading and writing for so long. So [`CacheStore::guard`] holds off only those who ask
+//! for the guard of the same partition too. It is not a record with a deadline in the store: that
+//! would cost two commits for each refresh, leave its traces in a file that other libraries read,
+//! and either outlive a holder that died or end under one that is slow. It ends with its process.
+//!
+//! **No verb of [`CacheStore`] has a body.** A body that is wrong for one store is worse than a
+//! compiler's error. The guard has one: it holds nobody off, which costs a request too many at
+//! worst, and never a record. [`BlobStore`] has four, which are right for every string.
 //!
 //! # A store of your own
 //!
@@ -74,8 +82,10 @@ mod draft;
 mod error;
 mod ext_cache_key;
 mod forward;
+mod guards;
 mod json;
 mod memory;
+mod name;
 pub mod notice;
 mod object;
 mod out;
@@ -96,8 +106,10 @@ pub use credential_type::CredentialType;
 pub use document::{Document, compose, decompose};
 pub use error::{Error, Result};
 pub use ext_cache_key::ext_cache_key;
+pub use guards::Guards;
 pub use json::Json;
 pub use memory::Memory;
+pub use name::quoted_name;
 pub use object::{Scalar, for_each_member, seconds};
 pub use partition::{Partition, ext_cache_key_in};
 pub use record::Record;

@@ -3,12 +3,13 @@ use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::{
-    Batch, CacheStore, CredentialType, Error, Expect, Load, Op, Partition, Record, Result,
-    Revision, Snapshot,
+    Batch, CacheStore, CredentialType, Error, Expect, Guards, Hold, Load, Op, Partition, Record,
+    Result, Revision, Snapshot,
 };
 
 /// Records in memory, gone with the process.
@@ -26,6 +27,7 @@ pub struct Memory {
     born: Revision,
     /// Numbers the records in the order in which their keys were first put.
     next: AtomicU64,
+    guards: Guards,
 }
 
 /// Some of the partitions. Never holds an empty one.
@@ -98,6 +100,7 @@ impl Default for Memory {
             commits: AtomicU64::new(0),
             born: Revision::unique(),
             next: AtomicU64::new(0),
+            guards: Guards::new(),
         }
     }
 }
@@ -203,6 +206,10 @@ impl CacheStore for Memory {
             self.commits.fetch_add(1, Ordering::SeqCst);
         }
         Ok(purged)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.guards.enter(partition, wait)
     }
 }
 

@@ -3,15 +3,16 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
 
 use crate::scan::Scanner;
 
+use crate::name::Name;
+
 /// Calls `each` with the name and the text of every member of a JSON object, in order and with
-/// repetitions.
+/// repetitions. [`quoted_name`](crate::quoted_name) writes a name as it was read.
 ///
 /// # Errors
 ///
@@ -59,10 +60,6 @@ fn parse_each_member<'a>(
     parser.deserialize_map(Members(each))?;
     parser.end()
 }
-
-/// A name, borrowed unless it is escaped.
-#[derive(Deserialize)]
-pub(crate) struct Name<'a>(#[serde(borrow)] pub(crate) Cow<'a, str>);
 
 /// A JSON value that is read leniently as one text: what one library writes as a number, another
 /// writes as a string.

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::mem;
 
-use crate::Json;
 use crate::text::Source;
 use crate::wipe::wipe;
+use crate::{Json, quoted_name};
 
 /// A document that is being written: ASCII, since MSAL Python reads a file in the encoding of its
 /// locale, and not every locale is UTF-8.
@@ -32,9 +32,7 @@ impl Out {
             }
             return;
         }
-        // A string always serialises; the empty text would be noticed by the next reader.
-        let quoted = serde_json::to_string(name).unwrap_or_default();
-        self.value(&quoted);
+        self.value(&quoted_name(name));
         self.push(": ");
     }
 

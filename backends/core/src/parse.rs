@@ -10,7 +10,8 @@ use serde_json::error::Category;
 use serde_json::value::RawValue;
 
 use crate::CredentialType;
-use crate::object::{Name, for_each_member};
+use crate::name::Name;
+use crate::object::for_each_member;
 use crate::scan::Scanner;
 use crate::text::{Body, Fault, Member, Slot, Source};
 

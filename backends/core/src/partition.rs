@@ -9,10 +9,10 @@ use memchr::memmem::Finder;
 
 use crate::ext_cache_key::ext_cache_key;
 use crate::object::{Scalar, for_each_member, seconds};
-use crate::{CredentialType, Record};
+use crate::{CredentialType, Record, Revision};
 
 /// The unit of atomicity: the records that are read together, change together and have one
-/// [`Revision`](crate::Revision). Two writers of different partitions never disturb each other.
+/// [`Revision`]. Two writers of different partitions never disturb each other.
 ///
 /// Where a record belongs follows from the record ([`of`](Self::of)) and from nothing else. So a
 /// document that holds no partitions can be divided into them, and the cache can check what a
@@ -113,6 +113,13 @@ impl Partition {
             Name::Short(name) => name,
             Name::Long(name) => name,
         }
+    }
+
+    /// A short name that doesn't tell whose partition it is, for a lock file or a trace: 16
+    /// hexadecimal digits of a SHA-256. Different partitions may share one, if rarely.
+    pub fn digest(&self) -> String {
+        let digest = Revision::of_contents([self.as_str().as_bytes()]).as_u128();
+        format!("{:016x}", digest >> 64)
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 
+use crate::name::Name;
+
 /// As deep as values may be within each other. What is deeper is left to the parser.
 const DEPTH: u32 = 100;
 
@@ -106,9 +108,9 @@ impl<'a> Scanner<'a> {
         self.peek()?;
         let start = self.at;
         let (text, escaped) = self.string()?;
-        if escaped {
-            let name: String = serde_json::from_str(self.text.get(start..self.at)?).ok()?;
-            return Some(name.into());
+        if escaped || !text.is_ascii() {
+            let Name(name) = serde_json::from_str(self.text.get(start..self.at)?).ok()?;
+            return Some(name);
         }
         Some(text.into())
     }

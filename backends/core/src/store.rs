@@ -1,6 +1,7 @@
 use std::fmt;
+use std::time::Duration;
 
-use crate::{Batch, CredentialType, Partition, Record, Result, Revision};
+use crate::{Batch, CredentialType, Hold, Partition, Record, Result, Revision};
 
 /// A place for records: the contract between the cache and whatever keeps its tokens.
 ///
@@ -43,6 +44,28 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
     /// [expires](Record::expires_on) before `now`, in seconds since the epoch. Returns their
     /// number. A record without an expiry stays.
     fn purge(&self, now: i64) -> Result<u64>;
+
+    /// Takes the guard of a partition, or waits for it up to `wait`: whoever is about to spend a
+    /// refresh token of the partition holds it, and lets it go by dropping it.
+    ///
+    /// It holds off other guards of the partition, in this process and in others that have the
+    /// place open, and nothing else: all other verbs work as ever, for everybody. It may be held
+    /// for as long as a request takes, and ends with its process. It is courtesy, never safety:
+    /// the cache looks again after it was granted, and a commit checks what it expects.
+    ///
+    /// The body that is given here holds nobody off. It is right for every store, at the price of
+    /// refreshes that weren't needed; where a server replaces a refresh token at each use, and
+    /// takes a second use for theft, the store of several processes needs a real one.
+    /// [`Guards`](crate::Guards) is one for a store of a single process. A store that wraps
+    /// another one passes it on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Locked`](crate::Error::Locked) where another one still holds it then.
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        let _ = (partition, wait);
+        Ok(Hold::nobody())
+    }
 }
 
 /// What a store has read.

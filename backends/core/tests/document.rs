@@ -230,6 +230,51 @@ fn a_writer_starts_anew_where_the_broken_string_was_moved_away_and_else_does_not
 }
 
 #[test]
+fn removing_from_a_broken_string_is_an_error_and_moves_nothing() {
+    let mut script = Script::new(&["{"]);
+    script.quarantines = true;
+    let store = Document::new(script);
+    let mut batch = Batch::new();
+    batch.change(Partition::user("u"), Expect::Any).delete(CredentialType::Account, "k".into());
+    assert!(matches!(store.commit(&batch), Err(Error::Corrupt { .. })));
+    assert!(matches!(store.purge(0), Err(Error::Corrupt { .. })));
+    assert!(store.blob().written.lock().unwrap().is_none());
+    let record = account("new");
+    batch.change(record.partition(), Expect::Any).put(record);
+    store.commit(&batch).unwrap();
+}
+
+#[test]
+fn a_key_that_is_no_unicode_leaves_the_rest_readable_and_is_kept() {
+    let document = r#"{
+        "Account": {"\ud800-k": {"n": 1}, "\udfff-k": {"n": 2}, "k": {"home_account_id": "u"}},
+        "Other": {"\udc00": {"\ud83d": "\ude00"}, "last": {}},
+        "\udc00": {"k": 3}
+    }"#;
+    let squeezed = |text: &str| text.replace([' ', '\n'], "");
+    assert_eq!(squeezed(&compose(decompose(document).unwrap()).unwrap()), squeezed(document));
+
+    let store = Document::new(Script::new(&[document]));
+    let Load::Snapshot(found) = store.load(&Partition::user("u"), None).unwrap() else { panic!() };
+    assert_eq!(found.records.len(), 1);
+    put(&store, account("new")).unwrap();
+    let written = store.blob().written.lock().unwrap().clone().unwrap();
+    let written = squeezed(std::str::from_utf8(&written).unwrap());
+    let new = r#","new":{"home_account_id":"u"}}"#;
+    assert_eq!(written.replace(new, "}"), squeezed(document));
+
+    // It can be deleted like any other.
+    let Load::Snapshot(all) = store.list(Some(&CredentialType::Account), None).unwrap() else {
+        panic!()
+    };
+    let odd = all.records.iter().find(|it| it.value.expose().contains('1')).unwrap();
+    delete(&store, odd.partition(), "Account", &odd.key);
+    let written = store.blob().written.lock().unwrap().clone().unwrap();
+    let written = String::from_utf8(written).unwrap();
+    assert!(!written.contains(r"\ud800-k") && written.contains(r"\udfff-k"), "{written}");
+}
+
+#[test]
 fn a_commit_that_changes_nothing_writes_nothing() {
     let store = Document::new(Script::new(&[r#"{"Account": {"k": {"home_account_id":"u"}}}"#]));
     put(&store, account("k")).unwrap();

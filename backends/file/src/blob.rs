@@ -1,10 +1,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use msal_cache_core::{Blob, BlobStore, Error, Hold, Result, Revision};
-use msal_cache_place::referent;
+use msal_cache_core::{Blob, BlobStore, Error, Hold, Partition, Result, Revision};
+use msal_cache_place::{Guard, referent};
 use parking_lot::Mutex;
 
 use crate::builder::Options;
@@ -14,7 +14,7 @@ use crate::quarantine::{OnCorrupt, set_aside};
 use crate::reading::{Reading, check, look, read};
 use crate::replace::replace;
 use crate::seen::Seen;
-use crate::{journal, leftovers, platform};
+use crate::{disk, folder, journal, leftovers};
 
 /// The text of one file, read and swapped as a whole: what [`FileStore`](crate::FileStore) is
 /// made of, for a wrapper that stores another text than the document itself, such as an
@@ -30,10 +30,12 @@ pub struct FileBlob {
 impl FileBlob {
     /// `path` is absolute and names a file.
     pub(crate) fn open(path: PathBuf, options: Options) -> Result<Self> {
-        let lock = Lock::of(&path, options.lock_timeout, options.grace);
+        let lock = Lock::of(&path, options.patience, options.java);
         let blob = Self { path, options, lock, seen: Mutex::default(), swept: false.into() };
-        if look(&blob.path)?.is_some() {
-            let file = platform::open_to_read(&blob.path).map_err(io("read", &blob.path))?;
+        let found = look(&blob.path)?;
+        blob.check_folders()?;
+        if found.is_some() {
+            let file = disk::open_to_read(&blob.path).map_err(io("read", &blob.path))?;
             check(blob.options.permissions, &blob.path, &file)?;
         }
         Ok(blob)
@@ -45,21 +47,24 @@ impl FileBlob {
     }
 
     /// Takes the lock; puts in order first what a dead process has left.
-    fn enter(&self) -> Result<Held<'_>> {
+    fn enter(&self) -> Result<Held> {
         let held = self.lock.enter()?;
         if held.is_new() {
-            let file = self.referent()?;
-            journal::recover(&file)?;
+            journal::recover(held.file())?;
             if !self.swept.swap(true, Ordering::Relaxed) {
-                leftovers::sweep(&file);
+                leftovers::sweep(held.file());
                 leftovers::sweep_lock(&self.path);
+                leftovers::sweep_lock(held.file());
             }
         }
         Ok(held)
     }
 
-    fn referent(&self) -> Result<PathBuf> {
-        referent(&self.path).map_err(io("resolve", &self.path))
+    /// Who can write to a folder that the path leads through can put another file there.
+    fn check_folders(&self) -> Result<()> {
+        let names = disk::names(&self.path).map_err(io("resolve", &self.path))?;
+        let folders = names.iter().map(|name| folder::of(name));
+        folders.into_iter().try_for_each(|folder| self.options.permissions.check_folder(folder))
     }
 }
 
@@ -74,6 +79,7 @@ impl BlobStore for FileBlob {
         }
         // Others read at the same time; only what they have seen is kept one at a time.
         drop(seen);
+        self.check_folders()?;
         Ok(match read(&self.path, self.options.permissions, self.options.max_size)? {
             Reading::Absent => Blob::Absent,
             Reading::Whole { bytes, fingerprint, since } => {
@@ -91,15 +97,22 @@ impl BlobStore for FileBlob {
             return Err(Error::TooLarge { path, size, limit });
         }
         let held = self.enter()?;
-        let as_expected = match look(&self.path)? {
+        let found = look(held.file())?;
+        let as_expected = match found {
             None => expected == Revision::ABSENT,
             Some(now) => self.seen.lock().may_replace(expected, now, held.hold()),
         };
         if !as_expected {
             return Err(Error::Conflict);
         }
-        let written = replace(&self.referent()?, bytes, &held)?;
-        Ok(self.seen.lock().wrote(written.fingerprint, written.marked, held.hold()))
+        if found.is_none() {
+            self.check_folders()?;
+        }
+        let written = replace(held.file(), bytes, found, &held)?;
+        Ok(match written {
+            Some(it) => self.seen.lock().wrote(it.fingerprint, it.marked, held.hold()),
+            None => Revision::unique(),
+        })
     }
 
     fn hold(&self) -> Result<Hold<'_>> {
@@ -111,11 +124,17 @@ impl BlobStore for FileBlob {
             return Ok(false);
         }
         let held = self.enter()?;
-        let Some(now) = look(&self.path)? else { return Err(Error::Conflict) };
+        let Some(now) = look(held.file())? else { return Err(Error::Conflict) };
         if !self.seen.lock().may_replace(unreadable, now, held.hold()) || !held.is_ours() {
             return Err(Error::Conflict);
         }
-        set_aside(&self.referent()?)
+        set_aside(held.file(), now)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        // No other library knows it, so it follows the file and not the name, as the lock must.
+        let file = referent(&self.path).map_err(io("resolve", &self.path))?;
+        Ok(Hold::new(Guard::take(&file, partition, wait)?))
     }
 
     fn place(&self) -> String {

@@ -4,7 +4,8 @@ use std::time::Duration;
 use msal_cache_core::{Document, Result};
 use msal_cache_place::{Permissions, absolute};
 
-use crate::{FileBlob, FileStore, OnCorrupt, lock};
+use crate::lock::{self, Patience};
+use crate::{FileBlob, FileStore, OnCorrupt};
 
 /// The options of a [`FileStore`].
 ///
@@ -33,8 +34,8 @@ pub struct Builder {
 pub(crate) struct Options {
     pub(crate) permissions: Permissions,
     pub(crate) on_corrupt: OnCorrupt,
-    pub(crate) lock_timeout: Duration,
-    pub(crate) grace: Duration,
+    pub(crate) patience: Patience,
+    pub(crate) java: bool,
     pub(crate) max_size: u64,
 }
 
@@ -43,8 +44,8 @@ impl Builder {
         let options = Options {
             permissions: Permissions::default(),
             on_corrupt: OnCorrupt::default(),
-            lock_timeout: Duration::from_secs(15),
-            grace: lock::GRACE,
+            patience: Patience { timeout: Duration::from_secs(15), grace: lock::GRACE },
+            java: false,
             max_size: 1 << 30,
         };
         Self { path: path.to_owned(), options }
@@ -65,8 +66,22 @@ impl Builder {
 
     /// How long a writer waits for others before [`Error::Locked`]. 15 seconds unless set. A
     /// reader waits only where the file can't be read, to see whether somebody is mending it.
+    ///
+    /// The wait ends then even where the file system doesn't answer, such as that of a server
+    /// that is away. It is the wait alone that ends: reading and writing take as long as the
+    /// system takes for them. Another library's lock file that was left behind needs ten seconds
+    /// to be found dead, unless its time says that it is older; a shorter wait may have to be
+    /// repeated.
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
-        self.options.lock_timeout = timeout;
+        self.options.patience.timeout = timeout;
+        self
+    }
+
+    /// Whether to take the lock of MSAL Java's extensions too, `.lockfile` in the folder of the
+    /// cache, after the one that all others take. It is one lock for all caches of the folder,
+    /// so say this where a Java app shares the file. No unless set.
+    pub fn share_with_java(mut self, share: bool) -> Self {
+        self.options.java = share;
         self
     }
 
@@ -80,7 +95,7 @@ impl Builder {
     /// How old the lock file of another library must be before it may be found dead. For tests.
     #[doc(hidden)]
     pub fn foreign_grace(mut self, grace: Duration) -> Self {
-        self.options.grace = grace;
+        self.options.patience.grace = grace;
         self
     }
 

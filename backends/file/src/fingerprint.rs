@@ -33,6 +33,11 @@ impl Fingerprint {
         (self.size, self.modified) == (later.size, later.modified)
     }
 
+    /// The same without the time of change, which moves with each change of a name.
+    pub(crate) fn without_change(self) -> Self {
+        Self { changed: 0, ..self }
+    }
+
     /// How long after this was first seen the file can no longer change without it changing.
     ///
     /// A part below a millisecond shows a fine clock. Both times are looked at, because this

@@ -5,14 +5,15 @@
 //! the lock finds a journal only if the writer died, and finishes the write: from the two
 //! contents it can tell a half-written file from one that somebody else has written since.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use msal_cache_core::Result;
+use msal_cache_core::{Error, Result};
 use zeroize::Zeroizing;
 
 use crate::error::{absent, io, writing};
+use crate::fingerprint::Fingerprint;
 use crate::reading::read_up_to;
 use crate::{disk, folder, platform, trace};
 
@@ -25,9 +26,15 @@ const MAGIC: &[u8; 16] = b"msal-cache redo\n";
 /// Where the contents begin.
 const HEADER: usize = MAGIC.len() + 8;
 
-/// Writes into the file at `path`, which exists, so that it can be finished after a crash.
-pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<File> {
+/// Writes into the file at `path`, which looks as `expected`, so that it can be finished after a
+/// crash.
+pub(crate) fn write(path: &Path, bytes: &[u8], expected: Fingerprint) -> Result<File> {
     let old = prepare(path, bytes)?;
+    let found = platform::fingerprint(&disk::look(path).map_err(io("read", path))?);
+    if found.without_change() != expected.without_change() {
+        remove(path);
+        return Err(Error::Conflict);
+    }
     let written = apply(path, bytes);
     // What failed leaves the old content, for which there was room. If that fails too, the
     // journal stays, and the next holder of the lock finishes the write.
@@ -48,9 +55,9 @@ pub(crate) fn recover(path: &Path) -> Result<()> {
     let Some((new, old)) = contents.as_ref().and_then(|contents| split(contents)) else {
         return Ok(());
     };
-    let found = absent(platform::open_to_read(path)).map_err(io("read", path))?;
+    let found = absent(disk::open_to_read(path)).map_err(io("read", path))?;
     let present =
-        found.map(|mut file| read_all(&mut file)).transpose().map_err(io("read", path))?;
+        found.map(|mut file| read_all(&mut file, path)).transpose().map_err(io("read", path))?;
     if present.is_some_and(|present| is_mixed(&present, new, old)) {
         apply(path, new).map_err(io("write", path))?;
         trace::recovered(path);
@@ -63,15 +70,15 @@ pub(crate) fn recover(path: &Path) -> Result<()> {
 /// rename, so it is always complete.
 fn prepare(path: &Path, new: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let journal = folder::beside(path, SUFFIX);
-    let mut file = platform::open_to_read(path).map_err(io("read", path))?;
-    let old = read_all(&mut file).map_err(io("read", path))?;
+    let mut file = disk::open_to_read(path).map_err(io("read", path))?;
+    let old = read_all(&mut file, path).map_err(io("read", path))?;
     let created = disk::create_temporary(path);
     let mut temporary = created.map_err(writing("create a file in", folder::of(path)))?;
     for part in [MAGIC, &(new.len() as u64).to_be_bytes()[..], new, &old] {
-        disk::write(temporary.as_file_mut(), part).map_err(writing("write", &journal))?;
+        disk::write(temporary.as_file_mut(), &journal, part).map_err(writing("write", &journal))?;
     }
-    disk::sync(temporary.as_file()).map_err(io("flush", &journal))?;
-    let renamed = disk::rename(temporary, &journal);
+    disk::sync(temporary.as_file(), &journal).map_err(io("flush", &journal))?;
+    let renamed = disk::rename(temporary.into_temp_path(), &journal);
     renamed.map_err(|refused| writing("create", &journal)(refused.error))?;
     disk::sync_folder(path).map_err(io("flush the folder of", &journal))?;
     Ok(old)
@@ -80,19 +87,19 @@ fn prepare(path: &Path, new: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
 /// Writes from the beginning and cuts off what is left of the old content: a file that is cut
 /// off first would be empty to whoever reads it meanwhile.
 fn apply(path: &Path, bytes: &[u8]) -> io::Result<File> {
-    let mut file = OpenOptions::new().write(true).open(path)?;
+    let mut file = disk::open_to_write(path)?;
     // Only a file that may stay open to others is not private by now, and it may be another's.
     let _ = platform::make_private(&file);
-    disk::write(&mut file, bytes)?;
-    disk::set_len(&file, bytes.len() as u64)?;
-    disk::sync(&file)?;
+    disk::write(&mut file, path, bytes)?;
+    disk::set_len(&file, path, bytes.len() as u64)?;
+    disk::sync(&file, path)?;
     Ok(file)
 }
 
 /// One that can't be removed, or that comes back after a crash, does no harm: it repeats a write
 /// that was made, unless somebody else has written since.
 fn remove(path: &Path) {
-    let _ = fs::remove_file(folder::beside(path, SUFFIX)).and_then(|()| disk::sync_folder(path));
+    let _ = disk::remove(&folder::beside(path, SUFFIX)).and_then(|()| disk::sync_folder(path));
 }
 
 /// Whether each byte is the new one or the old one: what a write that stopped anywhere leaves,
@@ -112,23 +119,24 @@ fn split(contents: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Reads the journal; `None` if it isn't one that this user can have written.
 fn read(journal: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    if !journal.symlink_metadata()?.is_file() {
+    if !disk::look_at_name(journal)?.is_file() {
         return Ok(None);
     }
-    let mut file = platform::open_own(journal, false)?;
+    let mut file = disk::open_own(journal, false)?;
     if platform::fault(&file.metadata()?).is_some() {
         return Ok(None);
     }
-    read_all(&mut file).map(Some)
+    read_all(&mut file, journal).map(Some)
 }
 
-fn read_all(file: &mut File) -> io::Result<Zeroizing<Vec<u8>>> {
+fn read_all(file: &mut File, path: &Path) -> io::Result<Zeroizing<Vec<u8>>> {
     let size = usize::try_from(file.metadata()?.len());
-    read_up_to(file, size.map_err(|_| io::ErrorKind::FileTooLarge)?)
+    read_up_to(file, path, size.map_err(|_| io::ErrorKind::FileTooLarge)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::path::PathBuf;
 
     use super::*;
@@ -145,10 +153,14 @@ mod tests {
     #[test]
     fn a_write_in_place_keeps_the_file_and_leaves_no_journal() {
         let (_place, path, journal) = place("a longer old content");
-        let before = platform::fingerprint(&path.metadata().unwrap()).identity;
-        write(&path, b"new").unwrap();
+        let before = platform::fingerprint(&path.metadata().unwrap());
+        write(&path, b"new", before).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
-        assert_eq!(platform::fingerprint(&path.metadata().unwrap()).identity, before);
+        assert_eq!(platform::fingerprint(&path.metadata().unwrap()).identity, before.identity);
+        assert!(!journal.exists());
+        // Somebody has written since.
+        assert!(matches!(write(&path, b"newer", before), Err(Error::Conflict)));
+        assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(!journal.exists());
     }
 

@@ -1,10 +1,10 @@
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use msal_cache_core::Result;
+use msal_cache_core::{Error, Result};
 
 use crate::error::{io, writing};
+use crate::fingerprint::Fingerprint;
 use crate::{disk, folder, platform, trace};
 
 /// What to do about a file that can't be read as a cache, when something is to be written to it.
@@ -22,22 +22,34 @@ pub enum OnCorrupt {
     Quarantine,
 }
 
-/// Moves the file at `path`, which is no symbolic link, out of the way; `false` where it is
-/// itself a mount and can't be moved.
-pub(crate) fn set_aside(path: &Path) -> Result<bool> {
+/// Moves the file at `path`, which is no symbolic link and looks as `expected`, out of the way;
+/// `false` where it is itself a mount and can't be moved.
+///
+/// # Errors
+///
+/// [`Error::Conflict`] where another file was moved. It is back, unless something stands there by
+/// now.
+pub(crate) fn set_aside(path: &Path, expected: Fingerprint) -> Result<bool> {
     let reserved = reserve(path)?;
-    match fs::rename(path, &reserved) {
+    match disk::move_over(path, &reserved) {
         Ok(()) => {}
         Err(error) => {
             // The reservation is empty and ours.
-            let _ = fs::remove_file(&reserved);
+            let _ = disk::remove(&reserved);
             if platform::is_mount(&error) {
                 return Ok(false);
             }
             return Err(writing("rename", path)(error));
         }
     }
-    let kept = platform::open_own(&reserved, false);
+    let moved = disk::look_at_name(&reserved).map_err(io("read", &reserved))?;
+    if platform::fingerprint(&moved).without_change() != expected.without_change() {
+        if disk::link(&reserved, path).is_ok() {
+            let _ = disk::remove(&reserved);
+        }
+        return Err(Error::Conflict);
+    }
+    let kept = disk::open_own(&reserved, false);
     kept.and_then(|kept| platform::make_private(&kept))
         .map_err(io("change the permissions of", &reserved))?;
     disk::sync_folder(path).map_err(io("flush the folder of", path))?;
@@ -51,7 +63,7 @@ fn reserve(path: &Path) -> Result<PathBuf> {
     let mut number = 1_u64;
     loop {
         let reserved = folder::beside(path, &format!(".corrupt-{number}"));
-        match platform::create_new(&reserved) {
+        match disk::create_new(&reserved) {
             Ok(_) => return Ok(reserved),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
             Err(error) => return Err(writing("create", &reserved)(error)),

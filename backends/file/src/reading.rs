@@ -1,7 +1,7 @@
 //! Reading the whole file, as one moment left it.
 
 use std::fs::{File, Metadata};
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::error::{absent, io};
 use crate::fingerprint::Fingerprint;
-use crate::platform;
+use crate::{disk, platform};
 
 /// What was read.
 pub(crate) enum Reading {
@@ -30,7 +30,7 @@ const PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
 
 /// Looks at the file without opening it: opening a pipe or a device can block or do worse.
 pub(crate) fn look(path: &Path) -> Result<Option<Fingerprint>> {
-    let Some(found) = absent(path.metadata()).map_err(io("read", path))? else { return Ok(None) };
+    let Some(found) = absent(disk::look(path)).map_err(io("read", path))? else { return Ok(None) };
     if found.is_dir() {
         return Err(io("read", path)(io::ErrorKind::IsADirectory.into()));
     }
@@ -42,7 +42,7 @@ pub(crate) fn look(path: &Path) -> Result<Option<Fingerprint>> {
 
 /// Checks the permissions of an open file, and returns what is known of it after a repair.
 pub(crate) fn check(permissions: Permissions, path: &Path, file: &File) -> Result<Metadata> {
-    let found = file.metadata().map_err(io("read", path))?;
+    let found = disk::look_at_open(file, path).map_err(io("read", path))?;
     if permissions.check(path, &found, || platform::make_private(file))? {
         return file.metadata().map_err(io("read", path));
     }
@@ -54,7 +54,7 @@ pub(crate) fn read(path: &Path, permissions: Permissions, max_size: u64) -> Resu
     let mut pauses = PAUSES.into_iter();
     loop {
         let since = Instant::now();
-        let Some(mut file) = absent(platform::open_to_read(path)).map_err(io("read", path))? else {
+        let Some(mut file) = absent(disk::open_to_read(path)).map_err(io("read", path))? else {
             return Ok(Reading::Absent);
         };
         let before = platform::fingerprint(&check(permissions, path, &file)?);
@@ -66,8 +66,9 @@ pub(crate) fn read(path: &Path, permissions: Permissions, max_size: u64) -> Resu
                 limit: max_size,
             });
         };
-        let mut bytes = read_up_to(&mut file, size).map_err(io("read", path))?;
-        let after = platform::fingerprint(&file.metadata().map_err(io("read", path))?);
+        let mut bytes = read_up_to(&mut file, path, size).map_err(io("read", path))?;
+        let after =
+            platform::fingerprint(&disk::look_at_open(&file, path).map_err(io("read", path))?);
         let whole = before.is_same_content(&after) && bytes.len() == size;
         let bytes = Bytes::from(std::mem::take(&mut *bytes));
         if whole {
@@ -81,13 +82,17 @@ pub(crate) fn read(path: &Path, permissions: Permissions, max_size: u64) -> Resu
 }
 
 /// Reads into one buffer of the right size: one that grows leaves copies of secrets behind.
-pub(crate) fn read_up_to(file: &mut File, size: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn read_up_to(
+    file: &mut File,
+    path: &Path,
+    size: usize,
+) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
     bytes.try_reserve_exact(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
     bytes.resize(size, 0);
     let mut filled = 0;
     while filled < size {
-        match file.read(&mut bytes[filled..]) {
+        match disk::read(file, path, &mut bytes[filled..]) {
             Ok(0) => break,
             Ok(read) => filled += read,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -1,13 +1,13 @@
 //! The atomic replacement of a file: all of its steps in one place, so that none is forgotten.
 
-use std::fs::{self, File};
+use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
 use msal_cache_core::{Error, Result};
-use tempfile::NamedTempFile;
+use tempfile::TempPath;
 
-use crate::error::{absent, io, writing};
+use crate::error::{io, writing};
 use crate::fingerprint::Fingerprint;
 use crate::lock::Held;
 use crate::{disk, folder, journal, platform, trace};
@@ -20,134 +20,344 @@ pub(crate) struct Written {
     pub(crate) marked: bool,
 }
 
-/// Replaces the file at `path`, which is no symbolic link, by one with these bytes.
+/// Replaces the file at `path`, which is no symbolic link and looks as `expected`, by one with
+/// these bytes. `None` expects that nothing is there. Returns how the written file looks, where
+/// the system tells.
 ///
 /// # Errors
 ///
-/// [`Error::Conflict`] where the lock was lost before the rename, so that nothing was written,
-/// or where after it the file was no longer the one that was written.
-pub(crate) fn replace(path: &Path, bytes: &[u8], lock: &Held<'_>) -> Result<Written> {
+/// [`Error::Conflict`] where the lock was lost, or where what stood at `path` turned out to be
+/// another file or content. That one is back in its place then.
+pub(crate) fn replace(
+    path: &Path,
+    bytes: &[u8],
+    expected: Option<Fingerprint>,
+    lock: &Held,
+) -> Result<Option<Written>> {
     let folder = folder::of(path);
     let created = match disk::create_temporary(path) {
         // The folder of the file need not be that of the lock, where the path is a link.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            folder::create(folder).map_err(writing("create", folder))?;
+            disk::create_folder_of(path).map_err(writing("create", folder))?;
             disk::create_temporary(path)
         }
         created => created,
     };
     let mut temporary = created.map_err(writing("create a file in", folder))?;
-    disk::write(temporary.as_file_mut(), bytes).map_err(writing("write", temporary.path()))?;
-    disk::sync(temporary.as_file()).map_err(io("flush", temporary.path()))?;
-    let before = Before::keep(path);
+    let name = temporary.path().to_owned();
+    disk::write(temporary.as_file_mut(), &name, bytes).map_err(writing("write", &name))?;
+    // Also before the rename: whoever dies right after it leaves a file that pollers of its time
+    // take for a new one.
+    let _ = disk::touch(temporary.as_file(), &name);
+    disk::sync(temporary.as_file(), &name).map_err(io("flush", &name))?;
     if !lock.is_ours() {
         return Err(Error::Conflict);
     }
-    let file = match disk::rename(temporary, path) {
-        Ok(file) => file,
-        Err(refused) if platform::is_mount(&refused.error) => {
-            drop(refused.file);
-            trace::in_place(path);
-            return finish(path, &journal::write(path, bytes)?);
-        }
-        // The lock was lost, and its new owner has swept the temporary file away.
-        Err(refused) if refused.error.kind() == io::ErrorKind::NotFound && !lock.is_ours() => {
-            return Err(Error::Conflict);
-        }
-        Err(refused) => return Err(writing("replace", path)(refused.error)),
+    let Some(expected) = expected else {
+        let file =
+            disk::rename_new(temporary, path).map_err(|refused| told(refused.error, path))?;
+        finish(path).inspect_err(|_| {
+            if stands(path, &file) {
+                let _ = disk::remove(path);
+            }
+        })?;
+        return Ok(stamp(path, &file));
     };
-    let finished = disk::sync_folder(path).map_err(io("flush the folder of", path));
-    let written = finished.and_then(|()| finish(path, &file)).inspect_err(|_| {
-        if lock.is_ours() {
-            before.restore(path);
+    let (file, name) = temporary.into_parts();
+    let old = match put(name, path, expected) {
+        Err(Refused::IsMount) => {
+            trace::in_place(path);
+            let file = journal::write(path, bytes, expected)?;
+            return Ok(stamp(path, &file));
         }
-    })?;
-    if !lock.is_ours() && !stands(path, written.fingerprint) {
+        Err(Refused::Error(error)) => return Err(error),
+        Ok(old) => old,
+    };
+    if let Err(error) = finish(path) {
+        old.restore(path, &file);
+        return Err(error);
+    }
+    let written = stamp(path, &file);
+    // Whoever doesn't heed the lock may have had the old file open, and written into it.
+    if old.has_changed(expected) {
+        old.restore(path, &file);
+        return Err(Error::Conflict);
+    }
+    if !lock.is_ours() && !stands(path, &file) {
         return Err(Error::Conflict);
     }
     Ok(written)
 }
 
-/// What stood there before the rename, in case that what follows it fails.
-enum Before {
-    Nothing,
-    File(NamedTempFile<()>),
-    /// There was a file, on a file system without hard links.
-    Unkept,
+enum Refused {
+    /// `path` is itself a mount, and nothing can take its place.
+    IsMount,
+    Error(Error),
 }
 
-impl Before {
-    fn keep(path: &Path) -> Self {
-        match absent(disk::keep(path)) {
-            Ok(Some(kept)) => Self::File(kept),
-            Ok(None) => Self::Nothing,
-            Err(_) => Self::Unkept,
-        }
-    }
+/// What stood at `path`, under a temporary name, until it is certain that it may go.
+#[derive(Debug)]
+enum Old {
+    /// The two have changed names.
+    Exchanged(TempPath),
+    /// It had two names, and has lost one.
+    Kept(TempPath),
+    /// It is gone: the file system can do neither.
+    Gone,
+}
 
-    /// Undoes the rename as far as that can be done: the caller is told of the failure anyhow.
-    fn restore(self, path: &Path) {
+/// Puts the file `new` in the place of the one at `path`.
+///
+/// Where the system can exchange two files in one step, what was replaced is known for certain.
+/// Elsewhere it is looked at just before.
+fn put(new: TempPath, path: &Path, expected: Fingerprint) -> Result<Old, Refused> {
+    let refuse = |error| Refused::Error(told(error, path));
+    match disk::exchange(&new, path) {
+        Ok(()) => {
+            let old = Old::Exchanged(new);
+            if old.has_changed(expected) {
+                old.exchange_back(path);
+                return Err(Refused::Error(Error::Conflict));
+            }
+            return Ok(old);
+        }
+        Err(error) if platform::is_mount(&error) => return Err(Refused::IsMount),
+        Err(error) if !platform::is_unsupported(&error) => return Err(refuse(error)),
+        Err(_) => {}
+    }
+    let old = match disk::keep(path) {
+        Ok(kept) => Old::Kept(kept),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(refuse(error)),
+        Err(_) => Old::Gone,
+    };
+    let is_expected = match &old {
+        Old::Gone => disk::look(path).is_ok_and(|it| is_replaced(expected, &it)),
+        kept => !kept.has_changed(expected),
+    };
+    if !is_expected {
+        return Err(Refused::Error(Error::Conflict));
+    }
+    match disk::rename(new, path) {
+        Ok(()) => Ok(old),
+        Err(refused) if platform::is_mount(&refused.error) => Err(Refused::IsMount),
+        Err(refused) => Err(refuse(refused.error)),
+    }
+}
+
+/// What a failed rename tells the caller.
+fn told(error: io::Error, path: &Path) -> Error {
+    match error.kind() {
+        // The temporary file was swept away by the next owner of a lock that was lost, what was
+        // to be replaced is gone, or somebody was first.
+        io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists => Error::Conflict,
+        _ => writing("replace", path)(error),
+    }
+}
+
+impl Old {
+    /// Whether this isn't what was to be replaced, or not any more.
+    fn has_changed(&self, expected: Fingerprint) -> bool {
         match self {
-            Self::Nothing => drop(fs::remove_file(path)),
-            Self::File(kept) => drop(disk::rename(kept, path)),
-            Self::Unkept => {}
+            Self::Exchanged(name) | Self::Kept(name) => {
+                disk::look_at_name(name).is_ok_and(|found| !is_replaced(expected, &found))
+            }
+            Self::Gone => false,
+        }
+    }
+
+    /// Undoes the replacement as far as that can be done: the caller is told anyhow. What
+    /// somebody else has put there meanwhile stays.
+    fn restore(self, path: &Path, new: &File) {
+        if stands(path, new) {
+            match self {
+                Self::Exchanged(_) => self.exchange_back(path),
+                Self::Kept(kept) => drop(disk::rename(kept, path)),
+                Self::Gone => {}
+            }
+        }
+    }
+
+    /// Exchanges the two again; once more, if that brought out what a third party had put there
+    /// in between.
+    fn exchange_back(&self, path: &Path) {
+        let Self::Exchanged(name) = self else { return };
+        let ours = disk::look(path).ok();
+        if disk::exchange(name, path).is_err() {
+            return;
+        }
+        let identity = |found: &Metadata| platform::fingerprint(found).identity;
+        let out = disk::look_at_name(name).ok();
+        if ours.is_some_and(|ours| out.is_some_and(|out| identity(&ours) != identity(&out))) {
+            let _ = disk::exchange(name, path);
         }
     }
 }
 
-/// Gives a written file its time. A file system that keeps another time, or none, is no reason
-/// to fail: the write has been made.
-fn finish(path: &Path, file: &File) -> Result<Written> {
-    let set = disk::touch(file).ok();
-    let found = file.metadata().map_err(io("read", path))?;
-    let fingerprint = platform::fingerprint(&found);
-    Ok(Written { fingerprint, marked: set == Some(fingerprint.modified) })
+/// Whether `found` is the file that was to be replaced.
+fn is_replaced(expected: Fingerprint, found: &Metadata) -> bool {
+    platform::fingerprint(found).without_change() == expected.without_change()
 }
 
-/// Whether the file at `path` is the one that was written.
-fn stands(path: &Path, written: Fingerprint) -> bool {
-    path.metadata().is_ok_and(|found| platform::fingerprint(&found).identity == written.identity)
+/// Makes the replacement last.
+fn finish(path: &Path) -> Result<()> {
+    disk::sync_folder(path).map_err(io("flush the folder of", path))
+}
+
+/// Gives a written file its time. A file system that keeps another time, or none, or tells none,
+/// is no reason to fail: the write has been made.
+fn stamp(path: &Path, file: &File) -> Option<Written> {
+    let set = disk::touch(file, path).ok();
+    let found = disk::look_at_open(file, path).ok()?;
+    let fingerprint = platform::fingerprint(&found);
+    Some(Written { fingerprint, marked: set == Some(fingerprint.modified) })
+}
+
+/// Whether the file at `path` is this one.
+fn stands(path: &Path, file: &File) -> bool {
+    let (Ok(found), Ok(file)) = (path.metadata(), file.metadata()) else { return false };
+    platform::fingerprint(&found).identity == platform::fingerprint(&file).identity
 }
 
 #[cfg(all(test, unix))]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
     use std::time::Duration;
 
-    use super::*;
-    use crate::lock::Lock;
+    use rustix::io::Errno;
 
-    #[test]
-    fn what_stood_there_comes_back() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("cache.json");
-        let replaced_and_restored = |before: Before| {
-            fs::write(place.path().join("new"), "new").unwrap();
-            fs::rename(place.path().join("new"), &path).unwrap();
-            before.restore(&path);
-        };
-        replaced_and_restored(Before::keep(&path));
-        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 0);
-        fs::write(&path, "old").unwrap();
-        replaced_and_restored(Before::keep(&path));
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        drop(Before::keep(&path));
-        assert_eq!(fs::read(&path).unwrap(), b"old");
-        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+    use super::*;
+    use crate::lock::{Lock, Patience};
+    use crate::seam::Call;
+    use crate::{faults, reading};
+
+    struct Place {
+        folder: tempfile::TempDir,
+        path: PathBuf,
+        lock: Lock,
+    }
+
+    impl Place {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("cache.json");
+            let (timeout, grace) = (Duration::from_secs(1), Duration::from_secs(10));
+            let lock = Lock::of(&path, Patience { timeout, grace }, false);
+            Self { folder, path, lock }
+        }
+
+        /// Replaces what is there now.
+        fn replace(&self, bytes: &str) -> Result<Option<Written>> {
+            let held = self.lock.enter().unwrap();
+            replace(&self.path, bytes.as_bytes(), reading::look(&self.path).unwrap(), &held)
+        }
+
+        fn text(&self) -> String {
+            fs::read_to_string(&self.path).unwrap()
+        }
+
+        fn names(&self) -> usize {
+            fs::read_dir(self.folder.path()).unwrap().count()
+        }
     }
 
     #[test]
     fn nothing_is_written_without_the_lock() {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("cache.json");
-        let lock = Lock::of(&path, Duration::from_secs(1), Duration::from_secs(10));
-        let held = lock.enter().unwrap();
-        let first = replace(&path, b"first", &held).unwrap();
+        let place = Place::new();
+        let first = place.replace("first").unwrap().unwrap();
         assert!(first.marked);
-        fs::remove_file(place.path().join("cache.json.lockfile")).unwrap();
-        assert!(matches!(replace(&path, b"second", &held), Err(Error::Conflict)));
-        assert_eq!(fs::read(&path).unwrap(), b"first");
-        assert!(stands(&path, first.fingerprint));
+        let held = place.lock.enter().unwrap();
+        fs::remove_file(place.folder.path().join("cache.json.lockfile")).unwrap();
+        let found = reading::look(&place.path).unwrap();
+        assert!(matches!(replace(&place.path, b"second", found, &held), Err(Error::Conflict)));
+        assert_eq!(place.text(), "first");
         drop(held);
-        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1, "the temporary file is gone");
+        assert_eq!(place.names(), 1, "the temporary file is gone");
+    }
+
+    /// What somebody does who heeds no lock, between the last look and the rename; and what
+    /// stands there afterwards.
+    type Interloper = (fn(&Path), &'static str);
+
+    #[test]
+    fn what_somebody_else_has_put_there_meanwhile_is_back_afterwards() {
+        let by_rename: Interloper = (
+            |path| {
+                fs::write(folder::beside(path, ".new"), "others").unwrap();
+                fs::rename(folder::beside(path, ".new"), path).unwrap();
+            },
+            "others",
+        );
+        let in_place: Interloper = (|path| fs::write(path, "others").unwrap(), "others");
+        for (interfere, left) in [by_rename, in_place] {
+            for exchanges in [true, false] {
+                let place = Place::new();
+                place.replace("old").unwrap();
+                let held = place.lock.enter().unwrap();
+                let found = reading::look(&place.path).unwrap();
+                interfere(&place.path);
+                if !exchanges {
+                    faults::fail_always(&place.path, Call::Exchange, Errno::NOSYS);
+                }
+                let replaced = replace(&place.path, b"new", found, &held);
+                assert!(matches!(replaced, Err(Error::Conflict)), "{exchanges}");
+                assert_eq!(place.text(), left);
+                drop(held);
+                faults::clear(&place.path);
+                assert_eq!(place.names(), 1);
+                place.replace("new").unwrap();
+                assert_eq!(place.text(), "new");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_created_or_removed_meanwhile_is_noticed() {
+        let place = Place::new();
+        let held = place.lock.enter().unwrap();
+        fs::write(&place.path, "others").unwrap();
+        assert!(matches!(replace(&place.path, b"new", None, &held), Err(Error::Conflict)));
+        assert_eq!(place.text(), "others");
+        let found = reading::look(&place.path).unwrap();
+        fs::remove_file(&place.path).unwrap();
+        for exchanges in [true, false] {
+            if !exchanges {
+                faults::fail_always(&place.path, Call::Exchange, Errno::NOSYS);
+            }
+            assert!(matches!(replace(&place.path, b"new", found, &held), Err(Error::Conflict)));
+            assert!(!place.path.exists());
+        }
+        faults::clear(&place.path);
+    }
+
+    #[test]
+    fn a_file_that_was_open_to_somebody_and_written_after_the_rename_is_noticed() {
+        let place = Place::new();
+        place.replace("old").unwrap();
+        let found = reading::look(&place.path).unwrap().unwrap();
+        let theirs = fs::OpenOptions::new().write(true).open(&place.path).unwrap();
+        let temporary = disk::create_temporary(&place.path).unwrap();
+        let (new, name) = temporary.into_parts();
+        let Ok(old) = put(name, &place.path, found) else { panic!("nobody interfered") };
+        assert!(!old.has_changed(found));
+        std::io::Write::write_all(&mut &theirs, b"longer than old").unwrap();
+        assert!(old.has_changed(found));
+        old.restore(&place.path, &new);
+        assert_eq!(place.text(), "longer than old");
+        assert_eq!(place.names(), 1);
+    }
+
+    #[test]
+    fn a_third_party_is_not_lost_when_a_replacement_is_undone() {
+        let place = Place::new();
+        place.replace("old").unwrap();
+        let found = reading::look(&place.path).unwrap().unwrap();
+        let (new, name) = disk::create_temporary(&place.path).unwrap().into_parts();
+        let Ok(old) = put(name, &place.path, found) else { panic!("nobody interfered") };
+        fs::write(place.folder.path().join("third"), "third").unwrap();
+        fs::rename(place.folder.path().join("third"), &place.path).unwrap();
+        old.restore(&place.path, &new);
+        assert_eq!(place.text(), "third");
+        assert_eq!(place.names(), 1);
     }
 }

@@ -1,8 +1,9 @@
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Document, Load, Partition, Result, Revision,
+    Batch, CacheStore, CredentialType, Document, Hold, Load, Partition, Result, Revision,
 };
 
 use crate::{Builder, FileBlob};
@@ -73,6 +74,10 @@ impl CacheStore for FileStore {
 
     fn purge(&self, now: i64) -> Result<u64> {
         self.0.purge(now)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        self.0.guard(partition, wait)
     }
 }
 

@@ -9,9 +9,11 @@
 
 pub mod error;
 pub mod folder;
+mod guard;
 mod path;
 mod permissions;
 pub mod platform;
 
-pub use path::{absolute, referent};
+pub use guard::Guard;
+pub use path::{absolute, names, referent};
 pub use permissions::{Permissions, not_a_file};

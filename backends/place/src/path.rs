@@ -37,19 +37,30 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
 /// The file that a path finally names: a rename has to replace that file and not the link to it,
 /// and the one that a dangling link names is created like any other.
 ///
+/// # Errors
+///
+/// Those of [`names`].
+pub fn referent(path: &Path) -> io::Result<PathBuf> {
+    names(path).map(|mut names| names.pop().unwrap_or_default())
+}
+
+/// The path, then what each symbolic link in turn names, and at last the file itself; at least
+/// the path.
+///
 /// The last component is followed by hand, because the file at the end may be missing.
 ///
 /// # Errors
 ///
 /// Those of the system, and one for a loop of links.
-pub fn referent(path: &Path) -> io::Result<PathBuf> {
-    let mut path = path.to_owned();
+pub fn names(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut names = vec![path.to_owned()];
     for _ in 0..=LINKS {
+        let path = &names[names.len() - 1];
         match absent(path.symlink_metadata())? {
             Some(found) if found.file_type().is_symlink() => {
-                path = folder::of(&path).join(path.read_link()?);
+                names.push(folder::of(path).join(path.read_link()?));
             }
-            _ => return Ok(path),
+            _ => return Ok(names),
         }
     }
     Err(io::Error::other("too many symbolic links"))
@@ -85,6 +96,8 @@ mod tests {
             std::fs::write(at("third"), "").unwrap();
             assert_eq!(referent(&at("first")).unwrap(), at("far/../third"));
             assert_eq!(referent(&at("third")).unwrap(), at("third"));
+            let all = [at("first"), at("far/second"), at("far/../third")];
+            assert_eq!(names(&at("first")).unwrap(), all);
         }
 
         #[test]

@@ -55,6 +55,38 @@ impl Permissions {
             Some(fault) => Err(insecure(path, fault)),
         }
     }
+
+    /// Checks the folder of a file: who can write to it can put another file in its place. One
+    /// where only owners remove what is theirs, such as `/tmp`, is safe, and so is one that only
+    /// the private group of its owner can write to: the group that has the owner's number. A
+    /// missing folder will be created private.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Insecure`] where it isn't safe and not to be repaired; [`Error::Io`] where it
+    /// can't be.
+    pub fn check_folder(self, folder: &Path) -> Result<()> {
+        if self == Self::Ignore {
+            return Ok(());
+        }
+        let found = error::absent(folder.metadata()).map_err(error::io("look at", folder))?;
+        match found.as_ref().and_then(platform::folder_fault) {
+            None => Ok(()),
+            Some(Fault::Mode(mode)) if self == Self::Repair => {
+                platform::close_folder(folder, mode)
+                    .map_err(error::io("change the permissions of", folder))?;
+                let what = format_args!("mode {mode:04o}: others can no longer write to it");
+                notice::warn(folder, what);
+                Ok(())
+            }
+            Some(Fault::Mode(mode)) => Err(Error::Insecure {
+                path: folder.to_owned(),
+                reason: format!("mode {mode:04o} lets others replace the files in it"),
+                remedy: format!("run: chmod go-w {}", quoted(folder)),
+            }),
+            Some(fault) => Err(insecure(folder, fault)),
+        }
+    }
 }
 
 /// The error for what is no file: a folder, a pipe, a socket or a device.
@@ -76,15 +108,25 @@ fn insecure(path: &Path, fault: Fault) -> Error {
             };
             (
                 format!("mode {mode:04o} lets others {can} it"),
-                format!("run: chmod 600 {}", path.display()),
+                format!("run: chmod 600 {}", quoted(path)),
             )
         }
         Fault::Owner { theirs, ours } => (
             format!("it belongs to user {theirs} and this process runs as user {ours}"),
-            format!("run: chown {ours} {}", path.display()),
+            format!("run: chown {ours} {}", quoted(path)),
         ),
     };
     Error::Insecure { path: path.to_owned(), reason, remedy }
+}
+
+/// A path as a shell takes it.
+fn quoted(path: &Path) -> String {
+    let path = path.display().to_string();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&byte);
+    if path.bytes().all(plain) {
+        return path;
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]
@@ -102,5 +144,20 @@ mod tests {
         assert!(text(Fault::Mode(0o620)).contains("mode 0620 lets others write to it"));
         assert!(text(Fault::Mode(0o601)).contains("mode 0601 lets others execute it"));
         assert!(text(Fault::Owner { theirs: 7, ours: 8 }).contains("belongs to user 7"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_shell_takes_the_path_as_one_word() {
+        for name in ["plain-1.json", "two words", "$(touch x);`id`", "it's", "\"~*?[&|<>\\\n#", "é"]
+        {
+            let path = Path::new("/p").join(name);
+            let error = insecure(&path, Fault::Mode(0o644)).to_string();
+            let (_, command) = error.split_once("run: chmod 600 ").unwrap();
+            let script = format!("printf %s {command}");
+            let shell = std::process::Command::new("sh").arg("-c").arg(script).output().unwrap();
+            assert_eq!(String::from_utf8(shell.stdout).unwrap(), path.to_str().unwrap());
+        }
+        assert_eq!(quoted(Path::new("/home/u/.cache/msal+1.json")), "/home/u/.cache/msal+1.json");
     }
 }

@@ -233,6 +233,14 @@ impl Database {
         matches!(self.at, At::Memory)
     }
 
+    /// The file that the path names at last; none in memory.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match &self.at {
+            At::Memory => None,
+            At::File { file, .. } => Some(file),
+        }
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }

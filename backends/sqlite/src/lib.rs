@@ -18,8 +18,9 @@
 //!   0600 from the first moment on whatever the umask is ([`Permissions`]).
 //! - **A database that isn't ours**, is of a newer version or is damaged is an error, and is left
 //!   as it is.
-//! - **What is deleted** is overwritten in the database (`secure_delete`). The write-ahead log
-//!   and the memory of SQLite are not wiped.
+//! - **What is deleted** is overwritten in the database (`secure_delete`). The write-ahead log is
+//!   emptied when a partition is: nothing of a user who signs out stays in it, unless readers are
+//!   in the way for a second. The memory of SQLite is not wiped.
 //!
 //! # Files
 //!
@@ -28,6 +29,7 @@
 //! | `<path>` | the database; created by [`Builder::open`], with its folder (mode 0700) |
 //! | `<path>-wal`, `<path>-shm` | the write-ahead log and its index, while somebody has it open |
 //! | `<path>-journal` | without a write-ahead log: a commit that is under way |
+//! | `<path>.refresh-<hash>` | the guard of a refresh that is under way |
 //!
 //! They belong together: copy a database with SQLite's own means, and neither rename nor delete
 //! it while it is open. A store whose database was taken away refuses to write.

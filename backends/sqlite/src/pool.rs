@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use msal_cache_core::Result;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -68,6 +70,24 @@ impl Pool {
         self.patiently(patience, |patience| {
             self.with(true, |connection| work(connection, patience))
         })
+    }
+
+    /// Moves what the write-ahead log holds into the database, and empties the log; `false` where
+    /// others were in the way for so long. Without a log there is nothing to do.
+    pub(crate) fn empty_log(&self, wait: Duration) -> bool {
+        let mut patience = Patience::new(wait);
+        let checkpoint = |connection: &Connection| -> Attempt<bool> {
+            let row = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
+            Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], row)? == 0)
+        };
+        loop {
+            match self.with(true, checkpoint) {
+                Ok(true) => return true,
+                Err(failure) if !failure.is_passing() => return false,
+                _ if patience.pause() => {}
+                _ => return false,
+            }
+        }
     }
 
     fn patiently<T>(

@@ -1,13 +1,20 @@
 use std::fmt;
 use std::path::Path;
+use std::time::Duration;
 
-use msal_cache_core::{Batch, CacheStore, CredentialType, Load, Partition, Result, Revision};
+use msal_cache_core::{
+    Batch, CacheStore, CredentialType, Guards, Hold, Load, Partition, Result, Revision, notice,
+};
+use msal_cache_place::Guard;
 
 use crate::builder::Options;
 use crate::database::Database;
 use crate::pool::Pool;
 use crate::transaction::{Lock, transaction};
 use crate::{Builder, read, write};
+
+/// How long a sign-out, which is done, waits for readers to let the log be emptied.
+const PATIENCE_FOR_READERS: Duration = Duration::from_secs(1);
 
 /// A token cache in a SQLite database.
 ///
@@ -29,7 +36,7 @@ use crate::{Builder, read, write};
 /// assert!(path.exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct SqliteStore(Pool);
+pub struct SqliteStore(Pool, Guards);
 
 impl SqliteStore {
     /// Opens or creates the database at `path` with the default options. See [`Builder::open`].
@@ -53,7 +60,7 @@ impl SqliteStore {
     /// ```
     pub fn in_memory() -> Result<Self> {
         let (database, first) = Database::in_memory()?;
-        Ok(Self(Pool::new(database, first)))
+        Ok(Self(Pool::new(database, first), Guards::new()))
     }
 
     /// The path of the database, absolute, symbolic links unresolved. None for one in memory.
@@ -64,7 +71,7 @@ impl SqliteStore {
 
     pub(crate) fn at(path: &Path, options: Options) -> Result<Self> {
         let (database, first) = Database::open(path, options)?;
-        Ok(Self(Pool::new(database, first)))
+        Ok(Self(Pool::new(database, first), Guards::new()))
     }
 }
 
@@ -84,12 +91,18 @@ impl CacheStore for SqliteStore {
                 })
             });
         }
-        self.0.write(|connection, patience| {
+        let revisions = self.0.write(|connection, patience| {
             transaction(connection, Lock::Writing, patience, || {
                 self.0.database().check_in_place()?;
                 write::commit(connection, batch)
             })
-        })
+        })?;
+        // Whoever empties a partition signs a user out. What the log still holds of that user
+        // goes too, unless readers are in the way for long: then it goes with a later checkpoint.
+        if revisions.contains(&Revision::ABSENT) && !self.0.empty_log(PATIENCE_FOR_READERS) {
+            notice::debug(self.0.database().path(), format_args!("the log could not be emptied"));
+        }
+        Ok(revisions)
     }
 
     fn list(
@@ -111,6 +124,14 @@ impl CacheStore for SqliteStore {
                 write::purge(connection, now)
             })
         })
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        // Not a transaction: that would keep everybody from writing for as long as it is held.
+        match self.0.database().file() {
+            Some(path) => Ok(Hold::new(Guard::take(path, partition, wait)?)),
+            None => self.1.enter(partition, wait),
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 /// Numbers that look random and are the same in each run (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
@@ -19,6 +21,11 @@ impl Random {
     /// A number below `bound`.
     pub fn below(&mut self, bound: usize) -> usize {
         usize::try_from(self.next() % bound as u64).expect("it is below a usize")
+    }
+
+    /// Up to so many milliseconds.
+    pub fn millis(&mut self, most: u64) -> Duration {
+        Duration::from_millis(self.next() % (most + 1))
     }
 
     /// True once in `odds` times.

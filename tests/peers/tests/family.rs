@@ -341,6 +341,70 @@ fn p8_after_a_sign_in_with_us_both_get_on_with_files_that_somebody_spoilt() {
     assert_eq!(files, 49);
 }
 
+/// An access token that has expired, as MSAL Node or .NET has left it.
+fn expired(credential_type: &str, home: &str, client: &str) -> Value {
+    json!({
+        "home_account_id": home, "environment": HOST, "credential_type": credential_type,
+        "client_id": client, "secret": "AT-expired", "realm": TENANT, "target": "Other.Scope",
+        "cached_at": "1600000000", "expires_on": "1600003600", "extended_expires_on": "1600003600",
+    })
+}
+
+#[test]
+fn tokens_that_expired_under_types_and_keys_of_others_no_longer_trouble_python() {
+    // A type of its own: each search of MSAL Python fails.
+    let hers = json!({ "AccessToken": {
+        "k": expired("AccessToken_With_AuthScheme", &home(ALICE), APP),
+    } });
+    // A key of its own: each search of MSAL Python tries to remove it, in vain, and writes.
+    let of_key = json!({ "AccessToken": { "k-": expired("AccessToken", &home(ALICE), APP) } });
+    let of_app = json!({ "AccessToken": { "k": expired("ATExt", "", DAEMON) } });
+    let wanted = json!({ "scopes": ["User.Read"], "home_account_id": home(ALICE), "now": NOW });
+    let search = json!({ "cache": "c", "credential_type": "AccessToken", "now": NOW });
+
+    let mut shared = Shared::over("{}");
+    for standing in [&hers, &of_app] {
+        shared = shared.another(&standing.to_string());
+        assert_eq!(
+            shared.python.call("search", search.clone()).unwrap_err().kind,
+            "AssertionError"
+        );
+    }
+    for standing in [&hers, &of_key] {
+        shared = shared.another(&standing.to_string());
+        shared.add(&sign_in(APP, ALICE, "User.Read", "new"));
+        let written = fs::read(&shared.path).unwrap();
+        let found = shared.python("silent", APP, wanted.clone()).unwrap();
+        assert_eq!(found["answer"]["access_token"], "AT-new", "{found}");
+        assert_eq!(fs::read(&shared.path).unwrap(), written, "MSAL Python wrote");
+    }
+    // In another partition it takes a purge.
+    shared = shared.another(&of_app.to_string());
+    shared.add(&sign_in(APP, ALICE, "User.Read", "new"));
+    assert_eq!(shared.python.call("search", search.clone()).unwrap_err().kind, "AssertionError");
+    assert_eq!(shared.ours.purge_expired().unwrap(), 1);
+    assert_eq!(shared.python.list("search", search).len(), 1);
+}
+
+#[test]
+fn apps_of_a_family_find_its_token() {
+    let mut shared = everything();
+    let another = "1950a258-227b-4e31-a9cf-717495945fc2";
+    let wanted = json!({ "scopes": ["User.Read"], "home_account_id": home(ALICE), "now": NOW });
+    let found = shared.python("silent", another, wanted).unwrap();
+    assert_eq!(found["asked"], 1, "with the family's token, the only one it can have: {found}");
+    // MSAL Node takes a family's token only where its own client got it. Neither loses it to the
+    // other.
+    let mut event = sign_in(another, ALICE, "User.Read", "another");
+    event["response"]["foci"] = "1".into();
+    shared.add(&event);
+    for (client, token) in [(FAMILY, "RT-family"), (another, "RT-another")] {
+        let before = fs::read(&shared.path).unwrap();
+        shared.node_refreshes_with(client, ALICE, token);
+        fs::write(&shared.path, before).unwrap();
+    }
+}
+
 #[test]
 fn a_file_that_node_began_stays_one_account_for_node() {
     for (name, standing) in cache_files("") {

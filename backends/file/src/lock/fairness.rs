@@ -1,51 +1,50 @@
-use std::ops::RangeInclusive;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// Lets others have their turn.
 ///
-/// MSAL Python asks for the lock every 250 ms and gives up after 5 s; a process that takes it
-/// again at once each time would starve it.
+/// MSAL Python asks for the lock every 250 ms and gives up after 5 s, and MSAL Node every 100 ms;
+/// processes that take it again at once each time, or from each other, would starve them. So
+/// there is a quiet time that all processes of this crate keep together, by the clock: whoever
+/// wants the lock again at once, or has found it taken, doesn't ask for it then. Who asks once
+/// in a while is never held up.
 #[derive(Debug, Default)]
 pub(super) struct Fairness {
-    /// When the present run of holds began.
-    since: Option<Instant>,
     taken: Option<Instant>,
     released: Option<Instant>,
 }
 
-/// How long a run of holds may go on, longer gaps apart.
-const RUN: Duration = Duration::from_millis(250);
+/// The quiet time comes once in so many milliseconds. Those who ask every 250 ms come 40 ms earlier
+/// in it each time, and so within eight attempts into the quiet time.
+const PERIOD: u64 = 290;
 
-/// How long others are let in after that, in milliseconds; at random, so as not to keep step
-/// with somebody's polling.
-const PAUSE: RangeInclusive<u64> = 40..=80;
+/// The last milliseconds of it.
+const QUIET: u64 = 60;
+
+/// The rest of the quiet time, while there is one.
+pub(super) fn quiet() -> Option<Duration> {
+    // A clock before the epoch keeps no time with others.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    rest(u64::try_from(now.as_millis()).ok()?)
+}
+
+fn rest(now: u64) -> Option<Duration> {
+    let left = PERIOD - now % PERIOD;
+    (left <= QUIET).then_some(Duration::from_millis(left))
+}
 
 impl Fairness {
-    /// Waits a moment if this process has had the lock for long enough.
-    pub(super) fn be_fair(&mut self) {
-        if let Some(pause) = self.due(Instant::now()) {
-            thread::sleep(pause);
+    /// Waits a moment if this process has just had the lock and it is time for others.
+    pub(super) fn be_fair(&self) {
+        if self.is_back_to_back(Instant::now())
+            && let Some(rest) = quiet()
+        {
+            thread::sleep(rest);
         }
-    }
-
-    /// The pause that is due before taking the lock at `now`.
-    fn due(&mut self, now: Instant) -> Option<Duration> {
-        let since = self.since?;
-        if !self.is_back_to_back(now) {
-            self.since = None;
-            return None;
-        }
-        if now.saturating_duration_since(since) < RUN {
-            return None;
-        }
-        self.since = None;
-        Some(Duration::from_millis(fastrand::u64(PAUSE)))
     }
 
     /// The lock was taken.
     pub(super) fn taken(&mut self, now: Instant) {
-        self.since.get_or_insert(now);
         self.taken = Some(now);
     }
 
@@ -65,38 +64,35 @@ impl Fairness {
 mod tests {
     use super::*;
 
-    /// Takes the lock for `hold` and leaves it for `gap`, in milliseconds, again and again.
-    /// Returns the moments, in milliseconds, at which a pause was due.
-    fn pauses(hold: u64, gap: u64, until: u64) -> Vec<u64> {
+    #[test]
+    fn those_who_poll_meet_the_quiet_time_long_before_they_give_up() {
+        // A hold that began just before it has ended by the middle of it.
+        let is_free = |now| rest(now).is_some_and(|left| left <= Duration::from_millis(QUIET - 10));
+        for (every, patience) in [(250, 9), (100, 20)] {
+            for start in 0..PERIOD {
+                let met = (0..patience).any(|attempt| is_free(start + every * attempt));
+                assert!(met, "every {every} from {start}");
+            }
+        }
+    }
+
+    #[test]
+    fn it_is_one_fifth_of_the_time() {
+        let quiet = (0..PERIOD).filter(|now| rest(*now).is_some()).count();
+        assert_eq!(quiet, 60);
+        assert_eq!(rest(PERIOD - 1), Some(Duration::from_millis(1)));
+        assert_eq!(rest(PERIOD), None);
+    }
+
+    #[test]
+    fn only_who_takes_it_again_at_once_is_held_up() {
         let start = Instant::now();
         let at = |time| start + Duration::from_millis(time);
-        let (mut fairness, mut time, mut pauses) = (Fairness::default(), 0, Vec::new());
-        while time < until {
-            if let Some(pause) = fairness.due(at(time)) {
-                assert!((40..=80).contains(&pause.as_millis()), "{pause:?}");
-                pauses.push(time);
-                time += 60;
-            }
-            fairness.taken(at(time));
-            time += hold;
-            fairness.released(at(time));
-            time += gap;
-        }
-        pauses
-    }
-
-    #[test]
-    fn holding_again_and_again_is_interrupted() {
-        assert_eq!(pauses(9, 1, 1000), [250, 560, 870]);
-    }
-
-    #[test]
-    fn who_leaves_it_free_half_of_the_time_is_not_interrupted() {
-        assert_eq!(pauses(5, 5, 1000), [0; 0]);
-    }
-
-    #[test]
-    fn one_long_hold_is_followed_by_a_pause() {
-        assert_eq!(pauses(300, 1, 400), [301]);
+        let mut fairness = Fairness::default();
+        assert!(!fairness.is_back_to_back(at(0)));
+        fairness.taken(at(0));
+        fairness.released(at(10));
+        assert!(fairness.is_back_to_back(at(19)));
+        assert!(!fairness.is_back_to_back(at(20)));
     }
 }

@@ -5,12 +5,19 @@
 //! is flocked, and it still stands under its name. No protocol can exclude those two camps at
 //! once, since neither heeds the other; a writer therefore asks again ([`Held::is_ours`]) around
 //! the moment of its rename.
+//!
+//! The name of the lock follows from the path that the user gave, in every library. Where that
+//! path is a symbolic link, others may have the file open under its own name, so the locks of all
+//! names that the path leads through are taken, the given one first. A link comes before what it
+//! names for everybody, and nobody waits for ever, so nobody is caught in a circle.
 
+mod attempt;
+#[cfg_attr(windows, expect(dead_code, reason = "a dead holder leaves nothing there"))]
+mod evidence;
 mod fairness;
 mod holder;
 #[cfg(unix)]
 mod unix;
-mod wait;
 #[cfg(windows)]
 mod windows;
 
@@ -23,17 +30,21 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
 use msal_cache_core::{Error, Result};
-use parking_lot::{Mutex, ReentrantMutex, ReentrantMutexGuard};
+use parking_lot::{ArcReentrantMutexGuard, Mutex, RawMutex, RawThreadId, ReentrantMutex};
 
+use self::attempt::Attempt;
+use self::evidence::Met;
 use self::fairness::Fairness;
 use self::holder::Holder;
 use self::system::LockFile;
 pub(crate) use self::system::is_abandoned;
-use crate::{folder, trace};
+use crate::error::io;
+use crate::{disk, folder, trace};
 
 /// How long a lock file of another library must have stood there before it may be found dead:
 /// longer than those libraries hold it, and than they wait for it.
@@ -41,16 +52,32 @@ pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// The lock of one file, as one handle sees it.
 pub(crate) struct Lock {
+    path: PathBuf,
     shared: Arc<Shared>,
-    timeout: Duration,
-    grace: Duration,
+    patience: Patience,
+    java: bool,
 }
 
-/// What all handles of this process on one file share. Its threads queue here first, so that the
-/// process is one contender for the lock file.
+/// How long is waited, and for what.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    pub(crate) timeout: Duration,
+    /// See [`GRACE`].
+    pub(crate) grace: Duration,
+}
+
+/// What all handles of this process on one lock file share. Its threads queue here first, so that
+/// the process is one contender for the lock file.
 struct Shared {
     path: PathBuf,
-    slot: ReentrantMutex<RefCell<Slot>>,
+    slot: Arc<ReentrantMutex<RefCell<Slot>>>,
+    /// The lock file of somebody else that was met last. What one waiter has seen of its age
+    /// counts for the next.
+    #[cfg_attr(windows, expect(dead_code, reason = "a dead holder leaves nothing there"))]
+    met: Mutex<Option<Met>>,
+    /// Java locks with `fcntl`, which `flock` knows nothing of.
+    #[cfg_attr(windows, expect(dead_code, reason = "to have the file open is the lock there"))]
+    is_of_java: bool,
 }
 
 #[derive(Default)]
@@ -58,34 +85,43 @@ struct Slot {
     /// How many guards of the thread that owns the mutex are alive.
     depth: usize,
     file: Option<LockFile>,
-    /// Counts the times that the lock file was taken.
-    holds: u64,
+    /// Which hold this is; with the locks of all names that the path leads through.
+    hold: u64,
     fairness: Fairness,
+    /// The other locks that were taken with this one, which are kept for what they remember.
+    others: Vec<Arc<Shared>>,
+    /// One that the file system has not answered yet.
+    pending: Option<Arc<Attempt>>,
 }
 
-impl Lock {
-    /// The lock of the cache at `path`, which is absolute. Symbolic links aren't resolved: the
-    /// name of the lock follows from the path that the user gave, in every library.
-    pub(crate) fn of(path: &Path, timeout: Duration, grace: Duration) -> Self {
-        static LOCKS: OnceLock<Mutex<HashMap<PathBuf, Weak<Shared>>>> = OnceLock::new();
-        let path = folder::beside(path, ".lockfile");
-        let mut locks = LOCKS.get_or_init(Mutex::default).lock();
-        let shared = locks.get(&path).and_then(Weak::upgrade).unwrap_or_else(|| {
-            locks.retain(|_, shared| shared.strong_count() > 0);
-            let shared = Arc::new(Shared { path: path.clone(), slot: ReentrantMutex::default() });
-            locks.insert(path, Arc::downgrade(&shared));
-            shared
+/// Numbers the times that any lock file was taken, so that a hold of several has a number of its
+/// own too: the highest of theirs.
+static HOLDS: AtomicU64 = AtomicU64::new(1);
+
+impl Shared {
+    fn of(path: &Path) -> Arc<Self> {
+        static ALL: OnceLock<Mutex<HashMap<PathBuf, Weak<Shared>>>> = OnceLock::new();
+        let mut all = ALL.get_or_init(Mutex::default).lock();
+        if let Some(shared) = all.get(path).and_then(Weak::upgrade) {
+            return shared;
+        }
+        all.retain(|_, shared| shared.strong_count() > 0);
+        let shared = Arc::new(Self {
+            path: path.to_owned(),
+            slot: Arc::default(),
+            met: Mutex::default(),
+            is_of_java: path.file_name().is_some_and(|name| name == JAVA),
         });
-        Self { shared, timeout, grace }
+        all.insert(path.to_owned(), Arc::downgrade(&shared));
+        shared
     }
 
-    /// Takes the lock, or joins the hold that this thread already has.
-    pub(crate) fn enter(&self) -> Result<Held<'_>> {
-        let shared = &*self.shared;
-        let started = Instant::now();
-        let Some(slot) = shared.slot.try_lock_for(self.timeout) else {
+    /// Takes the lock file, or joins the hold that this thread already has.
+    fn enter(self: &Arc<Self>, started: Instant, patience: Patience) -> Result<Guard> {
+        let left = patience.timeout.saturating_sub(started.elapsed());
+        let Some(slot) = self.slot.try_lock_arc_for(left) else {
             return Err(Error::Locked {
-                path: shared.path.clone(),
+                path: self.path.clone(),
                 holder: Some("another thread of this process".into()),
                 waited: started.elapsed(),
             });
@@ -94,31 +130,66 @@ impl Lock {
         let joined = it.file.as_ref().is_some_and(LockFile::is_ours);
         if !joined {
             if it.file.take().is_some() {
-                trace::lock_lost(&shared.path);
+                trace::lock_lost(&self.path);
             } else {
                 it.fairness.be_fair();
             }
-            let file = wait::take(&shared.path, started, self.timeout, self.grace)?;
-            trace::lock_waited(&shared.path, started.elapsed());
+            let file = attempt::take(self, &mut it.pending, started, patience)?;
+            trace::lock_waited(&self.path, started.elapsed());
             it.file = Some(file);
-            it.holds += 1;
+            it.hold = HOLDS.fetch_add(1, Ordering::Relaxed);
             it.fairness.taken(Instant::now());
         }
         it.depth += 1;
         drop(it);
-        Ok(Held { slot, joined })
+        Ok(Guard { shared: self.clone(), slot, joined })
+    }
+}
+
+impl Lock {
+    /// The lock of the cache at `path`, which is absolute.
+    pub(crate) fn of(path: &Path, patience: Patience, java: bool) -> Self {
+        let shared = Shared::of(&folder::beside(path, ".lockfile"));
+        Self { path: path.to_owned(), shared, patience, java }
+    }
+
+    /// Takes the lock, or joins the hold that this thread already has.
+    pub(crate) fn enter(&self) -> Result<Held> {
+        let started = Instant::now();
+        let mut held =
+            Held { guards: vec![self.shared.enter(started, self.patience)?], file: PathBuf::new() };
+        let names = disk::names(&self.path).map_err(io("resolve", &self.path))?;
+        for name in &names[1..] {
+            let shared = Shared::of(&folder::beside(name, ".lockfile"));
+            held.guards.push(shared.enter(started, self.patience)?);
+        }
+        held.file = names.into_iter().next_back().unwrap_or_default();
+        if self.java {
+            let shared = Shared::of(&folder::of(&self.path).join(JAVA));
+            held.guards.push(shared.enter(started, self.patience)?);
+        }
+        let number = held.hold();
+        let mut given = held.guards[0].slot.borrow_mut();
+        given.hold = number;
+        given.others = held.guards[1..].iter().map(|guard| guard.shared.clone()).collect();
+        drop(given);
+        Ok(held)
     }
 
     /// Which hold the calling thread is in, if it is in one.
     pub(crate) fn current_hold(&self) -> Option<u64> {
-        if !self.shared.slot.is_owned_by_current_thread() {
+        let slot = &self.shared.slot;
+        if !slot.is_owned_by_current_thread() {
             return None;
         }
-        let slot = self.shared.slot.try_lock()?;
+        let slot = slot.try_lock()?;
         let it = slot.borrow();
-        it.file.is_some().then_some(it.holds)
+        it.file.is_some().then_some(it.hold)
     }
 }
+
+/// The name of Java's lock, one for all caches in a folder.
+const JAVA: &str = ".lockfile";
 
 impl fmt::Debug for Lock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -127,29 +198,52 @@ impl fmt::Debug for Lock {
 }
 
 /// The lock is held while this lives.
-pub(crate) struct Held<'a> {
-    slot: ReentrantMutexGuard<'a, RefCell<Slot>>,
-    joined: bool,
+pub(crate) struct Held {
+    /// In the order in which they were taken.
+    guards: Vec<Guard>,
+    file: PathBuf,
 }
 
-impl Held<'_> {
-    /// Whether the lock file was taken for this guard, and not for one around it.
+impl Held {
+    /// The file that the path named when the lock was taken.
+    pub(crate) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Whether a lock file was taken for this guard, and not for one around it.
     pub(crate) fn is_new(&self) -> bool {
-        !self.joined
+        self.guards.iter().any(|guard| !guard.joined)
     }
 
     /// Whether nobody has taken the lock away.
     pub(crate) fn is_ours(&self) -> bool {
-        self.slot.borrow().file.as_ref().is_some_and(LockFile::is_ours)
+        let is_ours =
+            |guard: &Guard| guard.slot.borrow().file.as_ref().is_some_and(LockFile::is_ours);
+        self.guards.iter().all(is_ours)
     }
 
-    /// Which hold this is; a new one each time that the lock file is taken.
+    /// Which hold this is; a new one each time that a lock file is taken.
     pub(crate) fn hold(&self) -> u64 {
-        self.slot.borrow().holds
+        self.guards.iter().map(|guard| guard.slot.borrow().hold).max().unwrap_or_default()
     }
 }
 
-impl Drop for Held<'_> {
+impl Drop for Held {
+    /// The last one first.
+    fn drop(&mut self) {
+        while self.guards.pop().is_some() {}
+    }
+}
+
+/// One lock file is held while this lives.
+struct Guard {
+    /// Whoever asks for the same lock meanwhile has to find this one.
+    shared: Arc<Shared>,
+    slot: ArcReentrantMutexGuard<RawMutex, RawThreadId, RefCell<Slot>>,
+    joined: bool,
+}
+
+impl Drop for Guard {
     /// The lock file goes first; only then is the mutex free for the next thread.
     fn drop(&mut self) {
         let mut it = self.slot.borrow_mut();

@@ -1,19 +1,19 @@
 //! The lock file where `flock` and hard links are.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, Read, Seek, Write};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use fs2::FileExt;
 use msal_cache_core::Result;
 use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
+use rustix::param::clock_ticks_per_second;
 use tempfile::{NamedTempFile, TempPath};
 
-use super::Holder;
+use super::evidence::{self, Process};
+use super::{Holder, Met, Shared};
 use crate::error::{absent, io, writing};
 use crate::fingerprint::Fingerprint;
 use crate::{disk, folder, platform, trace};
@@ -27,19 +27,26 @@ const LONGEST: u64 = 4096;
 
 /// One who wants the lock.
 pub(super) struct Contender<'a> {
-    path: &'a Path,
+    shared: &'a Shared,
     grace: Duration,
-    /// A lock file of our own, flocked and written, that lacks only its name. A lock file that
-    /// appears under its name complete is never met half made.
-    candidate: Option<(File, TempPath)>,
-    /// What stands under the name, and since when it is known to.
-    met: Option<(Fingerprint, Instant)>,
+    candidate: Option<Candidate>,
     holder: Option<Holder>,
 }
 
+/// A lock file of our own, flocked and written, that lacks only its name. A lock file that appears
+/// under its name complete is never met half made.
+struct Candidate {
+    file: File,
+    name: TempPath,
+    /// When it was written, by the clock of the file system, in nanoseconds since the epoch.
+    written: i128,
+    /// The same moment.
+    at: Instant,
+}
+
 impl<'a> Contender<'a> {
-    pub(super) fn new(path: &'a Path, grace: Duration) -> Self {
-        Self { path, grace, candidate: None, met: None, holder: None }
+    pub(super) fn new(shared: &'a Shared, grace: Duration) -> Self {
+        Self { shared, grace, candidate: None, holder: None }
     }
 
     /// Who held the lock at the last attempt.
@@ -49,7 +56,8 @@ impl<'a> Contender<'a> {
 
     /// One attempt.
     pub(super) fn try_take(&mut self) -> Result<Option<LockFile>> {
-        match absent(self.path.symlink_metadata()).map_err(io("look at", self.path))? {
+        let path = &self.shared.path;
+        match absent(disk::look_at_name(path)).map_err(io("look at", path))? {
             None => self.create(),
             Some(found) => Ok(self.take_over(&found)),
         }
@@ -57,110 +65,137 @@ impl<'a> Contender<'a> {
 
     /// Gives the candidate its name, which fails if anybody else's has it.
     fn create(&mut self) -> Result<Option<LockFile>> {
+        let path = &self.shared.path;
         let candidate = match self.candidate.take() {
             None => self.prepare()?,
             prepared => prepared,
         };
-        let Some((file, name)) = candidate else { return Ok(None) };
-        match fs::hard_link(&name, self.path) {
+        let Some(candidate) = candidate else { return Ok(None) };
+        match disk::link(&candidate.name, path) {
             Ok(()) => {
-                drop(name);
-                let lock = LockFile::new(self.path, file);
+                drop(candidate.name);
+                let lock = LockFile::new(path, candidate.file);
                 Ok(lock.is_ours().then_some(lock))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.candidate = Some((file, name));
+                self.candidate = Some(candidate);
                 Ok(None)
             }
             // Another process took it for the remains of a dead one.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) if lacks_links(&error) => {
-                drop((file, name));
+                drop(candidate);
                 self.create_in_two_steps()
             }
-            Err(error) => Err(writing("create", self.path)(error)),
+            Err(error) => Err(writing("create", path)(error)),
         }
     }
 
-    fn prepare(&self) -> Result<Option<(File, TempPath)>> {
-        let folder = folder::of(self.path);
-        let created = match disk::create_temporary(self.path) {
+    fn prepare(&self) -> Result<Option<Candidate>> {
+        let path = &self.shared.path;
+        let folder = folder::of(path);
+        let created = match disk::create_temporary(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                folder::create(folder).map_err(writing("create", folder))?;
-                disk::create_temporary(self.path)
+                disk::create_folder_of(path).map_err(writing("create", folder))?;
+                disk::create_temporary(path)
             }
             created => created,
         };
         let candidate = created.map_err(writing("create a file in", folder))?;
         let (mut file, name) = NamedTempFile::into_parts(candidate);
         // Only a process that sweeps up after dead ones can be in the way here, for a moment.
-        if !try_flock(&file).map_err(io("lock", self.path))? {
+        if !self.try_lock(&file).map_err(io("lock", path))? {
             return Ok(None);
         }
-        file.write_all(Holder::line().as_bytes()).map_err(writing("write", self.path))?;
-        Ok(Some((file, name)))
+        disk::write(&mut file, path, Holder::line().as_bytes()).map_err(writing("write", path))?;
+        let at = Instant::now();
+        let found = disk::look_at_open(&file, path).map_err(io("look at", path))?;
+        Ok(Some(Candidate { file, name, written: platform::fingerprint(&found).modified, at }))
     }
 
     /// Without hard links: whoever meets the file before it is flocked and written sees nothing
     /// but a lock file of somebody, and waits.
     fn create_in_two_steps(&self) -> Result<Option<LockFile>> {
-        let mut file = match platform::create_new(self.path) {
+        let path = &self.shared.path;
+        let mut file = match disk::create_new(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-            created => created.map_err(writing("create", self.path))?,
+            created => created.map_err(writing("create", path))?,
         };
-        let granted = try_flock(&file);
+        let granted = self.try_lock(&file);
         if matches!(granted, Ok(false)) {
             // Somebody flocked it first, so it is theirs now.
             return Ok(None);
         }
-        let written = file.write_all(Holder::line().as_bytes());
-        let lock = LockFile::new(self.path, file);
-        granted.map_err(io("lock", self.path))?;
-        written.map_err(writing("write", self.path))?;
+        let written = disk::write(&mut file, path, Holder::line().as_bytes());
+        let lock = LockFile::new(path, file);
+        granted.map_err(io("lock", path))?;
+        written.map_err(writing("write", path))?;
         Ok(lock.is_ours().then_some(lock))
+    }
+
+    /// Locks an open lock file, in all ways that those who share it look at.
+    fn try_lock(&self, file: &File) -> io::Result<bool> {
+        let path = &self.shared.path;
+        Ok(disk::try_flock(file, path)?
+            && (!self.shared.is_of_java || platform::try_lock_whole(file)?))
     }
 
     /// Owns the lock file of a process that has died. Whatever can't be found out is a reason to
     /// wait, so no failure in here is an error.
     fn take_over(&mut self, found: &Metadata) -> Option<LockFile> {
-        let fingerprint = platform::fingerprint(found);
+        let path = &self.shared.path;
         let now = Instant::now();
-        let since = match self.met {
-            Some((met, since)) if met == fingerprint => since,
-            _ => {
-                self.met = Some((fingerprint, now));
-                now
-            }
+        let found_file = platform::fingerprint(found);
+        let since = {
+            let mut met = self.shared.met.lock();
+            let known = met.filter(|met| met.file == found_file);
+            met.insert(known.unwrap_or(Met { file: found_file, since: now })).since
         };
         self.holder = None;
         if !found.is_file() {
             return None;
         }
-        let mut file = platform::open_own(self.path, true).ok()?;
+        let mut file = disk::open_own(path, true).ok()?;
         let mut content = Vec::new();
         (&mut file).take(LONGEST).read_to_end(&mut content).ok()?;
-        let holder = self.holder.insert(Holder::parse(&content));
-        // A live one of ours is flocked: that alone tells. Another library's may not be, so it
-        // has to be old, and its process dead.
-        let may_be_dead = holder.is_ours
-            || (now.duration_since(since) >= self.grace && (holder.is_empty || is_dead(holder)));
-        if !may_be_dead || !try_flock(&file).ok()? {
+        let holder = Holder::parse(&content);
+        self.holder = Some(holder.clone());
+        // A live one of ours is flocked: that alone tells. Another library's may not be.
+        if !holder.is_ours && !self.is_left(&holder, found_file, now.duration_since(since)) {
             return None;
         }
-        let pid = holder.pid;
-        if !stands_at(self.path, &file) {
+        if !self.try_lock(&file).ok()? || !stands_at(path, &file) {
             return None;
         }
         // Over the old line and only then shorter: it is never seen without a holder.
         let line = Holder::line();
-        file.rewind().and_then(|()| file.write_all(line.as_bytes())).ok()?;
-        file.set_len(line.len() as u64).ok()?;
-        let lock = LockFile::new(self.path, file);
+        file.rewind().and_then(|()| disk::write(&mut file, path, line.as_bytes())).ok()?;
+        disk::set_len(&file, path, line.len() as u64).ok()?;
+        let lock = LockFile::new(path, file);
         if !lock.is_ours() {
             return None;
         }
-        trace::took_over(self.path, pid);
+        trace::took_over(path, holder.pid);
         Some(lock)
+    }
+
+    fn is_left(&mut self, holder: &Holder, file: Fingerprint, seen: Duration) -> bool {
+        let process = match holder.pid {
+            None => Process::Dead,
+            Some(pid) if platform::is_dead(pid) => Process::Dead,
+            Some(pid) => evidence::existing(pid, clock_ticks_per_second()),
+        };
+        evidence::is_left(holder, process, self.age(file), seen, self.grace)
+    }
+
+    /// How old a file beside the candidate is, by the clock that stamped both.
+    fn age(&mut self, file: Fingerprint) -> Option<Duration> {
+        if self.candidate.is_none() {
+            self.candidate = self.prepare().ok()?;
+        }
+        let candidate = self.candidate.as_ref()?;
+        let before = u64::try_from(candidate.written - file.modified).ok()?;
+        Some(Duration::from_nanos(before) + candidate.at.elapsed())
     }
 }
 
@@ -186,7 +221,7 @@ impl Drop for LockFile {
     /// Removed while it is flocked; one that isn't ours any more is left to its new owner.
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        if stands_at(&self.path, &file) && fs::remove_file(&self.path).is_ok() {
+        if stands_at(&self.path, &file) && disk::remove(&self.path).is_ok() {
             let linger = move || {
                 thread::sleep(LINGER);
                 drop(file);
@@ -205,20 +240,6 @@ fn stands_at(path: &Path, file: &File) -> bool {
     }
 }
 
-fn try_flock(file: &File) -> io::Result<bool> {
-    match FileExt::try_lock_exclusive(file) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// Whether no process of this system has the id. One that can't be told is alive.
-fn is_dead(holder: &Holder) -> bool {
-    let pid = holder.pid.and_then(|pid| Pid::from_raw(i32::try_from(pid).ok()?));
-    pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
-}
-
 /// Whether a file system has no hard links, by the error that it gives.
 fn lacks_links(error: &io::Error) -> bool {
     // A list and not a pattern: two of these are one number on some systems.
@@ -228,40 +249,46 @@ fn lacks_links(error: &io::Error) -> bool {
 
 /// Whether nobody holds this candidate: its process is dead.
 pub(crate) fn is_abandoned(candidate: &Path) -> bool {
-    platform::open_own(candidate, true).is_ok_and(|file| matches!(try_flock(&file), Ok(true)))
+    platform::open_own(candidate, true)
+        .is_ok_and(|file| matches!(platform::try_flock(&file), Ok(true)))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::sync::Arc;
+
     use super::*;
 
-    fn place() -> (tempfile::TempDir, PathBuf) {
+    const GRACE: Duration = Duration::from_secs(10);
+
+    fn place() -> (tempfile::TempDir, Arc<Shared>) {
         let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("cache.json.lockfile");
-        (place, path)
+        let shared = Shared::of(&place.path().join("cache.json.lockfile"));
+        (place, shared)
     }
 
     #[test]
     fn without_hard_links_it_is_the_same_lock() {
-        let (_place, path) = place();
-        let contender = Contender::new(&path, Duration::from_secs(10));
+        let (_place, shared) = place();
+        let contender = Contender::new(&shared, GRACE);
         let lock = contender.create_in_two_steps().unwrap().unwrap();
-        assert!(Holder::parse(&fs::read(&path).unwrap()).is_ours);
+        assert!(Holder::parse(&fs::read(&shared.path).unwrap()).is_ours);
         assert!(contender.create_in_two_steps().unwrap().is_none());
-        let mut other = Contender::new(&path, Duration::from_secs(10));
+        let mut other = Contender::new(&shared, GRACE);
         assert!(other.try_take().unwrap().is_none());
         drop(lock);
-        assert!(!path.exists());
+        assert!(!shared.path.exists());
         assert!(other.try_take().unwrap().is_some());
     }
 
     #[test]
     fn a_candidate_that_was_swept_away_is_made_again() {
-        let (_place, path) = place();
-        let lock = Contender::new(&path, Duration::ZERO).try_take().unwrap().unwrap();
-        let mut waiter = Contender::new(&path, Duration::ZERO);
+        let (_place, shared) = place();
+        let lock = Contender::new(&shared, Duration::ZERO).try_take().unwrap().unwrap();
+        let mut waiter = Contender::new(&shared, Duration::ZERO);
         let candidate = waiter.prepare().unwrap().unwrap();
-        fs::remove_file(&candidate.1).unwrap();
+        fs::remove_file(&candidate.name).unwrap();
         waiter.candidate = Some(candidate);
         drop(lock);
         assert!(waiter.try_take().unwrap().is_none());
@@ -270,9 +297,9 @@ mod tests {
 
     #[test]
     fn who_comes_second_leaves_nothing_behind() {
-        let (place, path) = place();
-        let _lock = Contender::new(&path, Duration::ZERO).try_take().unwrap().unwrap();
-        let mut second = Contender::new(&path, Duration::ZERO);
+        let (place, shared) = place();
+        let _lock = Contender::new(&shared, Duration::ZERO).try_take().unwrap().unwrap();
+        let mut second = Contender::new(&shared, Duration::ZERO);
         assert!(second.create().unwrap().is_none());
         assert!(second.try_take().unwrap().is_none());
         drop(second);

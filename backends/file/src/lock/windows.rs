@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use msal_cache_core::Result;
 
-use super::Holder;
+use super::{Holder, Shared};
 use crate::error::writing;
-use crate::folder;
+use crate::{disk, folder};
 
 /// `FILE_SHARE_READ`: others may see who holds it, and neither write nor delete it.
 const SHARE_READ: u32 = 0x1;
@@ -30,13 +30,13 @@ const SHARING_VIOLATION: i32 = 32;
 
 /// One who wants the lock.
 pub(super) struct Contender<'a> {
-    path: &'a Path,
+    shared: &'a Shared,
     holder: Option<Holder>,
 }
 
 impl<'a> Contender<'a> {
-    pub(super) fn new(path: &'a Path, _: Duration) -> Self {
-        Self { path, holder: None }
+    pub(super) fn new(shared: &'a Shared, _: Duration) -> Self {
+        Self { shared, holder: None }
     }
 
     /// Who held the lock at the last attempt.
@@ -46,31 +46,32 @@ impl<'a> Contender<'a> {
 
     /// One attempt.
     pub(super) fn try_take(&mut self) -> Result<Option<LockFile>> {
+        let path = &self.shared.path;
         let mut options = OpenOptions::new();
         options.access_mode(ACCESS).write(true).create_new(true);
         options.share_mode(SHARE_READ).custom_flags(DELETE_ON_CLOSE);
-        let opened = match options.open(self.path) {
+        let opened = match options.open(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let folder = folder::of(self.path);
-                folder::create(folder).map_err(writing("create", folder))?;
-                options.open(self.path)
+                let folder = folder::of(path);
+                disk::create_folder_of(path).map_err(writing("create", folder))?;
+                options.open(path)
             }
             opened => opened,
         };
         match opened {
             Ok(mut file) => {
-                file.write_all(Holder::line().as_bytes()).map_err(writing("write", self.path))?;
+                file.write_all(Holder::line().as_bytes()).map_err(writing("write", path))?;
                 Ok(Some(LockFile(file)))
             }
-            Err(error) if is_held(&error) && self.path.exists() => {
+            Err(error) if is_held(&error) && path.exists() => {
                 let mut look = OpenOptions::new();
-                let content = look.read(true).share_mode(SHARE_ALL).open(self.path);
+                let content = look.read(true).share_mode(SHARE_ALL).open(path);
                 self.holder = content.ok().and_then(|file| read(file).ok());
                 Ok(None)
             }
             // It was removed between the attempt and the look, or is about to be.
             Err(error) if error.raw_os_error() == Some(SHARING_VIOLATION) => Ok(None),
-            Err(error) => Err(writing("create", self.path)(error)),
+            Err(error) => Err(writing("create", path)(error)),
         }
     }
 }

@@ -25,6 +25,27 @@ pub fn fault(file: &Metadata) -> Option<Fault> {
     (mode & 0o077 != 0).then_some(Fault::Mode(mode))
 }
 
+/// Whether others than this user and the system's can replace what is in a folder.
+pub fn folder_fault(folder: &Metadata) -> Option<Fault> {
+    let (theirs, ours) = (folder.uid(), rustix::process::geteuid().as_raw());
+    if theirs != ours && theirs != 0 && ours != 0 {
+        return Some(Fault::Owner { theirs, ours });
+    }
+    let mode = folder.mode() & 0o7777;
+    let (sticky, by_others, by_group) = (mode & 0o1000, mode & 0o002, mode & 0o020);
+    let by_strangers = by_group != 0 && folder.gid() != theirs;
+    (sticky == 0 && (by_others != 0 || by_strangers)).then_some(Fault::Mode(mode))
+}
+
+/// Takes the right to write to a folder from everybody but its owner.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn close_folder(folder: &Path, mode: u32) -> io::Result<()> {
+    fs::set_permissions(folder, Permissions::from_mode(mode & !0o022))
+}
+
 /// Creates a file that wasn't there, for this user alone. The umask may have taken rights of this
 /// user too: [`make_private`] gives them back.
 ///
@@ -82,4 +103,20 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
         Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL)) => Ok(()),
         done => done,
     }
+}
+
+/// Whether two files are one, of which at least one is open: the inode of an open file isn't
+/// given to another.
+pub fn is_same_file(one: &Metadata, other: &Metadata) -> bool {
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+/// Removes a file that this process, and maybe others, have open. They see by
+/// [`is_same_file`] that theirs has lost its name.
+///
+/// # Errors
+///
+/// Those of the system.
+pub fn remove_open(path: &Path) -> io::Result<()> {
+    fs::remove_file(path)
 }

@@ -14,6 +14,20 @@ pub fn fault(_: &Metadata) -> Option<Fault> {
     None
 }
 
+/// Nothing is known about the access of others.
+pub fn folder_fault(_: &Metadata) -> Option<Fault> {
+    None
+}
+
+/// The rights of a folder are left alone.
+///
+/// # Errors
+///
+/// None.
+pub fn close_folder(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
+}
+
 /// Creates a file that wasn't there.
 ///
 /// # Errors
@@ -28,7 +42,6 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 /// # Errors
 ///
 /// None.
-#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
 pub fn make_private(_: &File) -> io::Result<()> {
     Ok(())
 }
@@ -38,7 +51,6 @@ pub fn make_private(_: &File) -> io::Result<()> {
 /// # Errors
 ///
 /// None.
-#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
 pub fn make_private_by_name(_: &Path) -> io::Result<()> {
     Ok(())
 }
@@ -57,7 +69,22 @@ pub fn create_folder(path: &Path) -> io::Result<()> {
 /// # Errors
 ///
 /// None.
-#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
 pub fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+/// The standard library doesn't tell which file it is. Where none is removed or replaced while it
+/// is open, as with [`remove_open`], it is the same one.
+pub fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
+    true
+}
+
+/// Leaves the file where it is: a name can't be told to be another file's, so it must stay.
+///
+/// # Errors
+///
+/// None.
+#[expect(clippy::unnecessary_wraps, reason = "the face is that of the other systems")]
+pub fn remove_open(_: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -1,0 +1,254 @@
+//! What becomes of the file when the system fails.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread;
+
+use msal_cache_core::{
+    Batch, CacheStore, CredentialType, Error, Expect, Json, Load, Partition, Record, Result,
+};
+use rustix::io::Errno;
+
+use super::{Fault, clear, fail_always, fail_nth};
+use crate::FileStore;
+use crate::seam::Call;
+
+const FAULTS: [Fault; 7] = [
+    Fault::Errno(Errno::NOSPC),
+    Fault::Errno(Errno::IO),
+    Fault::Errno(Errno::INTR),
+    Fault::Errno(Errno::ROFS),
+    Fault::Errno(Errno::BUSY),
+    Fault::Errno(Errno::XDEV),
+    Fault::ShortWrite,
+];
+
+const OLD: &str = r#"{"Account": {"old": {"home_account_id": "old", "x": [1.50]}}}"#;
+
+fn add(store: &FileStore, name: &str) -> Result<()> {
+    let value = Json::new(format!(r#"{{"home_account_id": "{name}"}}"#))?;
+    let record = Record::new(CredentialType::Account, name, value);
+    let mut batch = Batch::new();
+    batch.change(record.partition(), Expect::Any).put(record);
+    store.commit(&batch).map(|_| ())
+}
+
+fn accounts(path: &Path) -> Vec<String> {
+    let store = FileStore::open(path).unwrap();
+    let Load::Snapshot(found) = store.list(Some(&CredentialType::Account), None).unwrap() else {
+        panic!("nothing was known");
+    };
+    found.records.iter().map(|record| record.key.to_string()).collect()
+}
+
+/// A way to write, and what stands there before.
+struct Case {
+    name: &'static str,
+    /// What is in the file; nothing, if the folder isn't there either.
+    old: Option<&'static str>,
+    link: bool,
+    /// Whether each call is made to fail in one way instead of in all: where a write takes its
+    /// time, because it waits for a broken file to become whole.
+    in_one_way: bool,
+    /// A call that this system doesn't have.
+    lacks: Option<(Call, Errno)>,
+}
+
+impl Case {
+    const fn new(name: &'static str) -> Self {
+        Self { name, old: Some(OLD), link: false, in_one_way: false, lacks: None }
+    }
+
+    fn set_up(&self) -> (tempfile::TempDir, FileStore, PathBuf) {
+        let place = tempfile::tempdir().unwrap();
+        let folder = place.path().join("folder");
+        let file = folder.join("cache.json");
+        if let Some(old) = self.old {
+            crate::folder::create(&folder).unwrap();
+            crate::platform::create_new(&file).unwrap();
+            fs::write(&file, old).unwrap();
+        }
+        let given = if self.link { folder.join("link.json") } else { file.clone() };
+        if self.link {
+            symlink("cache.json", &given).unwrap();
+        }
+        let store = FileStore::open(&given).unwrap();
+        (place, store, file)
+    }
+
+    fn lack(&self, file: &Path) {
+        if let Some((call, errno)) = self.lacks {
+            fail_always(file, call, errno);
+        }
+    }
+
+    /// The calls of a write in which nothing else fails.
+    fn calls(&self) -> Vec<Call> {
+        let (_place, store, file) = self.set_up();
+        fail_nth(&file, usize::MAX, FAULTS[0]);
+        self.lack(&file);
+        add(&store, "new").unwrap();
+        clear(&file)
+    }
+}
+
+const CASES: [Case; 6] = [
+    Case::new("replacing a file"),
+    Case { old: None, ..Case::new("creating file and folder") },
+    Case { link: true, ..Case::new("through a link") },
+    Case { lacks: Some((Call::Exchange, Errno::NOSYS)), ..Case::new("without exchanging") },
+    Case { lacks: Some((Call::Exchange, Errno::BUSY)), ..Case::new("into a mounted file") },
+    Case { old: Some("{broken"), in_one_way: true, ..Case::new("setting a broken file aside") },
+];
+
+#[test]
+fn p9_whatever_fails_the_old_file_stays_byte_for_byte_and_the_next_try_works() {
+    let tallies: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = CASES.iter().map(|case| scope.spawn(|| case.try_all())).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    let mut met: BTreeSet<Call> = BTreeSet::new();
+    for (case, tally) in CASES.iter().zip(&tallies) {
+        println!("P9: {}: {} faults, {} errors", case.name, tally.points, tally.refused);
+        println!("    in spite of {:?} it was written", tally.harmless);
+        met.extend(&tally.met);
+    }
+    let points: usize = tallies.iter().map(|tally| tally.points).sum();
+    let refused: usize = tallies.iter().map(|tally| tally.refused).sum();
+    println!(
+        "P9: {points} faults at {} kinds of calls: {refused} errors, each with the old file byte \
+         for byte as it was; the next try worked {points} times",
+        met.len()
+    );
+    assert_eq!(met.len(), 15, "{met:?}");
+}
+
+#[derive(Default)]
+struct Tally {
+    points: usize,
+    refused: usize,
+    met: BTreeSet<Call>,
+    harmless: BTreeSet<Call>,
+}
+
+impl Case {
+    /// Makes each call of a write fail in turn, in each way.
+    fn try_all(&self) -> Tally {
+        let mut tally = Tally::default();
+        for (nth, call) in self.calls().into_iter().enumerate() {
+            tally.met.insert(call);
+            if self.lacks.is_some_and(|(lacking, _)| lacking == call) {
+                continue;
+            }
+            for (at, fault) in FAULTS.into_iter().enumerate() {
+                let skipped = self.in_one_way && at != nth % (FAULTS.len() - 1);
+                if !skipped && (fault != Fault::ShortWrite || call == Call::Write) {
+                    self.try_one(nth, call, fault, &mut tally);
+                }
+            }
+        }
+        tally
+    }
+
+    fn try_one(&self, nth: usize, call: Call, fault: Fault, tally: &mut Tally) {
+        let what = format!("{}: call {nth}, {call:?}: {fault:?}", self.name);
+        let (_place, store, file) = self.set_up();
+        fail_nth(&file, nth, fault);
+        self.lack(&file);
+        let outcome = add(&store, "new");
+        clear(&file);
+        tally.points += 1;
+        if let Err(error) = outcome {
+            tally.refused += 1;
+            assert!(!matches!(error, Error::Conflict), "{what}");
+            unchanged(self, &file, &what);
+        } else {
+            assert!(self.is_harmless(call, fault), "{what} was ignored");
+            assert!(accounts(&file).contains(&"new".into()), "{what}");
+            tally.harmless.insert(call);
+        }
+        self.lack(&file);
+        add(&store, "next").unwrap_or_else(|error| panic!("{what}, next: {error:?}"));
+        clear(&file);
+        let found = accounts(&file);
+        assert!(found.contains(&"next".into()), "{what}");
+        assert_eq!(found.contains(&"old".into()), self.old == Some(OLD), "{what}");
+        nothing_left(&file, &what);
+    }
+
+    /// What can fail without failing the write. Reading is tried again when it is interrupted; a
+    /// file that can't be exchanged is written otherwise; the rest is courtesy.
+    fn is_harmless(&self, call: Call, fault: Fault) -> bool {
+        let is = |errno| fault == Fault::Errno(errno);
+        match call {
+            Call::Read => is(Errno::INTR),
+            Call::Exchange => is(Errno::BUSY) || is(Errno::XDEV),
+            Call::Rename => self.lacks.is_some() && (is(Errno::BUSY) || is(Errno::XDEV)),
+            Call::Link => self.lacks.is_some(),
+            Call::SetTime | Call::Remove | Call::Look | Call::SyncFolder => true,
+            _ => false,
+        }
+    }
+}
+
+fn unchanged(case: &Case, file: &Path, what: &str) {
+    let text = fs::read_to_string(file).ok();
+    let aside = fs::read_to_string(file.with_file_name("cache.json.corrupt-1")).ok();
+    match case.old {
+        // A broken one may have been moved already.
+        Some(old) if text.is_none() => assert_eq!(aside.as_deref(), Some(old), "{what}"),
+        old => assert_eq!(text.as_deref(), old, "{what}"),
+    }
+}
+
+fn nothing_left(file: &Path, what: &str) {
+    let entries = fs::read_dir(file.parent().unwrap()).unwrap();
+    for entry in entries {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let expected = ["cache.json", "link.json", "cache.json.corrupt-1", "cache.json.corrupt-2"];
+        assert!(expected.contains(&&*name), "{what}: {name} was left");
+    }
+}
+
+#[test]
+fn p4_a_commit_takes_one_lock_and_writes_once_and_a_read_writes_nothing() {
+    let case = &CASES[0];
+    let count = |calls: &[Call], call| calls.iter().filter(|it| **it == call).count();
+    let writes = [
+        Call::Create,
+        Call::CreateFolder,
+        Call::Lock,
+        Call::Write,
+        Call::SetLen,
+        Call::SetTime,
+        Call::Link,
+        Call::Rename,
+        Call::Exchange,
+        Call::Remove,
+    ];
+    let (_place, store, file) = case.set_up();
+    fail_nth(&file, usize::MAX, FAULTS[0]);
+    // What a sign-in brings.
+    let mut batch = Batch::new();
+    for credential_type in CredentialType::KNOWN {
+        let value = Json::new(r#"{"home_account_id": "new"}"#).unwrap();
+        let record = Record::new(credential_type, "new", value);
+        batch.change(record.partition(), Expect::Any).put(record);
+    }
+    store.commit(&batch).unwrap();
+    let calls = clear(&file);
+    assert_eq!(count(&calls, Call::Link), 1, "the lock file got its name once: {calls:?}");
+    assert_eq!(count(&calls, Call::Exchange), 1, "the file was replaced once: {calls:?}");
+    assert_eq!(count(&calls, Call::Write), 2, "the lock file and the file: {calls:?}");
+
+    fail_nth(&file, usize::MAX, FAULTS[0]);
+    for _ in 0..100 {
+        store.list(None, None).unwrap();
+        store.load(&Partition::user("old"), None).unwrap();
+    }
+    let reads = clear(&file);
+    assert_eq!(reads.iter().filter(|call| writes.contains(call)).count(), 0, "{reads:?}");
+    println!("P4: a sign-in: 1 lock, 1 write; 200 reads: 0 locks, 0 writes");
+}

@@ -1,0 +1,205 @@
+//! Real media that fail, and containers. Mounting needs rights that tests seldom have, so these are
+//! run by name, in namespaces of their own:
+//! `unshare -rm cargo test -p msal-cache-file --test mounts`.
+#![cfg(target_os = "linux")]
+
+mod support;
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use msal_cache_core::{BlobStore, Error};
+use msal_cache_file::{FileStore, OnCorrupt};
+use support::*;
+
+/// Mounts something for as long as this lives.
+struct Mount<'a>(&'a Path);
+
+impl<'a> Mount<'a> {
+    fn new(arguments: &[&str], from: &Path, to: &'a Path) -> Self {
+        let mut mount = Command::new("mount");
+        let mounted = mount.args(arguments).arg(from).arg(to).status().unwrap();
+        assert!(mounted.success(), "run it in a mount namespace of its own");
+        Self(to)
+    }
+}
+
+impl Drop for Mount<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_file_that_is_a_mount_is_written_in_place() {
+    let place = Place::new();
+    place.cache_with("{}");
+    fs::write(place.at("outside.json"), "{}").unwrap();
+    set_mode(&place.at("outside.json"), 0o600);
+    let cache = place.cache();
+    let mount = Mount::new(&["--bind"], &place.at("outside.json"), &cache);
+    let store = FileStore::open(place.cache()).unwrap();
+    add(&store, "a").unwrap();
+    add(&store, "b").unwrap();
+    assert_eq!(accounts(&FileStore::open(place.at("outside.json")).unwrap()).unwrap(), ["a", "b"]);
+    // A broken one can't be moved aside, and says so.
+    fs::write(place.cache(), "{").unwrap();
+    assert!(matches!(add(&store, "c"), Err(Error::Corrupt { .. })));
+    drop(mount);
+    assert_eq!(place.names(), ["cache.json", "outside.json"]);
+}
+
+#[test]
+fn p1_a_writer_into_a_mount_is_killed_and_the_file_is_whole() {
+    const KILLS: usize = 30;
+    let test = "p1_a_writer_into_a_mount_is_killed_and_the_file_is_whole";
+    if let Some((job, folder)) = job() {
+        let store = FileStore::open(folder.join("cache.json")).unwrap();
+        for number in 0.. {
+            add(&store, &format!("{job}-{number}")).unwrap();
+            fs::write(folder.join("acknowledged"), number.to_string()).unwrap();
+        }
+    }
+    let place = Place::new();
+    place.cache_with("{}");
+    let ballast = "x".repeat(500_000);
+    let content = format!(r#"{{"Account": {{"ballast": {{"x": "{ballast}"}}}}}}"#);
+    fs::write(place.at("outside.json"), content).unwrap();
+    set_mode(&place.at("outside.json"), 0o600);
+    let cache = place.cache();
+    let _mount = Mount::new(&["--bind"], &place.at("outside.json"), &cache);
+    let (mut acknowledged, mut journals) = (0, 0);
+    for kill in 0..KILLS {
+        let _ = fs::remove_file(place.at("acknowledged"));
+        let mut writer = spawn(test, &kill.to_string(), place.folder());
+        wait_for(&place.at("acknowledged"));
+        thread::sleep(Duration::from_micros(fastrand::u64(0..20_000)));
+        writer.0.kill().unwrap();
+        writer.0.wait().unwrap();
+        journals += usize::from(place.at("cache.json.journal").exists());
+        // Whoever writes next finishes the write of the dead one.
+        let store = FileStore::open(place.cache()).unwrap();
+        add(&store, &format!("after-{kill}")).unwrap();
+        let found = accounts(&store).unwrap();
+        let last = fs::read_to_string(place.at("acknowledged")).unwrap().parse().unwrap_or(0);
+        for number in 0..=last {
+            assert!(found.contains(&format!("{kill}-{number}")), "{number} of {last} is lost");
+        }
+        assert!(found.contains(&"ballast".into()));
+        acknowledged += last + 1;
+    }
+    println!(
+        "P1: {KILLS} kills of writers into a mounted file amid {acknowledged} acknowledged writes: \
+         0 unreadable, 0 lost; {journals} writes were finished by the next"
+    );
+}
+
+#[test]
+fn p9_a_full_file_system_keeps_the_old_file() {
+    let place = Place::new();
+    fs::create_dir(place.at("small")).unwrap();
+    set_mode(&place.at("small"), 0o700);
+    let small = place.at("small");
+    let _mount = Mount::new(&["-t", "tmpfs", "-o", "size=64k,mode=700"], Path::new("none"), &small);
+    let path = small.join("cache.json");
+    let store = FileStore::open(&path).unwrap();
+    let mut written = 0;
+    let error = loop {
+        // Each is larger, until it doesn't fit beside the old one.
+        match add(&store, &format!("{written}-{}", "x".repeat(2000))) {
+            Ok(()) => written += 1,
+            Err(error) => break error,
+        }
+        assert!(written < 1000, "it never got full");
+    };
+    assert!(
+        matches!(&error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull),
+        "{error:?}"
+    );
+    let before = fs::read(&path).unwrap();
+    assert!(add(&store, &"y".repeat(3000)).is_err());
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(fs::read_dir(&small).unwrap().count(), 1, "nothing is left");
+    assert_eq!(accounts(&FileStore::open(&path).unwrap()).unwrap().len(), written);
+    // Not even room for a lock file: still readable, still whole.
+    let mut filler = fs::File::create(small.join("filler")).unwrap();
+    while filler.write_all(&[0; 512]).is_ok() {}
+    assert!(add(&store, "z").is_err());
+    assert_eq!(fs::read(&path).unwrap(), before);
+    drop(filler);
+    fs::remove_file(small.join("filler")).unwrap();
+    let more = Command::new("mount").args(["-o", "remount,size=1m"]).arg(&small).status().unwrap();
+    assert!(more.success());
+    add(&store, "z").unwrap();
+    assert_eq!(accounts(&store).unwrap().len(), written + 1);
+    println!("P9: a full tmpfs: {written} records fitted, and stayed when the next did not");
+}
+
+#[test]
+fn p7_a_read_only_mount_can_be_read_and_says_so_when_written() {
+    let place = Place::new();
+    fs::create_dir(place.at("media")).unwrap();
+    set_mode(&place.at("media"), 0o700);
+    let path = place.at("media/cache.json");
+    add(&FileStore::open(&path).unwrap(), "a").unwrap();
+    let broken = place.at("media/broken.json");
+    fs::write(&broken, "{").unwrap();
+    set_mode(&broken, 0o600);
+    let media = place.at("media");
+    let mount = Mount::new(&["--bind"], &media, &media);
+    let again = Command::new("mount").args(["-o", "remount,bind,ro"]).arg(&media).status().unwrap();
+    assert!(again.success());
+    let store = FileStore::open(&path).unwrap();
+    assert_eq!(accounts(&store).unwrap(), ["a"]);
+    let error = add(&store, "b").unwrap_err();
+    assert!(matches!(&error, Error::ReadOnly { .. }), "{error:?}");
+    assert!(error.to_string().contains(media.to_str().unwrap()), "{error}");
+    let missing = FileStore::open(media.join("below/cache.json")).unwrap();
+    assert!(matches!(add(&missing, "b"), Err(Error::ReadOnly { .. })));
+    for on_corrupt in [OnCorrupt::Quarantine, OnCorrupt::Error] {
+        let broken = FileStore::builder(&broken).on_corrupt(on_corrupt).open().unwrap();
+        assert!(matches!(accounts(&broken), Err(Error::Corrupt { .. })));
+        assert!(add(&broken, "b").is_err());
+    }
+    assert_eq!(accounts(&store).unwrap(), ["a"]);
+    drop(mount);
+}
+
+/// The process ids of a container mean nothing outside of it; that its `flock` is free does.
+#[test]
+fn p5_a_holder_that_was_killed_in_another_container_delays_nobody() {
+    let test = "p5_a_holder_that_was_killed_in_another_container_delays_nobody";
+    if let Some((_, folder)) = job() {
+        let _held = blob(&folder.join("cache.json")).hold().map(|_hold| {
+            fs::write(folder.join("held"), "").unwrap();
+            thread::sleep(Duration::from_secs(60));
+        });
+        unreachable!("nobody killed this process");
+    }
+    let place = Place::new();
+    let plain = command(test, "hold", place.folder());
+    let mut container = Command::new("unshare");
+    container.args(["--pid", "--fork", "--kill-child"]).arg(plain.get_program());
+    container.args(plain.get_args());
+    container.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    container.stdout(std::process::Stdio::null());
+    let mut child = Spawned(container.spawn().unwrap());
+    wait_for(&place.at("held"));
+    let refused = FileStore::builder(place.cache()).lock_timeout(Duration::from_millis(200));
+    let refused = refused.open_blob().unwrap().hold().map(|_| ());
+    assert!(matches!(refused, Err(Error::Locked { .. })), "it lives, whatever its number");
+    child.0.kill().unwrap();
+    child.0.wait().unwrap();
+    // The one in the container is told of the death of the one that started it.
+    let gone = Instant::now();
+    let blob = blob(&place.cache());
+    let started = Instant::now();
+    drop(blob.hold().unwrap());
+    let waited = started.elapsed();
+    println!("P5: a holder killed in another container: the next waited {waited:?}");
+    assert!(gone.elapsed() < Duration::from_secs(2), "{waited:?}");
+}

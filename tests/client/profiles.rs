@@ -1,0 +1,74 @@
+//! The client view over a cache that is written for all libraries.
+
+use std::sync::Arc;
+
+use msal_cache::{Fields, ManualClock, Memory, Profile, SilentRequest, TokenCache, TokenSource};
+use serde_json::json;
+
+use super::server::{Server, issued, refreshed};
+use super::{access_token, account, client, fill, refresh_token, section, user, with};
+use crate::common::{CLIENT, NOW, client_info};
+
+fn for_the_family() -> TokenCache {
+    TokenCache::builder(Memory::new())
+        .clock(Arc::new(ManualClock::new(NOW)))
+        .profile(Profile::Family)
+        .build()
+}
+
+#[test]
+fn what_a_refresh_replaces_goes_and_the_refresh_token_stays_in_its_place() {
+    let cache = for_the_family();
+    fill(
+        &cache,
+        &[
+            ("AccessToken", vec![access_token("User.Read Mail.Read", "old", 60)]),
+            ("RefreshToken", vec![refresh_token("rt", 9)]),
+            ("Account", vec![account()]),
+        ],
+    );
+    let server = Server::new([refreshed("uid", "new")]);
+    let client = client(&cache);
+    let token = client.acquire_token_silent(["User.Read"], &user(), &server).unwrap();
+    let tokens = section(&cache, "AccessToken");
+    assert_eq!(tokens.len(), 1, "{tokens:?}");
+    assert_eq!(tokens[0]["secret"], "AT-new");
+    let refresh_tokens = section(&cache, "RefreshToken");
+    assert_eq!(refresh_tokens.len(), 1, "{refresh_tokens:?}");
+    assert_eq!(refresh_tokens[0]["secret"], "RT-new");
+    let again = client.acquire_token_silent(["User.Read"], &user(), &Server::new([])).unwrap();
+    assert_eq!(again.source(), TokenSource::Cache);
+    assert!(client.invalidate(&token).unwrap(), "it is found where it is stored");
+}
+
+#[test]
+fn tokens_are_stored_under_the_name_that_is_in_use_and_found_there() {
+    let cache = for_the_family();
+    let under = |record| with(record, json!({ "environment": "login.windows.net" }));
+    fill(
+        &cache,
+        &[
+            ("RefreshToken", vec![under(refresh_token("rt", 9))]),
+            ("Account", vec![under(account())]),
+        ],
+    );
+    let client = cache.client(CLIENT, "https://login.microsoftonline.com/tenant");
+    let more = json!({ "client_info": client_info("uid"), "scope": "User.Read" });
+    let server = Server::new([issued("new", more)]);
+    let token = client.acquire_token_silent(["User.Read"], &user(), &server).unwrap();
+    assert_eq!(token.access_token().environment(), Some("login.windows.net"));
+    assert!(client.invalidate(&token).unwrap());
+    let own = Server::new([issued("own", json!({}))]);
+    let token = client.acquire_token_for_client(["s"], &own).unwrap();
+    assert!(client.invalidate(&token).unwrap());
+}
+
+#[test]
+fn what_such_a_cache_can_t_hold_is_refused_before_a_refresh_token_is_spent() {
+    let cache = for_the_family();
+    fill(&cache, &[("RefreshToken", vec![refresh_token("rt", 9)])]);
+    let data = Fields::new().set("key_id", "k").set("req_cnf", "{}").set("token_type", "ssh-cert");
+    let request = SilentRequest::new(["User.Read"], &user()).data(data);
+    let error = client(&cache).acquire(&request, &Server::new([])).unwrap_err();
+    assert!(error.to_string().contains("key_id"), "{error}");
+}

@@ -1,0 +1,173 @@
+//! Random caches and random requests: whoever gets a token gets one that satisfies every field
+//! that was asked for, and gets one where there is one.
+
+use msal_cache::{AccountInfo, Fields, SilentRequest, ext_cache_key};
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+use super::fill;
+use super::server::Server;
+use crate::common::{NOW, cache};
+
+/// What each field of a token may be: few values, so that nearly everything nearly matches.
+const FIELDS: [(&str, &[Option<&str>]); 8] = [
+    ("home_account_id", &[Some("alice.t"), Some("bob.t"), Some("ALICE.t"), Some(""), None]),
+    ("client_id", &[Some("c"), Some("d"), Some("C"), None]),
+    (
+        "environment",
+        &[
+            Some("login.microsoftonline.com"),
+            Some("login.windows.net"),
+            Some("LOGIN.windows.net"),
+            Some("login.microsoftonline.us"),
+            None,
+        ],
+    ),
+    ("realm", &[Some("t"), Some("u"), Some("T"), None]),
+    ("target", &[Some("a b"), Some("b A"), Some("a"), Some("ab"), Some(""), None]),
+    ("token_type", &[Some("Bearer"), Some("bearer"), Some("pop"), None]),
+    ("key_id", &[None, None, Some("k"), Some("l")]),
+    ("path", &[None, None, None, Some("p"), Some("q")]),
+];
+
+/// Which value of each field, and when it expires.
+type Token = ([usize; 8], i64);
+
+fn token() -> impl Strategy<Value = Token> {
+    // Mostly the first value: with all at random, nothing would ever match.
+    let index = |(_, values): (&str, &[Option<&str>])| prop_oneof![3 => Just(0_usize), 2 => 0..values.len()];
+    let left = prop::sample::select(vec![-1_i64, 0, 299, 300, 3600]);
+    (FIELDS.map(index), prop_oneof![2 => Just(3600_i64), 1 => left])
+}
+
+fn value(token: &Token, name: &str) -> Option<&'static str> {
+    let at = FIELDS.iter().position(|(known, _)| *known == name).unwrap();
+    FIELDS[at].1[token.0[at]]
+}
+
+fn record(token: &Token, serial: usize) -> Value {
+    let mut record = Map::new();
+    for (name, _) in FIELDS {
+        if let Some(value) = value(token, name) {
+            match name {
+                "path" => {
+                    record.insert("ext_cache_key".into(), json!(key_of(value)));
+                }
+                _ => drop(record.insert(name.into(), value.into())),
+            }
+        }
+    }
+    record.insert("secret".into(), format!("secret {serial}").into());
+    record.insert("cached_at".into(), (NOW - 10).to_string().into());
+    record.insert("expires_on".into(), (NOW + token.1).to_string().into());
+    record.into()
+}
+
+fn key_of(path: &str) -> String {
+    ext_cache_key([("fmi_path", path)]).unwrap()
+}
+
+/// What is asked for, by the same fields.
+#[derive(Debug)]
+struct Wanted {
+    home: Option<&'static str>,
+    client: &'static str,
+    host: &'static str,
+    realm: &'static str,
+    scopes: Vec<&'static str>,
+    token_type: Option<&'static str>,
+    key: Option<&'static str>,
+    path: Option<&'static str>,
+}
+
+fn wanted() -> impl Strategy<Value = Wanted> {
+    let one = prop::sample::select::<Option<&'static str>>;
+    (
+        prop::sample::select(vec![Some("alice.t"), Some("alice.t"), Some("bob.t"), None]),
+        prop::sample::select(vec!["c", "c", "d"]),
+        prop::sample::select(vec!["login.microsoftonline.com", "login.windows.net"]),
+        prop::sample::select(vec!["t", "t", "u"]),
+        prop::sample::select(vec![vec!["a"], vec!["b", "a"], vec!["A"], vec!["x"]]),
+        one(vec![None, None, Some("Bearer"), Some("pop")]),
+        one(vec![None, None, Some("k")]),
+        one(vec![None, None, Some("p")]),
+    )
+        .prop_map(|(home, client, host, realm, scopes, token_type, key, path)| Wanted {
+            home,
+            client,
+            host,
+            realm,
+            scopes,
+            token_type,
+            key,
+            path,
+        })
+}
+
+impl Wanted {
+    fn request(&self) -> SilentRequest {
+        let request = match self.home {
+            Some(home) => SilentRequest::new(&self.scopes, &AccountInfo::of(home)),
+            None => SilentRequest::for_client(&self.scopes),
+        };
+        let mut data = Fields::new();
+        for (name, value) in
+            [("token_type", self.token_type), ("key_id", self.key), ("fmi_path", self.path)]
+        {
+            if let Some(value) = value {
+                data = data.set(name, value);
+            }
+        }
+        request.data(data)
+    }
+
+    /// Every condition, spelt out.
+    fn is_satisfied_by(&self, token: &Token) -> bool {
+        let it = |name| value(token, name);
+        let host = it("environment").map(str::to_lowercase);
+        let granted: Vec<_> =
+            it("target").unwrap_or("").split(' ').map(str::to_lowercase).collect();
+        let type_of_token = it("token_type").unwrap_or("Bearer").to_lowercase();
+        let type_fits = match (self.token_type, self.key) {
+            (Some(wanted), _) => type_of_token == wanted.to_lowercase(),
+            (None, Some(_)) => true,
+            (None, None) => type_of_token == "bearer",
+        };
+        it("home_account_id").filter(|home| !home.is_empty()) == self.home
+            && it("client_id") == Some(self.client)
+            && matches!(host.as_deref(), Some("login.microsoftonline.com" | "login.windows.net"))
+            && it("realm") == Some(self.realm)
+            && self.scopes.iter().all(|scope| granted.contains(&scope.to_lowercase()))
+            && type_fits
+            && it("key_id") == self.key
+            && it("path") == self.path
+            && token.1 >= 300
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_token_satisfies_every_field_that_was_asked_for(
+        tokens in prop::collection::vec(token(), 0..12),
+        wanted in wanted(),
+    ) {
+        let (cache, _) = cache();
+        let records = tokens.iter().enumerate().map(|(serial, it)| record(it, serial));
+        fill(&cache, &[("AccessToken", records.collect())]);
+        let client = cache.client(wanted.client, format!("https://{}/{}", wanted.host, wanted.realm));
+        let plan = client.plan(&wanted.request()).unwrap();
+        let fitting: Vec<_> = (0..tokens.len())
+            .filter(|serial| wanted.is_satisfied_by(&tokens[*serial]))
+            .map(|serial| format!("secret {serial}"))
+            .collect();
+        if plan.cached().is_none() {
+            prop_assert!(fitting.is_empty(), "{fitting:?} were passed over");
+        } else {
+            let token = client.acquire(&wanted.request(), &Server::new([])).unwrap();
+            let secret = token.secret().expose().to_owned();
+            prop_assert!(fitting.contains(&secret), "{secret} is none of {fitting:?}");
+        }
+    }
+}

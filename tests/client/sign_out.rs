@@ -1,0 +1,167 @@
+//! Signing out: one commit, and nothing of the user is left.
+
+use msal_cache::{CacheStore, TokenCache};
+use serde_json::{Value, json};
+
+use super::{
+    access_token, account, app_metadata, client, fill, refresh_token, section, user, with,
+};
+use crate::common::{CLIENT, cache};
+use crate::stores::{Open, on_every_store};
+
+on_every_store! { nothing_of_the_user_is_left }
+
+/// What a user's records look like in each library's hand: keys, unknown fields and sections.
+fn all_of_a_user(home: &str) -> Vec<(&'static str, Vec<Value>)> {
+    let of = |record: Value| with(record, json!({ "home_account_id": home }));
+    let id = json!({ "credential_type": "IdToken", "secret": "id", "environment": "login.example",
+                     "client_id": CLIENT, "realm": "tenant" });
+    vec![
+        (
+            "AccessToken",
+            vec![
+                of(access_token("User.Read", "at", 3600)),
+                of(access_token("Mail.Read", "expired", -60)),
+                of(with(access_token("x", "other realm", 60), json!({ "realm": "guest" }))),
+                of(with(access_token("x", "sibling", 60), json!({ "client_id": "sibling" }))),
+                of(with(access_token("x", "ext", 60), json!({ "ext": { "fmi_path": "p" } }))),
+                of(json!({ "secret": "unreadable", "environment": "login.example" })),
+            ],
+        ),
+        (
+            "RefreshToken",
+            vec![
+                of(refresh_token("own", 0)),
+                of(with(
+                    refresh_token("family", 0),
+                    json!({ "client_id": "sibling", "family_id": "1" }),
+                )),
+                of(json!({ "secret": "nobody's" })),
+            ],
+        ),
+        ("IdToken", vec![of(id)]),
+        ("Account", vec![of(account()), of(with(account(), json!({ "realm": "guest" })))]),
+        ("InventedLater", vec![of(json!({ "environment": "login.example", "x": [1] }))]),
+    ]
+}
+
+fn nothing_of_the_user_is_left(open: Open) {
+    let (cache, _) = open();
+    let mut sections = all_of_a_user("alice-id.tenant");
+    for (section, records) in all_of_a_user("bob-id.tenant") {
+        let at = sections.iter().position(|(name, _)| *name == section).unwrap();
+        sections[at].1.extend(records);
+    }
+    sections.push(("AppMetadata", vec![app_metadata(CLIENT, Some("1"))]));
+    fill(&cache, &sections);
+    let alice = msal_cache::AccountInfo::of("alice-id.tenant");
+    assert_eq!(client(&cache).remove_account(&alice).unwrap(), 13);
+    let text = cache.serialize().unwrap();
+    assert!(!text.contains("alice-id"), "{text}");
+    assert_eq!(text.matches("\"bob-id.tenant\"").count(), 13, "{text}");
+    assert_eq!(client(&cache).remove_account(&alice).unwrap(), 0);
+    assert_eq!(client(&cache).account("alice-id.tenant").unwrap(), None);
+}
+
+#[test]
+fn it_is_one_commit() {
+    let (cache, _) = crate::common::over(crate::common::Counting::new(msal_cache::Memory::new()));
+    fill(&cache, &all_of_a_user(super::HOME));
+    let before = cache.store().commits();
+    client(&cache).remove_account(&user()).unwrap();
+    assert_eq!(cache.store().commits(), before + 1);
+    client(&cache).remove_account(&user()).unwrap();
+    assert_eq!(cache.store().commits(), before + 1, "nothing to do, nothing written");
+}
+
+#[test]
+fn other_clients_keep_their_refresh_tokens_and_other_clouds_everything() {
+    let (cache, _) = cache();
+    let others = with(refresh_token("other client's", 0), json!({ "client_id": "other" }));
+    let elsewhere = with(account(), json!({ "environment": "other.example" }));
+    let sibling =
+        with(refresh_token("sibling's", 0), json!({ "client_id": "s", "family_id": "1" }));
+    fill(
+        &cache,
+        &[
+            ("RefreshToken", vec![refresh_token("own", 0), others.clone(), sibling.clone()]),
+            ("Account", vec![account(), elsewhere.clone()]),
+        ],
+    );
+    // The client has not learnt of a family: its tokens are not this client's to remove.
+    client(&cache).remove_account(&user()).unwrap();
+    assert_eq!(section(&cache, "RefreshToken"), [others, sibling]);
+    assert_eq!(section(&cache, "Account"), [elsewhere]);
+    // All of it, whoever's it is.
+    assert_eq!(cache.remove_user(super::HOME).unwrap(), 3);
+    assert!(cache.entries(None).unwrap().is_empty());
+}
+
+#[test]
+fn the_hosts_of_a_cloud_are_signed_out_together() {
+    let (cache, _) = cache();
+    let under = |record, host: &str| with(record, json!({ "environment": host }));
+    fill(
+        &cache,
+        &[
+            (
+                "Account",
+                vec![
+                    under(account(), "login.windows.net"),
+                    under(account(), "sts.windows.net"),
+                    under(account(), "login.microsoftonline.us"),
+                ],
+            ),
+            ("RefreshToken", vec![under(refresh_token("rt", 0), "LOGIN.windows.net")]),
+        ],
+    );
+    let client = cache.client(CLIENT, "https://login.microsoftonline.com/common");
+    assert_eq!(client.remove_account(&user()).unwrap(), 3);
+    assert_eq!(section(&cache, "Account").len(), 1);
+}
+
+/// The bytes of every file in a folder, one after the other.
+#[cfg(any(feature = "file", feature = "sqlite"))]
+fn bytes_in(folder: &std::path::Path) -> Vec<u8> {
+    let files = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
+    files.flat_map(|path| std::fs::read(path).unwrap()).collect()
+}
+
+#[cfg(any(feature = "file", feature = "sqlite"))]
+fn leaves_no_byte<S: CacheStore>(folder: &std::path::Path, cache: &TokenCache<S>) {
+    let holds = |text: &str| {
+        let bytes = bytes_in(folder);
+        bytes.windows(text.len()).any(|it| it == text.as_bytes())
+    };
+    fill(cache, &all_of_a_user("bob-id.tenant"));
+    for round in 0..3 {
+        for user in ["alice-id", "carol-id"] {
+            let mut event = crate::common::sign_in(user, "User.Read", "secret");
+            if round == 1 {
+                event = event.username(user);
+            }
+            cache.add(&event).unwrap();
+        }
+        let alice = msal_cache::AccountInfo::of("alice-id.tenant");
+        assert!(holds("alice-id"), "it is there before");
+        assert_eq!(client(cache).remove_account(&alice).unwrap(), 4);
+        assert!(!holds("alice-id"), "a trace of the user is left");
+        assert!(holds("bob-id") && holds("carol-id"));
+    }
+}
+
+#[cfg(feature = "file")]
+#[test]
+fn no_byte_of_the_user_is_left_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = msal_cache::FileStore::open(folder.path().join("cache.json")).unwrap();
+    leaves_no_byte(folder.path(), &crate::common::over(store).0);
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn no_byte_of_the_user_is_left_in_the_database_or_its_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = msal_cache::SqliteStore::open(folder.path().join("cache.db")).unwrap();
+    leaves_no_byte(folder.path(), &crate::common::over(store).0);
+}

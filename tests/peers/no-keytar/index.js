@@ -1,0 +1,2 @@
+// The key chain is not used here.
+module.exports = {};
