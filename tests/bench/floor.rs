@@ -360,7 +360,6 @@ pub(crate) fn renew(sign_in: &mut SignIn, number: usize) {
     }
 }
 
-#[cfg(feature = "sqlite")]
 pub(crate) mod sqlite {
     //! One table of keys and values.
 

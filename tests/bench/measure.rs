@@ -28,7 +28,7 @@ pub(crate) fn computing<'a>(mut work: impl FnMut(usize) + 'a) -> Side<'a> {
             work(next);
             next += 1;
         }
-        processor_time() - started
+        processor_time().saturating_sub(started)
     })
 }
 
@@ -50,7 +50,7 @@ pub(crate) fn undone<'a, C: 'a>(
         for _ in 0..times {
             let started = processor_time();
             work(&mut context, next);
-            took += processor_time() - started;
+            took += processor_time().saturating_sub(started);
             undo(&mut context, next);
             next += 1;
         }

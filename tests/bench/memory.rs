@@ -62,7 +62,7 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         "exact hit",
         2.0,
         computing(|nth| {
-            assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len)
+            assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len);
         }),
         computing(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
     ));
@@ -70,7 +70,7 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         "exact hit, query at hand",
         2.0,
         computing(|nth| {
-            assert_eq!(find(&cache, &prepared[nth % prepared.len()]), at(nth).secret_len)
+            assert_eq!(find(&cache, &prepared[nth % prepared.len()]), at(nth).secret_len);
         }),
         computing(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
     ));
@@ -81,7 +81,7 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
             assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes[1..2])), at(nth).secret_len);
         }),
         computing(|nth| {
-            assert_eq!(floor.subset(at(nth), &at(nth).scopes[1..2]), at(nth).secret_len)
+            assert_eq!(floor.subset(at(nth), &at(nth).scopes[1..2]), at(nth).secret_len);
         }),
     ));
     run((

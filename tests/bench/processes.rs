@@ -16,24 +16,16 @@ use crate::workload::{TOKENS, User};
 /// Which cache a process opens.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
-    #[cfg(feature = "file")]
     File,
-    #[cfg(feature = "file")]
     FloorFile,
-    #[cfg(feature = "sqlite")]
     Sqlite,
-    #[cfg(feature = "sqlite")]
     FloorSqlite,
 }
 
 const KINDS: &[(&str, Kind)] = &[
-    #[cfg(feature = "file")]
     ("file", Kind::File),
-    #[cfg(feature = "file")]
     ("floor-file", Kind::FloorFile),
-    #[cfg(feature = "sqlite")]
     ("sqlite", Kind::Sqlite),
-    #[cfg(feature = "sqlite")]
     ("floor-sqlite", Kind::FloorSqlite),
 ];
 
@@ -86,17 +78,13 @@ fn do_find(kind: Kind, path: &Path, token: usize) {
     let mut key = String::new();
     floor::access_token_key(&mut key, &home, &sign_in.realm, &sign_in.scopes);
     let found = match kind {
-        #[cfg(feature = "file")]
         Kind::File => {
             find_one(&TokenCache::new(msal_cache::FileStore::open(path).unwrap()), &query())
         }
-        #[cfg(feature = "file")]
         Kind::FloorFile => floor::open_and_find(path, &key),
-        #[cfg(feature = "sqlite")]
         Kind::Sqlite => {
             find_one(&TokenCache::new(msal_cache::SqliteStore::open(path).unwrap()), &query())
         }
-        #[cfg(feature = "sqlite")]
         Kind::FloorSqlite => floor::sqlite::open_and_find(path, &key),
     };
     assert_eq!(found, sign_in.access_token.len());
@@ -113,19 +101,15 @@ fn do_add(kind: Kind, path: &Path, worker: usize) {
         (0..ADDS).map(|nth| User::new(worker * ADDS + nth, "new").sign_in(0, 0)).collect();
     let events: Vec<_> = sign_ins.iter().map(super::workload::SignIn::event).collect();
     let mut add: Box<dyn FnMut(usize)> = match kind {
-        #[cfg(feature = "file")]
         Kind::File => {
             let cache = TokenCache::new(msal_cache::FileStore::open(path).unwrap());
             Box::new(move |nth| cache.add(&events[nth]).unwrap())
         }
-        #[cfg(feature = "file")]
         Kind::FloorFile => Box::new(|nth| floor::add_to_shared(path, &sign_ins[nth])),
-        #[cfg(feature = "sqlite")]
         Kind::Sqlite => {
             let cache = TokenCache::new(msal_cache::SqliteStore::open(path).unwrap());
             Box::new(move |nth| cache.add(&events[nth]).unwrap())
         }
-        #[cfg(feature = "sqlite")]
         Kind::FloorSqlite => {
             let mut connection = floor::sqlite::open(path, "FULL");
             Box::new(move |nth| floor::sqlite::add(&mut connection, &sign_ins[nth]))
@@ -209,11 +193,9 @@ pub(crate) fn measure(report: &mut Report) {
                 wait.as_millis(),
             ));
         };
-    #[cfg(feature = "file")]
     both("file", 0.8, Kind::File, Kind::FloorFile, &|path| {
         lost(&TokenCache::new(msal_cache::FileStore::open(path).unwrap()))
     });
-    #[cfg(feature = "sqlite")]
     both("SQLite database", 0.7, Kind::Sqlite, Kind::FloorSqlite, &|path| {
         lost(&TokenCache::new(msal_cache::SqliteStore::open(path).unwrap()))
     });

@@ -1,23 +1,20 @@
 //! How fast the cache is, as ratios to the floor of the same run.
 //!
 //! ```sh
-//! cargo bench --bench ratios --features sqlite-bundled                # a table
+//! cargo bench --bench ratios --features sqlite-bundled               # a table
 //! cargo bench --bench ratios --features sqlite-bundled -- --json      # for a machine
 //! cargo bench --bench ratios --features sqlite-bundled -- --max 1000000
 //! ```
 
 #![allow(missing_docs, reason = "a program")]
 
-#[cfg(feature = "file")]
 mod file;
 mod floor;
 mod measure;
 mod memory;
 mod peers;
-#[cfg(any(feature = "file", feature = "sqlite"))]
 mod processes;
 mod report;
-#[cfg(feature = "sqlite")]
 mod sqlite;
 mod workload;
 
@@ -65,7 +62,6 @@ fn options() -> Options {
 }
 
 fn main() {
-    #[cfg(any(feature = "file", feature = "sqlite"))]
     if processes::is_worker() {
         return;
     }
@@ -77,11 +73,9 @@ fn main() {
         if wanted("memory") {
             memory::measure(&mut report, options.effort, tokens);
         }
-        #[cfg(feature = "file")]
         if wanted("file") && tokens <= 10_000 {
             file::measure(&mut report, options.effort, tokens);
         }
-        #[cfg(feature = "sqlite")]
         if wanted("sqlite") {
             sqlite::measure(&mut report, options.effort, tokens);
         }
@@ -90,7 +84,6 @@ fn main() {
         memory::measure_extended_keys(&mut report, options.effort, options.max.min(100_000));
         memory::measure_threads(&mut report, options.max.min(10_000));
     }
-    #[cfg(any(feature = "file", feature = "sqlite"))]
     if wanted("processes") {
         processes::measure(&mut report);
     }

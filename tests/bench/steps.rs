@@ -214,12 +214,10 @@ fn main() {
             look_up(&cache, &probes);
             change(&cache, &probes);
         }
-        #[cfg(feature = "file")]
         ("prepare", "file") => {
             let cache = TokenCache::new(msal_cache::FileStore::open(path).unwrap());
             cache.deserialize(&document(tokens)).unwrap();
         }
-        #[cfg(feature = "file")]
         ("run", "file") => {
             let cache = TokenCache::new(msal_cache::FileStore::open(path).unwrap());
             // What is read the moment that it was written is read once more later.
@@ -227,12 +225,10 @@ fn main() {
             std::thread::sleep(std::time::Duration::from_millis(100));
             look_up(&cache, &probes);
         }
-        #[cfg(feature = "sqlite")]
         ("prepare", "sqlite") => {
             let cache = TokenCache::new(msal_cache::SqliteStore::open(path).unwrap());
             cache.deserialize(&document(tokens)).unwrap();
         }
-        #[cfg(feature = "sqlite")]
         ("run", "sqlite") => {
             let cache = TokenCache::new(msal_cache::SqliteStore::open(path).unwrap());
             look_up(&cache, &probes);
