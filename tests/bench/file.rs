@@ -5,7 +5,7 @@ use std::path::Path;
 use msal_cache::{FileStore, TokenCache};
 
 use crate::floor;
-use crate::measure::{Effort, Side, compare, side};
+use crate::measure::{Effort, Side, compare, computing, side};
 use crate::memory::{fill, find};
 use crate::processes::{self, Kind};
 use crate::report::{Report, Row};
@@ -45,8 +45,8 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         "open and find one",
         1.5,
         [
-            side(open_and_find),
-            side(|nth| {
+            computing(open_and_find),
+            computing(|nth| {
                 let key = &keys[nth % keys.len()];
                 assert_eq!(floor::open_and_find(&floors, key), at(nth).secret_len);
             }),
@@ -65,8 +65,8 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         "find again, unchanged",
         2.0,
         [
-            side(find_again),
-            side(|nth| {
+            computing(find_again),
+            computing(|nth| {
                 assert!(floor::stamp(&floors) == stamp);
                 assert_eq!(memory.hit(at(nth)), at(nth).secret_len);
             }),

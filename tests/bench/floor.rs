@@ -81,7 +81,7 @@ pub(crate) struct Records {
     home_account_id: String,
 }
 
-fn push_lower(key: &mut String, part: &str) {
+pub(crate) fn push_lower(key: &mut String, part: &str) {
     let start = key.len();
     key.push_str(part);
     key[start..].make_ascii_lowercase();

@@ -210,11 +210,12 @@ fn document_out(cache: &TokenCache) -> Operation<'static> {
 
 /// One client with very many tokens that an extended cache key sets apart, as agents have them.
 pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens: usize) {
+    const SCOPE: &str = "https://graph.microsoft.com/.default";
     let path = |nth: usize| format!("agent/{nth}");
     let event = |nth: usize| {
         Event::new(CLIENT)
             .token_endpoint(format!("https://{ENVIRONMENT}/tenant/oauth2/v2.0/token"))
-            .scope(["https://graph.microsoft.com/.default"])
+            .scope([SCOPE])
             .grant_type("client_credentials")
             .data(Fields::new().set("fmi_path", path(nth)))
             .response(
@@ -228,12 +229,19 @@ pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens:
     let keys: Vec<_> = (0..64)
         .map(|nth| msal_cache::ext_cache_key([("fmi_path", path(nth * tokens / 64))]).unwrap())
         .collect();
+    let key_of = |out: &mut String, key: &str| {
+        out.clear();
+        for part in [CLIENT, "-", ENVIRONMENT, "-atext-tenant-", SCOPE, "-", key] {
+            floor::push_lower(out, part);
+        }
+    };
+    let mut buffer = String::new();
     let mut floor: std::collections::HashMap<String, Box<str>> =
         (0..tokens).map(|nth| (format!("{CLIENT}-tenant-{}", path(nth)), "".into())).collect();
     for key in &keys {
-        floor.insert([CLIENT, "-", ENVIRONMENT, "-tenant-", key].concat(), "x".into());
+        key_of(&mut buffer, key);
+        floor.insert(buffer.clone(), "x".into());
     }
-    let mut buffer = String::new();
     let [ours, floor] = compare(
         effort,
         [
@@ -244,14 +252,11 @@ pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens:
                     .client_id(CLIENT)
                     .realm("tenant")
                     .ext_cache_key(&keys[nth % keys.len()])
-                    .target(["https://graph.microsoft.com/.default"]);
+                    .target([SCOPE]);
                 assert_eq!(find(&cache, &query), 1500);
             }),
             computing(|nth| {
-                buffer.clear();
-                for part in [CLIENT, "-", ENVIRONMENT, "-tenant-", &keys[nth % keys.len()]] {
-                    buffer.push_str(part);
-                }
+                key_of(&mut buffer, &keys[nth % keys.len()]);
                 assert!(black_box(floor.get(&buffer)).is_some());
             }),
         ],

@@ -5,7 +5,7 @@ use std::path::Path;
 use msal_cache::{SqliteStore, Synchronous, TokenCache};
 
 use crate::floor;
-use crate::measure::{Effort, Side, compare, side};
+use crate::measure::{Effort, Side, compare, computing, side};
 use crate::memory::{fill, find, sign_out};
 use crate::processes::{self, Kind};
 use crate::report::{Report, Row};
@@ -48,10 +48,10 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         "find again, unchanged",
         1.5,
         [
-            side(|nth| {
+            computing(|nth| {
                 assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len);
             }),
-            side(|nth| {
+            computing(|nth| {
                 let probe = at(nth);
                 floor::access_token_key(
                     &mut select,
@@ -68,11 +68,11 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         "open and find one",
         1.5,
         [
-            side(|nth| {
+            computing(|nth| {
                 let cache = open(Synchronous::Full);
                 assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len);
             }),
-            side(|nth| {
+            computing(|nth| {
                 assert_eq!(floor::sqlite::open_and_find(&floors, key_at(nth)), at(nth).secret_len);
             }),
         ],
