@@ -1,5 +1,6 @@
 //! What a token endpoint's address tells: the environment and the realm of the tokens.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// The kind of identity provider behind an account.
@@ -49,11 +50,12 @@ impl fmt::Display for AuthorityType {
 pub(crate) fn environment_and_realm(endpoint: &str) -> Option<(String, String)> {
     const CIAM: &str = ".ciamlogin.com";
     // As browsers read an address: blanks around it go, and line breaks and tabs within.
-    let endpoint: String = endpoint
-        .trim_matches(|char: char| char <= ' ')
-        .chars()
-        .filter(|char| !matches!(char, '\r' | '\n' | '\t'))
-        .collect();
+    let endpoint = endpoint.trim_matches(|char: char| char <= ' ');
+    let endpoint = if endpoint.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | b'\t')) {
+        Cow::from(endpoint.replace(['\r', '\n', '\t'], ""))
+    } else {
+        endpoint.into()
+    };
     let (scheme, rest) = endpoint.split_once("://")?;
     if !scheme.eq_ignore_ascii_case("https") {
         return None;

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use msal_cache_core::CacheStore;
 
-use crate::{Clock, Clouds, Profile, SystemClock, TokenCache};
+use crate::{Clock, Clouds, Limits, Profile, SystemClock, TokenCache};
 
 /// Makes a [`TokenCache`] with options; see [`TokenCache::builder`].
 pub struct TokenCacheBuilder<S> {
@@ -11,12 +11,14 @@ pub struct TokenCacheBuilder<S> {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) profile: Profile,
     pub(crate) clouds: Clouds,
+    pub(crate) limits: Limits,
 }
 
 impl<S> TokenCacheBuilder<S> {
     pub(crate) fn new(store: S) -> Self {
         let (profile, clouds) = (Profile::default(), Clouds::default());
-        Self { store, clock: Arc::new(SystemClock), profile, clouds }
+        let (clock, limits) = (Arc::new(SystemClock), Limits::default());
+        Self { store, clock, profile, clouds, limits }
     }
 
     /// For whom the cache writes. The default is [`Profile::Python`].
@@ -38,6 +40,12 @@ impl<S> TokenCacheBuilder<S> {
         self
     }
 
+    /// How much the cache stores, and keeps in memory. The default is to store everything.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
     /// The cache.
     pub fn build(self) -> TokenCache<S>
     where
@@ -53,6 +61,7 @@ impl<S: fmt::Debug> fmt::Debug for TokenCacheBuilder<S> {
             .field("store", &self.store)
             .field("profile", &self.profile)
             .field("clouds", &self.clouds)
+            .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
 }

@@ -1,21 +1,23 @@
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use msal_cache_core::{
     Batch, CacheStore, CredentialType, Error, Guards, Load, Memory, Partition, Record, Result,
-    Revision, compose, decompose, retry, seconds,
+    compose, decompose, retry,
 };
+use smallvec::SmallVec;
 
 use crate::check::{self, Finding};
 use crate::client::Flights;
-use crate::decoded::{Decoded, Scope, Shelf};
+use crate::decoded::{Decoded, Shelf};
 use crate::family::{self, Environments};
 use crate::plan::{Rules, Standing};
 use crate::{
-    Clock, Clouds, Entry, Event, Fields, Profile, Query, TokenCacheBuilder, plan, response, trace,
+    Clock, Clouds, Entry, Event, Fields, Limits, Profile, Query, TokenCacheBuilder, plan, response,
+    trace,
 };
 
 /// A cache of tokens and accounts, over any [`CacheStore`].
@@ -57,6 +59,9 @@ struct Inner<S> {
     clock: Arc<dyn Clock>,
     profile: Profile,
     clouds: Clouds,
+    limits: Limits,
+    /// About how many access tokens are stored, where there is a limit to it.
+    stored: AtomicUsize,
     decoded: Shelf,
     changed: AtomicBool,
     /// The requests of clients that are under way, and who waits for a turn.
@@ -117,13 +122,15 @@ impl<S: CacheStore> TokenCache<S> {
     pub fn add(&self, event: &Event) -> Result<()> {
         let now = self.now();
         let first = self.records(event, &Environments::default(), now)?;
-        let mut partitions: HashSet<_> = first.iter().map(Entry::partition).collect();
+        let mut partitions: Vec<_> = first.iter().map(Entry::partition).collect();
         let unowned = Partition::unowned();
         if self.0.profile == Profile::Family {
-            partitions.insert(&unowned);
+            partitions.push(&unowned);
         }
+        partitions.sort_unstable();
+        partitions.dedup();
         let (written, swept) = retry(|| {
-            let mut standing = Standing::new();
+            let mut standing = Standing::default();
             for partition in &partitions {
                 let stands = readable(self.partition(partition))?;
                 standing.insert((*partition).clone(), stands.unwrap_or_default());
@@ -135,6 +142,35 @@ impl<S: CacheStore> TokenCache<S> {
         })?;
         trace::added(written, swept);
         self.set_changed();
+        // The response is stored, so the call has succeeded. What can't be deleted now is tried
+        // again by the next one.
+        let _ = self.keep_to_limit(now);
+        Ok(())
+    }
+
+    /// Deletes access tokens where there are more than the cache may hold.
+    fn keep_to_limit(&self, now: i64) -> Result<()> {
+        let Inner { limits, stored, decoded, .. } = &*self.0;
+        let Some(most) = limits.access_tokens else { return Ok(()) };
+        if stored.fetch_add(1, Ordering::Relaxed) < most {
+            return Ok(());
+        }
+        let tokens = self.list(Some(&CredentialType::AccessToken))?;
+        let tokens: Vec<_> = tokens.into_iter().map(Entry::read).collect();
+        let mut left = tokens.len();
+        if left > most {
+            let down_to = most / 4 * 3;
+            // What is known of their use stands with what searches have read.
+            let used_at = |it: &Entry| {
+                let read = decoded.partition(it.partition());
+                let read = read.iter().flat_map(|read| &read.entries);
+                let known = read.filter(|known| known.is_at_place_of(it)).map(Entry::used_at);
+                known.max().unwrap_or_default().max(it.used_at())
+            };
+            self.commit(&plan::evict(&tokens, down_to, now, used_at), &[])?;
+            left = down_to;
+        }
+        stored.store(left, Ordering::Relaxed);
         Ok(())
     }
 
@@ -145,8 +181,7 @@ impl<S: CacheStore> TokenCache<S> {
         environments: &Environments,
         now: i64,
     ) -> Result<Vec<Entry>> {
-        let records = response::records(event, now, self.0.profile, environments)?;
-        Ok(records.into_iter().map(Entry::read).collect())
+        response::records(event, now, self.0.profile, environments)
     }
 
     /// The `first` records of an event as the profile has them fit into what stands there.
@@ -175,28 +210,34 @@ impl<S: CacheStore> TokenCache<S> {
         credential_type: CredentialType,
         query: &Query,
     ) -> Result<impl Iterator<Item = Entry> + use<S>> {
-        Ok(self.find(credential_type, query)?.into_iter())
+        Ok(self.matches(&credential_type, query)?.into_iter())
     }
 
     /// The same as [`search`](Self::search), in a vector.
     pub fn find(&self, credential_type: CredentialType, query: &Query) -> Result<Vec<Entry>> {
+        Ok(self.matches(&credential_type, query)?.into_vec())
+    }
+
+    fn matches(&self, credential_type: &CredentialType, query: &Query) -> Result<Found> {
         let now = self.0.clock.now();
-        let read = match query.partition(&credential_type) {
+        let read = match query.partition(credential_type) {
             Some(partition) => self.partition(&partition)?,
-            None => self.section(&credential_type)?,
+            None => self.section(credential_type)?,
         };
         let matches = |it: &&Entry| {
-            *it.credential_type() == credential_type
+            it.credential_type() == credential_type
                 && it.problem().is_none()
                 && !it.has_expired(now)
                 && query.matches(it)
         };
-        let mut found: Vec<_> = read.entries.iter().filter(matches).cloned().collect();
+        let mut found: Found = read.entries.iter().filter(matches).cloned().collect();
+        if self.0.limits.need_recency() {
+            found.iter().for_each(|it| it.use_at(now));
+        }
         if found.len() > 1 {
-            let asked = !query.scopes().is_empty();
-            found.sort_by_cached_key(|it| {
-                let scopes = if asked { it.scopes().count() } else { 0 };
-                (scopes, Reverse(it.stored_at()))
+            let asked = query.has_scopes();
+            found.sort_by_key(|it| {
+                (if asked { it.scopes().len() } else { 0 }, Reverse(it.stored_at()))
             });
         }
         trace::searched(credential_type.as_str(), read.entries.len(), found.len());
@@ -390,13 +431,16 @@ impl<S: CacheStore> TokenCache<S> {
     }
 
     pub(crate) fn of(options: TokenCacheBuilder<S>) -> Self {
-        let TokenCacheBuilder { store, clock, profile, clouds } = options;
+        let TokenCacheBuilder { store, clock, profile, clouds, limits } = options;
         Self(Arc::new(Inner {
             store,
             clock,
             profile,
             clouds,
-            decoded: Shelf::default(),
+            limits,
+            // Nobody has counted yet.
+            stored: AtomicUsize::new(usize::MAX / 2),
+            decoded: Shelf::of(limits.decoded_bytes),
             changed: AtomicBool::new(false),
             flights: Flights::default(),
             guards: Guards::new(),
@@ -416,7 +460,8 @@ impl<S: CacheStore> TokenCache<S> {
     }
 
     pub(crate) fn rules(&self, now: i64) -> Rules<'_> {
-        Rules { now, profile: self.0.profile, clouds: &self.0.clouds }
+        let Inner { profile, clouds, limits, .. } = &*self.0;
+        Rules { now, profile: *profile, clouds, most: limits.access_tokens_of_one_owner }
     }
 
     pub(crate) fn flights(&self) -> &Flights {
@@ -457,29 +502,14 @@ impl<S: CacheStore> TokenCache<S> {
     }
 
     pub(crate) fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
-        let scope = Scope::Partition(partition.clone());
-        self.decoded(scope, |known| self.0.store.load(partition, known))
-    }
-
-    pub(crate) fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
-        let scope = Scope::Section(credential_type.clone());
-        self.decoded(scope, |known| self.0.store.list(Some(credential_type), known))
-    }
-
-    /// What `load` gives, decoded: from the shelf, if it is still what stands in the store.
-    fn decoded(
-        &self,
-        scope: Scope,
-        load: impl Fn(Option<Revision>) -> Result<Load>,
-    ) -> Result<Arc<Decoded>> {
-        let known = self.0.decoded.get(&scope);
-        let decoded = match load(known.as_ref().map(|known| known.revision))? {
+        let Inner { store, decoded, .. } = &*self.0;
+        let known = decoded.partition(partition);
+        let snapshot = match store.load(partition, known.as_ref().map(|known| known.revision))? {
             Load::Unchanged => return known.ok_or_else(unchanged_unasked),
-            Load::Snapshot(snapshot) => Arc::new(Decoded::of(snapshot, known.as_deref())),
+            Load::Snapshot(snapshot) => snapshot,
         };
-        if let Scope::Partition(partition) = &scope
-            && decoded.entries.iter().any(|entry| entry.partition() != partition)
-        {
+        let read = Arc::new(Decoded::of(snapshot, known.as_deref()));
+        if read.entries.iter().any(|entry| entry.partition() != partition) {
             // Better no token than somebody else's.
             return Err(Error::Corrupt {
                 place: "the store".into(),
@@ -487,10 +517,26 @@ impl<S: CacheStore> TokenCache<S> {
                 position: None,
             });
         }
-        self.0.decoded.put(scope, decoded.clone());
-        Ok(decoded)
+        decoded.put_partition(partition, read.clone());
+        Ok(read)
+    }
+
+    pub(crate) fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
+        let Inner { store, decoded, .. } = &*self.0;
+        let known = decoded.section(credential_type);
+        let revision = known.as_ref().map(|known| known.revision);
+        let snapshot = match store.list(Some(credential_type), revision)? {
+            Load::Unchanged => return known.ok_or_else(unchanged_unasked),
+            Load::Snapshot(snapshot) => snapshot,
+        };
+        let read = Arc::new(Decoded::of(snapshot, known.as_deref()));
+        decoded.put_section(credential_type, read.clone());
+        Ok(read)
     }
 }
+
+/// What a search finds: mostly so little that it needs no memory of its own.
+type Found = SmallVec<[Entry; 4]>;
 
 /// What stands, as far as it can be read. A cache that is broken must not keep anyone from
 /// signing in: the commit decides whether it can be mended.
@@ -503,18 +549,6 @@ fn readable<T>(read: Result<T>) -> Result<Option<T>> {
 
 fn unchanged_unasked() -> Error {
     Error::backend("cache", "it reported `Unchanged` without having been given a revision")
-}
-
-impl Entry {
-    /// When it was stored, in seconds since the epoch, as far as it tells.
-    pub(crate) fn stored_at(&self) -> i64 {
-        let time = |name| self.known(name).and_then(seconds);
-        match self.credential_type() {
-            CredentialType::AccessToken => time("cached_at").unwrap_or_default(),
-            CredentialType::RefreshToken => time("last_modification_time").unwrap_or_default(),
-            _ => 0,
-        }
-    }
 }
 
 impl<S> Clone for TokenCache<S> {

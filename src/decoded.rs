@@ -1,9 +1,12 @@
 //! Partitions that have been read, so that what has not changed isn't read twice.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::HashSet;
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
-use msal_cache_core::{Batch, CredentialType, Op, Partition, Record, Revision, Snapshot};
+use hashbrown::{DefaultHashBuilder, HashTable};
+use msal_cache_core::{Batch, Change, CredentialType, Op, Partition, Record, Revision, Snapshot};
 
 use crate::Entry;
 
@@ -34,121 +37,256 @@ impl Decoded {
     }
 }
 
-/// What was read.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Scope {
-    Partition(Partition),
-    Section(CredentialType),
+impl Decoded {
+    /// About how much memory it takes, in bytes: what the store has in memory too not counted.
+    fn weight(&self) -> usize {
+        let entry = |it: &Entry| {
+            let json = it.json();
+            it.overhead() + if json.is_shared() { 0 } else { json.expose().len() }
+        };
+        size_of::<Kept>() + self.entries.iter().map(entry).sum::<usize>()
+    }
 }
 
-/// How many entries are kept decoded. At 2 KB each, that is some 20 MB.
-const MOST_ENTRIES: usize = 10_000;
+/// The latest readings, up to an amount of memory in all.
+///
+/// A reader takes one lock out of many and writes nothing, so readers on all processors go on at
+/// the same time.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    partitions: [RwLock<HashTable<Kept>>; SHARDS],
+    /// Sections across all partitions.
+    sections: RwLock<Vec<(CredentialType, Arc<Decoded>, usize)>>,
+    hasher: DefaultHashBuilder,
+    /// In bytes.
+    weight: AtomicUsize,
+    limit: usize,
+    /// Counts what was put: the clock by which it is known what was used longest ago. A reader
+    /// sets it for what it reads, which mostly it is at already, and so doesn't write.
+    time: AtomicU64,
+}
 
-/// The latest reading of each scope, up to a number of entries in all.
-#[derive(Debug, Default)]
-pub(crate) struct Shelf(Mutex<Held>);
+#[derive(Debug)]
+struct Kept {
+    partition: Partition,
+    decoded: Arc<Decoded>,
+    weight: usize,
+    used: AtomicU64,
+}
 
-#[derive(Debug, Default)]
-struct Held {
-    /// With the moment of the last use, counted in uses.
-    scopes: HashMap<Scope, (Arc<Decoded>, u64)>,
-    entries: usize,
-    uses: u64,
+/// By far more than threads that run at the same time.
+const SHARDS: usize = 64;
+
+/// In bytes. Room for some 5,000 users of a file or a database, and some 40,000 of a store that
+/// has its records in memory anyway.
+pub(crate) const DEFAULT_LIMIT: usize = 64 << 20;
+
+impl Default for Shelf {
+    fn default() -> Self {
+        Self::of(DEFAULT_LIMIT)
+    }
 }
 
 impl Shelf {
-    pub(crate) fn get(&self, scope: &Scope) -> Option<Arc<Decoded>> {
-        let held = &mut *self.lock();
-        held.uses += 1;
-        let (decoded, used) = held.scopes.get_mut(scope)?;
-        *used = held.uses;
-        Some(decoded.clone())
+    /// One that takes so many bytes.
+    pub(crate) fn of(limit: usize) -> Self {
+        Self {
+            partitions: [const { RwLock::new(HashTable::new()) }; SHARDS],
+            sections: RwLock::default(),
+            hasher: DefaultHashBuilder::default(),
+            weight: AtomicUsize::new(0),
+            limit,
+            time: AtomicU64::new(0),
+        }
     }
 
-    pub(crate) fn put(&self, scope: Scope, decoded: Arc<Decoded>) {
-        let held = &mut *self.lock();
-        held.uses += 1;
-        held.remove(&scope);
+    pub(crate) fn partition(&self, partition: &Partition) -> Option<Arc<Decoded>> {
+        let (hash, shard) = self.place(partition);
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        let kept = shard.find(hash, |it| it.partition == *partition)?;
+        let now = self.time.load(Ordering::Relaxed);
+        if kept.used.load(Ordering::Relaxed) != now {
+            kept.used.store(now, Ordering::Relaxed);
+        }
+        Some(kept.decoded.clone())
+    }
+
+    pub(crate) fn section(&self, section: &CredentialType) -> Option<Arc<Decoded>> {
+        let sections = self.sections.read().unwrap_or_else(PoisonError::into_inner);
+        sections.iter().find(|(it, ..)| it == section).map(|(_, decoded, _)| decoded.clone())
+    }
+
+    pub(crate) fn put_partition(&self, partition: &Partition, decoded: Arc<Decoded>) {
         // Without entries it costs nothing to read again.
-        if decoded.entries.is_empty() || decoded.entries.len() > MOST_ENTRIES {
-            return;
+        let weight = if decoded.entries.is_empty() { 0 } else { decoded.weight() };
+        let kept = weight > 0 && weight <= self.limit;
+        let used = AtomicU64::new(self.time.fetch_add(1, Ordering::Relaxed) + 1);
+        let (hash, shard) = self.place(partition);
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        let old = match shard.find_entry(hash, |it| it.partition == *partition) {
+            Ok(known) => Some(known.remove().0),
+            Err(_) => None,
+        };
+        if kept {
+            let new = Kept { partition: partition.clone(), decoded, weight, used };
+            shard.insert_unique(hash, new, |it| self.hasher.hash_one(&it.partition));
         }
-        held.entries += decoded.entries.len();
-        held.scopes.insert(scope, (decoded, held.uses));
-        if held.entries > MOST_ENTRIES {
-            held.make_room();
+        drop(shard);
+        self.weigh(if kept { weight } else { 0 }, old.map_or(0, |old| old.weight));
+        self.make_room();
+    }
+
+    pub(crate) fn put_section(&self, section: &CredentialType, decoded: Arc<Decoded>) {
+        let weight = decoded.weight();
+        let kept = weight <= self.limit;
+        let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
+        let old = sections.iter().position(|(it, ..)| it == section);
+        let old = old.map(|at| sections.swap_remove(at));
+        if kept {
+            sections.push((section.clone(), decoded, weight));
         }
+        drop(sections);
+        self.weigh(if kept { weight } else { 0 }, old.map_or(0, |(_, _, weight)| weight));
+        self.make_room();
     }
 
     /// Drops what a commit has changed, so that a secret that was removed from the cache is not
     /// kept here. The rest of a partition, and the entries that were `written`, need not be
     /// decoded again.
     pub(crate) fn outdate(&self, batch: &Batch, written: &[Entry]) {
-        let held = &mut *self.lock();
-        held.scopes.retain(|scope, (decoded, _)| {
-            let stays = matches!(scope, Scope::Partition(_));
-            held.entries -= if stays { 0 } else { decoded.entries.len() };
+        // Accounts and metadata hold no secrets. They stay for the next listing, which asks the
+        // store whether they are up to date, and reads again what isn't.
+        let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
+        sections.retain(|(section, _, weight)| {
+            let stays = matches!(section, CredentialType::Account | CredentialType::AppMetadata);
+            self.weigh(0, if stays { 0 } else { *weight });
             stays
         });
+        drop(sections);
         for change in batch.changes() {
-            let scope = Scope::Partition(change.partition().clone());
-            let Some((decoded, _)) = held.scopes.get_mut(&scope) else { continue };
-            let mut written: Vec<_> =
-                written.iter().filter(|it| it.partition() == change.partition()).collect();
-            let now = |entry: &Entry| {
-                if !change.ops().iter().any(|op| op_is_on(op, entry)) {
-                    return Some(entry.clone());
-                }
-                let at = written.iter().position(|it| it.is_at_place_of(entry))?;
-                Some(written.remove(at).clone())
+            let (hash, shard) = self.place(change.partition());
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            let Some(kept) = shard.find_mut(hash, |it| it.partition == *change.partition()) else {
+                continue;
             };
-            let mut entries: Vec<_> = decoded.entries.iter().filter_map(now).collect();
-            entries.extend(written.into_iter().cloned());
-            held.entries = held.entries - decoded.entries.len() + entries.len();
+            let entries = after(&kept.decoded.entries, change, written);
             // A revision that no store has given: the next load reads.
-            *decoded = Arc::new(Decoded { revision: Revision::unique(), entries });
+            let decoded = Decoded { revision: Revision::unique(), entries };
+            let weight = decoded.weight();
+            self.weigh(weight, kept.weight);
+            (kept.decoded, kept.weight) = (Arc::new(decoded), weight);
         }
     }
 
     pub(crate) fn forget_all(&self) {
-        *self.lock() = Held::default();
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Held> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn op_is_on(op: &Op, entry: &Entry) -> bool {
-    let (credential_type, key) = match op {
-        Op::Put(record) => (&record.credential_type, &record.key),
-        Op::Delete { credential_type, key } => (credential_type, key),
-        _ => return true,
-    };
-    entry.record().key == *key && entry.credential_type() == credential_type
-}
-
-impl Held {
-    fn remove(&mut self, scope: &Scope) {
-        if let Some((decoded, _)) = self.scopes.remove(scope) {
-            self.entries -= decoded.entries.len();
+        let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
+        sections.drain(..).for_each(|(_, _, weight)| self.weigh(0, weight));
+        drop(sections);
+        for shard in &self.partitions {
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            shard.drain().for_each(|kept| self.weigh(0, kept.weight));
         }
+    }
+
+    fn place(&self, partition: &Partition) -> (u64, &RwLock<HashTable<Kept>>) {
+        let hash = self.hasher.hash_one(partition);
+        // The table within uses other bits of the hash.
+        let shard = usize::try_from((hash >> 32) % SHARDS as u64).unwrap_or_default();
+        (hash, &self.partitions[shard])
+    }
+
+    fn weigh(&self, more: usize, less: usize) {
+        self.weight.fetch_add(more, Ordering::Relaxed);
+        self.weight.fetch_sub(less, Ordering::Relaxed);
     }
 
     /// Forgets what was used longest ago, down to three quarters: once in a while and much, so
-    /// that sorting costs little for each scope.
-    fn make_room(&mut self) {
-        let mut by_use: Vec<_> =
-            self.scopes.iter().map(|(scope, (_, used))| (*used, scope.clone())).collect();
+    /// that sorting costs little for each partition.
+    fn make_room(&self) {
+        if self.weight.load(Ordering::Relaxed) <= self.limit {
+            return;
+        }
+        let mut by_use = Vec::new();
+        for shard in &self.partitions {
+            let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+            let used = |it: &Kept| (it.used.load(Ordering::Relaxed), it.partition.clone());
+            by_use.extend(shard.iter().map(used));
+        }
         by_use.sort_unstable_by_key(|(used, _)| *used);
         // The one that was just put is the last and stays.
         by_use.pop();
-        for (_, scope) in by_use {
-            if self.entries <= MOST_ENTRIES / 4 * 3 {
-                break;
+        for (_, partition) in by_use {
+            if self.weight.load(Ordering::Relaxed) <= self.limit / 4 * 3 {
+                return;
             }
-            self.remove(&scope);
+            let (hash, shard) = self.place(&partition);
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(kept) = shard.find_entry(hash, |it| it.partition == partition) {
+                let (kept, _) = kept.remove();
+                self.weigh(0, kept.weight);
+            }
         }
+        // What is left is a listing that takes most of the room.
+        let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
+        while self.weight.load(Ordering::Relaxed) > self.limit && !sections.is_empty() {
+            let (_, _, weight) = sections.remove(0);
+            self.weigh(0, weight);
+        }
+    }
+}
+
+/// The entries of a partition after a commit, of which these were `written`.
+fn after(entries: &[Entry], change: &Change, written: &[Entry]) -> Vec<Entry> {
+    let mut written: Vec<_> =
+        written.iter().filter(|it| it.partition() == change.partition()).collect();
+    let index = Index::of(change.ops());
+    let mut after = Vec::with_capacity(entries.len() + written.len());
+    for entry in entries {
+        if !index.is_touched(entry) {
+            after.push(entry.clone());
+        } else if let Some(at) = written.iter().position(|it| it.is_at_place_of(entry)) {
+            after.push(written.remove(at).clone());
+        }
+    }
+    after.extend(written.into_iter().cloned());
+    after
+}
+
+/// The keys that a commit touches.
+enum Index<'a> {
+    Few(&'a [Op]),
+    Many(HashSet<(&'a CredentialType, &'a str)>),
+    /// This version doesn't know all of the operations.
+    All,
+}
+
+/// Up to so many operations, looking at each one is as fast as an index.
+const FEW: usize = 16;
+
+impl<'a> Index<'a> {
+    fn of(ops: &'a [Op]) -> Self {
+        if ops.len() <= FEW {
+            return Self::Few(ops);
+        }
+        ops.iter().map(target_of).collect::<Option<_>>().map_or(Self::All, Self::Many)
+    }
+
+    fn is_touched(&self, entry: &Entry) -> bool {
+        let place = (entry.credential_type(), entry.key());
+        match self {
+            Self::Few(ops) => ops.iter().any(|op| target_of(op).is_none_or(|it| it == place)),
+            Self::Many(keys) => keys.contains(&place),
+            Self::All => true,
+        }
+    }
+}
+
+/// Section and key; nothing for an operation that this version doesn't know.
+fn target_of(op: &Op) -> Option<(&CredentialType, &str)> {
+    match op {
+        Op::Put(record) => Some((&record.credential_type, &record.key)),
+        Op::Delete { credential_type, key } => Some((credential_type, key)),
+        _ => None,
     }
 }
 
@@ -158,63 +296,105 @@ mod tests {
 
     use super::*;
 
-    fn decoded(entries: usize) -> Arc<Decoded> {
-        let entry = Entry::read(Record::new("Account".into(), "k", Json::from_stored("{}")));
-        Arc::new(Decoded { revision: Revision::unique(), entries: vec![entry; entries] })
+    fn record(key: &str, json: &str) -> Record {
+        Record::new(CredentialType::Account, key, Json::from_stored(json))
+    }
+
+    fn decoded(bytes: usize) -> Arc<Decoded> {
+        let json = format!(r#"{{"home_account_id":"u","x":"{}"}}"#, "x".repeat(bytes));
+        Arc::new(Decoded {
+            revision: Revision::unique(),
+            entries: vec![Entry::read(record("k", &json))],
+        })
+    }
+
+    fn user(number: usize) -> Partition {
+        Partition::user(&number.to_string())
     }
 
     #[test]
     fn what_was_used_longest_ago_is_forgotten() {
-        let shelf = Shelf::default();
-        let scope = |n: usize| Scope::Partition(Partition::user(&n.to_string()));
-        for n in 0..10 {
-            shelf.put(scope(n), decoded(1000));
+        let shelf = Shelf::of(100_000);
+        for number in 0..9 {
+            shelf.put_partition(&user(number), decoded(10_000));
         }
-        assert!(shelf.get(&scope(0)).is_some());
-        shelf.put(scope(10), decoded(1000));
-        assert!(shelf.get(&scope(0)).is_some(), "just used");
-        assert!(shelf.get(&scope(1)).is_none(), "used longest ago");
-        assert!(shelf.get(&scope(10)).is_some(), "just put");
-        assert!(shelf.lock().entries <= MOST_ENTRIES);
+        assert!(shelf.partition(&user(0)).is_some());
+        shelf.put_partition(&user(9), decoded(10_000));
+        assert!(shelf.partition(&user(0)).is_some(), "just used");
+        assert!(shelf.partition(&user(1)).is_none(), "used longest ago");
+        assert!(shelf.partition(&user(9)).is_some(), "just put");
+        assert!(shelf.weight.load(Ordering::Relaxed) <= 100_000);
     }
 
     #[test]
-    fn what_a_commit_has_changed_is_dropped_and_every_listing_with_it() {
+    fn what_the_store_has_in_memory_too_weighs_less() {
+        let kept = decoded(10_000);
+        let alone = kept.weight();
+        let _store = kept.entries[0].json().clone();
+        assert!(kept.weight() + 10_000 <= alone);
+    }
+
+    #[test]
+    fn a_listing_makes_room_too() {
+        let shelf = Shelf::of(30_000);
+        shelf.put_section(&CredentialType::Account, decoded(20_000));
+        shelf.put_section(&CredentialType::IdToken, decoded(9_000));
+        assert!(shelf.section(&CredentialType::Account).is_none());
+        assert!(shelf.section(&CredentialType::IdToken).is_some());
+        shelf.forget_all();
+        assert!(shelf.section(&CredentialType::IdToken).is_none());
+        assert_eq!(shelf.weight.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_a_commit_has_changed_is_dropped_and_every_listing_of_secrets_with_it() {
         let shelf = Shelf::default();
         let partition = Partition::user("u");
-        let record = |key: &str| {
-            let value = Json::from_stored(r#"{"home_account_id":"u"}"#);
-            Record::new(CredentialType::Account, key, value)
-        };
+        let record = |key: &str| record(key, r#"{"home_account_id":"u"}"#);
         let records = ["kept", "deleted", "put"].map(record).to_vec();
         let before = Decoded::of(Snapshot { revision: Revision::unique(), records }, None);
-        let (known, scope) = (before.revision, Scope::Partition(partition.clone()));
-        let section = Scope::Section(CredentialType::Account);
-        shelf.put(scope.clone(), Arc::new(before));
-        shelf.put(section.clone(), decoded(2));
+        let known = before.revision;
+        shelf.put_partition(&partition, Arc::new(before));
+        for section in CredentialType::KNOWN {
+            shelf.put_section(&section, decoded(2));
+        }
 
         let mut batch = Batch::new();
-        let change = batch.change(partition, Expect::Any);
+        let change = batch.change(partition.clone(), Expect::Any);
         change.delete(CredentialType::Account, "deleted".into()).put(record("put"));
         change.put(record("new"));
         let written = [Entry::read(record("new"))];
         shelf.outdate(&batch, &written);
-        assert!(shelf.get(&section).is_none());
-        let left = shelf.get(&scope).unwrap();
+        for section in CredentialType::KNOWN {
+            let public = matches!(section, CredentialType::Account | CredentialType::AppMetadata);
+            assert_eq!(shelf.section(&section).is_some(), public, "{section}");
+        }
+        let left = shelf.partition(&partition).unwrap();
         assert_ne!(left.revision, known, "it would pass for what the store holds");
         let keys: Vec<_> = left.entries.iter().map(Entry::key).collect();
         assert_eq!(keys, ["kept", "new"]);
         assert!(std::ptr::eq(left.entries[1].record(), written[0].record()));
-        assert_eq!(shelf.lock().entries, 2);
         shelf.forget_all();
-        assert!(shelf.get(&scope).is_none());
+        assert!(shelf.partition(&partition).is_none());
+        assert_eq!(shelf.weight.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn a_commit_of_many_is_indexed_and_does_the_same() {
+        let record = |nth: usize| record(&format!("k{nth}"), r#"{"home_account_id":"u"}"#);
+        let entries: Vec<_> = (0..100).map(|nth| Entry::read(record(nth))).collect();
+        let mut batch = Batch::new();
+        let change = batch.change(Partition::user("u"), Expect::Any);
+        for nth in (0..100).filter(|nth| nth % 2 == 0) {
+            change.delete(CredentialType::Account, format!("k{nth}").into());
+        }
+        let left = after(&entries, &batch.changes()[0], &[]);
+        assert!(left.iter().map(Entry::key).eq(entries.iter().skip(1).step_by(2).map(Entry::key)));
+        assert_eq!(left.len(), 50);
     }
 
     #[test]
     fn what_is_known_is_not_read_again() {
-        let record = |key: &str, value: &str| {
-            Record::new(CredentialType::Account, key, Json::from_stored(value))
-        };
         let snapshot = |records| Snapshot { revision: Revision::unique(), records };
         let old = Decoded::of(
             snapshot(vec![record("a", "1"), record("b", "2"), record("c", "3"), record("d", "4")]),
@@ -234,11 +414,10 @@ mod tests {
 
     #[test]
     fn what_is_too_large_is_not_kept_and_displaces_nothing() {
-        let shelf = Shelf::default();
-        let (small, large) = (Partition::user("small"), Partition::user("large"));
-        shelf.put(Scope::Partition(small.clone()), decoded(1));
-        shelf.put(Scope::Partition(large.clone()), decoded(MOST_ENTRIES + 1));
-        assert!(shelf.get(&Scope::Partition(small)).is_some());
-        assert!(shelf.get(&Scope::Partition(large)).is_none());
+        let shelf = Shelf::of(50_000);
+        shelf.put_partition(&user(1), decoded(1));
+        shelf.put_partition(&user(2), decoded(50_000));
+        assert!(shelf.partition(&user(1)).is_some());
+        assert!(shelf.partition(&user(2)).is_none());
     }
 }

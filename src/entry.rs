@@ -1,16 +1,21 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use msal_cache_core::{
     CredentialType, Error, Json, Partition, Record, Result, Scalar, ext_cache_key_in,
     for_each_member, seconds,
 };
 use serde_json::Value;
+use smallvec::SmallVec;
 use zeroize::Zeroizing;
 
+use crate::field::{FIELDS, Field};
 use crate::keys::Parts;
-use crate::{AccessToken, Account, AppMetadata, Fields, IdToken, RefreshToken, object};
+use crate::object::{self, Part};
+use crate::scope;
+use crate::{AccessToken, Account, AppMetadata, Fields, IdToken, RefreshToken};
 
 /// One record of the cache, read.
 ///
@@ -42,70 +47,36 @@ pub struct Entry(Arc<Read>);
 struct Read {
     record: Record,
     partition: Partition,
-    /// In the order of the JSON; of a name that occurs twice, the last counts.
-    known: Vec<(Field, Place)>,
-    ext_cache_key: Option<String>,
+    /// By field.
+    places: [Place; FIELDS],
+    /// The texts of those that don't stand in the JSON as they are.
+    unescaped: Vec<(Field, Zeroizing<String>)>,
+    /// Where the scopes stand within the target, and their tags.
+    scopes: Box<[(u32, u32, u32)]>,
+    ext_cache_key: Option<Box<str>>,
     expires_on: Option<i64>,
+    /// In seconds since the epoch, as far as it tells; 0 if it doesn't.
+    stored_at: i64,
+    /// When a search last found it, in seconds since the epoch; 0 if none did, or nobody counts.
+    used_at: AtomicI64,
     problem: Option<&'static str>,
 }
 
-/// The fields that are looked at again and again.
+/// Where the text of a field is: from here to there in the JSON, as it stands there. Of a name that
+/// occurs twice, the last counts. Positions are bytes; a record has less than 4 GiB.
+///
+/// What ends before it begins is not in the JSON. There is one for each field of each entry, so
+/// this takes as little room as it can.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Field {
-    HomeAccountId,
-    Environment,
-    ClientId,
-    Realm,
-    Target,
-    Secret,
-    TokenType,
-    CachedAt,
-    ExpiresOn,
-    ExtendedExpiresOn,
-    RefreshOn,
-    KeyId,
-    FamilyId,
-    LastModificationTime,
-    LocalAccountId,
-    Username,
-    AuthorityType,
-    AccountSource,
-}
+struct Place(u32, u32);
 
-impl Field {
-    fn named(name: &str) -> Option<Self> {
-        Some(match name {
-            "home_account_id" => Self::HomeAccountId,
-            "environment" => Self::Environment,
-            "client_id" => Self::ClientId,
-            "realm" => Self::Realm,
-            "target" => Self::Target,
-            "secret" => Self::Secret,
-            "token_type" => Self::TokenType,
-            "cached_at" => Self::CachedAt,
-            "expires_on" => Self::ExpiresOn,
-            "extended_expires_on" => Self::ExtendedExpiresOn,
-            "refresh_on" => Self::RefreshOn,
-            "key_id" => Self::KeyId,
-            "family_id" => Self::FamilyId,
-            "last_modification_time" => Self::LastModificationTime,
-            "local_account_id" => Self::LocalAccountId,
-            "username" => Self::Username,
-            "authority_type" => Self::AuthorityType,
-            "account_source" => Self::AccountSource,
-            _ => return None,
-        })
-    }
-}
-
-/// Where the text of a field is.
-enum Place {
-    /// In the JSON, as it stands there. Positions are bytes; a record has less than 4 GiB.
-    Here(u32, u32),
-    /// Unescaped, in a text of its own.
-    Own(Zeroizing<String>),
+impl Place {
+    const MISSING: Self = Self(1, 0);
+    const NULL: Self = Self(2, 0);
     /// It is not a string or a number.
-    Odd { null: bool },
+    const ODD: Self = Self(3, 0);
+    /// In a text of its own.
+    const UNESCAPED: Self = Self(4, 0);
 }
 
 impl Entry {
@@ -130,47 +101,39 @@ impl Entry {
         key: impl Into<Arc<str>>,
         fields: &Fields,
     ) -> Self {
-        let members: Vec<_> =
-            fields.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let json = object::write(&members);
-        Self::read(Record::new(credential_type, key, json))
+        let members: Vec<_> = fields.iter().map(|(name, value)| (name, value.into())).collect();
+        Self::written(credential_type, key.into(), &members)
     }
 
     /// Reads a record. What can't be read is a [`problem`](Self::problem) and no error.
     pub(crate) fn read(record: Record) -> Self {
-        let json = record.value.expose();
-        let is_access_token = record.credential_type == CredentialType::AccessToken;
-        let mut known = Vec::with_capacity(12);
-        let mut ext_cache_key = None;
-        let is_object = for_each_member(json, |name, value| match Field::named(&name) {
-            Some(field) => known.push((field, Place::of(value, json))),
-            None if is_access_token => {
-                if let Some(key) = ext_cache_key_in(&name, value) {
-                    ext_cache_key = Some(key);
-                }
-            }
-            None => {}
-        })
-        .is_ok();
-        let mut read = Read {
-            partition: Partition::unowned(),
-            known: if is_object { known } else { Vec::new() },
-            ext_cache_key: ext_cache_key.filter(|_| is_object),
-            expires_on: None,
-            problem: (!is_object).then_some("it is not an object"),
-            record,
-        };
-        if is_object {
-            read.partition = Partition::of_fields(
-                &read.record.credential_type,
-                read.text(Field::HomeAccountId),
-                read.text(Field::ClientId),
-                read.text(Field::Realm),
-                read.ext_cache_key.as_deref(),
-            );
-            read.expires_on = read.text(Field::ExpiresOn).and_then(seconds);
-            read.problem = read.look_for_problem();
+        let mut read = Read::of(record);
+        let json = read.record.value.clone();
+        let json = json.expose();
+        if for_each_member(json, |name, value| read.set(&name, value, json)).is_ok() {
+            read.complete();
+        } else {
+            // It may have begun well.
+            read = Read::of(read.record);
+            read.problem = Some("it is not an object");
         }
+        Self(Arc::new(read))
+    }
+
+    /// Writes a record, and reads it without looking for what has just been written.
+    pub(crate) fn written<N: AsRef<str>>(
+        credential_type: CredentialType,
+        key: Arc<str>,
+        members: &[(N, Part<'_>)],
+    ) -> Self {
+        let mut places: SmallVec<[_; 16]> = SmallVec::new();
+        let json = object::write_and_tell(members, |place| places.push(place));
+        let mut read = Read::of(Record::new(credential_type, key, json.clone()));
+        let json = json.expose();
+        for ((name, _), place) in members.iter().zip(places) {
+            read.set(name.as_ref(), &json[place], json);
+        }
+        read.complete();
         Self(Arc::new(read))
     }
 
@@ -274,8 +237,19 @@ impl Entry {
     }
 
     /// The scopes of the target, in the order in which they stand.
-    pub(crate) fn scopes(&self) -> impl Iterator<Item = &str> {
-        self.0.text(Field::Target).unwrap_or_default().split_ascii_whitespace()
+    pub(crate) fn scopes(&self) -> impl ExactSizeIterator<Item = &str> {
+        let target = self.0.text(Field::Target).unwrap_or_default();
+        self.0.scopes.iter().map(|(start, end, _)| &target[*start as usize..*end as usize])
+    }
+
+    /// Whether a scope is among those of the target. `tag` is that of the scope.
+    pub(crate) fn has_scope(&self, scope: &str, tag: u32) -> bool {
+        let is_same = |(start, end, _): &(u32, u32, u32)| {
+            let target = self.0.text(Field::Target).unwrap_or_default();
+            let it = &target[*start as usize..*end as usize];
+            it == scope || it.eq_ignore_ascii_case(scope)
+        };
+        self.0.scopes.iter().any(|it| it.2 == tag && is_same(it))
     }
 
     /// The text of a field, secrets included.
@@ -299,7 +273,7 @@ impl Entry {
 
     pub(crate) fn is_null_or_missing(&self, name: &str) -> bool {
         if let Some(field) = Field::named(name) {
-            return matches!(self.0.place(field), None | Some(Place::Odd { null: true }));
+            return self.field_is_null_or_missing(field);
         }
         let mut found = None;
         let read = for_each_member(self.0.record.value.expose(), |it, json| {
@@ -308,6 +282,39 @@ impl Entry {
             }
         });
         read.is_ok() && found.unwrap_or(true)
+    }
+
+    pub(crate) fn field_is_null_or_missing(&self, field: Field) -> bool {
+        matches!(self.0.places[field as usize], Place::MISSING | Place::NULL)
+    }
+
+    /// The text of one of the fields that are known.
+    pub(crate) fn field(&self, field: Field) -> Option<&str> {
+        self.0.text(field)
+    }
+
+    /// When it was stored, in seconds since the epoch; 0 if it doesn't tell.
+    pub(crate) fn stored_at(&self) -> i64 {
+        self.0.stored_at
+    }
+
+    /// A search has found it.
+    pub(crate) fn use_at(&self, now: i64) {
+        // Once a second is enough, and spares other processors the news.
+        if self.0.used_at.load(Ordering::Relaxed) != now {
+            self.0.used_at.store(now, Ordering::Relaxed);
+        }
+    }
+
+    /// When it was used last, as far as this process knows, in seconds since the epoch.
+    pub(crate) fn used_at(&self) -> i64 {
+        self.0.used_at.load(Ordering::Relaxed).max(self.stored_at())
+    }
+
+    /// About how much memory it takes, in bytes, beside the text of its JSON.
+    pub(crate) fn overhead(&self) -> usize {
+        // Two counters and the headers of some allocations.
+        size_of::<Read>() + self.key().len() + self.0.scopes.len() * 12 + 100
     }
 
     /// The field as a text that lives as long as the entry; for the views.
@@ -331,17 +338,87 @@ impl Entry {
 }
 
 impl Read {
-    fn place(&self, field: Field) -> Option<&Place> {
-        self.known.iter().rev().find(|(known, _)| *known == field).map(|(_, place)| place)
+    /// A record of which nothing is known yet.
+    fn of(record: Record) -> Self {
+        Self {
+            partition: Partition::unowned(),
+            places: [Place::MISSING; FIELDS],
+            unescaped: Vec::new(),
+            scopes: Box::default(),
+            ext_cache_key: None,
+            expires_on: None,
+            stored_at: 0,
+            used_at: AtomicI64::new(0),
+            problem: None,
+            record,
+        }
     }
 
-    fn text(&self, field: Field) -> Option<&str> {
-        match self.place(field)? {
-            Place::Here(start, end) => {
-                self.record.value.expose().get(*start as usize..*end as usize)
+    /// Takes note of a member of `json`, with its value as it stands there.
+    fn set(&mut self, name: &str, value: &str, json: &str) {
+        let Some(field) = Field::named(name) else {
+            if self.record.credential_type == CredentialType::AccessToken
+                && let Some(key) = ext_cache_key_in(name, value)
+            {
+                self.ext_cache_key = Some(key.into());
             }
-            Place::Own(text) => Some(text),
-            Place::Odd { .. } => None,
+            return;
+        };
+        let here = |text: &str| {
+            let start = text.as_ptr() as usize - json.as_ptr() as usize;
+            match (u32::try_from(start), u32::try_from(start + text.len())) {
+                (Ok(start), Ok(end)) => Place(start, end),
+                _ => Place::ODD,
+            }
+        };
+        self.places[field as usize] = match Scalar::of(value) {
+            Scalar::Null => Place::NULL,
+            Scalar::Text(Cow::Borrowed(text)) | Scalar::Number(text) => here(text),
+            Scalar::Text(Cow::Owned(text)) => {
+                self.unescaped.retain(|(known, _)| *known != field);
+                self.unescaped.push((field, Zeroizing::new(text)));
+                Place::UNESCAPED
+            }
+            Scalar::Other(_) => Place::ODD,
+        };
+    }
+
+    /// Fills in what follows from the fields.
+    fn complete(&mut self) {
+        let credential_type = &self.record.credential_type;
+        self.partition = Partition::of_fields(
+            credential_type,
+            self.text(Field::HomeAccountId),
+            self.text(Field::ClientId),
+            self.text(Field::Realm),
+            self.ext_cache_key.as_deref(),
+        );
+        let stored_at = match credential_type {
+            CredentialType::AccessToken => self.text(Field::CachedAt),
+            CredentialType::RefreshToken => self.text(Field::LastModificationTime),
+            _ => None,
+        };
+        self.stored_at = stored_at.and_then(seconds).unwrap_or_default();
+        self.expires_on = self.text(Field::ExpiresOn).and_then(seconds);
+        let target = self.text(Field::Target).unwrap_or_default();
+        let place = |scope: &str| {
+            let start = scope.as_ptr() as usize - target.as_ptr() as usize;
+            let end = u32::try_from(start + scope.len()).ok()?;
+            Some((u32::try_from(start).ok()?, end, scope::tag(scope)))
+        };
+        self.scopes = target.split_ascii_whitespace().filter_map(place).collect();
+        self.problem = self.look_for_problem();
+    }
+
+    #[inline]
+    fn text(&self, field: Field) -> Option<&str> {
+        match self.places[field as usize] {
+            Place::UNESCAPED => {
+                let own = self.unescaped.iter().find(|(known, _)| *known == field);
+                own.map(|(_, text)| text.as_str())
+            }
+            // Nothing where it ends before it begins.
+            Place(start, end) => self.record.value.expose().get(start as usize..end as usize),
         }
     }
 
@@ -362,25 +439,6 @@ impl Read {
             _ => &[],
         };
         needed.iter().find(|(field, _)| self.text(*field).is_none()).map(|(_, problem)| *problem)
-    }
-}
-
-impl Place {
-    fn of(value: &str, json: &str) -> Self {
-        let here = |text: &str| {
-            let start = text.as_ptr() as usize - json.as_ptr() as usize;
-            let end = start + text.len();
-            match (u32::try_from(start), u32::try_from(end)) {
-                (Ok(start), Ok(end)) => Self::Here(start, end),
-                _ => Self::Odd { null: false },
-            }
-        };
-        match Scalar::of(value) {
-            Scalar::Null => Self::Odd { null: true },
-            Scalar::Text(Cow::Borrowed(text)) | Scalar::Number(text) => here(text),
-            Scalar::Text(Cow::Owned(text)) => Self::Own(Zeroizing::new(text)),
-            Scalar::Other(_) => Self::Odd { null: false },
-        }
     }
 }
 

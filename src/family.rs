@@ -119,7 +119,7 @@ pub(crate) fn marks<'a>(
     let members: Vec<_> = parameters
         .iter()
         .filter(|(_, value)| !value.is_empty())
-        .map(|(name, value)| ((*name).into(), Part::from(value)))
+        .map(|(name, value)| (*name, Part::from(value)))
         .collect();
     let made = || Part::Made(Zeroizing::new(object::write(&members).expose().to_owned()));
     [("ext_cache_key_hash", key.into()), ("ext", made()), ("additionalCacheKeyComponents", made())]

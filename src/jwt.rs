@@ -4,7 +4,7 @@
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use msal_cache_core::{Error, Result};
+use msal_cache_core::{Error, Result, for_each_member};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
@@ -20,22 +20,52 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 
 /// The claims of an ID token. `field` says in an error where the token stood.
 pub(crate) fn claims(field: &str, token: &str) -> Result<Fields> {
-    let payload = token
-        .split('.')
-        .nth(1)
-        .ok_or_else(|| Error::invalid(field, "it is not a JSON Web Token: it has no payload"))?;
-    object(field, payload)
+    object(field, payload(field, token)?)
+}
+
+/// Calls `each` with the name and the JSON of every claim of an ID token.
+pub(crate) fn for_each_claim(field: &str, token: &str, each: impl FnMut(&str, &str)) -> Result<()> {
+    for_each_member_of(field, payload(field, token)?, each)
+}
+
+/// Calls `each` with the name and the JSON of every member of an object in base64url, without
+/// making values of those that nobody asks for.
+pub(crate) fn for_each_member_of(
+    field: &str,
+    encoded: &str,
+    mut each: impl FnMut(&str, &str),
+) -> Result<()> {
+    let decoded = decode(field, encoded)?;
+    let read = std::str::from_utf8(&decoded)
+        .map(|json| for_each_member(json, |name, value| each(&name, value)));
+    match read {
+        Ok(Ok(())) => Ok(()),
+        // Says what is wrong with it.
+        _ => object(field, encoded).map(|_| ()),
+    }
 }
 
 /// A JSON object in base64url: the payload of a token, or `client_info`.
 pub(crate) fn object(field: &str, encoded: &str) -> Result<Fields> {
-    // The standard alphabet is accepted too, as Python does.
-    let encoded = Zeroizing::new(encoded.replace('+', "-").replace('/', "_"));
-    let decoded =
-        LENIENT.decode(&*encoded).map_err(|_| Error::invalid(field, "it is not in base64url"))?;
-    let value: Value = serde_json::from_slice(&Zeroizing::new(decoded))
+    let value: Value = serde_json::from_slice(&decode(field, encoded)?)
         .map_err(|_| Error::invalid(field, "what it encodes is not JSON"))?;
     Fields::from_value(field, value)
+}
+
+fn payload<'t>(field: &str, token: &'t str) -> Result<&'t str> {
+    token
+        .split('.')
+        .nth(1)
+        .ok_or_else(|| Error::invalid(field, "it is not a JSON Web Token: it has no payload"))
+}
+
+fn decode(field: &str, encoded: &str) -> Result<Zeroizing<Vec<u8>>> {
+    // The standard alphabet is accepted too, as Python does.
+    let standard = encoded.bytes().fold(false, |any, byte| any | matches!(byte, b'+' | b'/'));
+    let translated = standard.then(|| Zeroizing::new(encoded.replace('+', "-").replace('/', "_")));
+    let encoded = translated.as_ref().map_or(encoded, |it| it.as_str());
+    let decoded = LENIENT.decode(encoded);
+    decoded.map(Zeroizing::new).map_err(|_| Error::invalid(field, "it is not in base64url"))
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ impl Parts<'_> {
         let [home, environment, client, realm, target] =
             [self.home_account_id, self.environment, self.client_id, self.realm, self.target]
                 .map(Option::unwrap_or_default);
-        let key = match credential_type {
+        let mut key = match credential_type {
             CredentialType::AccessToken => match self.ext_cache_key.filter(|key| !key.is_empty()) {
                 None => [home, environment, "accesstoken", client, realm, target].join("-"),
                 Some(ext) => [home, environment, "atext", client, realm, target, ext].join("-"),
@@ -41,7 +41,12 @@ impl Parts<'_> {
             }
             _ => return None,
         };
-        Some(key.to_lowercase().into())
+        if key.is_ascii() {
+            key.make_ascii_lowercase();
+        } else {
+            key = key.to_lowercase();
+        }
+        Some(key.into())
     }
 }
 

@@ -14,16 +14,19 @@ pub mod docs;
 mod entry;
 mod event;
 mod family;
+mod field;
 mod fields;
 #[cfg(feature = "http")]
 mod http;
 mod jwt;
 mod keys;
+mod limits;
 mod object;
 mod plan;
 mod profile;
 mod query;
 mod response;
+mod scope;
 mod secret;
 mod trace;
 mod views;
@@ -44,6 +47,7 @@ pub use event::Event;
 pub use fields::Fields;
 #[cfg(feature = "http")]
 pub use http::{AssertionRequest, DeviceFlow, DeviceFlowError, HttpEndpoint, HttpEndpointBuilder};
+pub use limits::Limits;
 #[cfg(feature = "conformance")]
 pub use msal_cache_core::conformance;
 pub use msal_cache_core::{

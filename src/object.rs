@@ -1,10 +1,11 @@
 //! Writing JSON objects as text, without leaving copies of secrets behind.
 
-use std::borrow::Cow;
 use std::fmt::Write;
+use std::ops::Range;
 
 use msal_cache_core::{Json, for_each_member, quoted_name};
 use serde_json::Value;
+use smallvec::SmallVec;
 use zeroize::Zeroizing;
 
 use crate::Fields;
@@ -48,32 +49,109 @@ impl<'a> From<&'a Value> for Part<'a> {
 }
 
 /// The JSON of these members, in their order.
-pub(crate) fn write(members: &[(Cow<'_, str>, Part<'_>)]) -> Json {
+pub(crate) fn write<N: AsRef<str>>(members: &[(N, Part<'_>)]) -> Json {
+    write_and_tell(members, |_| ())
+}
+
+/// The same, and tells where each value stands.
+pub(crate) fn write_and_tell<N: AsRef<str>>(
+    members: &[(N, Part<'_>)],
+    mut tell: impl FnMut(Range<usize>),
+) -> Json {
     // As long as it gets: a string that grows leaves its old buffer behind.
-    let part = |part: &Part<'_>| match part {
-        Part::Null => 4,
-        Part::Text(text) => quoted_len(text),
-        Part::Raw(json) => json.len(),
-        Part::Made(json) => json.len(),
-    };
-    let length: usize = members.iter().map(|(name, it)| quoted_len(name) + part(it) + 4).sum();
-    let mut out = String::with_capacity(length + 2);
+    let mut length = 2;
+    let pieces: SmallVec<[_; 16]> = members
+        .iter()
+        .map(|(name, part)| {
+            let name = match name.as_ref() {
+                name if name.is_ascii() => Piece::quoted(name),
+                name => Piece::Made(quoted_name(name)),
+            };
+            let part = match part {
+                Part::Null => Piece::Plain("null"),
+                Part::Text(text) => Piece::quoted(text),
+                Part::Raw(json) => Piece::Plain(json),
+                Part::Made(json) => Piece::Plain(json),
+            };
+            length += name.len() + part.len() + 4;
+            (name, part)
+        })
+        .collect();
+    let mut out = String::with_capacity(length);
     out.push('{');
-    for (at, (name, part)) in members.iter().enumerate() {
+    for (at, (name, part)) in pieces.iter().enumerate() {
         if at > 0 {
             out.push_str(", ");
         }
-        out.push_str(&quoted_name(name));
+        name.push_to(&mut out);
         out.push_str(": ");
-        match part {
-            Part::Null => out.push_str("null"),
-            Part::Text(text) => push_quoted(&mut out, text),
-            Part::Raw(json) => out.push_str(json),
-            Part::Made(json) => out.push_str(json),
-        }
+        let start = out.len();
+        part.push_to(&mut out);
+        tell(start..out.len());
     }
     out.push('}');
     Json::from_stored(out)
+}
+
+/// Something that is written.
+enum Piece<'a> {
+    Plain(&'a str),
+    Made(String),
+    Quoted(&'a str),
+    /// Some characters of it need a backslash.
+    Escaped(&'a str),
+}
+
+impl<'a> Piece<'a> {
+    fn quoted(text: &'a str) -> Self {
+        if is_plain(text) { Self::Quoted(text) } else { Self::Escaped(text) }
+    }
+
+    /// The most that it can take, in bytes.
+    fn len(&self) -> usize {
+        match self {
+            Self::Plain(text) => text.len(),
+            Self::Made(text) => text.len(),
+            Self::Quoted(text) => text.len() + 2,
+            Self::Escaped(text) => text.len() * 6 + 2,
+        }
+    }
+
+    fn push_to(&self, out: &mut String) {
+        match self {
+            Self::Plain(text) => out.push_str(text),
+            Self::Made(text) => out.push_str(text),
+            Self::Quoted(text) => {
+                out.push('"');
+                out.push_str(text);
+                out.push('"');
+            }
+            Self::Escaped(text) => {
+                out.push('"');
+                for char in text.chars() {
+                    match char {
+                        '"' | '\\' => out.extend(['\\', char]),
+                        // Writing to a string can't fail.
+                        ..' ' => drop(write!(out, "\\u{:04x}", u32::from(char))),
+                        _ => out.push(char),
+                    }
+                }
+                out.push('"');
+            }
+        }
+    }
+}
+
+/// Whether nothing has to be escaped. Sixteen bytes are looked at in one go, which is what a
+/// processor does in a few instructions.
+fn is_plain(text: &str) -> bool {
+    let special =
+        |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    let any = |chunk: &[u8; 16]| chunk.iter().fold(0, |any, byte| any | special(*byte)) != 0;
+    let (chunks, rest) = text.as_bytes().as_chunks();
+    let mut last = [b' '; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    !chunks.iter().any(any) && !any(&last)
 }
 
 /// What becomes of a member that is changed to `null`.
@@ -106,35 +184,10 @@ pub(crate) fn merge(json: &Json, changes: &Fields, nulls: Nulls) -> serde_json::
     Ok(write(&members))
 }
 
-/// How many bytes have to be escaped. Counting them all, without a way out, is what a processor
-/// does sixteen at a time.
-fn special_bytes(text: &str) -> usize {
-    text.bytes().filter(|byte| *byte < b' ' || *byte == b'"' || *byte == b'\\').count()
-}
-
-fn quoted_len(text: &str) -> usize {
-    text.len() + 5 * special_bytes(text) + 2
-}
-
-fn push_quoted(out: &mut String, text: &str) {
-    out.push('"');
-    if special_bytes(text) == 0 {
-        out.push_str(text);
-    } else {
-        for char in text.chars() {
-            match char {
-                '"' | '\\' => out.extend(['\\', char]),
-                // Writing to a string can't fail.
-                ..' ' => drop(write!(out, "\\u{:04x}", u32::from(char))),
-                _ => out.push(char),
-            }
-        }
-    }
-    out.push('"');
-}
-
 #[cfg(test)]
 mod tests {
+    use std::borrow::Cow;
+
     use super::*;
 
     #[test]

@@ -1,17 +1,33 @@
 //! From what stands in the cache and what is asked for, to the batch that does it. Nothing here
 //! reads or writes, so a plan can be made again after a conflict.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use hashbrown::HashSet;
 use msal_cache_core::{Batch, CredentialType, Error, Expect, Partition, Record, Result};
+use smallvec::SmallVec;
 
 use crate::decoded::Decoded;
 use crate::object::{self, Nulls};
 use crate::{Clouds, Entry, Fields, Profile, family};
 
-/// Partitions as they were read for the plan.
-pub(crate) type Standing = HashMap<Partition, Arc<Decoded>>;
+/// Partitions as they were read for the plan: two or three.
+#[derive(Debug, Default)]
+pub(crate) struct Standing(SmallVec<[(Partition, Arc<Decoded>); 3]>);
+
+impl Standing {
+    pub(crate) fn insert(&mut self, partition: Partition, stands: Arc<Decoded>) {
+        self.0.push((partition, stands));
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Partition, &Decoded)> {
+        self.0.iter().map(|(partition, stands)| (partition, &**stands))
+    }
+
+    pub(crate) fn get(&self, partition: &Partition) -> Option<&Decoded> {
+        self.0.iter().find(|(it, _)| it == partition).map(|(_, stands)| &**stands)
+    }
+}
 
 /// What a plan has to know about the cache that it is made for.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +35,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) now: i64,
     pub(crate) profile: Profile,
     pub(crate) clouds: &'a Clouds,
+    /// Access tokens of one owner, at most.
+    pub(crate) most: Option<usize>,
 }
 
 impl Rules<'_> {
@@ -29,6 +47,29 @@ impl Rules<'_> {
                 && (family::is_nothing(old)
                     || records.iter().any(|new| family::replaces(new, old, self.clouds)))
     }
+
+    /// The access tokens that have to go too, so that their owner has no more than may be when
+    /// these records are stored: those that were used longest ago.
+    fn surplus<'a>(
+        &self,
+        partition: &Partition,
+        stands: &'a Decoded,
+        records: &[Entry],
+    ) -> Vec<&'a Entry> {
+        let Some(most) = self.most else { return Vec::new() };
+        let is_token = |it: &Entry| *it.credential_type() == CredentialType::AccessToken;
+        let new = records.iter().filter(|it| is_token(it) && it.partition() == partition).count();
+        let stays = |it: &&Entry| {
+            is_token(it)
+                && !self.sweep(it, records)
+                && !records.iter().any(|new| new.is_at_place_of(it))
+        };
+        let mut old: Vec<_> = stands.entries.iter().filter(stays).collect();
+        let surplus = (old.len() + new).saturating_sub(most).min(old.len());
+        old.sort_by_key(|it| it.used_at());
+        old.truncate(surplus);
+        old
+    }
 }
 
 /// Stores the records of a token response, and sweeps the access tokens of the same partitions
@@ -37,10 +78,11 @@ impl Rules<'_> {
 pub(crate) fn add(standing: &Standing, records: &[Entry], rules: Rules<'_>) -> (Batch, usize) {
     let mut batch = Batch::new();
     let mut swept = 0;
-    for (partition, stands) in standing {
+    for (partition, stands) in standing.iter() {
         // Writing records is right whatever stands there by now. Deleting is not: somebody may
         // have stored a good token under the same key.
-        for old in stands.entries.iter().filter(|it| rules.sweep(it, records)) {
+        let swept_anyway = stands.entries.iter().filter(|it| rules.sweep(it, records));
+        for old in swept_anyway.chain(rules.surplus(partition, stands, records)) {
             let change = batch.change(partition.clone(), Expect::Revision(stands.revision));
             change.delete(old.credential_type().clone(), old.record().key.clone());
             swept += 1;
@@ -62,6 +104,27 @@ pub(crate) fn add(standing: &Standing, records: &[Entry], rules: Rules<'_>) -> (
         batch.change(new.partition().clone(), expect).put(new.record().clone());
     }
     (batch, swept)
+}
+
+/// Deletes access tokens down to a number: those that have expired, then those that were used
+/// longest ago, as `used_at` tells. Nothing of another type.
+pub(crate) fn evict(
+    tokens: &[Entry],
+    down_to: usize,
+    now: i64,
+    used_at: impl Fn(&Entry) -> i64,
+) -> Batch {
+    let is_token = |it: &&Entry| *it.credential_type() == CredentialType::AccessToken;
+    let mut tokens: Vec<_> = tokens.iter().filter(is_token).collect();
+    let surplus = tokens.len().saturating_sub(down_to);
+    tokens.sort_by_cached_key(|it| (!it.has_expired(now), used_at(it)));
+    let mut batch = Batch::new();
+    for it in &tokens[..surplus] {
+        // Whatever stands there by now: an access token can be had again.
+        let change = batch.change(it.partition().clone(), Expect::Any);
+        change.delete(it.credential_type().clone(), it.record().key.clone());
+    }
+    batch
 }
 
 /// Changes fields of the record that stands under the key of `old`; of `old` itself, if none
@@ -129,8 +192,9 @@ pub(crate) fn replace(standing: Vec<Record>, new: Vec<Record>) -> Batch {
 
 /// Whether two records say the same, however they are written.
 fn same_fields(one: &Entry, other: &Entry) -> bool {
-    match (one.fields(), other.fields()) {
-        (Ok(one), Ok(other)) => one == other,
-        _ => false,
-    }
+    one.json() == other.json()
+        || match (one.fields(), other.fields()) {
+            (Ok(one), Ok(other)) => one == other,
+            _ => false,
+        }
 }

@@ -1,9 +1,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use arrayvec::ArrayString;
 use msal_cache_core::{CredentialType, Partition};
+use smallvec::SmallVec;
 
-use crate::Entry;
+use crate::field::Field;
+use crate::{Entry, scope};
 
 /// What to search for: scopes, and fields with the values they must have.
 ///
@@ -26,51 +29,122 @@ use crate::Entry;
 /// let family = Query::new().field("family_id", "1");
 /// # let _ = (mail, app_only, family);
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Query {
-    target: Vec<String>,
-    fields: Vec<(Cow<'static, str>, Option<String>)>,
+    /// All texts, one after the other.
+    text: Text,
+    /// With their tags.
+    target: SmallVec<[(Span, u32); 4]>,
+    fields: SmallVec<[(Field, Option<Span>); 6]>,
+    ext_cache_key: ExtCacheKey,
+    /// Fields that no library of today writes.
+    others: Vec<(Cow<'static, str>, Option<Span>)>,
+}
+
+/// A text that is built without asking for memory, unless it gets long: a query is made for every
+/// look-up, and most are done before an allocator would have found a place for it.
+#[derive(Clone)]
+#[expect(clippy::large_enum_variant, reason = "it is large to spare an allocation")]
+enum Text {
+    Short(ArrayString<SHORT>),
+    Long(String),
+}
+
+/// As long as the ids of a token and some scopes get.
+const SHORT: usize = 352;
+
+/// Where a text stands among all texts of a query.
+type Span = (u32, u32);
+
+/// It is no field, since every library gives it another name.
+#[derive(Clone, Copy, Default)]
+enum ExtCacheKey {
+    #[default]
+    NotAskedFor,
+    Wanted(Option<Span>),
+}
+
+impl Default for Text {
+    fn default() -> Self {
+        Self::Short(ArrayString::new())
+    }
+}
+
+impl Text {
+    #[inline]
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Short(text) => text,
+            Self::Long(text) => text,
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, more: &str) -> Span {
+        let start = self.as_str().len();
+        match self {
+            Self::Long(text) => text.push_str(more),
+            Self::Short(text) => {
+                if text.try_push_str(more).is_err() {
+                    *self = Self::Long([self.as_str(), more].concat());
+                }
+            }
+        }
+        // A text beyond 4 GiB is equal to none that is stored.
+        let at = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        (at(start), at(start + more.len()))
+    }
+
+    #[inline]
+    fn get(&self, (start, end): Span) -> &str {
+        self.as_str().get(start as usize..end as usize).unwrap_or_default()
+    }
 }
 
 /// What a field must be: a text, or nothing. It may be a secret, so `Debug` doesn't print it.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Wanted(Option<String>);
+pub struct Wanted<'a>(Option<Cow<'a, str>>);
 
-impl fmt::Debug for Wanted {
+impl fmt::Debug for Wanted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Wanted([a text])" } else { "Wanted(nothing)" })
     }
 }
 
-impl From<&str> for Wanted {
-    fn from(text: &str) -> Self {
-        Self(Some(text.to_owned()))
+impl<'a> From<&'a str> for Wanted<'a> {
+    #[inline]
+    fn from(text: &'a str) -> Self {
+        Self(Some(Cow::Borrowed(text)))
     }
 }
 
-impl From<&String> for Wanted {
-    fn from(text: &String) -> Self {
-        Self(Some(text.clone()))
+impl<'a> From<&'a String> for Wanted<'a> {
+    #[inline]
+    fn from(text: &'a String) -> Self {
+        Self(Some(Cow::Borrowed(text)))
     }
 }
 
-impl From<String> for Wanted {
+impl From<String> for Wanted<'_> {
     fn from(text: String) -> Self {
-        Self(Some(text))
+        Self(Some(Cow::Owned(text)))
     }
 }
 
-impl From<Option<&str>> for Wanted {
-    fn from(text: Option<&str>) -> Self {
-        Self(text.map(str::to_owned))
+impl<'a> From<Option<&'a str>> for Wanted<'a> {
+    #[inline]
+    fn from(text: Option<&'a str>) -> Self {
+        Self(text.map(Cow::Borrowed))
     }
 }
 
 macro_rules! setters {
-    ($($name:ident: $doc:literal),* $(,)?) => {$(
+    ($($name:ident($field:ident): $doc:literal),* $(,)?) => {$(
         #[doc = concat!("Asks for records with this ", $doc, ".")]
-        pub fn $name(self, value: impl Into<Wanted>) -> Self {
-            self.field(stringify!($name), value)
+        #[inline]
+        pub fn $name<'a>(mut self, value: impl Into<Wanted<'a>>) -> Self {
+            self.set(Field::$field, value.into().0.as_deref());
+            self
         }
     )*};
 }
@@ -78,50 +152,83 @@ macro_rules! setters {
 impl Query {
     /// A query that everything matches.
     #[must_use]
+    #[inline]
     pub fn new() -> Self {
         Self::default()
     }
 
     /// Asks for tokens that are good for at least these scopes. Each item may hold several,
     /// separated by blanks.
+    #[inline]
     pub fn target<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
-        self.target = scopes
-            .into_iter()
-            .flat_map(|item| {
-                item.as_ref().split_ascii_whitespace().map(str::to_owned).collect::<Vec<_>>()
-            })
-            .collect();
+        self.target.clear();
+        for item in scopes {
+            scope::for_each(item.as_ref(), |scope| {
+                self.target.push((self.text.push(scope), scope::tag(scope)));
+            });
+        }
         self
     }
 
     setters! {
-        home_account_id: "user, or those of no user",
-        environment: "host of the authority",
-        client_id: "client",
-        realm: "tenant",
-        family_id: "family of clients",
-        key_id: "key of a proof of possession",
-        ext_cache_key: "extended cache key (see [`ext_cache_key`](crate::ext_cache_key))",
-        token_type: "type of access token",
-        local_account_id: "user within a tenant",
-        username: "user name",
+        home_account_id(HomeAccountId): "user, or those of no user",
+        environment(Environment): "host of the authority",
+        client_id(ClientId): "client",
+        realm(Realm): "tenant",
+        family_id(FamilyId): "family of clients",
+        key_id(KeyId): "key of a proof of possession",
+        token_type(TokenType): "type of access token",
+        local_account_id(LocalAccountId): "user within a tenant",
+        username(Username): "user name",
     }
 
-    /// Asks for records in which a field, under the name that it has in the schema, has a value.
-    pub fn field(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Wanted>) -> Self {
-        let name = name.into();
-        let mut value = value.into().0;
-        if name == "environment" {
-            value = value.map(|value| value.to_lowercase());
-        }
-        self.fields.retain(|(known, _)| *known != name);
-        self.fields.push((name, value));
+    /// Asks for records with this extended cache key (see
+    /// [`ext_cache_key`](crate::ext_cache_key)).
+    pub fn ext_cache_key<'a>(mut self, value: impl Into<Wanted<'a>>) -> Self {
+        let value = value.into().0.map(|value| self.text.push(&value));
+        self.ext_cache_key = ExtCacheKey::Wanted(value);
         self
     }
 
-    /// The scopes that are asked for.
-    pub(crate) fn scopes(&self) -> &[String] {
-        &self.target
+    /// Asks for records in which a field, under the name that it has in the schema, has a value.
+    pub fn field<'a>(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Wanted<'a>>,
+    ) -> Self {
+        let (name, value) = (name.into(), value.into());
+        if name == "ext_cache_key" {
+            return self.ext_cache_key(value);
+        }
+        let value = value.0.as_deref();
+        if let Some(field) = Field::named(&name) {
+            self.set(field, value);
+        } else {
+            let value = value.map(|value| self.text.push(value));
+            self.others.retain(|(known, _)| *known != name);
+            self.others.push((name, value));
+        }
+        self
+    }
+
+    #[inline]
+    fn set(&mut self, field: Field, value: Option<&str>) {
+        let lower = |value: &str| {
+            let special = |byte: u8| !byte.is_ascii() | byte.is_ascii_uppercase();
+            let any = value.bytes().fold(false, |any, byte| any | special(byte));
+            any.then(|| value.to_lowercase())
+        };
+        let lower = value.filter(|_| field == Field::Environment).and_then(lower);
+        let value = lower.as_deref().or(value).map(|value| self.text.push(value));
+        match self.fields.iter_mut().find(|(known, _)| *known == field) {
+            Some((_, known)) => *known = value,
+            None => self.fields.push((field, value)),
+        }
+    }
+
+    /// Whether scopes are asked for.
+    pub(crate) fn has_scopes(&self) -> bool {
+        !self.target.is_empty()
     }
 
     /// The partition in which all matches are, if they can't be in several.
@@ -129,12 +236,21 @@ impl Query {
         if *credential_type == CredentialType::AppMetadata {
             return Some(Partition::app_metadata());
         }
-        match self.value("home_account_id")? {
+        if credential_type.as_str().is_empty() {
+            // Members of the document, which may look like records of somebody.
+            return Some(Partition::unowned());
+        }
+        let asked = |field| self.fields.iter().find(|(known, _)| *known == field);
+        let (_, home) = asked(Field::HomeAccountId)?;
+        match home.map(|home| self.text.get(home)) {
             Some(home) if !home.is_empty() => Some(Partition::user(home)),
             _ => {
-                let client = self.value("client_id")?.as_deref()?;
-                let realm = self.value("realm")?.as_deref()?;
-                let ext = self.value("ext_cache_key").and_then(Option::as_deref);
+                let text = |field| asked(field)?.1.map(|text| self.text.get(text));
+                let (client, realm) = (text(Field::ClientId)?, text(Field::Realm)?);
+                let ext = match self.ext_cache_key {
+                    ExtCacheKey::Wanted(Some(ext)) => Some(self.text.get(ext)),
+                    ExtCacheKey::Wanted(None) | ExtCacheKey::NotAskedFor => None,
+                };
                 Some(Partition::app(client, realm, ext.filter(|ext| !ext.is_empty())))
             }
         }
@@ -142,52 +258,90 @@ impl Query {
 
     /// Whether an entry has every field and every scope that is asked for.
     pub(crate) fn matches(&self, entry: &Entry) -> bool {
-        self.fields.iter().all(|(name, wanted)| self.field_matches(entry, name, wanted.as_deref()))
-            // The tokens of an extended key are for requests with that key alone.
-            && (entry.ext_cache_key().is_none() || self.value("ext_cache_key").is_some())
-            && self.target.iter().all(|wanted| {
-                entry.scopes().any(|scope| scope.eq_ignore_ascii_case(wanted))
+        // What tells most entries apart comes first.
+        self.has_all_scopes(entry)
+            && self.fields.iter().all(|(field, wanted)| {
+                field_matches(entry, *field, wanted.map(|wanted| self.text.get(wanted)))
+            })
+            && match self.ext_cache_key {
+                // The tokens of an extended key are for requests with that key alone.
+                ExtCacheKey::NotAskedFor => entry.ext_cache_key().is_none(),
+                ExtCacheKey::Wanted(wanted) => {
+                    let wanted = wanted.map(|wanted| self.text.get(wanted));
+                    entry.ext_cache_key() == wanted.filter(|key| !key.is_empty())
+                }
+            }
+            && self.others.iter().all(|(name, wanted)| match wanted {
+                Some(wanted) => entry.text(name).as_deref() == Some(self.text.get(*wanted)),
+                None => entry.is_null_or_missing(name),
             })
     }
 
-    fn field_matches(&self, entry: &Entry, name: &str, wanted: Option<&str>) -> bool {
-        let _ = self;
-        match name {
-            "ext_cache_key" => entry.ext_cache_key() == wanted.filter(|key| !key.is_empty()),
-            // Other libraries write an app's own tokens with an empty home account, or none.
-            "home_account_id" => {
-                let empty_is_none = |home: &str| !home.is_empty();
-                entry.text(name).as_deref().filter(|home| empty_is_none(home))
-                    == wanted.filter(|home| empty_is_none(home))
-            }
-            "environment" => match (entry.text(name), wanted) {
-                (Some(it), Some(wanted)) => it == wanted || it.to_lowercase() == wanted,
-                (it, wanted) => it.is_none() && wanted.is_none(),
-            },
-            _ => match wanted {
-                Some(wanted) => entry.text(name).as_deref() == Some(wanted),
-                None => entry.is_null_or_missing(name),
-            },
-        }
+    fn has_all_scopes(&self, entry: &Entry) -> bool {
+        self.target.iter().all(|(wanted, tag)| entry.has_scope(self.text.get(*wanted), *tag))
     }
 
-    fn value(&self, name: &str) -> Option<&Option<String>> {
-        self.fields.iter().find(|(known, _)| known == name).map(|(_, value)| value)
+    fn scopes(&self) -> impl Iterator<Item = &str> {
+        self.target.iter().map(|(scope, _)| self.text.get(*scope))
+    }
+
+    /// All that is asked for beside the scopes, by name.
+    fn wanted(&self) -> impl Iterator<Item = (&str, Option<&str>)> {
+        let ext = match self.ext_cache_key {
+            ExtCacheKey::NotAskedFor => None,
+            ExtCacheKey::Wanted(value) => Some(("ext_cache_key", value)),
+        };
+        let fields = self.fields.iter().map(|(field, value)| (field.name(), *value));
+        let others = self.others.iter().map(|(name, value)| (&**name, *value));
+        let all = fields.chain(ext).chain(others);
+        all.map(|(name, value)| (name, value.map(|value| self.text.get(value))))
     }
 }
+
+fn field_matches(entry: &Entry, field: Field, wanted: Option<&str>) -> bool {
+    let it = entry.field(field);
+    match field {
+        // Other libraries write an app's own tokens with an empty home account, or none.
+        Field::HomeAccountId => {
+            it.filter(|home| !home.is_empty()) == wanted.filter(|home| !home.is_empty())
+        }
+        Field::Environment => match (it, wanted) {
+            (Some(it), Some(wanted)) => {
+                // What is wanted is in lower case.
+                it == wanted
+                    || it.eq_ignore_ascii_case(wanted)
+                    || !it.is_ascii() && it.to_lowercase() == wanted
+            }
+            (it, wanted) => it.is_none() && wanted.is_none(),
+        },
+        _ => match wanted {
+            Some(wanted) => it == Some(wanted),
+            None => entry.field_is_null_or_missing(field),
+        },
+    }
+}
+
+impl PartialEq for Query {
+    /// Equal where the same is asked for in the same order.
+    fn eq(&self, other: &Self) -> bool {
+        self.scopes().eq(other.scopes()) && self.wanted().eq(other.wanted())
+    }
+}
+
+impl Eq for Query {}
 
 impl fmt::Debug for Query {
     /// Prints what is asked for; a value of `secret` is hidden.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut map = f.debug_map();
-        if !self.target.is_empty() {
-            map.entry(&"target", &self.target);
+        if self.has_scopes() {
+            map.entry(&"target", &self.scopes().collect::<Vec<_>>());
         }
-        for (name, value) in &self.fields {
+        for (name, value) in self.wanted() {
             if name == "secret" {
-                map.entry(name, &format_args!("[redacted]"));
+                map.entry(&name, &format_args!("[redacted]"));
             } else {
-                map.entry(name, value);
+                map.entry(&name, &value);
             }
         }
         map.finish()

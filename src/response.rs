@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use msal_cache_core::{CredentialType, Error, Record, Result, ext_cache_key};
+use msal_cache_core::{CredentialType, Error, Result, Scalar, ext_cache_key};
 use serde_json::Value;
 
 use crate::family::{self, Environments};
 use crate::keys::Parts;
-use crate::object::{self, Part};
-use crate::{AuthorityType, Event, Fields, Profile, environment_and_realm, jwt};
+use crate::object::Part;
+use crate::{AuthorityType, Entry, Event, Fields, Profile, environment_and_realm, jwt};
 
 /// The lifetime of an access token whose response doesn't tell it, in seconds.
 const DEFAULT_LIFETIME: i64 = 600;
@@ -59,7 +59,7 @@ pub(crate) fn records(
     now: i64,
     profile: Profile,
     environments: &Environments,
-) -> Result<Vec<Record>> {
+) -> Result<Vec<Entry>> {
     if profile == Profile::Family {
         family::check(event)?;
     }
@@ -80,7 +80,7 @@ struct Context<'a> {
     environment_of_metadata: Option<String>,
     realm: Option<String>,
     target: String,
-    claims: Fields,
+    claims: Claims,
     /// Whether the response tells who the user is.
     has_user: bool,
     home_account_id: Option<String>,
@@ -101,7 +101,7 @@ impl<'a> Context<'a> {
         }
         let environment_of_metadata = environments.metadata.clone().or_else(|| environment.clone());
         let environment = environments.user.clone().or(environment);
-        let claims = claims(event)?;
+        let claims = Claims::of(event)?;
         let (has_user, home_account_id) = match &event.home_account_id {
             Some(home) => (true, Some(home.clone())),
             None => user(event, &claims)?,
@@ -122,7 +122,7 @@ impl<'a> Context<'a> {
         })
     }
 
-    fn access_token(&self, now: i64) -> Result<Option<Record>> {
+    fn access_token(&self, now: i64) -> Result<Option<Entry>> {
         let response = &self.event.response;
         let Some(secret) = token(response, "access_token")? else { return Ok(None) };
         let lifetime = match time(response, "expires_in")? {
@@ -175,22 +175,21 @@ impl<'a> Context<'a> {
         Ok(Some(self.record(CredentialType::AccessToken, parts, fields)))
     }
 
-    fn account(&self) -> Option<Record> {
+    fn account(&self) -> Option<Entry> {
         if !self.has_user || self.event.skip_account_creation {
             return None;
         }
-        let claim = |name| self.claims.get(name);
+        let claims = &self.claims;
         // A name that is there and null is not looked for elsewhere in the claims.
-        let named = self.claims.contains("preferred_username");
-        let username = claim(if named { "preferred_username" } else { "upn" });
-        let username = [username, self.event.data.get("username")]
+        let username = claims.preferred_username.as_ref().or(claims.upn.as_ref());
+        let username = [not_null(username), self.event.data.get("username")]
             .into_iter()
             .flatten()
             .find(|name| name.as_str() != Some(""));
         let given = || self.event.username.as_deref().unwrap_or_default();
         let username = username.map_or_else(|| given().into(), Part::from);
         // A number, if somebody writes one, is a text in the home account id too.
-        let claimed = claim("oid").or_else(|| claim("sub"));
+        let claimed = not_null(claims.oid.as_ref()).or_else(|| not_null(claims.sub.as_ref()));
         let claimed_text = claimed.and_then(scalar);
         let local_account_id = match (&self.event.account_id, &claimed_text, claimed) {
             (Some(id), ..) | (None, Some(id), _) => id.into(),
@@ -215,7 +214,7 @@ impl<'a> Context<'a> {
         Some(self.record(CredentialType::Account, self.parts(), fields))
     }
 
-    fn id_token(&self) -> Result<Option<Record>> {
+    fn id_token(&self) -> Result<Option<Entry>> {
         let Some(secret) = token(&self.event.response, "id_token")? else { return Ok(None) };
         let fields = vec![
             ("credential_type", "IdToken".into()),
@@ -228,7 +227,7 @@ impl<'a> Context<'a> {
         Ok(Some(self.record(CredentialType::IdToken, self.parts(), fields)))
     }
 
-    fn refresh_token(&self, now: i64) -> Result<Option<Record>> {
+    fn refresh_token(&self, now: i64) -> Result<Option<Entry>> {
         let response = &self.event.response;
         let Some(secret) = token(response, "refresh_token")? else { return Ok(None) };
         let now = now.to_string();
@@ -247,7 +246,7 @@ impl<'a> Context<'a> {
         Ok(Some(self.record(CredentialType::RefreshToken, self.parts(), fields)))
     }
 
-    fn app_metadata(&self) -> Record {
+    fn app_metadata(&self) -> Entry {
         let environment = &self.environment_of_metadata;
         let mut fields = vec![
             ("client_id", (&self.event.client_id).into()),
@@ -276,15 +275,14 @@ impl<'a> Context<'a> {
         credential_type: CredentialType,
         parts: Parts<'_>,
         fields: Vec<(&'static str, Part<'_>)>,
-    ) -> Record {
+    ) -> Entry {
         let (parts, fields) = match self.profile {
             Profile::Python => (parts, fields),
             Profile::Family => family::record(&credential_type, parts, fields),
         };
         // The five sections of the schema, which alone are built here, all have a rule.
         let key: Arc<str> = parts.key(&credential_type).unwrap_or_default();
-        let fields: Vec<_> = fields.into_iter().map(|(name, part)| (name.into(), part)).collect();
-        Record::new(credential_type, key, object::write(&fields))
+        Entry::written(credential_type, key, &fields)
     }
 }
 
@@ -299,39 +297,76 @@ pub(crate) fn ext_cache_key_of(data: &Fields) -> Result<Option<String>> {
     Ok(ext_cache_key(&parameters(data)?))
 }
 
-/// What the response says about the user: ready-made claims of a broker, else those of the ID
-/// token.
-fn claims(event: &Event) -> Result<Fields> {
-    if let Some(ready) = event.response.get("id_token_claims") {
-        let ready = Fields::from_value("event.response.id_token_claims", ready.clone())?;
-        if !ready.is_empty() {
-            return Ok(ready);
+/// What the response says about the user, as far as it becomes part of a record.
+#[derive(Default)]
+struct Claims {
+    /// Whether there is any claim.
+    any: bool,
+    preferred_username: Option<Value>,
+    upn: Option<Value>,
+    oid: Option<Value>,
+    sub: Option<Value>,
+}
+
+impl Claims {
+    /// Ready-made claims of a broker, else those of the ID token.
+    fn of(event: &Event) -> Result<Self> {
+        let mut claims = Self::default();
+        if let Some(ready) = event.response.get("id_token_claims") {
+            let field = "event.response.id_token_claims";
+            let Value::Object(ready) = ready else { return Err(not_an_object(field, ready)) };
+            for (name, value) in ready {
+                claims.set(name, || value.clone());
+            }
         }
+        if let (false, Some(id_token)) = (claims.any, token(&event.response, "id_token")?) {
+            let field = "event.response.id_token";
+            jwt::for_each_claim(field, id_token, |name, json| {
+                claims.set(name, || serde_json::from_str(json).unwrap_or_default());
+            })?;
+        }
+        Ok(claims)
     }
-    match token(&event.response, "id_token")? {
-        Some(id_token) => jwt::claims("event.response.id_token", id_token),
-        None => Ok(Fields::new()),
+
+    fn set(&mut self, name: &str, value: impl FnOnce() -> Value) {
+        self.any = true;
+        let claim = match name {
+            "preferred_username" => &mut self.preferred_username,
+            "upn" => &mut self.upn,
+            "oid" => &mut self.oid,
+            "sub" => &mut self.sub,
+            _ => return,
+        };
+        *claim = Some(value());
     }
 }
 
+fn not_null(claim: Option<&Value>) -> Option<&Value> {
+    claim.filter(|value| !value.is_null())
+}
+
 /// Whether there is a user, and the id under which all tenants know them.
-fn user(event: &Event, claims: &Fields) -> Result<(bool, Option<String>)> {
+fn user(event: &Event, claims: &Claims) -> Result<(bool, Option<String>)> {
     if let Some(encoded) = event.response.get("client_info") {
         let field = "event.response.client_info";
         let Value::String(encoded) = encoded else {
             return Err(Error::invalid(field, "it is not a string"));
         };
-        let info = jwt::object(field, encoded)?;
-        let part = |name| info.get(name).and_then(scalar);
-        if let (Some(uid), Some(utid)) = (part("uid"), part("utid")) {
-            return Ok((true, Some(format!("{uid}.{utid}"))));
+        let (mut user, mut tenant) = (None, None);
+        jwt::for_each_member_of(field, encoded, |name, json| match name {
+            "uid" => user = Scalar::of(json).as_str().map(str::to_owned),
+            "utid" => tenant = Scalar::of(json).as_str().map(str::to_owned),
+            _ => {}
+        })?;
+        if let (Some(user), Some(tenant)) = (user, tenant) {
+            return Ok((true, Some([user, tenant].join("."))));
         }
     }
-    if claims.is_empty() {
+    if !claims.any {
         return Ok((false, None));
     }
     // AD FS sends no client_info. OpenID Connect guarantees `sub`.
-    let subject = claims.get("sub").and_then(scalar).ok_or_else(|| {
+    let subject = not_null(claims.sub.as_ref()).and_then(scalar).ok_or_else(|| {
         Error::invalid("event.response.id_token", "it has no sub, and there is no client_info")
     })?;
     Ok((true, Some(subject)))
@@ -367,6 +402,11 @@ fn moment(name: &str, now: i64, lifetime: i64) -> Result<String> {
     now.checked_add(lifetime)
         .map(|at| at.to_string())
         .ok_or_else(|| Error::invalid(format!("event.response.{name}"), reason))
+}
+
+fn not_an_object(field: &str, found: &Value) -> Error {
+    let found = crate::fields::kind(found);
+    Error::invalid(field, format!("it is {found} instead of an object"))
 }
 
 fn scalar(value: &Value) -> Option<String> {

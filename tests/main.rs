@@ -20,8 +20,10 @@ mod fuzzing;
 #[cfg(feature = "http")]
 mod http;
 mod keys;
+mod limits;
 mod model;
 mod moving;
+mod scale;
 mod secrets;
 mod stores;
 

@@ -183,14 +183,14 @@ impl<S: CacheStore> TokenCache<S> {
 
     /// The partitions of these records, as they stand.
     fn standing<'a>(&self, records: impl IntoIterator<Item = &'a Entry>) -> Result<Standing> {
-        let mut standing = Standing::new();
+        let mut standing = Standing::default();
         if self.profile() == Profile::Family {
             let unowned = Partition::unowned();
             standing.insert(unowned.clone(), self.partition(&unowned)?);
         }
         for record in records {
             let partition: &Partition = record.partition();
-            if !standing.contains_key(partition) {
+            if standing.get(partition).is_none() {
                 standing.insert(partition.clone(), self.partition(partition)?);
             }
         }

@@ -26,8 +26,12 @@ use crate::{CredentialType, Partition, Record, Revision};
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     changes: Vec<Change>,
+    /// Of all but the first few.
     places: HashMap<Partition, usize>,
 }
+
+/// So many changes are compared one by one; most batches have one or two.
+const FEW: usize = 4;
 
 impl Batch {
     /// A batch that changes nothing.
@@ -39,7 +43,10 @@ impl Batch {
     /// What happens to `partition`. A partition occurs once in a batch: asked for again, it is
     /// the same change, and an expected revision, once given, stays.
     pub fn change(&mut self, partition: Partition, expect: Expect) -> &mut Change {
-        let at = *self.places.entry(partition.clone()).or_insert_with(|| {
+        let at = self.find(&partition).unwrap_or_else(|| {
+            if self.changes.len() >= FEW {
+                self.places.insert(partition.clone(), self.changes.len());
+            }
             self.changes.push(Change { partition, expect, ops: Vec::new() });
             self.changes.len() - 1
         });
@@ -48,6 +55,11 @@ impl Batch {
             change.expect = expect;
         }
         change
+    }
+
+    fn find(&self, partition: &Partition) -> Option<usize> {
+        let few = self.changes.iter().take(FEW).position(|it| it.partition == *partition);
+        few.or_else(|| self.places.get(partition).copied())
     }
 
     /// The changes, one for each partition, in the order in which they were first named.

@@ -3,7 +3,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::text::{Fault, Text};
+use hashbrown::HashSet;
+
+use crate::out::Out;
+use crate::parse;
+use crate::text::{Body, Fault, Member, Text, not_json};
 use crate::{
     Batch, Blob, BlobStore, CacheStore, Change, CredentialType, Error, Expect, Hold, Json, Load,
     Op, Partition, Record, Result, Revision, Snapshot, retry,
@@ -237,9 +241,25 @@ impl<B: fmt::Debug> fmt::Debug for Document<B> {
 ///
 /// [`Error::Corrupt`] where the text is not a JSON object, or a section of the schema is not one.
 pub fn decompose(document: &str) -> Result<Vec<Record>> {
-    let text =
-        Text::parse(Json::from_stored(document)).map_err(|fault| fault.at("the document"))?;
-    Ok(text.list(None))
+    let members = parse::members(document).map_err(|fault| fault.at("the document"))?;
+    let mut records = Vec::with_capacity(members.iter().map(Member::len).sum());
+    for Member { name, body } in members {
+        let whole = match body {
+            Body::Section(slots) if !slots.is_empty() => {
+                records.extend(slots.into_iter().map(|slot| {
+                    let value = slot.value.text(document).to_owned();
+                    Record::new(name.clone(), slot.key, Json::checked(value))
+                }));
+                continue;
+            }
+            Body::Section(_) => "{}",
+            Body::Null => "null",
+            Body::Whole(ref value) => value.text(document),
+        };
+        let value = Json::checked(whole.to_owned());
+        records.push(Record::new(CredentialType::document(), name.as_str(), value));
+    }
+    Ok(records)
 }
 
 /// Writes records as one document, the reverse of [`decompose`]: ASCII, one record a line, the
@@ -250,12 +270,59 @@ pub fn decompose(document: &str) -> Result<Vec<Record>> {
 /// [`Error::Corrupt`] where the value of a record is not JSON.
 pub fn compose(records: impl IntoIterator<Item = Record>) -> Result<String> {
     let mut records: Vec<_> = records.into_iter().collect();
-    records.sort_by_key(|it| {
+    let rank = |it: &Record| {
         let known = CredentialType::KNOWN.iter().position(|known| *known == it.credential_type);
         known.unwrap_or(CredentialType::KNOWN.len())
-    });
+    };
+    records.sort_by_cached_key(rank);
+    if let Some(composed) = compose_sections(&records)? {
+        return Ok(composed);
+    }
     let partition = Partition::unowned();
     let puts: Vec<_> = records.into_iter().map(Op::Put).collect();
     let composed = Text::empty().apply(puts.iter().map(|put| (&partition, put)))?;
     Ok(composed.unwrap_or_else(Text::empty).into_string())
+}
+
+/// Writes records that are sorted by section; nothing where that isn't all there is to it: where
+/// they are members of the document, in sections that nobody knows, or two under one key.
+fn compose_sections(records: &[Record]) -> Result<Option<String>> {
+    let mut keys: HashSet<&str> = HashSet::new();
+    let mut length = 2;
+    for (at, record) in records.iter().enumerate() {
+        let is_next = at > 0 && records[at - 1].credential_type != record.credential_type;
+        if at == 0 || is_next {
+            keys.clear();
+            keys.reserve(records.len() - at);
+            length += record.credential_type.as_str().len() + 16;
+        }
+        if !keys.insert(&record.key) || matches!(record.credential_type, CredentialType::Other(_)) {
+            return Ok(None);
+        }
+        if !record.value.is_json() {
+            return Err(not_json(record));
+        }
+        length += record.key.len() + record.value.expose().len() + 8;
+    }
+    let mut out = Out::with_capacity(length);
+    out.push("{");
+    let mut section = None;
+    for record in records {
+        if section == Some(&record.credential_type) {
+            out.push(",\n");
+        } else {
+            out.push(if section.is_some() { "\n},\n" } else { "\n" });
+            out.name(record.credential_type.as_str());
+            out.push("{\n");
+            section = Some(&record.credential_type);
+        }
+        out.name(&record.key);
+        if record.value.is_ascii() {
+            out.push(record.value.expose());
+        } else {
+            out.value(record.value.expose());
+        }
+    }
+    out.push(if section.is_some() { "\n}\n}" } else { "}" });
+    Ok(Some(out.finish().into_string()))
 }

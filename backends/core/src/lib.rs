@@ -94,6 +94,7 @@ mod partition;
 mod record;
 mod retry;
 mod revision;
+mod scan;
 mod store;
 mod text;
 mod trace;

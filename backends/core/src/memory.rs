@@ -1,7 +1,11 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
+
+use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 
 use crate::{
     Batch, CacheStore, CredentialType, Error, Expect, Guards, Hold, Load, Op, Partition, Record,
@@ -11,22 +15,26 @@ use crate::{
 /// Records in memory, gone with the process.
 ///
 /// The store for tests, for a service that signs in anew at each start, and to fall back to
-/// where no other store can be used.
-#[derive(Default)]
+/// where no other store can be used. Its partitions are spread over many locks, so that users
+/// don't wait for each other.
 pub struct Memory {
-    state: RwLock<State>,
+    shards: [RwLock<Shard>; SHARDS],
+    hasher: DefaultHashBuilder,
+    /// Counts the commits, and so tells the revisions of the whole store apart. It changes while
+    /// the locks of a commit are held, before anything else does.
+    commits: AtomicU64,
+    /// What makes those revisions other than everybody else's.
+    born: Revision,
+    /// Numbers the records in the order in which their keys were first put.
+    next: AtomicU64,
     guards: Guards,
 }
 
-#[derive(Default)]
-struct State {
-    /// Stands for the whole store.
-    revision: Revision,
-    /// Never holds an empty partition.
-    partitions: HashMap<Partition, Held>,
-    /// Numbers the records in the order in which their keys were first put.
-    next: u64,
-}
+/// Some of the partitions. Never holds an empty one.
+type Shard = HashTable<(Partition, Held)>;
+
+/// How many: by far more than threads that run at the same time.
+const SHARDS: usize = 64;
 
 /// A partition.
 #[derive(Default)]
@@ -40,8 +48,14 @@ struct Held {
 
 struct Stored {
     record: Record,
-    /// Read once, for the sweep.
-    expires_on: Option<i64>,
+    /// Read by the first sweep that looks at it; the end of time for what doesn't expire.
+    expires_on: OnceLock<i64>,
+}
+
+impl Stored {
+    fn expires_on(&self) -> i64 {
+        *self.expires_on.get_or_init(|| self.record.expires_on().unwrap_or(i64::MAX))
+    }
 }
 
 /// Up to so many records, looking at each one is as fast as an index and needs no memory.
@@ -53,6 +67,42 @@ impl Memory {
     pub fn new() -> Self {
         Self::default()
     }
+
+    fn hash(&self, partition: &Partition) -> u64 {
+        self.hasher.hash_one(partition)
+    }
+
+    fn read(&self, shard: usize) -> RwLockReadGuard<'_, Shard> {
+        self.shards[shard].read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, shard: usize) -> RwLockWriteGuard<'_, Shard> {
+        self.shards[shard].write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The revision of the whole store.
+    fn revision(&self) -> Revision {
+        let commits = self.commits.load(Ordering::SeqCst);
+        Revision::from_u128(self.born.as_u128().wrapping_add(u128::from(commits) << 64))
+    }
+}
+
+/// The shard of a partition. The table within uses other bits of the hash.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self {
+            shards: [const { RwLock::new(HashTable::new()) }; SHARDS],
+            hasher: DefaultHashBuilder::default(),
+            commits: AtomicU64::new(0),
+            born: Revision::unique(),
+            next: AtomicU64::new(0),
+            guards: Guards::new(),
+        }
+    }
 }
 
 impl Default for Revision {
@@ -63,8 +113,9 @@ impl Default for Revision {
 
 impl CacheStore for Memory {
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        let held = state.partitions.get(partition);
+        let hash = self.hash(partition);
+        let shard = self.read(shard_of(hash));
+        let held = shard.find(hash, |(it, _)| it == partition).map(|(_, held)| held);
         let revision = held.map_or(Revision::ABSENT, |held| held.revision);
         if known == Some(revision) {
             return Ok(Load::Unchanged);
@@ -75,24 +126,39 @@ impl CacheStore for Memory {
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let state = &mut *state;
-        for change in batch.changes() {
-            let held = state.partitions.get(change.partition());
-            let revision = held.map_or(Revision::ABSENT, |held| held.revision);
+        let hashes: Vec<_> =
+            batch.changes().iter().map(|change| self.hash(change.partition())).collect();
+        let mut locked: Vec<_> = hashes.iter().map(|hash| shard_of(*hash)).collect();
+        // In one order, so that two commits never wait for each other.
+        locked.sort_unstable();
+        locked.dedup();
+        let mut shards: Vec<_> = locked.iter().map(|shard| self.write(*shard)).collect();
+        let place = |hash: u64| locked.partition_point(|shard| *shard < shard_of(hash));
+        for (change, hash) in batch.changes().iter().zip(&hashes) {
+            let shard = &shards[place(*hash)];
+            let held = shard.find(*hash, |(it, _)| it == change.partition());
+            let revision = held.map_or(Revision::ABSENT, |(_, held)| held.revision);
             if matches!(change.expect(), Expect::Revision(expected) if expected != revision) {
                 return Err(Error::Conflict);
             }
         }
         // Nothing below can fail, so the batch is applied in place.
-        state.revision = Revision::unique();
-        let revisions = batch.changes().iter().map(|change| {
-            let held = state.partitions.entry(change.partition().clone()).or_default();
-            held.apply(change.ops(), &mut state.next);
+        self.commits.fetch_add(1, Ordering::SeqCst);
+        let revisions = batch.changes().iter().zip(&hashes).map(|(change, hash)| {
+            let shard = &mut *shards[place(*hash)];
+            let mut entry = shard
+                .entry(
+                    *hash,
+                    |(it, _)| it == change.partition(),
+                    |(it, _)| self.hasher.hash_one(it),
+                )
+                .or_insert_with(|| (change.partition().clone(), Held::default()));
+            let (_, held) = entry.get_mut();
+            held.apply(change.ops(), &self.next);
             held.revision = Revision::unique();
             let revision = held.revision;
             if held.records.is_empty() {
-                state.partitions.remove(change.partition());
+                entry.remove();
                 return Revision::ABSENT;
             }
             revision
@@ -105,36 +171,39 @@ impl CacheStore for Memory {
         credential_type: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        if known == Some(state.revision) {
+        if known == Some(self.revision()) {
             return Ok(Load::Unchanged);
         }
-        let mut records: Vec<_> = state
-            .partitions
-            .values()
-            .flat_map(|held| &held.records)
+        let shards: Vec<_> = (0..SHARDS).map(|shard| self.read(shard)).collect();
+        // No commit is under way.
+        let revision = self.revision();
+        let held = shards.iter().flat_map(|shard| shard.iter());
+        let mut records: Vec<_> = held
+            .flat_map(|(_, held)| &held.records)
             .filter(|(_, it)| credential_type.is_none_or(|of| *of == it.record.credential_type))
             .collect();
         records.sort_unstable_by_key(|(number, _)| **number);
         let records = records.into_iter().map(|(_, stored)| stored.record.clone()).collect();
-        Ok(Load::Snapshot(Snapshot { revision: state.revision, records }))
+        Ok(Load::Snapshot(Snapshot { revision, records }))
     }
 
     fn purge(&self, now: i64) -> Result<u64> {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut shards: Vec<_> = (0..SHARDS).map(|shard| self.write(shard)).collect();
         let mut purged = 0;
-        state.partitions.retain(|_, held| {
-            let before = held.records.len();
-            held.records.retain(|_, stored| stored.expires_on.is_none_or(|at| at >= now));
-            if held.records.len() < before {
-                purged += (before - held.records.len()) as u64;
-                held.numbers = None;
-                held.revision = Revision::unique();
-            }
-            !held.records.is_empty()
-        });
+        for shard in &mut shards {
+            shard.retain(|(_, held)| {
+                let before = held.records.len();
+                held.records.retain(|_, stored| stored.expires_on() >= now);
+                if held.records.len() < before {
+                    purged += (before - held.records.len()) as u64;
+                    held.numbers = None;
+                    held.revision = Revision::unique();
+                }
+                !held.records.is_empty()
+            });
+        }
         if purged > 0 {
-            state.revision = Revision::unique();
+            self.commits.fetch_add(1, Ordering::SeqCst);
         }
         Ok(purged)
     }
@@ -145,19 +214,18 @@ impl CacheStore for Memory {
 }
 
 impl Held {
-    fn apply(&mut self, ops: &[Op], next: &mut u64) {
+    fn apply(&mut self, ops: &[Op], next: &AtomicU64) {
         for op in ops {
             match op {
                 Op::Put(record) => {
                     let known = self.number(&record.credential_type, &record.key);
-                    let number = known.unwrap_or(*next);
-                    if known.is_none() {
-                        *next += 1;
-                        if let Some(numbers) = &mut self.numbers {
-                            numbers.insert(identity(record), number);
-                        }
+                    let number = known.unwrap_or_else(|| next.fetch_add(1, Ordering::Relaxed));
+                    if known.is_none()
+                        && let Some(numbers) = &mut self.numbers
+                    {
+                        numbers.insert(identity(record), number);
                     }
-                    let (record, expires_on) = (record.clone(), record.expires_on());
+                    let (record, expires_on) = (record.clone(), OnceLock::new());
                     self.records.insert(number, Stored { record, expires_on });
                 }
                 Op::Delete { credential_type, key } => {

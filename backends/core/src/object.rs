@@ -5,6 +5,9 @@ use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
+
+use crate::scan::Scanner;
 
 use crate::name::Name;
 
@@ -15,6 +18,24 @@ use crate::name::Name;
 ///
 /// The parser's, where the text is not a JSON object.
 pub fn for_each_member<'a>(
+    text: &'a str,
+    mut each: impl FnMut(Cow<'a, str>, &'a str),
+) -> serde_json::Result<()> {
+    let mut members: SmallVec<[_; 16]> = SmallVec::new();
+    let mut scanner = Scanner::new(text);
+    let done = scanner.object(|it, name| {
+        members.push((name, it.value()?));
+        Some(())
+    });
+    if done.and_then(|()| scanner.end()).is_some() {
+        members.into_iter().for_each(|(name, value)| each(name, value));
+        return Ok(());
+    }
+    parse_each_member(text, each)
+}
+
+/// The same by the parser, which says what is wrong.
+fn parse_each_member<'a>(
     text: &'a str,
     each: impl FnMut(Cow<'a, str>, &'a str),
 ) -> serde_json::Result<()> {
@@ -58,7 +79,9 @@ impl<'a> Scalar<'a> {
     /// Reads the text of a JSON value.
     pub fn of(json: &'a str) -> Self {
         match json.as_bytes().first() {
-            Some(b'"') if !json.contains('\\') => Self::Text(json[1..json.len() - 1].into()),
+            Some(b'"') if memchr::memchr(b'\\', json.as_bytes()).is_none() => {
+                Self::Text(json[1..json.len() - 1].into())
+            }
             Some(b'"') => serde_json::from_str(json)
                 .map_or(Self::Other(json), |text: String| Self::Text(text.into())),
             Some(b'-' | b'0'..=b'9') => Self::Number(json),

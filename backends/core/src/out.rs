@@ -24,6 +24,14 @@ impl Out {
 
     /// Writes the name of a member.
     pub(crate) fn name(&mut self, name: &str) {
+        let special = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
+        if !name.bytes().fold(false, |any, byte| any | special(byte)) {
+            self.reserve(name.len() + 4);
+            for part in ["\"", name, "\": "] {
+                self.0.push_str(part);
+            }
+            return;
+        }
         self.value(&quoted_name(name));
         self.push(": ");
     }

@@ -12,6 +12,7 @@ use serde_json::value::RawValue;
 use crate::CredentialType;
 use crate::name::Name;
 use crate::object::for_each_member;
+use crate::scan::Scanner;
 use crate::text::{Body, Fault, Member, Slot, Source};
 
 /// The members of a document.
@@ -29,8 +30,12 @@ pub(crate) fn members(whole: &str) -> Result<Vec<Member>, Fault> {
             return Err(Fault::new("its JSON is not an object"));
         }
     }
-    let hasher = DefaultHashBuilder::default();
-    let mut reader = Reader { whole, members: Vec::new(), keys: Vec::new(), hasher, reading: 0 };
+    let mut reader = Reader::new(whole);
+    if reader.scan(body).is_some() {
+        return Ok(reader.members);
+    }
+    // The parser says what is wrong, or takes what is out of the ordinary.
+    let mut reader = Reader::new(whole);
     let mut parser = serde_json::Deserializer::from_str(body);
     let read = parser.deserialize_map(&mut reader).and_then(|()| parser.end());
     match read {
@@ -54,7 +59,39 @@ struct Reader<'a> {
     reading: usize,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(whole: &'a str) -> Self {
+        let hasher = DefaultHashBuilder::default();
+        Self { whole, members: Vec::new(), keys: Vec::new(), hasher, reading: 0 }
+    }
+
+    /// Reads a document without a parser; `None` where it is not one, or is an odd one.
+    fn scan(&mut self, body: &str) -> Option<()> {
+        let mut scanner = Scanner::new(body);
+        scanner.object(|it, name| {
+            let name = CredentialType::from(&*name);
+            if it.peek()? == b'{' && !name.is_document() {
+                self.reading = self.member(name, Body::Section(Vec::new()));
+                return it.object(|it, key| {
+                    let value = it.value()?;
+                    self.record(&key, value);
+                    Some(())
+                });
+            }
+            let json = it.value()?;
+            if json == "null" {
+                self.member(name, Body::Null);
+            } else if CredentialType::KNOWN.contains(&name) {
+                return None;
+            } else {
+                let body = Body::Whole(self.source(json));
+                self.member(name, body);
+            }
+            Some(())
+        })?;
+        scanner.end()
+    }
+
     fn source(&self, part: &str) -> Source {
         let start = part.as_ptr() as usize - self.whole.as_ptr() as usize;
         Source::Here(start..start + part.len())

@@ -1,7 +1,10 @@
 use std::borrow::Cow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use arrayvec::ArrayString;
 use memchr::memmem::Finder;
 
 use crate::ext_cache_key::ext_cache_key;
@@ -14,33 +17,54 @@ use crate::{CredentialType, Record, Revision};
 /// Where a record belongs follows from the record ([`of`](Self::of)) and from nothing else. So a
 /// document that holds no partitions can be divided into them, and the cache can check what a
 /// store gives back: a record that says it is another user's is an error and not a result.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Partition(Arc<str>);
+#[derive(Clone)]
+pub struct Partition(Name);
+
+/// Most names are short enough to need no memory of their own: a look-up makes one and throws it
+/// away.
+#[derive(Clone)]
+enum Name {
+    Short(ArrayString<SHORT>),
+    Long(Arc<str>),
+}
+
+/// As long as the name of a user or of a client in a tenant gets, where all ids are GUIDs.
+const SHORT: usize = 88;
 
 impl Partition {
+    fn named(parts: &[&str]) -> Self {
+        let mut name = ArrayString::new();
+        for part in parts {
+            if name.try_push_str(part).is_err() {
+                return Self(Name::Long(parts.concat().into()));
+            }
+        }
+        Self(Name::Short(name))
+    }
+
     /// Everything of one user, across clients and tenants.
     pub fn user(home_account_id: &str) -> Self {
-        Self(["user/", &escaped(home_account_id)].concat().into())
+        Self::named(&["user/", &escaped(home_account_id)])
     }
 
     /// The tokens that one client has for itself in one tenant. Those of an extended cache key
     /// are a partition of their own for each key, since a client may have 100,000 of them.
     pub fn app(client_id: &str, realm: &str, ext_cache_key: Option<&str>) -> Self {
         let (client_id, realm) = (escaped(client_id), escaped(realm));
-        Self(match ext_cache_key.map(escaped) {
-            None => ["app/", &*client_id, "/", &*realm].concat().into(),
-            Some(key) => ["app/", &*client_id, "/", &*realm, "/", &*key].concat().into(),
-        })
+        match ext_cache_key.map(escaped) {
+            None => Self::named(&["app/", &client_id, "/", &realm]),
+            Some(key) => Self::named(&["app/", &client_id, "/", &realm, "/", &key]),
+        }
     }
 
     /// What is known about clients: all of [`CredentialType::AppMetadata`].
     pub fn app_metadata() -> Self {
-        Self("metadata".into())
+        Self::named(&["metadata"])
     }
 
     /// What belongs to nobody: records without a user and without a client, in any section.
     pub fn unowned() -> Self {
-        Self("unowned".into())
+        Self::named(&["unowned"])
     }
 
     /// Where a record belongs.
@@ -71,9 +95,9 @@ impl Partition {
     /// What tells that a record is not of this partition, without reading it.
     pub(crate) fn clue(&self) -> Clue {
         let metadata = (*self != Self::unowned()).then_some(*self == Self::app_metadata());
-        let text = if let Some(home) = self.0.strip_prefix("user/") {
+        let text = if let Some(home) = self.as_str().strip_prefix("user/") {
             unescaped(home)
-        } else if let Some(app) = self.0.strip_prefix("app/") {
+        } else if let Some(app) = self.as_str().strip_prefix("app/") {
             unescaped(app.split('/').next().unwrap_or_default())
         } else {
             String::new()
@@ -83,27 +107,59 @@ impl Partition {
 
     /// A name for the partition, for a column or a key of a store: different partitions have
     /// different names, and a name never changes.
+    #[inline]
     pub fn as_str(&self) -> &str {
-        &self.0
+        match &self.0 {
+            Name::Short(name) => name,
+            Name::Long(name) => name,
+        }
     }
 
     /// A short name that doesn't tell whose partition it is, for a lock file or a trace: 16
     /// hexadecimal digits of a SHA-256. Different partitions may share one, if rarely.
     pub fn digest(&self) -> String {
-        let digest = Revision::of_contents([self.0.as_bytes()]).as_u128();
+        let digest = Revision::of_contents([self.as_str().as_bytes()]).as_u128();
         format!("{:016x}", digest >> 64)
+    }
+}
+
+impl PartialEq for Partition {
+    #[inline]
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Partition {}
+
+impl PartialOrd for Partition {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Partition {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Partition {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
     }
 }
 
 impl fmt::Debug for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 /// A part of a name, with the separator and the escape itself written as `%2F` and `%25`.
 fn escaped(part: &str) -> Cow<'_, str> {
-    if part.bytes().any(|byte| matches!(byte, b'/' | b'%')) {
+    if memchr::memchr2(b'/', b'%', part.as_bytes()).is_some() {
         part.replace('%', "%25").replace('/', "%2F").into()
     } else {
         part.into()
@@ -256,6 +312,18 @@ mod tests {
             assert_eq!(unescaped(&escaped(part)), part);
         }
         assert_ne!(Partition::app("a", "b", None), Partition::app("a", "b", Some("")));
+    }
+
+    #[test]
+    fn a_name_is_the_same_however_long_it_is() {
+        for length in [1, SHORT - 5, SHORT - 4, 3 * SHORT] {
+            let home = "h".repeat(length);
+            let (one, same) = (Partition::user(&home), Partition::user(&home).clone());
+            assert_eq!(one.as_str(), format!("user/{home}"));
+            assert_eq!(one, same);
+            assert_ne!(one, Partition::user(&home[1..]));
+            assert!(one > Partition::user(""));
+        }
     }
 
     #[test]

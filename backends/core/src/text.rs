@@ -203,8 +203,9 @@ impl Text {
             match op {
                 Op::Put(record) => {
                     // What isn't JSON would break the document for everybody.
-                    serde_json::from_str::<IgnoredAny>(record.value.expose())
-                        .map_err(|error| Error::not_json("the record to write", &error))?;
+                    if !record.value.is_json() {
+                        return Err(not_json(record));
+                    }
                     changed |= draft.put_record(record);
                 }
                 Op::Delete { credential_type, key } => {
@@ -314,7 +315,7 @@ impl Text {
             }
             _ => (CredentialType::document(), member.name.as_str().into()),
         };
-        Record::new(credential_type, key, Json::from_stored(value))
+        Record::new(credential_type, key, Json::checked(value.to_owned()))
     }
 
     /// Section, key and value of a record.
@@ -332,7 +333,20 @@ impl Text {
     }
 }
 
+/// The error of a record that would break the document.
+pub(crate) fn not_json(record: &Record) -> Error {
+    match serde_json::from_str::<IgnoredAny>(record.value.expose()) {
+        Err(error) => Error::not_json("the record to write", &error),
+        Ok(_) => Error::invalid("the record to write", "it is not JSON"),
+    }
+}
+
 impl Member {
+    /// How many records it is.
+    pub(crate) fn len(&self) -> usize {
+        self.body.records().map_or(1, <[Slot]>::len)
+    }
+
     /// About how long it will be, in bytes.
     fn written_len(&self, document: &str) -> usize {
         let body = match &self.body {
@@ -347,8 +361,7 @@ impl Member {
 
     /// The places of the records; the one of the member itself, if it is no section.
     fn places(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
-        let records = self.body.records().map_or(1, <[Slot]>::len);
-        (0..records).map(move |slot| (at, slot))
+        (0..self.len()).map(move |slot| (at, slot))
     }
 }
 

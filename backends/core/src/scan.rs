@@ -1,0 +1,346 @@
+//! Going through JSON text without making anything of it, as fast as it can be read.
+//!
+//! It takes what [`serde_json`] takes and nothing else, which a test makes sure of; whoever meets
+//! something that it doesn't take asks that parser for the reason. Most of a cache is long strings
+//! in which nothing is escaped, and those are looked at sixteen bytes at a time.
+
+use std::borrow::Cow;
+
+use crate::name::Name;
+
+/// As deep as values may be within each other. What is deeper is left to the parser.
+const DEPTH: u32 = 100;
+
+/// A text, and how far it has been read. Every step is `None` where the text is not JSON.
+pub(crate) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+    depth: u32,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self { text, at: 0, depth: 0 }
+    }
+
+    /// Goes on to what is no blank, and tells what it is.
+    pub(crate) fn peek(&mut self) -> Option<u8> {
+        let bytes = self.text.as_bytes();
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(self.at) {
+            self.at += 1;
+        }
+        bytes.get(self.at).copied()
+    }
+
+    /// Nothing but blanks may follow.
+    pub(crate) fn end(mut self) -> Option<()> {
+        self.peek().is_none().then_some(())
+    }
+
+    /// Goes through an object. `each` is given the name of every member, and has to go through the
+    /// value.
+    pub(crate) fn object(
+        &mut self,
+        mut each: impl FnMut(&mut Self, Cow<'a, str>) -> Option<()>,
+    ) -> Option<()> {
+        self.list(b'{', b'}', |it| {
+            let name = it.name()?;
+            it.take(b':')?;
+            each(it, name)
+        })
+    }
+
+    /// Goes through a value, and returns its text.
+    pub(crate) fn value(&mut self) -> Option<&'a str> {
+        let first = self.peek()?;
+        let start = self.at;
+        match first {
+            b'"' => drop(self.string()?),
+            b'{' => self.object(|it, _| it.value().map(drop))?,
+            b'[' => self.list(b'[', b']', |it| it.value().map(drop))?,
+            b't' => self.word("true")?,
+            b'f' => self.word("false")?,
+            b'n' => self.word("null")?,
+            _ => self.number()?,
+        }
+        self.text.get(start..self.at)
+    }
+
+    /// Items between two brackets, separated by commas.
+    fn list(
+        &mut self,
+        open: u8,
+        close: u8,
+        mut item: impl FnMut(&mut Self) -> Option<()>,
+    ) -> Option<()> {
+        self.take(open)?;
+        self.depth += 1;
+        if self.depth > DEPTH {
+            return None;
+        }
+        if self.peek()? == close {
+            self.at += 1;
+        } else {
+            loop {
+                item(self)?;
+                let next = self.peek()?;
+                self.at += 1;
+                match next {
+                    b',' => {}
+                    _ if next == close => break,
+                    _ => return None,
+                }
+            }
+        }
+        self.depth -= 1;
+        Some(())
+    }
+
+    fn take(&mut self, byte: u8) -> Option<()> {
+        (self.peek()? == byte).then(|| self.at += 1)
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        self.text.get(self.at..)?.starts_with(word).then(|| self.at += word.len())
+    }
+
+    fn name(&mut self) -> Option<Cow<'a, str>> {
+        self.peek()?;
+        let start = self.at;
+        let (text, escaped) = self.string()?;
+        if escaped || !text.is_ascii() {
+            let Name(name) = serde_json::from_str(self.text.get(start..self.at)?).ok()?;
+            return Some(name);
+        }
+        Some(text.into())
+    }
+
+    /// What stands between two quotes, and whether something is escaped in it.
+    fn string(&mut self) -> Option<(&'a str, bool)> {
+        let bytes = self.text.as_bytes();
+        if *bytes.get(self.at)? != b'"' {
+            return None;
+        }
+        let start = self.at + 1;
+        self.at = start;
+        let mut escaped = false;
+        loop {
+            self.at += plain(bytes.get(self.at..)?);
+            let special = *bytes.get(self.at)?;
+            self.at += 1;
+            match special {
+                b'"' => return Some((self.text.get(start..self.at - 1)?, escaped)),
+                b'\\' => {
+                    escaped = true;
+                    let kind = *bytes.get(self.at)?;
+                    self.at += 1;
+                    match kind {
+                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                        b'u' => {
+                            let digits = bytes.get(self.at..self.at + 4)?;
+                            if !digits.iter().all(u8::is_ascii_hexdigit) {
+                                return None;
+                            }
+                            self.at += 4;
+                        }
+                        _ => return None,
+                    }
+                }
+                // A control character.
+                _ => return None,
+            }
+        }
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        let digits = |at: usize| {
+            let rest = bytes.get(at..).unwrap_or_default();
+            rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+        };
+        let mut at = self.at;
+        at += usize::from(bytes.get(at) == Some(&b'-'));
+        at += match bytes.get(at)? {
+            b'0' => 1,
+            b'1'..=b'9' => digits(at),
+            _ => return None,
+        };
+        if bytes.get(at) == Some(&b'.') {
+            let fraction = digits(at + 1);
+            at += (fraction > 0).then_some(1 + fraction)?;
+        }
+        if let Some(b'e' | b'E') = bytes.get(at) {
+            at += 1;
+            at += usize::from(matches!(bytes.get(at), Some(b'+' | b'-')));
+            let exponent = digits(at);
+            at += (exponent > 0).then_some(exponent)?;
+        }
+        self.at = at;
+        Some(())
+    }
+}
+
+/// How many bytes come before a quote, a backslash or a control character.
+///
+/// Names and ids are short, and end within a few words of eight bytes. Tokens are long.
+fn plain(bytes: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(word) = bytes[at..].first_chunk() {
+        if let Some(special) = first_special(*word) {
+            return at + special;
+        }
+        at += 8;
+        if at == 64 {
+            let (blocks, _) = bytes[at..].as_chunks();
+            at += 32 * blocks.iter().take_while(|block| !has_special(block)).count();
+        }
+    }
+    let rest = &bytes[at..];
+    let mut last = [b'"'; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    at + first_special(last).unwrap_or_default().min(rest.len())
+}
+
+/// Where the first special byte is, found in all eight at once: in the highest bit of each byte
+/// stands whether it is special, up to the first that is.
+fn first_special(word: [u8; 8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x8080_8080_8080_8080;
+    let word = u64::from_le_bytes(word);
+    let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word & HIGH;
+    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    let special = below(word, b' ') | is(b'"') | is(b'\\');
+    (special != 0).then(|| special.trailing_zeros() as usize / 8)
+}
+
+/// Looks at every byte, without a way out: a few instructions for many bytes.
+fn has_special(block: &[u8; 32]) -> bool {
+    let special =
+        |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    block.iter().fold(0, |any, byte| any | special(*byte)) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde::de::IgnoredAny;
+
+    use super::*;
+
+    fn is_taken(text: &str) -> bool {
+        let mut scanner = Scanner::new(text);
+        scanner.value().and_then(|_| scanner.end()).is_some()
+    }
+
+    fn is_json(text: &str) -> bool {
+        serde_json::from_str::<IgnoredAny>(text).is_ok()
+    }
+
+    #[test]
+    fn it_takes_what_the_parser_takes() {
+        for text in [
+            "",
+            " ",
+            "{}",
+            " { } ",
+            "{,}",
+            "{\"a\":1,}",
+            "{\"a\" : [1, -0.5e+10, {\"b\":null}]}",
+            "[]",
+            "[1,]",
+            "[1 2]",
+            "-",
+            "01",
+            "1.",
+            "1.0",
+            ".5",
+            "1e",
+            "1e5",
+            "-0",
+            "+1",
+            "0x1",
+            "true",
+            "tru",
+            "truefalse",
+            "nul",
+            "\"\"",
+            "\"a",
+            "\"\\\"",
+            "\"\\\"\"",
+            "\"\\u00e9\"",
+            "\"\\u00g0\"",
+            "\"\\ud800\"",
+            "\"\\x\"",
+            "\"a\nb\"",
+            "\"a\u{7f}b\"",
+            "\"\u{1f}\"",
+            "{1:2}",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\" 1}",
+            "{\"\\u0061\":1}",
+            "\u{feff}{}",
+            "nan",
+            "{\"a long name, longer than a chunk\": \"and a value\\n\u{e9} that is even longer\"}",
+        ] {
+            assert_eq!(is_taken(text), is_json(text), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_very_deep_is_left_to_the_parser() {
+        let deep = |depth: usize| ["[".repeat(depth), "]".repeat(depth)].concat();
+        assert!(is_taken(&deep(DEPTH as usize)));
+        assert!(!is_taken(&deep(DEPTH as usize + 1)));
+    }
+
+    #[test]
+    fn a_plain_run_ends_where_something_is_special() {
+        for length in 0..150 {
+            for special in ["\"", "\\", "\n", "\0"] {
+                let text = ["x\u{e9}".repeat(length), special.into(), "more".into()].concat();
+                assert_eq!(plain(text.as_bytes()), 3 * length);
+            }
+            assert_eq!(plain("y".repeat(length).as_bytes()), length);
+        }
+    }
+
+    fn json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+            "-?[0-9]{0,3}(\\.[0-9]{0,2})?([eE][+-]?[0-9]{0,2})?",
+            any::<String>().prop_map(|text| serde_json::to_string(&text).unwrap()),
+            "\"[a-z\\\\\"u0-9\n]{0,20}\"",
+        ];
+        leaf.prop_recursive(3, 20, 4, |inner| {
+            let name = any::<String>().prop_map(|name| serde_json::to_string(&name).unwrap());
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|items| format!("[{}]", items.join(" ,"))),
+                prop::collection::vec((name, inner), 0..4).prop_map(|members| {
+                    let members: Vec<_> =
+                        members.into_iter().map(|(name, it)| format!("{name}:\n{it}")).collect();
+                    format!("{{ {} }}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn it_takes_what_the_parser_takes_of_whatever_comes(
+            text in json(), at in any::<prop::sample::Index>(), with in "[\"{}\\[\\]:,0e\\\\ x]?",
+        ) {
+            prop_assert_eq!(is_taken(&text), is_json(&text), "{:?}", text);
+            // And with a character of it replaced.
+            let mut chars: Vec<_> = text.chars().map(String::from).collect();
+            if !chars.is_empty() {
+                let at = at.index(chars.len());
+                chars[at] = with;
+                let text = chars.concat();
+                prop_assert_eq!(is_taken(&text), is_json(&text), "{:?}", text);
+            }
+        }
+    }
+}

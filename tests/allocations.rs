@@ -1,0 +1,82 @@
+//! What look-ups and records take of memory. A program of its own, since it counts what is
+//! allocated.
+
+#[allow(dead_code, reason = "shared with other tests")]
+mod common;
+
+use std::cell::Cell;
+
+use common::{CLIENT, ENVIRONMENT, REALM, cache, client_info, home, id_token, sign_in};
+use msal_cache::{CredentialType, Fields, Query, TokenCache};
+
+fn by_all_that_tells_it(user: &str) -> Query {
+    Query::new()
+        .home_account_id(&*home(user))
+        .environment(ENVIRONMENT)
+        .client_id(CLIENT)
+        .realm(REALM)
+}
+
+#[test]
+fn a_warm_look_up_allocates_nothing() {
+    let (cache, _) = cache();
+    for user in ["alice", "bob"] {
+        cache.add(&sign_in(user, "User.Read openid", "1")).unwrap();
+        cache.add(&sign_in(user, "Mail.Read", "2")).unwrap();
+    }
+    let look_up = |credential_type: CredentialType, query: &dyn Fn() -> Query, expected: usize| {
+        let find = || cache.search(credential_type.clone(), &query()).unwrap().count();
+        assert_eq!(find(), expected);
+        let counted = allocation_counter::measure(|| assert_eq!(find(), expected));
+        assert_eq!(counted.count_total, 0, "{credential_type} {:?}", query());
+    };
+    let alice = home("alice");
+    let query = || {
+        Query::new().home_account_id(&alice).environment(ENVIRONMENT).client_id(CLIENT).realm(REALM)
+    };
+    look_up(CredentialType::AccessToken, &|| query().target(["openid", "User.Read"]), 1);
+    look_up(CredentialType::AccessToken, &|| query().target(["user.read"]), 1);
+    look_up(CredentialType::AccessToken, &|| query().target(["Files.Read"]), 0);
+    look_up(CredentialType::AccessToken, &query, 2);
+    look_up(CredentialType::RefreshToken, &|| query().field("realm", None), 2);
+    look_up(CredentialType::IdToken, &query, 1);
+    look_up(CredentialType::Account, &|| Query::new().home_account_id(&alice), 1);
+    look_up(CredentialType::Account, &Query::new, 2);
+    look_up(CredentialType::AppMetadata, &|| Query::new().client_id(CLIENT), 1);
+}
+
+#[test]
+fn memory_is_held_for_little_more_than_the_records() {
+    const USERS: usize = 500;
+    // As long as they are in life: 1.5 KB for an access token, 1 KB for a refresh token.
+    let secret = "s".repeat(1500);
+    let only_access = |user: &str, scope: &str| {
+        sign_in(user, scope, "").response(
+            Fields::new()
+                .set("access_token", &*secret)
+                .set("client_info", client_info(user))
+                .set("id_token", format!("{}{}", id_token(user), &secret[..1000]))
+                .set("expires_in", 3600),
+        )
+    };
+    let kept = Cell::new(None);
+    let held = allocation_counter::measure(|| {
+        let cache = TokenCache::in_memory();
+        for user in (0..USERS).map(|user| format!("user{user:030}")) {
+            cache.add(&sign_in(&user, "a", &secret[..1000])).unwrap();
+            for scope in ["a", "b", "c", "d"] {
+                cache.add(&only_access(&user, scope)).unwrap();
+            }
+            // Decoded, too.
+            let found = cache.find(CredentialType::AccessToken, &by_all_that_tells_it(&user));
+            assert_eq!(found.unwrap().len(), 4);
+        }
+        kept.set(Some(cache));
+    });
+    let entries = kept.take().unwrap().entries(None).unwrap();
+    let payload: usize = entries.iter().map(|it| it.key().len() + it.json().expose().len()).sum();
+    let beyond = usize::try_from(held.bytes_current).unwrap() - payload;
+    let of_one = |bytes: usize| bytes / USERS / 4;
+    println!("{} bytes held for a token beyond its payload of {}", of_one(beyond), of_one(payload));
+    assert!(beyond * 2 <= payload, "{beyond} bytes beyond {payload}");
+}

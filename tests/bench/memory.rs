@@ -1,0 +1,310 @@
+//! Caches in memory, and what every store shares: how a cache is asked.
+
+use std::hint::black_box;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use msal_cache::{CacheStore, CredentialType, Event, Fields, Query, TokenCache};
+
+use crate::floor;
+use crate::measure::{Effort, Side, compare, computing, undone};
+use crate::report::{Report, Row, thousands};
+use crate::workload::{self, CLIENT, ENVIRONMENT, Probe, SignIn};
+
+const NOPE: &str = "https://nope.example/scope";
+
+/// The length of the token that is found for these scopes; 0 where none is.
+pub(crate) fn find<S: CacheStore>(cache: &TokenCache<S>, query: &Query) -> usize {
+    let mut found = cache.search(CredentialType::AccessToken, query).unwrap();
+    found.next().map_or(0, |it| it.access_token().unwrap().secret().expose().len())
+}
+
+/// Removes everything of the user.
+pub(crate) fn sign_out<S: CacheStore>(cache: &TokenCache<S>, probe: &Probe) {
+    let query = Query::new().home_account_id(&probe.home_account_id).environment(ENVIRONMENT);
+    let mut removed = 0;
+    for credential_type in [
+        CredentialType::AccessToken,
+        CredentialType::RefreshToken,
+        CredentialType::IdToken,
+        CredentialType::Account,
+    ] {
+        for entry in cache.search(credential_type.clone(), &query).unwrap() {
+            cache.modify(credential_type.clone(), &entry, None).unwrap();
+            removed += 1;
+        }
+    }
+    assert!(removed >= 4);
+}
+
+pub(crate) fn fill<S: CacheStore>(cache: &TokenCache<S>, sign_ins: impl Iterator<Item = SignIn>) {
+    sign_ins.for_each(|sign_in| cache.add(&sign_in.event()).unwrap());
+}
+
+/// An operation with its target; ours and the floor's.
+type Operation<'a> = (&'static str, f64, Side<'a>, Side<'a>);
+
+pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
+    let cache = TokenCache::in_memory();
+    fill(&cache, workload::sign_ins(tokens));
+    let mut floor = floor::Memory::of(workload::sign_ins(tokens));
+    let probes = workload::probes(tokens);
+    let nope = [NOPE.to_owned()];
+    let users = tokens.div_ceil(workload::TOKENS);
+    let mut run = |(operation, target, ours, floor): Operation<'_>| {
+        let [ours, floor] = compare(effort, [ours, floor]);
+        report.push(Row { store: "memory", operation, tokens, target: Some(target), ours, floor });
+    };
+    let at = |nth: usize| &probes[nth % probes.len()];
+    let prepared: Vec<_> = probes.iter().map(|it| it.query(&it.scopes)).collect();
+
+    run((
+        "exact hit",
+        2.0,
+        computing(|nth| {
+            assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len);
+        }),
+        computing(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
+    ));
+    run((
+        "exact hit, query at hand",
+        2.0,
+        computing(|nth| {
+            assert_eq!(find(&cache, &prepared[nth % prepared.len()]), at(nth).secret_len);
+        }),
+        computing(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
+    ));
+    run((
+        "subset hit",
+        2.0,
+        computing(|nth| {
+            assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes[1..2])), at(nth).secret_len);
+        }),
+        computing(|nth| {
+            assert_eq!(floor.subset(at(nth), &at(nth).scopes[1..2]), at(nth).secret_len);
+        }),
+    ));
+    run((
+        "miss",
+        2.0,
+        computing(|nth| assert_eq!(find(&cache, &at(nth).query(&nope)), 0)),
+        computing(|nth| assert_eq!(floor.subset(at(nth), &nope), 0)),
+    ));
+    run((
+        "refresh token",
+        2.0,
+        computing(|nth| {
+            let found = cache.search(CredentialType::RefreshToken, &at(nth).without_realm());
+            assert!(black_box(found.unwrap().next()).is_some());
+        }),
+        computing(|nth| assert!(black_box(floor.refresh_token(at(nth))).is_some())),
+    ));
+    run((
+        "account of one user",
+        2.0,
+        computing(|nth| {
+            let query = Query::new()
+                .home_account_id(&at(nth).home_account_id)
+                .environment(ENVIRONMENT)
+                .realm(&at(nth).realm);
+            let found = cache.search(CredentialType::Account, &query);
+            assert!(black_box(found.unwrap().next()).is_some());
+        }),
+        computing(|nth| assert!(black_box(floor.account(at(nth))).is_some())),
+    ));
+    run((
+        "all accounts",
+        2.0,
+        computing(|_| {
+            let query = Query::new().environment(ENVIRONMENT);
+            assert_eq!(
+                black_box(cache.find(CredentialType::Account, &query)).unwrap().len(),
+                users
+            );
+        }),
+        computing(|_| assert_eq!(black_box(floor.accounts()).len(), users)),
+    ));
+    if tokens <= 100_000 {
+        run(document_in(&cache));
+        run(document_out(&cache));
+    }
+    changes(report, effort, tokens, &cache, floor, &probes);
+}
+
+fn changes(
+    report: &mut Report,
+    effort: Effort,
+    tokens: usize,
+    cache: &TokenCache,
+    mut floor: floor::Memory,
+    probes: &[Probe],
+) {
+    let mut run = |(operation, target, ours, floor): Operation<'_>| {
+        let [ours, floor] = compare(effort, [ours, floor]);
+        report.push(Row { store: "memory", operation, tokens, target: Some(target), ours, floor });
+    };
+    let at = |nth: usize| &probes[nth % probes.len()];
+    let events: Vec<_> = probes.iter().map(|it| it.again.event()).collect();
+    run((
+        "add one response",
+        4.0,
+        computing(|nth| cache.add(&events[nth % events.len()]).unwrap()),
+        computing(|nth| floor.add(&at(nth).again)),
+    ));
+    let restore: Vec<Vec<Event>> =
+        probes.iter().map(|it| it.restore.iter().map(SignIn::event).collect()).collect();
+    run((
+        "sign one account out",
+        3.0,
+        undone(
+            (),
+            |(), nth| sign_out(cache, at(nth)),
+            |(), nth| {
+                for event in &restore[nth % restore.len()] {
+                    cache.add(event).unwrap();
+                }
+            },
+        ),
+        undone(
+            &mut floor,
+            |floor, nth| floor.sign_out(at(nth)),
+            |floor, nth| at(nth).restore.iter().for_each(|it| floor.add(it)),
+        ),
+    ));
+}
+
+fn document_in(cache: &TokenCache) -> Operation<'static> {
+    let text = cache.serialize().unwrap();
+    let copy = text.clone();
+    (
+        "whole document in",
+        1.3,
+        computing(move |_| {
+            let cache = TokenCache::in_memory();
+            cache.deserialize(black_box(&text)).unwrap();
+            black_box(cache);
+        }),
+        computing(move |_| {
+            let read: floor::RawOwned = serde_json::from_str(black_box(&copy)).unwrap();
+            black_box(read);
+        }),
+    )
+}
+
+fn document_out(cache: &TokenCache) -> Operation<'static> {
+    let text: &'static str = Box::leak(cache.serialize().unwrap().into_boxed_str());
+    let sections: floor::Raw<'static> = serde_json::from_str(text).unwrap();
+    let mut out = Vec::with_capacity(text.len());
+    let cache = cache.clone();
+    (
+        "whole document out",
+        1.5,
+        computing(move |_| drop(black_box(cache.serialize().unwrap()))),
+        computing(move |_| {
+            out.clear();
+            serde_json::to_writer(&mut out, black_box(&sections)).unwrap();
+            black_box(&out);
+        }),
+    )
+}
+
+/// One client with very many tokens that an extended cache key sets apart, as agents have them.
+pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens: usize) {
+    const SCOPE: &str = "https://graph.microsoft.com/.default";
+    let path = |nth: usize| format!("agent/{nth}");
+    let event = |nth: usize| {
+        Event::new(CLIENT)
+            .token_endpoint(format!("https://{ENVIRONMENT}/tenant/oauth2/v2.0/token"))
+            .scope([SCOPE])
+            .grant_type("client_credentials")
+            .data(Fields::new().set("fmi_path", path(nth)))
+            .response(
+                Fields::new()
+                    .set("access_token", format!("{nth:01500}"))
+                    .set("expires_in", workload::EXPIRES_ON - 1_700_000_000),
+            )
+    };
+    let cache = TokenCache::in_memory();
+    (0..tokens).for_each(|nth| cache.add(&event(nth)).unwrap());
+    let keys: Vec<_> = (0..64)
+        .map(|nth| msal_cache::ext_cache_key([("fmi_path", path(nth * tokens / 64))]).unwrap())
+        .collect();
+    let key_of = |out: &mut String, key: &str| {
+        out.clear();
+        for part in [CLIENT, "-", ENVIRONMENT, "-atext-tenant-", SCOPE, "-", key] {
+            floor::push_lower(out, part);
+        }
+    };
+    let mut buffer = String::new();
+    let mut floor: std::collections::HashMap<String, Box<str>> =
+        (0..tokens).map(|nth| (format!("{CLIENT}-tenant-{}", path(nth)), "".into())).collect();
+    for key in &keys {
+        key_of(&mut buffer, key);
+        floor.insert(buffer.clone(), "x".into());
+    }
+    let [ours, floor] = compare(
+        effort,
+        [
+            computing(|nth| {
+                let query = Query::new()
+                    .home_account_id(None)
+                    .environment(ENVIRONMENT)
+                    .client_id(CLIENT)
+                    .realm("tenant")
+                    .ext_cache_key(&keys[nth % keys.len()])
+                    .target([SCOPE]);
+                assert_eq!(find(&cache, &query), 1500);
+            }),
+            computing(|nth| {
+                key_of(&mut buffer, &keys[nth % keys.len()]);
+                assert!(black_box(floor.get(&buffer)).is_some());
+            }),
+        ],
+    );
+    let operation = "hit by an extended key";
+    report.push(Row { store: "memory", operation, tokens, target: Some(2.0), ours, floor });
+}
+
+/// How many look-ups a second so many threads do, over users of their own and over all users.
+pub(crate) fn measure_threads(report: &mut Report, tokens: usize) {
+    let cache = TokenCache::in_memory();
+    fill(&cache, workload::sign_ins(tokens));
+    let probes = workload::probes(tokens);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let rate = |threads: usize| {
+        let begin = Barrier::new(threads);
+        let time = Duration::from_millis(500);
+        let count: usize = std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..threads)
+                .map(|worker| {
+                    let (cache, probes, begin) = (&cache, &probes, &begin);
+                    scope.spawn(move || {
+                        begin.wait();
+                        let started = Instant::now();
+                        let mut count = 0;
+                        while started.elapsed() < time {
+                            for nth in 0..64 {
+                                let probe = &probes[(worker + nth) % probes.len()];
+                                assert!(find(cache, &probe.query(&probe.scopes)) > 0);
+                            }
+                            count += 64;
+                        }
+                        count
+                    })
+                })
+                .collect();
+            workers.into_iter().map(|worker| worker.join().unwrap()).sum()
+        });
+        count * 2
+    };
+    let mut best = [0, 0];
+    for _ in 0..5 {
+        best[0] = best[0].max(rate(1));
+        best[1] = best[1].max(rate(cores));
+    }
+    report.note(format!(
+        "Look-ups in memory: {} a second by one thread, {} by {cores}.",
+        thousands(best[0]),
+        thousands(best[1]),
+    ));
+}

@@ -1,0 +1,98 @@
+//! How fast the cache is, as ratios to the floor of the same run.
+//!
+//! ```sh
+//! cargo bench --bench ratios --features sqlite-bundled               # a table
+//! cargo bench --bench ratios --features sqlite-bundled -- --json      # for a machine
+//! cargo bench --bench ratios --features sqlite-bundled -- --max 1000000
+//! ```
+
+#![allow(missing_docs, reason = "a program")]
+
+mod file;
+mod floor;
+mod measure;
+mod memory;
+mod peers;
+mod processes;
+mod report;
+mod sqlite;
+mod workload;
+
+use std::time::Duration;
+
+use measure::Effort;
+use report::Report;
+
+/// What is asked of this program.
+struct Options {
+    json: bool,
+    max: usize,
+    only: Option<String>,
+    effort: Effort,
+    peers: bool,
+}
+
+fn options() -> Options {
+    let mut options = Options {
+        json: false,
+        max: 10_000,
+        only: None,
+        effort: Effort { turns: 61, turn: Duration::from_millis(1), most: Duration::from_secs(8) },
+        peers: true,
+    };
+    let mut arguments = std::env::args().skip(1);
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            "--json" => options.json = true,
+            "--quick" => {
+                options.effort.turns = 15;
+            }
+            "--no-peers" => options.peers = false,
+            "--max" => {
+                let number = arguments.next().and_then(|it| it.parse().ok());
+                options.max = number.expect("--max needs a number of tokens");
+            }
+            "--only" => options.only = arguments.next(),
+            // What cargo passes to every benchmark.
+            "--bench" => {}
+            other => panic!("unknown argument {other}"),
+        }
+    }
+    options
+}
+
+fn main() {
+    if processes::is_worker() {
+        return;
+    }
+    let options = options();
+    let wanted = |section: &str| options.only.as_deref().is_none_or(|only| only == section);
+    let mut report = Report::default();
+    let sizes = [10, 1_000, 10_000, 100_000, 1_000_000];
+    for tokens in sizes.into_iter().filter(|it| *it <= options.max) {
+        if wanted("memory") {
+            memory::measure(&mut report, options.effort, tokens);
+        }
+        if wanted("file") && tokens <= 10_000 {
+            file::measure(&mut report, options.effort, tokens);
+        }
+        if wanted("sqlite") {
+            sqlite::measure(&mut report, options.effort, tokens);
+        }
+    }
+    if wanted("memory") {
+        memory::measure_extended_keys(&mut report, options.effort, options.max.min(100_000));
+        memory::measure_threads(&mut report, options.max.min(10_000));
+    }
+    if wanted("processes") {
+        processes::measure(&mut report);
+    }
+    if options.peers && wanted("peers") {
+        peers::measure(&mut report, options.max);
+    }
+    if options.json {
+        println!("{}", report.json());
+    } else {
+        println!("{}", report.table());
+    }
+}
