@@ -224,8 +224,8 @@ mod tests {
             let lines = table.lines(width);
             lines.iter().skip(1).cloned().collect::<Vec<_>>()
         };
-        assert_eq!(plain(None), ["a   語語語語        1", "bc  a long text\u{fffd}  12"]);
-        assert_eq!(plain(Some(13)), ["a   語語    1", "bc  a lo…  12"]);
+        assert_eq!(plain(None), ["a   語語語語       1", "bc  a long text\u{fffd}  12"]);
+        assert_eq!(plain(Some(13)), ["a   語語…   1", "bc  a lo…  12"]);
     }
 
     #[test]
