@@ -4,7 +4,7 @@ use msal_cache_core::{CacheStore, Partition, Result};
 
 use crate::client::asked::Asked;
 use crate::client::flight::Seat;
-use crate::client::plan::SilentPlan;
+use crate::client::plan::{self, SilentPlan};
 use crate::client::turn::Turn;
 use crate::client::{AcquireError, AcquiredToken};
 use crate::{AccountInfo, Client, RefreshReason, SilentRequest, TokenEndpoint, trace};
@@ -107,18 +107,22 @@ impl<S: CacheStore> Client<S> {
         endpoint: &dyn TokenEndpoint,
     ) -> Result<AcquiredToken, AcquireError> {
         let asked = self.asked(request)?;
-        let plan = self.look(&asked)?;
         let partition = asked.partition();
-        let reason = match (&plan.cached, plan.reason) {
-            (Some(entry), _) => {
-                trace::hit(&partition, &self.id);
-                return Ok(AcquiredToken::cached(entry.clone()));
-            }
-            (None, reason) => reason.unwrap_or(RefreshReason::Absent),
-        };
+        let stored = self.cache.partition(&partition)?;
+        if let Some(entry) = plan::cached(&asked, &stored.entries, self.cache.now()) {
+            trace::hit(&partition, &self.id);
+            return Ok(AcquiredToken::cached(entry));
+        }
+        let plan = self.look(&asked)?;
+        if let Some(entry) = plan.cached {
+            // Somebody has stored it this moment.
+            return Ok(AcquiredToken::cached(entry));
+        }
+        let reason = plan.reason.unwrap_or(RefreshReason::Absent);
         trace::miss(&partition, &self.id, reason);
+        let address = std::ptr::from_ref(endpoint).cast::<()>().addr();
         loop {
-            match self.cache.flights().board(asked.flight()) {
+            match self.cache.flights().board(asked.flight(), address) {
                 Seat::Leader(leader) => {
                     let turn = Turn { client: self, asked: &asked, endpoint, reason };
                     let outcome = turn.take(&plan, &partition);
@@ -129,7 +133,7 @@ impl<S: CacheStore> Client<S> {
                     if let Some(aging) = plan.still_good() {
                         return Ok(AcquiredToken::aging(aging.clone(), reason));
                     }
-                    if let Some(outcome) = flight.wait() {
+                    if let Some(outcome) = flight.wait(address) {
                         return outcome;
                     }
                 }

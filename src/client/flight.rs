@@ -17,6 +17,8 @@ pub(crate) struct Flights(Mutex<HashMap<Revision, Arc<Flight>>>);
 
 /// One request that is under way.
 pub(crate) struct Flight {
+    /// Where the endpoint of the leader is in memory.
+    endpoint: usize,
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -37,12 +39,14 @@ pub(crate) enum Seat<'a> {
 }
 
 impl Flights {
-    pub(crate) fn board(&self, key: Revision) -> Seat<'_> {
+    /// Joins the request of this key, or starts it. `endpoint` tells one endpoint from another.
+    pub(crate) fn board(&self, key: Revision, endpoint: usize) -> Seat<'_> {
         let mut flights = self.lock();
         if let Some(flight) = flights.get(&key) {
             return Seat::Follower(flight.clone());
         }
-        let flight = Arc::new(Flight { state: Mutex::new(State::UnderWay), ended: Condvar::new() });
+        let (state, ended) = (Mutex::new(State::UnderWay), Condvar::new());
+        let flight = Arc::new(Flight { endpoint, state, ended });
         flights.insert(key, flight.clone());
         Seat::Leader(Leader { flights: self, key, flight, outcome: None })
     }
@@ -53,13 +57,17 @@ impl Flights {
 }
 
 impl Flight {
-    /// Waits for the outcome; `None` where the leader left none, and another one is needed.
-    pub(crate) fn wait(&self) -> Option<Outcome> {
+    /// Waits for the outcome; `None` where the leader left none, and another one is needed. That a
+    /// server refuses the credential of one endpoint says nothing about that of another.
+    pub(crate) fn wait(&self, endpoint: usize) -> Option<Outcome> {
         let mut state = self.lock();
         loop {
             match &*state {
                 State::UnderWay => {
                     state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                State::Done(Err(AcquireError::Refused(_))) if self.endpoint != endpoint => {
+                    return None;
                 }
                 State::Done(outcome) => return Some(outcome.clone()),
                 State::Abandoned => return None,

@@ -42,6 +42,8 @@ pub struct SilentPlan {
     pub(crate) fallback: Option<Fallback>,
     pub(crate) family: ClientFamily,
     pub(crate) attempts: Vec<Attempt>,
+    /// Whether an account of the user is there.
+    pub(crate) has_account: bool,
     pub(crate) is_for_client: bool,
     pub(crate) token_endpoint: String,
 }
@@ -214,6 +216,7 @@ impl SilentPlan {
             fallback: None,
             family: ClientFamily::Unknown,
             attempts: Vec::new(),
+            has_account: false,
             is_for_client: asked.request.home_account_id.is_none(),
             token_endpoint: asked.site.authority.token_endpoint.clone(),
             candidates,
@@ -233,6 +236,7 @@ impl SilentPlan {
         if let Some(home) = &asked.request.home_account_id {
             self.family = family(&asked.client_id, &asked.site.hosts, metadata);
             self.attempts = attempts(asked, home, stored, &self.family);
+            self.has_account = has_account(stored, &asked.site.hosts);
         }
     }
 
@@ -254,6 +258,18 @@ impl SilentPlan {
             RefreshReason::Absent
         }
     }
+}
+
+/// The access token that would be given out, for whoever needs no more of a plan.
+pub(crate) fn cached(asked: &Asked, stored: &[Entry], now: i64) -> Option<Entry> {
+    let tokens = stored.iter().filter(|it| *it.credential_type() == CredentialType::AccessToken);
+    let good = tokens.filter(|it| verdict(asked, it, now) == Verdict::Good);
+    good.min_by_key(|it| preference(asked, it)).cloned()
+}
+
+/// Whether an account of these hosts is there, of the user whose partition this is.
+pub(crate) fn has_account(stored: &[Entry], hosts: &Hosts) -> bool {
+    stored.iter().any(|it| it.account().is_some() && hosts.rank(it.known("environment")).is_some())
 }
 
 /// The access token that is given out, of those with such a verdict.

@@ -5,6 +5,7 @@ use msal_cache_core::{
 };
 
 use crate::client::hosts::Hosts;
+use crate::client::plan::has_account;
 use crate::decoded::Decoded;
 use crate::object::Nulls;
 use crate::plan::{Rules, Standing};
@@ -30,8 +31,9 @@ pub(crate) fn access_token(records: &[Entry]) -> Option<Entry> {
 
 /// What is to be stored of an answer, where the user is still signed in; `None` where not.
 ///
-/// - A user is signed out where neither the refresh token that was traded is there nor an account.
-///   Then nothing is stored: it would bring the user back.
+/// - A user is signed out where no account is there any more and one was before; or where there was
+///   none and the refresh token that was traded is gone. Then nothing is stored: it would bring the
+///   user back.
 /// - The refresh token is replaced in its place, where it is still the one that was traded.
 ///   Another one there has been stored meanwhile and is no older. Where none is there, somebody
 ///   removed it, and the new one is stored as after a sign-in.
@@ -41,15 +43,13 @@ fn refreshed(
     used: &Entry,
     records: &[Entry],
     hosts: &Hosts,
+    had_account: bool,
     rules: Rules<'_>,
 ) -> Result<Option<Batch>> {
     let Some(stands) = standing.get(used.partition()) else { return Ok(None) };
     let in_place = stands.at(used);
-    let has_account = stands
-        .entries
-        .iter()
-        .any(|it| it.account().is_some() && hosts.rank(it.known("environment")).is_some());
-    if in_place.is_none() && !has_account {
+    let signed_out = in_place.is_none() || had_account;
+    if signed_out && !has_account(&stands.entries, hosts) {
         return Ok(None);
     }
     let is_rt = |it: &&Entry| *it.credential_type() == CredentialType::RefreshToken;
@@ -105,15 +105,15 @@ impl<S: CacheStore> TokenCache<S> {
         event: &Event,
         first: &[Entry],
         hosts: &Hosts,
+        had_account: bool,
     ) -> Result<Option<Entry>> {
         let now = self.now();
         let stored = retry(|| {
             let standing = self.standing(first.iter().chain([used]))?;
             let records = self.fitting(&standing, event, first, now)?;
             let rules = self.rules(now);
-            let Some(batch) = refreshed(&standing, used, &records, hosts, rules)? else {
-                return Ok(None);
-            };
+            let batch = refreshed(&standing, used, &records, hosts, had_account, rules)?;
+            let Some(batch) = batch else { return Ok(None) };
             self.commit(&batch, &records_in(&batch, &records))?;
             Ok(access_token(&records))
         })?;

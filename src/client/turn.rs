@@ -46,7 +46,10 @@ impl<S: CacheStore> Turn<'_, S> {
             (Err(Error::Locked { .. }), Some(aging)) => {
                 Ok(AcquiredToken::aging(aging.clone(), self.reason))
             }
-            (Err(error), _) => Err(error.into()),
+            (Err(error), Some(aging)) => {
+                Ok(AcquiredToken::fallback(aging.clone(), self.reason, error.into()))
+            }
+            (Err(error), None) => Err(error.into()),
         }
     }
 
@@ -90,7 +93,7 @@ impl<S: CacheStore> Turn<'_, S> {
             });
             let Some(attempt) = next else { break };
             tried.push(attempt.entry().clone());
-            match self.trade_one(attempt, partition) {
+            match self.trade_one(attempt, plan.has_account, partition) {
                 Ok(token) => return Ok(token),
                 Err(Setback::Refused(error)) => {
                     trace::refused(partition, &self.client.id, &error);
@@ -130,6 +133,7 @@ impl<S: CacheStore> Turn<'_, S> {
     fn trade_one(
         &self,
         attempt: &Attempt,
+        had_account: bool,
         partition: &Partition,
     ) -> Result<AcquiredToken, Setback> {
         let (asked, cache) = (self.asked, &self.client.cache);
@@ -157,12 +161,13 @@ impl<S: CacheStore> Turn<'_, S> {
         let records =
             cache.records(&event, &Environments::default(), cache.now()).map_err(unusable)?;
         let token = settle::access_token(&records).ok_or_else(|| kept(malformed().into()))?;
-        match cache.settle(used, &event, &records, &asked.site.hosts) {
+        match cache.settle(used, &event, &records, &asked.site.hosts, had_account) {
             Ok(Some(stored)) => Ok(self.issued(stored, partition)),
             Ok(None) => {
                 trace::signed_out_meanwhile(partition, &asked.client_id);
+                // One that is another app's too is still signed in there.
                 let gone = InteractionRequired::signed_out();
-                Err(Setback::Final(AcquireError::InteractionRequired(gone)))
+                Err(kept(Setback::Final(AcquireError::InteractionRequired(gone))))
             }
             Err(error) => Err(self.not_stored(token, error)),
         }

@@ -248,3 +248,18 @@ fn an_answer_that_omits_everything_still_counts_as_signed_in() {
     assert_eq!(section(&ours, "Account"), [account()]);
     assert_eq!(secret_of_the_refresh_token(&ours), "rt");
 }
+
+#[test]
+fn who_signs_out_while_another_app_s_family_token_is_traded_stays_signed_out() {
+    let (ours, theirs) = two();
+    let family = json!({ "client_id": "another", "family_id": "1" });
+    let rt = super::with(refresh_token("family", 9), family);
+    fill(&ours, &[("Account", vec![account()]), ("RefreshToken", vec![rt])]);
+    let server = Server::new([refreshed("uid", "new")])
+        .meanwhile(|| assert_eq!(client(&theirs).remove_account(&user()).unwrap(), 1));
+    let error = client(&ours).acquire_token_silent(SCOPE, &user(), &server).unwrap_err();
+    let AcquireError::InteractionRequired(error) = error else { panic!("{error}") };
+    assert!(error.was_signed_out(), "{error}");
+    assert!(section(&ours, "AccessToken").is_empty() && section(&ours, "Account").is_empty());
+    assert_eq!(secret_of_the_refresh_token(&ours), "RT-new", "the other app's is a good one");
+}

@@ -5,12 +5,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
-use msal_cache::{TokenEndpoint, TokenRequest, TokenSource};
+use msal_cache::{
+    AcquireError, Batch, CacheStore, CredentialType, Error, Hold, Load, Memory, Partition, Result,
+    Revision, TokenEndpoint, TokenRequest, TokenSource,
+};
 use serde_json::json;
 
-use super::server::{Answer, Server, Strict, invalid_grant, issued, refreshed};
+use super::server::{Answer, Server, Strict, invalid_grant, issued, refreshed, refused};
 use super::{access_token, account, client, fill, refresh_token, user, with};
-use crate::common::{NOW, cache};
+use crate::common::{NOW, cache, over};
 use crate::stores::{Open, on_every_store};
 
 on_every_store! {
@@ -158,4 +161,63 @@ fn tokens_of_one_user_are_acquired_one_after_the_other(open: Open) {
     assert_eq!(server.issued(), THREADS);
     assert_eq!(server.most_under_way(), 1);
     assert_eq!(secrets.into_inner().unwrap().len(), THREADS);
+}
+
+/// The same request with another credential is another one.
+#[test]
+fn what_is_refused_to_one_endpoint_is_not_refused_to_another() {
+    let (cache, _) = cache();
+    let wrong = Slow::new(|_| refused("invalid_client", json!({})));
+    let right = Slow::new(|_| issued("new", json!({})));
+    let client = client(&cache);
+    let outcomes = together(|nth| {
+        let server: &dyn TokenEndpoint = if nth % 2 == 0 { &right } else { &wrong };
+        (nth, client.acquire_token_for_client(["s"], server))
+    });
+    for (nth, outcome) in outcomes {
+        match outcome {
+            Ok(token) => assert_eq!(token.secret().expose(), "AT-new"),
+            Err(error) => assert!(nth % 2 == 1, "{error}"),
+        }
+    }
+}
+
+/// A store whose guard can't be taken.
+#[derive(Debug)]
+struct NoGuard(Memory);
+
+impl CacheStore for NoGuard {
+    fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
+        self.0.load(partition, known)
+    }
+
+    fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
+        self.0.commit(batch)
+    }
+
+    fn list(&self, section: Option<&CredentialType>, known: Option<Revision>) -> Result<Load> {
+        self.0.list(section, known)
+    }
+
+    fn purge(&self, now: i64) -> Result<u64> {
+        self.0.purge(now)
+    }
+
+    fn guard(&self, _: &Partition, _: Duration) -> Result<Hold<'_>> {
+        Err(Error::backend("guards", "there is no space left for one"))
+    }
+}
+
+#[test]
+fn a_guard_that_fails_costs_no_good_token() {
+    let (cache, _) = over(NoGuard(Memory::new()));
+    let aging =
+        with(access_token("User.Read", "at", 3600), json!({ "refresh_on": NOW.to_string() }));
+    fill(&cache, &[("AccessToken", vec![aging]), ("RefreshToken", vec![refresh_token("rt", 0)])]);
+    let server = Server::new([]);
+    let token = client(&cache).acquire_token_silent(SCOPE, &user(), &server).unwrap();
+    assert_eq!(token.secret().expose(), "at");
+    assert!(matches!(token.refresh_error(), Some(AcquireError::Cache(_))));
+    let without = client(&cache).acquire_token_silent(["Mail.Read"], &user(), &server);
+    assert!(matches!(without, Err(AcquireError::Cache(_))), "{without:?}");
 }
