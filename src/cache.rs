@@ -1,4 +1,5 @@
 use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use msal_cache_core::{
 };
 use smallvec::SmallVec;
 
+use crate::check::{self, Finding};
 use crate::client::Flights;
 use crate::decoded::{Decoded, Shelf};
 use crate::family::{self, Environments};
@@ -322,6 +324,46 @@ impl<S: CacheStore> TokenCache<S> {
             self.set_changed();
         }
         Ok(purged)
+    }
+
+    /// Looks for what is wrong with the cache, for whichever library shares it. Reads all of it
+    /// and changes nothing; see the [module](crate::check).
+    pub fn check(&self) -> Result<Vec<Finding>> {
+        Ok(check::check(&self.entries(None)?, self.0.clock.now()))
+    }
+
+    /// Mends what [`check`](Self::check) finds and can be mended, in one commit, and returns what
+    /// was mended: the findings with a [`remedy`](Finding::remedy), as they stood.
+    ///
+    /// Nothing is lost that anyone could use: it deletes access tokens that have expired, records
+    /// that are `null`, and of two records for one identity the older one. Whoever wants all of
+    /// it back keeps what [`serialize`](Self::serialize) gives before.
+    pub fn repair(&self) -> Result<Vec<Finding>> {
+        let now = self.0.clock.now();
+        let mended = retry(|| {
+            let found = check::check(&self.entries(None)?, now);
+            let (mut batch, mut mended) = (Batch::new(), Vec::new());
+            for partition in check::mendable(&found) {
+                let stands = self.partition(&partition)?;
+                let entries = &stands.entries;
+                mended.extend(check::mend(&mut batch, &partition, stands.revision, entries, now));
+            }
+            self.commit(&batch, &[])?;
+            // In the order in which `check` tells them, and not by user.
+            let at: HashMap<_, _> = found
+                .iter()
+                .enumerate()
+                .map(|(at, it)| ((it.entry().credential_type(), it.entry().key()), at))
+                .collect();
+            mended.sort_by_key(|it: &Finding| {
+                at.get(&(it.entry().credential_type(), it.entry().key())).copied()
+            });
+            Ok(mended)
+        })?;
+        if !mended.is_empty() {
+            self.set_changed();
+        }
+        Ok(mended)
     }
 
     /// The whole cache as the JSON document that all MSAL libraries read.

@@ -442,6 +442,21 @@ impl Read {
     }
 }
 
+impl From<Record> for Entry {
+    /// Reads a record of a store. What can't be read is a [`problem`](Entry::problem) and no
+    /// error.
+    fn from(record: Record) -> Self {
+        Self::read(record)
+    }
+}
+
+impl From<&Entry> for Record {
+    /// The record as it is stored.
+    fn from(entry: &Entry) -> Self {
+        entry.0.record.clone()
+    }
+}
+
 impl PartialEq for Entry {
     /// Equal where section, key and JSON text are.
     fn eq(&self, other: &Self) -> bool {

@@ -5,6 +5,7 @@
 mod authority;
 mod builder;
 mod cache;
+pub mod check;
 mod client;
 mod clock;
 mod cloud;
@@ -15,6 +16,8 @@ mod event;
 mod family;
 mod field;
 mod fields;
+#[cfg(feature = "http")]
+mod http;
 mod jwt;
 mod keys;
 mod limits;
@@ -32,7 +35,7 @@ pub use authority::AuthorityType;
 pub use builder::TokenCacheBuilder;
 pub use cache::TokenCache;
 pub use client::{
-    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, Family, Form,
+    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, ClientFamily, Form,
     InteractionRequired, RefreshReason, Role, ServerError, SilentPlan, SilentRequest,
     TenantProfile, TokenEndpoint, TokenRequest, TokenResponse, TokenSource, TransportError,
     TransportErrorKind, Verdict,
@@ -42,6 +45,8 @@ pub use cloud::{Cloud, Clouds};
 pub use entry::Entry;
 pub use event::Event;
 pub use fields::Fields;
+#[cfg(feature = "http")]
+pub use http::{AssertionRequest, DeviceFlow, DeviceFlowError, HttpEndpoint, HttpEndpointBuilder};
 pub use limits::Limits;
 #[cfg(feature = "conformance")]
 pub use msal_cache_core::conformance;
@@ -52,7 +57,7 @@ pub use msal_cache_core::{
 };
 #[cfg(feature = "file")]
 pub use msal_cache_file::{
-    Builder as FileStoreBuilder, Cae, FileBlob, FileStore, Location, OnCorrupt,
+    Builder as FileStoreBuilder, Cae, FileBlob, FileStore, Location, LockHolder, OnCorrupt,
 };
 #[cfg(any(feature = "file", feature = "sqlite"))]
 pub use msal_cache_place::Permissions;

@@ -3,9 +3,12 @@
 mod bad_input;
 mod cache;
 mod canary;
+mod check;
 mod client;
 mod common;
 mod conformance;
+#[cfg(feature = "http")]
+mod device_flow;
 mod family;
 #[cfg(all(feature = "file", unix))]
 mod file;
@@ -14,6 +17,8 @@ mod fixtures;
 #[path = "fuzz/src/lib.rs"]
 mod fuzz;
 mod fuzzing;
+#[cfg(feature = "http")]
+mod http;
 mod keys;
 mod limits;
 mod model;
@@ -28,3 +33,7 @@ mod store_in_redb;
 #[allow(dead_code, reason = "its main is not run here")]
 #[path = "../examples/your_own_store.rs"]
 mod your_own_store;
+
+#[cfg(feature = "http")]
+#[path = "../examples/stand_in/mod.rs"]
+mod stand_in;

@@ -40,8 +40,8 @@ impl<S: CacheStore> Client<S> {
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) where the authority can't be understood.
     pub fn accounts(&self) -> Result<Vec<AccountInfo>> {
-        let hosts = self.hosts()?;
-        Ok(grouped(&self.cache.section(&CredentialType::Account)?.entries, &hosts))
+        let site = self.site()?;
+        Ok(grouped(&self.cache.section(&CredentialType::Account)?.entries, &site.hosts))
     }
 
     /// Those of the [`accounts`](Self::accounts) that have this name, in whatever case.
@@ -66,9 +66,9 @@ impl<S: CacheStore> Client<S> {
     ///
     /// Those of [`accounts`](Self::accounts).
     pub fn account(&self, home_account_id: &str) -> Result<Option<AccountInfo>> {
-        let hosts = self.hosts()?;
+        let site = self.site()?;
         let stored = self.cache.partition(&Partition::user(home_account_id))?;
-        Ok(grouped(&stored.entries, &hosts).pop())
+        Ok(grouped(&stored.entries, &site.hosts).pop())
     }
 }
 

@@ -1,13 +1,14 @@
 //! What a client and a request ask for, checked and written out: what a plan is made from.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use msal_cache_core::{Error, Partition, Result, Revision};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
-use crate::client::authority::Authority;
 use crate::client::claims;
-use crate::client::hosts::Hosts;
+use crate::client::view::Site;
 use crate::{Form, SilentRequest, response};
 
 /// Asked for with every token of a user: an ID token, the user's name, a refresh token.
@@ -20,8 +21,7 @@ const NO_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
 #[derive(Clone, Debug)]
 pub(crate) struct Asked {
     pub(crate) client_id: String,
-    pub(crate) authority: Authority,
-    pub(crate) hosts: Hosts,
+    pub(crate) site: Arc<Site>,
     pub(crate) skew: i64,
     pub(crate) request: SilentRequest,
     /// As the request names them; else the type doesn't matter with a key, and is `Bearer`
@@ -36,8 +36,7 @@ pub(crate) struct Asked {
 impl Asked {
     pub(crate) fn new(
         client_id: &str,
-        authority: Authority,
-        hosts: Hosts,
+        site: Arc<Site>,
         skew: i64,
         capabilities: &[String],
         request: &SilentRequest,
@@ -70,7 +69,7 @@ impl Asked {
                 }
             }
             None => {
-                let realm = authority.realm.to_lowercase();
+                let realm = site.authority.realm.to_lowercase();
                 if NO_TENANTS.contains(&realm.as_str()) {
                     let reason = "an app's own tokens are those of one tenant; name it instead of \
                                   common, organizations or consumers";
@@ -89,8 +88,7 @@ impl Asked {
         )?;
         Ok(Self {
             client_id: client_id.to_owned(),
-            authority,
-            hosts,
+            site,
             skew,
             request: request.clone(),
             token_type,
@@ -108,7 +106,7 @@ impl Asked {
 
     /// Where all records are that a plan may use.
     pub(crate) fn partition(&self) -> Partition {
-        let (client, realm) = (&self.client_id, &self.authority.realm);
+        let (client, realm) = (&self.client_id, &self.site.authority.realm);
         let app = || Partition::app(client, realm, self.ext_cache_key.as_deref());
         self.request.home_account_id.as_deref().map_or_else(app, Partition::user)
     }
@@ -163,18 +161,22 @@ impl Asked {
         let request = &self.request;
         let lower = |it: &String| it.to_ascii_lowercase();
         let scopes: Vec<_> = request.scopes.iter().map(lower).collect();
-        let mut parts = vec![
-            self.client_id.clone(),
-            self.authority.token_endpoint.clone(),
-            request.home_account_id.clone().unwrap_or_default(),
-            scopes.join(" "),
-            format!("{} {}", request.force_refresh, self.skew),
-            self.claims.clone().unwrap_or_default(),
-            self.capabilities.join(" "),
-        ];
+        // The data may hold a secret.
+        let mut parts = Vec::from(
+            [
+                self.client_id.clone(),
+                self.site.authority.token_endpoint.clone(),
+                request.home_account_id.clone().unwrap_or_default(),
+                scopes.join(" "),
+                format!("{} {}", request.force_refresh, self.skew),
+                self.claims.clone().unwrap_or_default(),
+                self.capabilities.join(" "),
+            ]
+            .map(Zeroizing::new),
+        );
         for (name, value) in request.data.iter() {
-            parts.extend([name.to_owned(), value.to_string()]);
+            parts.extend([name.to_owned(), value.to_string()].map(Zeroizing::new));
         }
-        Revision::of_contents(parts.iter().map(String::as_bytes))
+        Revision::of_contents(parts.iter().map(|it| it.as_bytes()))
     }
 }

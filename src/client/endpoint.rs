@@ -123,7 +123,7 @@ impl TokenResponse {
     /// are; of the kind [`Unavailable`](TransportErrorKind::Unavailable) where the status is one
     /// of an outage, else [`Malformed`](TransportErrorKind::Malformed). The text is not quoted.
     pub fn from_json(status: u16, body: &str) -> Result<Self, TransportError> {
-        match Fields::from_json(body) {
+        match object(body) {
             Ok(body) => Ok(Self::new(status, body)),
             Err(error) => {
                 let kind = if is_outage(status) {
@@ -163,6 +163,14 @@ impl TokenResponse {
     }
 }
 
+/// The members of an object, or why it is none, without a word of it.
+fn object(body: &str) -> Result<Fields, Box<dyn StdError + Send + Sync>> {
+    let not_json = |error: serde_json::Error| {
+        format!("the body is not JSON (line {}, column {})", error.line(), error.column())
+    };
+    Ok(Fields::from_value("the body", serde_json::from_str(body).map_err(not_json)?)?)
+}
+
 fn is_outage(status: u16) -> bool {
     status == 429 || status >= 500
 }
@@ -175,6 +183,7 @@ pub struct TransportError {
     kind: TransportErrorKind,
     status: Option<u16>,
     retry_after: Option<Duration>,
+    correlation_id: Option<Arc<str>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -186,6 +195,8 @@ pub enum TransportErrorKind {
     Unreachable,
     /// The server was reached and didn't answer in time. The request may have been granted.
     TimedOut,
+    /// The connection broke before the answer had arrived. The request may have been granted.
+    Interrupted,
     /// The server answered that it can't answer now: status 429, or 500 and above.
     Unavailable,
     /// The answer is not what a token endpoint says.
@@ -200,7 +211,8 @@ impl TransportError {
         kind: TransportErrorKind,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
-        Self { kind, status: None, retry_after: None, source: Some(Arc::from(source.into())) }
+        let source = Some(Arc::from(source.into()));
+        Self { kind, status: None, retry_after: None, correlation_id: None, source }
     }
 
     /// An answer that is none because of its status; what else it says is the source.
@@ -210,6 +222,7 @@ impl TransportError {
             kind: TransportErrorKind::Unavailable,
             status: Some(response.status),
             retry_after: response.retry_after,
+            correlation_id: None,
             source: told.map(|error| Arc::new(error) as _),
         }
     }
@@ -223,6 +236,13 @@ impl TransportError {
     /// Adds what the header `Retry-After` says.
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
+        self
+    }
+
+    /// Adds the id under which the request was sent.
+    #[must_use]
+    pub fn with_correlation_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.correlation_id = Some(id.into());
         self
     }
 
@@ -240,6 +260,11 @@ impl TransportError {
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
+
+    /// The id by which the server's operator finds the request, where it had one.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
+    }
 }
 
 impl fmt::Display for TransportError {
@@ -247,6 +272,7 @@ impl fmt::Display for TransportError {
         f.write_str(match self.kind {
             TransportErrorKind::Unreachable => "the token endpoint could not be reached",
             TransportErrorKind::TimedOut => "the token endpoint did not answer in time",
+            TransportErrorKind::Interrupted => "the connection to the token endpoint broke",
             TransportErrorKind::Unavailable => "the token endpoint can't answer now",
             TransportErrorKind::Malformed => {
                 "the answer of the token endpoint is not one of a token endpoint"
@@ -259,6 +285,9 @@ impl fmt::Display for TransportError {
         if let Some(wait) = self.retry_after {
             write!(f, "; it asks to wait {} s", wait.as_secs())?;
         }
+        if let Some(id) = &self.correlation_id {
+            write!(f, "; correlation id {id}")?;
+        }
         Ok(())
     }
 }
@@ -269,6 +298,7 @@ impl fmt::Debug for TransportError {
             .field("kind", &self.kind)
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
+            .field("correlation_id", &self.correlation_id)
             .field("source", &self.source)
             .finish()
     }

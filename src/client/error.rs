@@ -118,7 +118,7 @@ impl fmt::Display for InteractionRequired {
         match &self.error {
             Some(error) => error.fmt(f),
             None if self.signed_out => f.write_str("the account was signed out meanwhile"),
-            None => f.write_str("the cache holds no refresh token for the account"),
+            None => f.write_str("the cache holds no refresh token that the client can use"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::client::plan::{Attempt, Candidate, Family, Role, SilentPlan, Verdict};
+use crate::client::plan::{Attempt, Candidate, ClientFamily, Role, SilentPlan, Verdict};
 use crate::{Entry, RefreshReason};
 
 impl fmt::Display for SilentPlan {
@@ -25,11 +25,11 @@ impl fmt::Display for SilentPlan {
             write!(f, "{} is asked, with the credential of the client", self.token_endpoint)?;
         } else {
             match &self.family {
-                Family::Unknown => {
+                ClientFamily::Unknown => {
                     writeln!(f, "the client has got no token yet: it may belong to the family")?;
                 }
-                Family::None => writeln!(f, "the client is in no family")?,
-                Family::Member(id) => writeln!(f, "the client is in family {id:?}")?,
+                ClientFamily::None => writeln!(f, "the client is in no family")?,
+                ClientFamily::Member(id) => writeln!(f, "the client is in family {id:?}")?,
             }
             if self.attempts.is_empty() {
                 f.write_str("there is no refresh token to trade: the user has to sign in")?;

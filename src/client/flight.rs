@@ -44,7 +44,7 @@ impl Flights {
         }
         let flight = Arc::new(Flight { state: Mutex::new(State::UnderWay), ended: Condvar::new() });
         flights.insert(key, flight.clone());
-        Seat::Leader(Leader { flights: self, key, flight })
+        Seat::Leader(Leader { flights: self, key, flight, outcome: None })
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Revision, Arc<Flight>>> {
@@ -68,10 +68,7 @@ impl Flight {
     }
 
     fn end(&self, end: State) {
-        let mut state = self.lock();
-        if matches!(*state, State::UnderWay) {
-            *state = end;
-        }
+        *self.lock() = end;
         self.ended.notify_all();
     }
 
@@ -85,20 +82,22 @@ pub(crate) struct Leader<'a> {
     flights: &'a Flights,
     key: Revision,
     flight: Arc<Flight>,
+    outcome: Option<Outcome>,
 }
 
 impl Leader<'_> {
-    /// Gives everybody the outcome.
-    pub(crate) fn done(self, outcome: Outcome) {
-        self.flight.end(State::Done(outcome));
+    /// Gives everybody the outcome who has come by now.
+    pub(crate) fn done(mut self, outcome: Outcome) {
+        self.outcome = Some(outcome);
     }
 }
 
 impl Drop for Leader<'_> {
     /// Also after a panic: whoever waits is woken, and one of them takes over.
     fn drop(&mut self) {
+        // In this order: nobody boards what has ended.
         self.flights.lock().remove(&self.key);
-        self.flight.end(State::Abandoned);
+        self.flight.end(self.outcome.take().map_or(State::Abandoned, State::Done));
     }
 }
 

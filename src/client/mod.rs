@@ -27,7 +27,7 @@ pub use endpoint::{
 pub use error::{AcquireError, InteractionRequired, ServerError};
 pub(crate) use flight::Flights;
 pub use form::Form;
-pub use plan::{Attempt, Candidate, Family, Role, SilentPlan, Verdict};
+pub use plan::{Attempt, Candidate, ClientFamily, Role, SilentPlan, Verdict};
 pub use request::SilentRequest;
 pub use token::{AcquiredToken, RefreshReason, TokenSource};
 pub use view::Client;

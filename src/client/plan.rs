@@ -40,7 +40,7 @@ pub struct SilentPlan {
     pub(crate) cached: Option<Entry>,
     pub(crate) reason: Option<RefreshReason>,
     pub(crate) fallback: Option<Fallback>,
-    pub(crate) family: Family,
+    pub(crate) family: ClientFamily,
     pub(crate) attempts: Vec<Attempt>,
     pub(crate) is_for_client: bool,
     pub(crate) token_endpoint: String,
@@ -113,7 +113,7 @@ pub(crate) struct Fallback {
 /// What the cache knows of the family of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Family {
+pub enum ClientFamily {
     /// The client has got no token yet, so nothing is known.
     Unknown,
     /// It is in none.
@@ -191,7 +191,7 @@ impl SilentPlan {
     }
 
     /// What the cache knows of the family of the client.
-    pub fn family(&self) -> &Family {
+    pub fn family(&self) -> &ClientFamily {
         &self.family
     }
 
@@ -212,10 +212,10 @@ impl SilentPlan {
             cached: best(asked, &candidates, |it| *it == Verdict::Good),
             reason: None,
             fallback: None,
-            family: Family::Unknown,
+            family: ClientFamily::Unknown,
             attempts: Vec::new(),
             is_for_client: asked.request.home_account_id.is_none(),
-            token_endpoint: asked.authority.token_endpoint.clone(),
+            token_endpoint: asked.site.authority.token_endpoint.clone(),
             candidates,
         };
         if plan.cached.is_none() {
@@ -231,7 +231,7 @@ impl SilentPlan {
     /// Adds which refresh tokens are to be traded, by the metadata of clients.
     pub(crate) fn add_attempts(&mut self, asked: &Asked, stored: &[Entry], metadata: &[Entry]) {
         if let Some(home) = &asked.request.home_account_id {
-            self.family = family(&asked.client_id, &asked.hosts, metadata);
+            self.family = family(&asked.client_id, &asked.site.hosts, metadata);
             self.attempts = attempts(asked, home, stored, &self.family);
         }
     }
@@ -276,10 +276,10 @@ fn verdict(asked: &Asked, token: &Entry, now: i64) -> Verdict {
     if token.known("client_id") != Some(&asked.client_id) {
         return Verdict::OtherClient;
     }
-    if asked.hosts.rank(token.known("environment")).is_none() {
+    if asked.site.hosts.rank(token.known("environment")).is_none() {
         return Verdict::OtherEnvironment;
     }
-    if token.known("realm") != Some(&asked.authority.realm) {
+    if token.known("realm") != Some(&asked.site.authority.realm) {
         return Verdict::OtherTenant;
     }
     let token_type = token.known("token_type").unwrap_or("Bearer");
@@ -316,7 +316,7 @@ fn verdict(asked: &Asked, token: &Entry, now: i64) -> Verdict {
 
 /// The tightest scopes first, then what is stored under the nearest host, then the newest.
 fn preference(asked: &Asked, token: &Entry) -> (usize, Option<usize>, Reverse<i64>) {
-    let rank = asked.hosts.rank(token.known("environment"));
+    let rank = asked.site.hosts.rank(token.known("environment"));
     (token.scopes().count(), rank, Reverse(token.stored_at()))
 }
 
@@ -338,34 +338,34 @@ fn outlasting(asked: &Asked, candidates: &[Candidate], now: i64) -> Option<Entry
 }
 
 /// What the metadata of the client says, under the nearest host that has any.
-pub(crate) fn family(client_id: &str, hosts: &Hosts, metadata: &[Entry]) -> Family {
+pub(crate) fn family(client_id: &str, hosts: &Hosts, metadata: &[Entry]) -> ClientFamily {
     let own = metadata.iter().filter_map(|it| {
         let view = it.app_metadata().filter(|it| it.client_id() == Some(client_id))?;
         Some((hosts.rank(view.environment())?, view.family_id()))
     });
     match own.min_by_key(|(rank, _)| *rank) {
-        None => Family::Unknown,
-        Some((_, id)) => {
-            id.filter(|id| !id.is_empty()).map_or(Family::None, |id| Family::Member(id.to_owned()))
-        }
+        None => ClientFamily::Unknown,
+        Some((_, id)) => id
+            .filter(|id| !id.is_empty())
+            .map_or(ClientFamily::None, |id| ClientFamily::Member(id.to_owned())),
     }
 }
 
 /// The refresh tokens to trade: host by host, the nearest first, as MSAL Python orders them.
-fn attempts(asked: &Asked, home: &str, stored: &[Entry], family: &Family) -> Vec<Attempt> {
+fn attempts(asked: &Asked, home: &str, stored: &[Entry], family: &ClientFamily) -> Vec<Attempt> {
     let usable =
         |it: &&Entry| it.refresh_token().is_some_and(|token| token.home_account_id() == Some(home));
     let mut tokens: Vec<_> = stored
         .iter()
         .filter(usable)
-        .filter_map(|it| Some((asked.hosts.rank(it.known("environment"))?, it)))
+        .filter_map(|it| Some((asked.site.hosts.rank(it.known("environment"))?, it)))
         .collect();
     // Stable: of two that are as old, the one that was stored first.
     tokens.sort_by_key(|(rank, it)| (*rank, Reverse(it.stored_at())));
     let (id, role) = match family {
-        Family::Unknown => (Some(FIRST_PARTY), Role::MaybeFamily),
-        Family::None => (None, Role::Family),
-        Family::Member(id) => (Some(id.as_str()), Role::Family),
+        ClientFamily::Unknown => (Some(FIRST_PARTY), Role::MaybeFamily),
+        ClientFamily::None => (None, Role::Family),
+        ClientFamily::Member(id) => (Some(id.as_str()), Role::Family),
     };
     let of_family = |it: &Entry| id.is_some() && it.known("family_id") == id;
     let own = |it: &Entry| it.known("client_id") == Some(&asked.client_id);

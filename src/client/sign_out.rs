@@ -3,7 +3,7 @@
 use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Partition, Result, retry};
 
 use crate::client::hosts::Hosts;
-use crate::client::plan::{self, Family};
+use crate::client::plan::{self, ClientFamily};
 use crate::decoded::Decoded;
 use crate::{AccountInfo, Client, Entry, TokenCache, trace};
 
@@ -22,10 +22,10 @@ impl<S: CacheStore> Client<S> {
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) where the authority can't be understood.
     pub fn remove_account(&self, account: &AccountInfo) -> Result<usize> {
-        let hosts = self.hosts()?;
+        let site = self.site()?;
         let metadata = self.cache.partition(&Partition::app_metadata())?;
-        let family = plan::family(&self.id, &hosts, &metadata.entries);
-        let goes = |it: &Entry| self.goes(it, &hosts, &family);
+        let family = plan::family(&self.id, &site.hosts, &metadata.entries);
+        let goes = |it: &Entry| self.goes(it, &site.hosts, &family);
         let partition = Partition::user(account.home_account_id());
         let removed = self.cache.remove_where(&partition, goes)?;
         trace::signed_out(&partition, &self.id, removed);
@@ -33,7 +33,7 @@ impl<S: CacheStore> Client<S> {
     }
 
     /// Whether a sign-out removes an entry of the user.
-    fn goes(&self, entry: &Entry, hosts: &Hosts, family: &Family) -> bool {
+    fn goes(&self, entry: &Entry, hosts: &Hosts, family: &ClientFamily) -> bool {
         // What doesn't tell its cloud can't be another one's.
         let environment = entry.known("environment").filter(|it| !it.is_empty());
         if environment.is_some() && hosts.rank(environment).is_none() {
@@ -43,8 +43,8 @@ impl<S: CacheStore> Client<S> {
             return true;
         }
         let of_family = match family {
-            Family::Member(id) => entry.known("family_id") == Some(id),
-            Family::Unknown | Family::None => false,
+            ClientFamily::Member(id) => entry.known("family_id") == Some(id),
+            ClientFamily::Unknown | ClientFamily::None => false,
         };
         of_family
             || match entry.known("client_id") {
@@ -61,13 +61,13 @@ impl<S: CacheStore> Client<S> {
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) where the authority can't be understood.
     pub fn remove_tokens_for_client(&self) -> Result<usize> {
-        let hosts = self.hosts()?;
+        let site = self.site()?;
         let tokens = self.cache.section(&CredentialType::AccessToken)?;
         let mut batch = Batch::new();
         let own = tokens.entries.iter().filter(|it| {
             it.known("client_id") == Some(&self.id)
                 && it.known("home_account_id").is_none_or(str::is_empty)
-                && hosts.rank(it.known("environment")).is_some()
+                && site.hosts.rank(it.known("environment")).is_some()
         });
         let mut removed = 0;
         for token in own {

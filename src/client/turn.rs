@@ -14,8 +14,8 @@ use crate::client::{
 };
 use crate::family::Environments;
 use crate::{
-    Client, Entry, Event, Fields, RefreshReason, TokenEndpoint, TokenRequest, TokenResponse, jwt,
-    trace,
+    Client, Entry, Event, Fields, Form, RefreshReason, TokenEndpoint, TokenRequest, TokenResponse,
+    jwt, trace,
 };
 
 /// How many more refresh tokens are traded than the first plan had: those that others have put
@@ -58,7 +58,7 @@ impl<S: CacheStore> Turn<'_, S> {
         let threads = self.client.cache.guards().enter(partition, wait)?;
         let left = wait.saturating_sub(started.elapsed());
         let processes = match self.client.cache.store().guard(partition, left) {
-            // What can't be written has one reader's worth of use: nobody else stores there.
+            // Where nothing can be written, no turn would leave anything to the next.
             Err(Error::ReadOnly { .. }) => Hold::nobody(),
             held => held?,
         };
@@ -90,7 +90,7 @@ impl<S: CacheStore> Turn<'_, S> {
             });
             let Some(attempt) = next else { break };
             tried.push(attempt.entry().clone());
-            match self.trade_one(attempt, partition)? {
+            match self.trade_one(attempt, partition) {
                 Ok(token) => return Ok(token),
                 Err(Setback::Refused(error)) => {
                     trace::refused(partition, &self.client.id, &error);
@@ -126,68 +126,46 @@ impl<S: CacheStore> Turn<'_, S> {
         Ok(plan.cached.filter(|it| !known(it)))
     }
 
-    /// Trades one refresh token. The outer error is the cache's.
+    /// Trades one refresh token.
     fn trade_one(
         &self,
         attempt: &Attempt,
         partition: &Partition,
-    ) -> Result<Result<AcquiredToken, Setback>> {
+    ) -> Result<AcquiredToken, Setback> {
+        let (asked, cache) = (self.asked, &self.client.cache);
         let used = attempt.entry();
-        let secret = used.known("secret").unwrap_or_default();
         let home = used.known("home_account_id").unwrap_or_default();
-        let asked = self.asked;
-        let request = TokenRequest::new(
-            &asked.authority.token_endpoint,
-            &asked.client_id,
-            asked.refresh_form(secret)?,
-        );
-        let response = match self.send(&request.with_home_account_id(home), partition) {
-            Ok(response) => response,
-            Err(setback) => return Ok(Err(setback)),
-        };
-        let environment = used.known("environment").unwrap_or(&asked.authority.environment);
+        let form = asked.refresh_form(used.known("secret").unwrap_or_default())?;
+        let request = self.request(form).with_home_account_id(home);
+        let response = self.send(&request, partition)?;
+        if names_another_user(response.body(), home).map_err(Setback::answer)? {
+            let reason = "it names another user than the one whose token was traded";
+            return Err(Setback::answer(Error::invalid("response.client_info", reason)));
+        }
+        let environment = used.known("environment").unwrap_or(&asked.site.authority.environment);
         let mut event = self.event("refresh_token", &response).environment(environment);
         event.skip_account_creation = true;
         event.home_account_id = Some(home.to_owned());
-        let answer = |error| Ok(Err(Setback::Final(AcquireError::Answer(Arc::new(error)))));
-        match names_another_user(response.body(), home) {
-            Ok(false) => {}
-            Ok(true) => {
-                let reason = "it names another user than the one whose token was traded";
-                return answer(Error::invalid("response.client_info", reason));
-            }
-            Err(error) => return answer(error),
-        }
-        let cache = &self.client.cache;
-        let first = cache.records(&event, &Environments::default(), cache.now());
-        let records = match first {
+        let records = match cache.records(&event, &Environments::default(), cache.now()) {
             Ok(records) => records,
             Err(error) => {
                 // The old refresh token may be spent: the new one is worth keeping all the same.
                 if let Some(Value::String(new)) = response.body().get("refresh_token") {
                     cache.rotate(used, new)?;
                 }
-                return answer(error);
+                return Err(Setback::answer(error));
             }
         };
-        let Some(token) = settle::access_token(&records) else {
-            return Ok(Err(Setback::Final(malformed().into())));
-        };
-        Ok(match cache.settle(used, &event, &records, &asked.hosts) {
-            Ok(Some(stored)) => {
-                trace::refreshed(partition, &asked.client_id, self.reason);
-                Ok(AcquiredToken::issued(stored, self.reason))
-            }
+        let token = settle::access_token(&records).ok_or_else(malformed)?;
+        match cache.settle(used, &event, &records, &asked.site.hosts) {
+            Ok(Some(stored)) => Ok(self.issued(stored, partition)),
             Ok(None) => {
                 trace::signed_out_meanwhile(partition, &asked.client_id);
                 let gone = InteractionRequired::signed_out();
                 Err(Setback::Final(AcquireError::InteractionRequired(gone)))
             }
-            Err(error) => Err(Setback::Final(AcquireError::NotStored {
-                token: Box::new(AcquiredToken::issued(token, self.reason)),
-                source: Arc::new(error),
-            })),
-        })
+            Err(error) => Err(self.not_stored(token, error)),
+        }
     }
 
     fn ask_for_client(
@@ -200,68 +178,69 @@ impl<S: CacheStore> Turn<'_, S> {
         if let Some(entry) = again.cached {
             return Ok(AcquiredToken::cached(entry));
         }
-        let asked = self.asked;
-        let form = asked.client_form()?;
-        let request = TokenRequest::new(&asked.authority.token_endpoint, &asked.client_id, form);
-        let fallback = || plan.fallback.clone();
-        let response = match self.send(&request, partition) {
-            Ok(response) => response,
+        let error = match self.ask_once_for_client(partition) {
+            Ok(token) => return Ok(token),
             Err(Setback::Refused(error)) => {
-                trace::refused(partition, &asked.client_id, &error);
-                return fall_back(fallback(), self.reason, AcquireError::Refused(error));
+                trace::refused(partition, &self.client.id, &error);
+                AcquireError::Refused(error)
             }
-            Err(Setback::Final(error)) => return fall_back(fallback(), self.reason, error),
+            Err(Setback::Final(error)) => error,
         };
+        fall_back(plan.fallback.clone(), self.reason, error)
+    }
+
+    fn ask_once_for_client(&self, partition: &Partition) -> Result<AcquiredToken, Setback> {
+        let (asked, cache) = (self.asked, &self.client.cache);
+        let response = self.send(&self.request(asked.client_form()?), partition)?;
         let event = self
             .event("client_credentials", &response)
-            .environment(&asked.authority.environment)
+            .environment(&asked.site.authority.environment)
             .skip_account_creation(true);
-        let cache = &self.client.cache;
-        let first = cache.records(&event, &Environments::default(), cache.now());
-        let records = match first.and_then(|it| settle::check_own(&it).map(|()| it)) {
-            Ok(records) => records,
-            Err(error) => {
-                let error = AcquireError::Answer(Arc::new(error));
-                return fall_back(fallback(), self.reason, error);
-            }
-        };
-        let Some(token) = settle::access_token(&records) else {
-            return fall_back(fallback(), self.reason, malformed().into());
-        };
+        let records = cache
+            .records(&event, &Environments::default(), cache.now())
+            .and_then(|records| settle::check_own(&records).map(|()| records))
+            .map_err(Setback::answer)?;
+        let token = settle::access_token(&records).ok_or_else(malformed)?;
         match cache.settle_own(&event, &records) {
-            Ok(stored) => {
-                trace::refreshed(partition, &asked.client_id, self.reason);
-                Ok(AcquiredToken::issued(stored.unwrap_or(token), self.reason))
-            }
-            Err(error) => {
-                let token = Box::new(AcquiredToken::issued(token, self.reason));
-                Err(AcquireError::NotStored { token, source: Arc::new(error) })
-            }
+            Ok(stored) => Ok(self.issued(stored.unwrap_or(token), partition)),
+            Err(error) => Err(self.not_stored(token, error)),
         }
+    }
+
+    fn issued(&self, stored: Entry, partition: &Partition) -> AcquiredToken {
+        trace::refreshed(partition, &self.client.id, self.reason);
+        AcquiredToken::issued(stored, self.reason)
+    }
+
+    fn not_stored(&self, token: Entry, error: Error) -> Setback {
+        Setback::Final(AcquireError::NotStored {
+            token: Box::new(AcquiredToken::issued(token, self.reason)),
+            source: Arc::new(error),
+        })
+    }
+
+    fn request(&self, form: Form) -> TokenRequest {
+        TokenRequest::new(&self.asked.site.authority.token_endpoint, &self.asked.client_id, form)
     }
 
     /// Sends a request. What comes back is a success.
     fn send(&self, request: &TokenRequest, of: &Partition) -> Result<TokenResponse, Setback> {
-        let response = self.endpoint.send(request).map_err(|error| {
-            trace::no_answer(of, &self.client.id, &error);
-            Setback::Final(error.into())
-        })?;
-        if response.is_outage() {
-            let error = TransportError::unavailable(&response);
-            trace::no_answer(of, &self.client.id, &error);
-            return Err(Setback::Final(error.into()));
-        }
+        let answer = match self.endpoint.send(request) {
+            Ok(response) if response.is_outage() => Err(TransportError::unavailable(&response)),
+            answer => answer,
+        };
+        let response = answer.inspect_err(|error| trace::no_answer(of, &self.client.id, error))?;
         match ServerError::of(&response) {
             Some(error) => Err(Setback::Refused(error)),
             None if (200..300).contains(&response.status()) => Ok(response),
-            None => Err(Setback::Final(malformed().with_status(response.status()).into())),
+            None => Err(malformed().with_status(response.status()).into()),
         }
     }
 
     fn event(&self, grant_type: &str, response: &TokenResponse) -> Event {
         let body = response.body();
         let event = Event::new(&self.asked.client_id)
-            .token_endpoint(&self.asked.authority.token_endpoint)
+            .token_endpoint(&self.asked.site.authority.token_endpoint)
             .grant_type(grant_type)
             .data(self.asked.request.data.clone())
             .response(body.clone());
@@ -279,6 +258,25 @@ enum Setback {
     Refused(ServerError),
     /// There is no use in going on.
     Final(AcquireError),
+}
+
+impl Setback {
+    /// The answer can't be used.
+    fn answer(error: Error) -> Self {
+        Self::Final(AcquireError::Answer(Arc::new(error)))
+    }
+}
+
+impl From<Error> for Setback {
+    fn from(error: Error) -> Self {
+        Self::Final(error.into())
+    }
+}
+
+impl From<TransportError> for Setback {
+    fn from(error: TransportError) -> Self {
+        Self::Final(error.into())
+    }
 }
 
 /// The token of the cache where it may stand in for the one that could not be acquired.

@@ -6,6 +6,8 @@ use msal_cache_core::{CacheStore, Memory, Result};
 
 use crate::client::asked::Asked;
 use crate::client::authority::Authority;
+#[cfg(feature = "http")]
+use crate::client::claims;
 use crate::client::hosts::Hosts;
 use crate::{Event, Profile, SilentRequest, TokenCache, family};
 
@@ -15,6 +17,13 @@ const SKEW: i64 = 300;
 /// Longer than HTTP clients wait for an answer.
 const GUARD_WAIT: Duration = Duration::from_secs(60);
 
+/// An authority and the hosts of its cloud.
+#[derive(Debug)]
+pub(crate) struct Site {
+    pub(crate) authority: Authority,
+    pub(crate) hosts: Hosts,
+}
+
 /// One app's side of a cache: its accounts, and tokens without a person.
 ///
 /// [`TokenCache::client`] makes one. It is cheap to make and to clone, and clones share the cache.
@@ -23,6 +32,8 @@ pub struct Client<S = Memory> {
     pub(crate) id: String,
     authority: String,
     token_endpoint: Option<String>,
+    /// Both of them, read; none where they can't be.
+    site: Option<Arc<Site>>,
     capabilities: Arc<[String]>,
     skew: i64,
     pub(crate) guard_wait: Duration,
@@ -35,15 +46,18 @@ impl<S: CacheStore> TokenCache<S> {
     /// An authority that can't be understood is an [`Error::Invalid`](crate::Error::Invalid) of
     /// the first call that needs it.
     pub fn client(&self, client_id: impl Into<String>, authority: impl Into<String>) -> Client<S> {
-        Client {
+        let mut client = Client {
             cache: self.clone(),
             id: client_id.into(),
             authority: authority.into(),
             token_endpoint: None,
+            site: None,
             capabilities: Arc::default(),
             skew: SKEW,
             guard_wait: GUARD_WAIT,
-        }
+        };
+        client.site = client.read_site().ok().map(Arc::new);
+        client
     }
 }
 
@@ -54,6 +68,7 @@ impl<S: CacheStore> Client<S> {
     /// tokens are stored under.
     pub fn with_token_endpoint(mut self, address: impl Into<String>) -> Self {
         self.token_endpoint = Some(address.into());
+        self.site = self.read_site().ok().map(Arc::new);
         self
     }
 
@@ -93,11 +108,13 @@ impl<S: CacheStore> Client<S> {
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) where the authority can't be understood.
     pub fn token_endpoint(&self) -> Result<String> {
-        self.authority().map(|it| it.token_endpoint)
+        Ok(self.site()?.authority.token_endpoint.clone())
     }
 
-    pub(crate) fn hosts(&self) -> Result<Hosts> {
-        Ok(Hosts::of(self.cache.clouds(), &self.authority()?.environment))
+    /// The `claims` that an interactive request of this client asks for.
+    #[cfg(feature = "http")]
+    pub(crate) fn claims(&self, challenge: Option<&str>) -> Result<Option<String>> {
+        claims::merged(challenge, &self.capabilities, None)
     }
 
     pub(crate) fn asked(&self, request: &SilentRequest) -> Result<Asked> {
@@ -105,18 +122,24 @@ impl<S: CacheStore> Client<S> {
             // Before a refresh token is spent on it.
             family::check(&Event::new(&self.id).data(request.data.clone()))?;
         }
-        let authority = self.authority()?;
-        let hosts = Hosts::of(self.cache.clouds(), &authority.environment);
-        let (client_id, capabilities) = (&self.id, &self.capabilities);
-        Asked::new(client_id, authority, hosts, self.skew, capabilities, request)
+        Asked::new(&self.id, self.site()?, self.skew, &self.capabilities, request)
     }
 
-    fn authority(&self) -> Result<Authority> {
-        let authority = Authority::parse(&self.authority)?;
-        match &self.token_endpoint {
-            Some(address) => authority.with_token_endpoint(address),
-            None => Ok(authority),
+    pub(crate) fn site(&self) -> Result<Arc<Site>> {
+        match &self.site {
+            Some(site) => Ok(site.clone()),
+            None => self.read_site().map(Arc::new),
         }
+    }
+
+    fn read_site(&self) -> Result<Site> {
+        let authority = Authority::parse(&self.authority)?;
+        let authority = match &self.token_endpoint {
+            Some(address) => authority.with_token_endpoint(address)?,
+            None => authority,
+        };
+        let hosts = Hosts::of(self.cache.clouds(), &authority.environment);
+        Ok(Site { authority, hosts })
     }
 }
 
@@ -127,6 +150,7 @@ impl<S> Clone for Client<S> {
             id: self.id.clone(),
             authority: self.authority.clone(),
             token_endpoint: self.token_endpoint.clone(),
+            site: self.site.clone(),
             capabilities: self.capabilities.clone(),
             skew: self.skew,
             guard_wait: self.guard_wait,

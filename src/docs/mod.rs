@@ -1,5 +1,29 @@
 //! Long reads about one subject each.
 
+/// The command `msal-cache` (feature `cli`) shows, checks, repairs and moves the caches of this
+/// crate and of the MSAL libraries. `msal-cache --help` tells what it can do, the help of each
+/// subcommand has examples, and `msal-cache man` prints the manual.
+///
+/// No secret is printed unless a flag or a subcommand says so by its name: `--show-secrets`,
+/// `get-token`. Of every other value than those that are known to be harmless it prints the length
+/// and the beginning of a hash, which tells whether two are the same.
+///
+/// # For scripts
+///
+/// | exit code | |
+/// |---|---|
+/// | 0 | done, or found |
+/// | 1 | nothing found; or what was looked for: `check` found a warning or an error, `lock` a holder |
+/// | 2 | wrong usage, or input that can't be used |
+/// | 3 | locked by somebody else until the deadline (`--lock-timeout`) |
+/// | 4 | the store is not a token cache |
+/// | 5 | others can open the store |
+/// | 6 | the store is missing, or can't be read or written |
+/// | 7 | the store failed in another way |
+///
+#[doc = concat!("```text\n", include_str!("json.txt"), "```")]
+pub mod the_command {}
+
 /// Whoever keeps tokens somewhere else writes a store for it. There are two doors into the crate.
 ///
 /// | | the small door: [`BlobStore`](crate::BlobStore) | the big door: [`CacheStore`](crate::CacheStore) |

@@ -3,6 +3,8 @@
 mod accounts;
 mod client_credentials;
 mod families;
+#[cfg(any(feature = "file", feature = "sqlite"))]
+mod guards;
 mod plans;
 mod profiles;
 mod races;

@@ -1,6 +1,6 @@
 //! What would be done, and why.
 
-use msal_cache::{Family, RefreshReason, Role, SilentRequest, Verdict};
+use msal_cache::{ClientFamily, RefreshReason, Role, SilentRequest, Verdict};
 use serde_json::json;
 
 use super::server::{Server, client_mismatch, refreshed};
@@ -61,7 +61,7 @@ fn the_attempts_are_those_that_are_made() {
     let before = crate::common::document(&cache);
     let plan = client.plan(&request()).unwrap();
     assert_eq!(crate::common::document(&cache), before, "a plan changes nothing");
-    assert_eq!(*plan.family(), Family::Unknown);
+    assert_eq!(*plan.family(), ClientFamily::Unknown);
     let planned: Vec<_> = plan
         .attempts()
         .iter()
@@ -72,7 +72,7 @@ fn the_attempts_are_those_that_are_made() {
     client.acquire(&request(), &server).unwrap();
     assert_eq!(server.traded(), ["family", "own"]);
     let known = client.plan(&request().force_refresh(true)).unwrap();
-    assert_eq!(*known.family(), Family::None, "the answer named none");
+    assert_eq!(*known.family(), ClientFamily::None, "the answer named none");
 }
 
 #[test]

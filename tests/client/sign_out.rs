@@ -1,6 +1,5 @@
 //! Signing out: one commit, and nothing of the user is left.
 
-use msal_cache::{CacheStore, TokenCache};
 use serde_json::{Value, json};
 
 use super::{
@@ -128,7 +127,10 @@ fn bytes_in(folder: &std::path::Path) -> Vec<u8> {
 }
 
 #[cfg(any(feature = "file", feature = "sqlite"))]
-fn leaves_no_byte<S: CacheStore>(folder: &std::path::Path, cache: &TokenCache<S>) {
+fn leaves_no_byte<S: msal_cache::CacheStore>(
+    folder: &std::path::Path,
+    cache: &msal_cache::TokenCache<S>,
+) {
     let holds = |text: &str| {
         let bytes = bytes_in(folder);
         bytes.windows(text.len()).any(|it| it == text.as_bytes())

@@ -53,8 +53,7 @@ impl FileBlob {
             journal::recover(held.file())?;
             if !self.swept.swap(true, Ordering::Relaxed) {
                 leftovers::sweep(held.file());
-                leftovers::sweep_lock(&self.path);
-                leftovers::sweep_lock(held.file());
+                held.lock_files().for_each(leftovers::sweep_lock);
             }
         }
         Ok(held)
@@ -132,7 +131,7 @@ impl BlobStore for FileBlob {
     }
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
-        // No other library knows it, so it follows the file and not the name, as the lock must.
+        // No other library knows it, so one name is enough, the file's own.
         let file = referent(&self.path).map_err(io("resolve", &self.path))?;
         Ok(Hold::new(Guard::take(&file, partition, wait)?))
     }

@@ -51,7 +51,8 @@ impl Builder {
         Self { path: path.to_owned(), options }
     }
 
-    /// What to do about a file that others can open. [`Permissions::Refuse`] unless set.
+    /// What to do about a file that others can open, or replace. [`Permissions::Refuse`] unless
+    /// set.
     pub fn permissions(mut self, permissions: Permissions) -> Self {
         self.options.permissions = permissions;
         self
@@ -72,6 +73,8 @@ impl Builder {
     /// system takes for them. Another library's lock file that was left behind needs ten seconds
     /// to be found dead, unless its time says that it is older; a shorter wait may have to be
     /// repeated.
+    ///
+    /// [`Error::Locked`]: msal_cache_core::Error::Locked
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
         self.options.patience.timeout = timeout;
         self
@@ -87,6 +90,8 @@ impl Builder {
 
     /// The largest file that is read or written, in bytes; beyond it is [`Error::TooLarge`].
     /// 1 GiB unless set.
+    ///
+    /// [`Error::TooLarge`]: msal_cache_core::Error::TooLarge
     pub fn max_size(mut self, bytes: u64) -> Self {
         self.options.max_size = bytes;
         self
@@ -107,7 +112,10 @@ impl Builder {
     ///
     /// [`Error::Io`] where the path names a folder, or leads through something that isn't one or
     /// through a loop of symbolic links; [`Error::Insecure`] where a pipe, a socket or a device
-    /// stands there, or a file that [`Permissions`] doesn't let pass.
+    /// stands there, or a file or a folder that [`Permissions`] doesn't let pass.
+    ///
+    /// [`Error::Io`]: msal_cache_core::Error::Io
+    /// [`Error::Insecure`]: msal_cache_core::Error::Insecure
     pub fn open(self) -> Result<FileStore> {
         Ok(FileStore::over(Document::new(self.open_blob()?)))
     }

@@ -12,10 +12,10 @@ pub(crate) fn sweep(path: &Path) {
     remove(path, |_| true);
 }
 
-/// Removes what dead waiters for the lock of the file at `path` have left. Live ones have their
-/// files flocked.
+/// Removes what dead waiters for the lock file at `path` have left. Live ones have their files
+/// flocked.
 pub(crate) fn sweep_lock(path: &Path) {
-    remove(&folder::beside(path, ".lockfile"), lock::is_abandoned);
+    remove(path, |candidate| lock::is_abandoned(candidate, path));
 }
 
 fn remove(path: &Path, is_left: impl Fn(&Path) -> bool) {
@@ -76,8 +76,14 @@ mod tests {
         let live = disk::create_temporary(&lock).unwrap();
         FileExt::lock_exclusive(live.as_file()).unwrap();
         let dead = disk::create_temporary(&lock).unwrap().into_temp_path().keep().unwrap();
-        sweep_lock(&place.path().join("cache.json"));
-        assert!(live.path().exists());
+        // One that was killed between giving its file a name and taking the old one away.
+        fs::write(&lock, "").unwrap();
+        let second = disk::keep(&lock).unwrap().keep().unwrap();
+        let held = fs::File::open(&lock).unwrap();
+        FileExt::lock_exclusive(&held).unwrap();
+        sweep_lock(&lock);
+        assert!(live.path().exists() && lock.exists());
+        assert!(!second.exists());
         assert!(!dead.exists());
     }
 }

@@ -62,6 +62,7 @@ pub(crate) use msal_cache_place::{error, folder};
 pub use blob::FileBlob;
 pub use builder::Builder;
 pub use location::{Cae, Location};
+pub use lock::LockHolder;
 pub use msal_cache_place::Permissions;
 pub use quarantine::OnCorrupt;
 pub use store::FileStore;

@@ -12,7 +12,7 @@ use crate::{disk, folder, platform, trace};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum OnCorrupt {
-    /// [`Error::Corrupt`](msal_cache_core::Error::Corrupt). The file stays as it is, and so
+    /// [`Error::Corrupt`]. The file stays as it is, and so
     /// nothing can be written.
     Error,
     /// Rename it to `<name>.corrupt-<n>` in its folder and begin an empty cache, so that a new

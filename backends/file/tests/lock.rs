@@ -69,6 +69,21 @@ fn a_thread_that_holds_reads_and_writes_and_holds_again() {
 }
 
 #[test]
+fn who_waits_for_ever_waits_no_longer_than_needed() {
+    let place = Place::new();
+    let builder = FileStore::builder(place.cache()).lock_timeout(Duration::MAX);
+    let patient = builder.open_blob().unwrap();
+    drop(patient.hold().unwrap());
+    foreign(&place, &std::process::id().to_string());
+    thread::scope(|scope| {
+        let waiter = scope.spawn(|| patient.hold().map(drop));
+        thread::sleep(Duration::from_millis(50));
+        fs::remove_file(place.at("cache.json.lockfile")).unwrap();
+        waiter.join().unwrap().unwrap();
+    });
+}
+
+#[test]
 fn a_thread_that_waits_too_long_is_told_so() {
     let place = Place::new();
     let one = blob(&place.cache());

@@ -111,8 +111,10 @@ fn java_s_lock_is_taken_where_that_is_wanted() {
         builder.lock_timeout(Duration::from_millis(100)).open_blob().unwrap()
     };
     let (with, without) = (open(true), open(false));
+    // What a process left that was killed while it waited.
+    fs::write(place.at("..lockfile.aB3dEf.tmp"), "").unwrap();
     let hold = without.hold().unwrap();
-    assert_eq!(place.names(), ["cache.json.lockfile"]);
+    assert_eq!(place.names(), ["..lockfile.aB3dEf.tmp", "cache.json.lockfile"]);
     drop(hold);
     let hold = with.hold().unwrap();
     assert_eq!(place.names(), [".lockfile", "cache.json.lockfile"]);

@@ -8,8 +8,8 @@ use crate::error;
 use crate::platform::{self, Fault};
 
 /// What to do about a file with tokens that others can open. The file store looks at it whenever
-/// the file is opened and read; the SQLite store when it is opened, and at the files beside the
-/// database too.
+/// the file is opened and read, and at its folder, in which others may be able to replace it; the
+/// SQLite store when it is opened, and at the files beside the database too.
 ///
 /// On Windows nothing is checked: the rights of a file are those of its folder there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,8 @@ pub enum Permissions {
     /// [`Error::Insecure`], which names the command that mends it.
     #[default]
     Refuse,
-    /// Take the access of others away (mode 0600) and go on. A file of another user is refused.
+    /// Take the access of others away (mode 0600, and no right to write to the folder) and go on.
+    /// What belongs to another user is refused.
     Repair,
     /// Open it all the same. A file that is replaced by writing has mode 0600 afterwards; what
     /// SQLite keeps beside a database gets the mode of the database.

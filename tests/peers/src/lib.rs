@@ -2,9 +2,11 @@
 //! of JSON, answers come back as lines of JSON.
 
 mod events;
+mod oauth;
 mod random;
 
 pub use events::{Named, Otherwise, Ours, Theirs, alike, client_info, id_token, otherwise};
+pub use oauth::{Asked, OAuthServer};
 pub use random::Random;
 
 use std::env;

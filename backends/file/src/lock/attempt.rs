@@ -19,6 +19,9 @@ const LONGEST: Duration = Duration::from_millis(25);
 /// How much longer than the deadline the caller waits for the file system.
 const SLACK: Duration = Duration::from_millis(100);
 
+/// Longer than anybody waits, and short enough to be added to any moment.
+const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// A thread that asks for the lock file, and whoever waits for it.
 pub(super) struct Attempt {
     state: Mutex<State>,
@@ -46,7 +49,7 @@ pub(super) fn take(
     started: Instant,
     patience: Patience,
 ) -> Result<LockFile> {
-    let deadline = started + patience.timeout;
+    let deadline = started + patience.timeout.min(FOR_EVER);
     let locked = |holder| {
         let (path, waited) = (shared.path.clone(), started.elapsed());
         Err(Error::Locked { path, holder, waited })

@@ -9,7 +9,7 @@ use std::process;
 pub(super) struct Holder {
     /// Absent where the content isn't one of these.
     pub(super) pid: Option<u32>,
-    program: String,
+    pub(super) program: String,
     /// It is this crate, in this process or another: it holds its `flock` until it dies.
     pub(super) is_ours: bool,
     /// Nothing was written, or not yet.

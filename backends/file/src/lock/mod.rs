@@ -16,6 +16,7 @@ mod attempt;
 mod evidence;
 mod fairness;
 mod holder;
+mod inspect;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
@@ -41,6 +42,7 @@ use self::attempt::Attempt;
 use self::evidence::Met;
 use self::fairness::Fairness;
 use self::holder::Holder;
+pub use self::inspect::LockHolder;
 use self::system::LockFile;
 pub(crate) use self::system::is_abandoned;
 use crate::error::io;
@@ -208,6 +210,11 @@ impl Held {
     /// The file that the path named when the lock was taken.
     pub(crate) fn file(&self) -> &Path {
         &self.file
+    }
+
+    /// The lock files that are held.
+    pub(crate) fn lock_files(&self) -> impl Iterator<Item = &Path> {
+        self.guards.iter().map(|guard| &*guard.shared.path)
     }
 
     /// Whether a lock file was taken for this guard, and not for one around it.

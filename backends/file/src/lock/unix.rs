@@ -240,6 +240,15 @@ fn stands_at(path: &Path, file: &File) -> bool {
     }
 }
 
+/// Whether a process runs. One that has ended and waits for its parent doesn't.
+pub(super) fn is_alive(pid: u32) -> Option<bool> {
+    // A number that no process can have says nothing.
+    i32::try_from(pid).ok()?;
+    let exists = !platform::is_dead(pid);
+    let runs = || evidence::existing(pid, clock_ticks_per_second()) != Process::Dead;
+    Some(exists && runs())
+}
+
 /// Whether a file system has no hard links, by the error that it gives.
 fn lacks_links(error: &io::Error) -> bool {
     // A list and not a pattern: two of these are one number on some systems.
@@ -247,10 +256,11 @@ fn lacks_links(error: &io::Error) -> bool {
     Errno::from_io_error(error).is_some_and(|error| lacking.contains(&error))
 }
 
-/// Whether nobody holds this candidate: its process is dead.
-pub(crate) fn is_abandoned(candidate: &Path) -> bool {
+/// Whether nobody needs this candidate for the lock file `lock`: its process is dead. One that died
+/// right after it gave the candidate its name has left a second name of the lock file itself.
+pub(crate) fn is_abandoned(candidate: &Path, lock: &Path) -> bool {
     platform::open_own(candidate, true)
-        .is_ok_and(|file| matches!(platform::try_flock(&file), Ok(true)))
+        .is_ok_and(|file| stands_at(lock, &file) || matches!(platform::try_flock(&file), Ok(true)))
 }
 
 #[cfg(test)]

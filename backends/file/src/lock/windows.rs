@@ -100,6 +100,11 @@ impl LockFile {
 }
 
 /// There are no candidates here.
-pub(crate) fn is_abandoned(_: &Path) -> bool {
+pub(crate) fn is_abandoned(_: &Path, _: &Path) -> bool {
     false
+}
+
+/// Whether a process has the id: the standard library can't tell.
+pub(super) fn is_alive(_pid: u32) -> Option<bool> {
+    None
 }

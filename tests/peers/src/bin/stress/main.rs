@@ -28,7 +28,7 @@ fn main() -> ExitCode {
             writer::read(Path::new(path));
             ExitCode::SUCCESS
         }
-        [] | ["short"] => stress(25),
+        [] | ["short"] => stress(15),
         ["long"] => stress(100),
         _ => {
             eprintln!("usage: tests/peers/stress [short|long]");
@@ -45,7 +45,7 @@ fn stress(count: u64) -> ExitCode {
         "who writes", "", "added", "errors", "left", "lost", "longest"
     );
     // Ours alone, as fast as they can.
-    verdict.judge(None, &Run::new("ours", 0, 60).with(Party::Ours, 4).start());
+    verdict.judge(None, &Run::new("ours", 0, 40).with(Party::Ours, 4).start());
     let others: [(&str, &[(Party, usize)]); 4] = [
         ("Python", &[(Party::Python, 2)]),
         ("Python with portalocker", &[(Party::Portalocker, 2)]),
@@ -63,7 +63,7 @@ fn stress(count: u64) -> ExitCode {
     let alone = Run::new("Python and Node", PAUSE, count).with_all(&parties).start();
     verdict.judge(None, &alone);
     let run = Run::new("Python, Node and ours, which are killed", PAUSE, count);
-    let run = run.with_all(&parties).with(Party::Ours, 1).with(Party::Killed, 2);
+    let run = run.with_all(&parties).with(Party::Ours, 1).with(Party::Killed, 1);
     verdict.judge(Some(&alone), &patiently(&run, &alone));
     verdict.told()
 }

@@ -11,6 +11,7 @@ use msal_cache_peers::Random;
 use serde_json::Value;
 
 use crate::party::Party;
+use crate::writer;
 
 /// Some writers on one file.
 pub(crate) struct Run {
@@ -64,6 +65,7 @@ impl Run {
     pub(crate) fn start(&self) -> Outcome {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("cache.json");
+        writer::begin(&path);
         let mut reader = Process::start(reader(&path));
         let mut processes = Vec::new();
         let mut victims = 0;
@@ -145,7 +147,7 @@ fn kill_again_and_again(path: &Path, victim: usize, working: &AtomicUsize) -> Ve
         process.child.kill().expect("it is there");
         tallies.push(process.tally(&name));
         // One after another would leave the others no moment without a lock file.
-        thread::sleep(Duration::from_millis(100) + random.millis(100));
+        thread::sleep(Duration::from_millis(150) + random.millis(200));
     }
     tallies
 }

@@ -32,6 +32,21 @@ fn sign_in(user: &str) -> Event {
     Event::from_json(&event.to_string()).expect("it is an event")
 }
 
+/// Makes a file in which some users have signed in already.
+///
+/// MSAL Node takes its own memory for what is in the file if reading and writing fell into one
+/// millisecond, and then overwrites what others have written since, whoever they are. In a file
+/// of this size it takes longer. Where there is no file it makes an empty one, which is no cache
+/// to a reader of ours until somebody has signed in.
+pub(crate) fn begin(path: &Path) {
+    let memory = TokenCache::in_memory();
+    for user in 0..200 {
+        memory.add(&sign_in(&format!("first-{user}"))).expect("there is memory");
+    }
+    let file = TokenCache::new(FileStore::open(path).expect("it opens"));
+    memory.copy_to(&file).expect("nobody else is there");
+}
+
 /// One whole line at a time, whichever thread says it, and at once: a process that is killed must
 /// have told what was acknowledged.
 fn say(line: Arguments<'_>) {

@@ -1,0 +1,138 @@
+//! Stands in for an OAuth 2.0 server, so that the examples run with nothing set up: it signs in
+//! whoever asks, without a password, and its tokens open nothing. What it does keep to is what a
+//! client has to cope with: a sign-in that takes a while, a refresh token that is good for one
+//! use, a secret that must be right.
+
+#![allow(dead_code, reason = "each example needs a part of it")]
+
+pub(crate) mod server;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::TcpStream;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use server::{Request, Server};
+
+/// What confidential clients have to send.
+pub(crate) const CLIENT_SECRET: &str = "the secret of the daemon: it has + and % in it";
+
+/// How long its access tokens last, in seconds.
+pub(crate) const LIFETIME: i64 = 3600;
+
+const REFRESH_TOKEN: &str = "refresh token ";
+const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+#[derive(Debug)]
+pub(crate) struct StandIn(Server);
+
+/// What it remembers.
+struct State {
+    /// How many tokens it has issued, beginning with another number in each run.
+    issued: u128,
+    polls: usize,
+    /// The refresh tokens that have been used. All others are good: those of earlier runs too.
+    spent: BTreeSet<String>,
+}
+
+impl StandIn {
+    pub(crate) fn start() -> io::Result<Self> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
+        let state = State { issued: now.as_nanos(), polls: 0, spent: BTreeSet::new() };
+        let state = Arc::new(Mutex::new(state));
+        let answer = move |request: &Request, out: &mut TcpStream| {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            let (status, body) = match request.path.rsplit('/').next() {
+                Some("devicecode") => ("200 OK", device_authorization(request)),
+                Some("token") => match state.token(request) {
+                    Ok(tokens) => ("200 OK", tokens),
+                    Err(error) => ("400 Bad Request", json!({ "error": error })),
+                },
+                _ => ("404 Not Found", json!({ "error": "not_found" })),
+            };
+            server::json(out, status, &body.to_string())
+        };
+        Ok(Self(Server::start(answer)?))
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.0.url()
+    }
+
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.0.requests()
+    }
+
+    /// How often a token was asked for.
+    pub(crate) fn token_requests(&self) -> usize {
+        self.requests().iter().filter(|it| it.path.ends_with("/token")).count()
+    }
+}
+
+fn device_authorization(request: &Request) -> Value {
+    let host = request.headers.get("host").map_or("", String::as_str);
+    json!({
+        "device_code": "a device code",
+        "user_code": "WDJB-MJHT",
+        "verification_uri": format!("http://{host}/device"),
+        "expires_in": 900,
+        "interval": 1,
+    })
+}
+
+impl State {
+    fn token(&mut self, request: &Request) -> Result<Value, &'static str> {
+        match request.parameter("grant_type") {
+            // Nobody is there to enter the code, so the first poll finds that, and the second
+            // that somebody has.
+            DEVICE_CODE => {
+                self.polls += 1;
+                if self.polls < 2 { Err("authorization_pending") } else { Ok(self.tokens("alice")) }
+            }
+            // The code is the name of the user here.
+            "authorization_code" => Ok(self.tokens(request.parameter("code"))),
+            "refresh_token" => {
+                let token = request.parameter("refresh_token");
+                let user = token.strip_prefix(REFRESH_TOKEN).ok_or("invalid_grant")?;
+                let (_, user) = user.split_once(" of ").ok_or("invalid_grant")?;
+                if !self.spent.insert(token.to_owned()) {
+                    return Err("invalid_grant");
+                }
+                Ok(self.tokens(user))
+            }
+            "client_credentials" if request.parameter("client_secret") == CLIENT_SECRET => {
+                self.issued += 1;
+                let token = format!("app token {}", self.issued);
+                Ok(json!({
+                    "access_token": token, "token_type": "Bearer", "expires_in": LIFETIME,
+                }))
+            }
+            "client_credentials" => Err("invalid_client"),
+            _ => Err("unsupported_grant_type"),
+        }
+    }
+
+    fn tokens(&mut self, user: &str) -> Value {
+        self.issued += 1;
+        let claims = json!({
+            "oid": user, "sub": user, "preferred_username": format!("{user}@contoso.example"),
+        });
+        json!({
+            "access_token": format!("access token {} of {user}", self.issued),
+            "token_type": "Bearer",
+            "expires_in": LIFETIME,
+            "scope": "User.Read openid profile offline_access",
+            "refresh_token": format!("{REFRESH_TOKEN}{} of {user}", self.issued),
+            "id_token": format!("e30.{}.", base64url(&claims)),
+            "client_info": base64url(&json!({ "uid": user, "utid": "contoso" })),
+        })
+    }
+}
+
+fn base64url(value: &Value) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(value.to_string())
+}

@@ -1,0 +1,145 @@
+//! A server on loopback that answers each request as a closure says, and as little of HTTP as
+//! that takes.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// It listens until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    requests: Mutex<Vec<Request>>,
+    stopped: AtomicBool,
+}
+
+/// What a client sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Request {
+    pub(crate) path: String,
+    /// By name in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    /// The parameters of the body.
+    pub(crate) form: BTreeMap<String, String>,
+}
+
+impl Server {
+    /// Starts on a free port. Each connection has a thread, carries one request, and is closed
+    /// when `answer` returns.
+    pub(crate) fn start(
+        answer: impl Fn(&Request, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> io::Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::default());
+        let (answer, known) = (Arc::new(answer), shared.clone());
+        let thread = thread::spawn(move || {
+            for connection in listener.incoming() {
+                if known.stopped.load(Ordering::Acquire) {
+                    return;
+                }
+                let Ok(mut connection) = connection else { continue };
+                let (answer, known) = (answer.clone(), known.clone());
+                thread::spawn(move || {
+                    let Ok(request) = Request::read(&connection) else { return };
+                    known.lock().push(request.clone());
+                    // A client that has gone away is its own affair.
+                    let _ = answer(&request, &mut connection);
+                });
+            }
+        });
+        Ok(Self { address, shared, thread: Some(thread) })
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What was asked so far.
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.shared.lock().clone()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Request>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.stopped.store(true, Ordering::Release);
+        // Wakes the thread that waits for a connection.
+        let woken = TcpStream::connect(self.address).is_ok();
+        if let (true, Some(thread)) = (woken, self.thread.take()) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Request {
+    fn read(connection: &TcpStream) -> io::Result<Self> {
+        let mut reader = BufReader::new(connection);
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let mut headers = BTreeMap::new();
+        loop {
+            line.clear();
+            if reader.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let Some((name, value)) = line.trim_end().split_once(':') else { break };
+            headers.insert(name.to_ascii_lowercase(), value.trim().to_owned());
+        }
+        let length = headers.get("content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body)?;
+        let form = String::from_utf8_lossy(&body)
+            .split('&')
+            .filter_map(|pair| pair.split_once('='))
+            .map(|(name, value)| (decoded(name), decoded(value)))
+            .collect();
+        Ok(Self { path, headers, form })
+    }
+
+    /// A parameter of the body; empty where it is missing.
+    pub(crate) fn parameter(&self, name: &str) -> &str {
+        self.form.get(name).map_or("", String::as_str)
+    }
+}
+
+/// Answers with JSON.
+pub(crate) fn json(out: &mut impl Write, status: &str, body: &str) -> io::Result<()> {
+    write!(
+        out,
+        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
+         Connection: close\r\n\r\n{body}",
+        body.len(),
+    )
+}
+
+/// What a form made of a text.
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        let escaped = (first == b'%')
+            .then(|| tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok()))
+            .flatten()
+            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
+        bytes.push(escaped.unwrap_or(if first == b'+' { b' ' } else { first }));
+        rest = if escaped.is_some() { &tail[2..] } else { tail };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}

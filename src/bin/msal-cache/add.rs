@@ -1,0 +1,95 @@
+//! Adding what a token endpoint has answered.
+
+use std::io::Read;
+use std::path::Path;
+
+use msal_cache::{Event, Fields, Profile, TokenCache};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::check::described;
+use crate::failure::{Failure, Outcome, printable};
+use crate::out::{DIM, GOOD};
+use crate::select::{Users, tally};
+use crate::store::{self, Access};
+use crate::tokens;
+use crate::{Run, args};
+
+/// What was asked for, where the input is the response alone.
+pub(crate) struct Request<'a> {
+    pub(crate) client: &'a Option<String>,
+    pub(crate) token_endpoint: &'a Option<String>,
+    pub(crate) scope: &'a [String],
+    pub(crate) grant_type: &'a Option<String>,
+}
+
+pub(crate) fn add(
+    run: &mut Run<'_>,
+    name: &str,
+    input: &Path,
+    request: &Request<'_>,
+    profile: args::Profile,
+) -> Result<Outcome, Failure> {
+    let profile = match profile {
+        args::Profile::Python => Profile::Python,
+        args::Profile::Family => Profile::Family,
+    };
+    let event = event(&read(input)?, request)?;
+    let (place, cache) = run.open(name, Access::Create)?;
+    let before = cache.entries(None)?;
+    let clock = store::clock(run.common);
+    TokenCache::builder(cache.store()).clock(clock).profile(profile).build().add(&event)?;
+    let after = cache.entries(None)?;
+    let users = Users::of(&after);
+    let added: Vec<_> = after.iter().filter(|it| !before.contains(it)).collect();
+    if run.out.json {
+        let added: Vec<_> = added.iter().map(|it| tokens::as_json(it, &users, run.now())).collect();
+        run.out.json(&json!({"store": place.path(), "added": added}))?;
+        return Ok(Outcome::Done);
+    }
+    run.out.line(format!("{GOOD}✓{GOOD:#} stored {}", tally(added.iter().copied())))?;
+    for entry in added {
+        let line = described(entry, &users);
+        run.out.line(format!("  {DIM}{}{DIM:#}", printable(&line)))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The event: the whole of it, or a response with what the flags say.
+fn event(input: &str, request: &Request<'_>) -> Result<Event, Failure> {
+    let Request { client, token_endpoint, scope, grant_type } = request;
+    let fields = Fields::from_json(input)?;
+    if fields.get("response").is_some() {
+        if client.is_some() || token_endpoint.is_some() || !scope.is_empty() {
+            let reason = "the input is an event, which says itself what was asked for";
+            return Err(Failure::usage(reason)
+                .with_hint("leave out --client, --token-endpoint and --scope"));
+        }
+        return Ok(Event::from_json(input)?);
+    }
+    if fields.get("error").is_some() {
+        return Err(Failure::usage("the input is an error response: there is no token in it"));
+    }
+    let (Some(client), Some(endpoint)) = (client, token_endpoint) else {
+        let reason = "the input is a response alone, and doesn't say what was asked for";
+        return Err(Failure::usage(reason).with_hint("add --client, --token-endpoint and --scope"));
+    };
+    let mut event = Event::new(client).token_endpoint(endpoint).scope(*scope).response(fields);
+    if let Some(grant_type) = grant_type {
+        event = event.grant_type(grant_type);
+    }
+    Ok(event)
+}
+
+/// A file, or standard input for `-`.
+pub(crate) fn read(input: &Path) -> Result<Zeroizing<String>, Failure> {
+    let failed = |source| Failure::File { operation: "read", path: input.to_owned(), source };
+    let mut text = Zeroizing::new(String::new());
+    if input == Path::new("-") {
+        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
+    } else {
+        let mut file = std::fs::File::open(input).map_err(failed)?;
+        file.read_to_string(&mut text).map_err(failed)?;
+    }
+    Ok(text)
+}

@@ -1,0 +1,240 @@
+//! Which entries are meant: by id, by user, by what they are.
+
+use std::collections::{BTreeMap, HashMap};
+
+use msal_cache::{CredentialType, Entry};
+
+use crate::args::{Filter, Sort, Type, Who};
+use crate::failure::Failure;
+use crate::redact;
+
+/// Users by the id of their home account, with the names that their accounts have.
+#[derive(Debug, Default)]
+pub(crate) struct Users(BTreeMap<String, Vec<String>>);
+
+impl Users {
+    pub(crate) fn of(entries: &[Entry]) -> Self {
+        let mut users = BTreeMap::<String, Vec<String>>::new();
+        for entry in entries {
+            let Some(home) = redact::text(entry, "home_account_id") else { continue };
+            let names = users.entry(home.into_owned()).or_default();
+            let name = entry.account().and_then(|account| account.username().map(str::to_owned));
+            names.extend(name.filter(|name| !name.is_empty() && !names.contains(name)));
+        }
+        Self(users)
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// What to call a user: the name, or the id where there is none.
+    pub(crate) fn name<'a>(&'a self, home: &'a str) -> &'a str {
+        self.0.get(home).and_then(|names| names.first()).map_or(home, String::as_str)
+    }
+
+    /// The ids of those whose name or id begins like this.
+    pub(crate) fn matching(&self, wanted: &str) -> Vec<&str> {
+        let wanted = wanted.to_lowercase();
+        let is = |home: &str, names: &[String], fits: fn(&str, &str) -> bool| {
+            fits(&home.to_lowercase(), &wanted)
+                || names.iter().any(|name| fits(&name.to_lowercase(), &wanted))
+        };
+        let all = |fits: fn(&str, &str) -> bool| {
+            let users = self.0.iter().filter(move |(home, names)| is(home, names, fits));
+            users.map(|(home, _)| home.as_str()).collect::<Vec<_>>()
+        };
+        // A whole name is meant even where another one goes on behind it.
+        let exact = all(|it, wanted| it == wanted);
+        if exact.is_empty() { all(|it, wanted| it.starts_with(wanted)) } else { exact }
+    }
+
+    /// The one user who is meant.
+    pub(crate) fn one(&self, wanted: &str) -> Result<&str, Failure> {
+        match self.matching(wanted)[..] {
+            [] => {
+                let reason = format!("nobody in the cache is called {wanted:?}");
+                Err(Failure::nothing(reason).with_hint("`msal-cache accounts STORE` lists who is"))
+            }
+            [one] => Ok(one),
+            ref several => {
+                let names: Vec<_> = several.iter().take(5).map(|home| self.label(home)).collect();
+                let reason = format!("{wanted:?} may be {}", names.join(", or "));
+                Err(Failure::usage(reason).with_hint("write more of it, or the home account id"))
+            }
+        }
+    }
+
+    fn label(&self, home: &str) -> String {
+        match self.name(home) {
+            name if name == home => home.to_owned(),
+            name => format!("{name} ({home})"),
+        }
+    }
+}
+
+/// Whether an entry is what the flags ask for.
+pub(crate) struct Chosen<'a> {
+    filter: &'a Filter,
+    homes: Option<Vec<String>>,
+    scopes: Vec<String>,
+    now: i64,
+}
+
+impl<'a> Chosen<'a> {
+    pub(crate) fn new(filter: &'a Filter, users: &Users, now: i64) -> Self {
+        let homes = filter.who.account.as_ref().map(|account| match account.as_str() {
+            "" => Vec::new(),
+            account => users.matching(account).into_iter().map(str::to_owned).collect(),
+        });
+        let scopes = filter.scope.iter().flat_map(|scopes| scopes.split_ascii_whitespace());
+        let scopes = scopes.map(str::to_lowercase).collect();
+        Self { filter, homes, scopes, now }
+    }
+
+    pub(crate) fn contains(&self, entry: &Entry) -> bool {
+        let Filter { types, who, expired, valid, .. } = self.filter;
+        let of_type = types.is_empty() || types.contains(&type_of(entry));
+        let of_user =
+            self.homes.as_ref().is_none_or(|homes| match redact::text(entry, "home_account_id") {
+                Some(home) => homes.iter().any(|it| **it == *home),
+                None => who.account.as_deref() == Some(""),
+            });
+        let state = match expires_on(entry) {
+            Some(at) => (!expired || at < self.now) && (!valid || at >= self.now),
+            None => !expired && !valid,
+        };
+        let target = redact::text(entry, "target").unwrap_or_default().to_lowercase();
+        let granted: Vec<_> = target.split_ascii_whitespace().collect();
+        of_type
+            && of_user
+            && state
+            && begins(entry, "client_id", who.client.as_deref())
+            && begins(entry, "realm", who.tenant.as_deref())
+            && begins(entry, "environment", who.environment.as_deref())
+            && self.scopes.iter().all(|scope| granted.contains(&scope.as_str()))
+    }
+}
+
+impl Filter {
+    /// Whether anything is asked for at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Who { account, client, tenant, environment } = &self.who;
+        self.types.is_empty()
+            && [account, client, tenant, environment].iter().all(|it| it.is_none())
+            && self.scope.is_empty()
+            && !self.expired
+            && !self.valid
+    }
+}
+
+fn begins(entry: &Entry, field: &str, wanted: Option<&str>) -> bool {
+    wanted.is_none_or(|wanted| {
+        let text = redact::text(entry, field).unwrap_or_default().to_lowercase();
+        text.starts_with(&wanted.to_lowercase())
+    })
+}
+
+/// When an access token expires.
+pub(crate) fn expires_on(entry: &Entry) -> Option<i64> {
+    entry.access_token().map(|token| token.expires_on())
+}
+
+/// When an entry was stored, as far as it tells.
+pub(crate) fn stored_at(entry: &Entry) -> Option<i64> {
+    match entry.access_token() {
+        Some(token) => token.cached_at(),
+        None => entry.refresh_token().and_then(|token| token.last_modification_time()),
+    }
+}
+
+pub(crate) fn type_of(entry: &Entry) -> Type {
+    match entry.credential_type() {
+        CredentialType::AccessToken => Type::Access,
+        CredentialType::RefreshToken => Type::Refresh,
+        CredentialType::IdToken => Type::Id,
+        CredentialType::Account => Type::Account,
+        CredentialType::AppMetadata => Type::App,
+        _ => Type::Other,
+    }
+}
+
+impl Type {
+    /// As it is printed, and said on the command line.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Refresh => "refresh",
+            Self::Id => "id",
+            Self::Account => "account",
+            Self::App => "app",
+            Self::Other => "other",
+        }
+    }
+
+    /// In a sentence.
+    pub(crate) fn noun(self) -> &'static str {
+        match self {
+            Self::Access => "access token",
+            Self::Refresh => "refresh token",
+            Self::Id => "ID token",
+            Self::Account => "account",
+            Self::App => "app metadata record",
+            Self::Other => "unknown record",
+        }
+    }
+}
+
+/// The entry of this id, beginning of an id, or key.
+pub(crate) fn by_id<'a>(entries: &'a [Entry], wanted: &str) -> Result<&'a Entry, Failure> {
+    let lower = wanted.to_lowercase();
+    let found: Vec<_> = entries
+        .iter()
+        .filter(|it| it.key() == wanted || (lower.len() >= 3 && redact::id(it).starts_with(&lower)))
+        .collect();
+    match found[..] {
+        [] => {
+            let reason = format!("no entry has the id {wanted:?}");
+            Err(Failure::nothing(reason).with_hint("`msal-cache tokens STORE` prints the ids"))
+        }
+        [one] => Ok(one),
+        ref several => {
+            let ids: Vec<_> = several.iter().map(|it| redact::id(it)).collect();
+            Err(Failure::usage(format!("{wanted:?} may be {}", ids.join(", or "))))
+        }
+    }
+}
+
+/// Puts entries in order. What doesn't have what they are sorted by comes last.
+pub(crate) fn sort(entries: &mut [&Entry], by: Sort, users: &Users) {
+    let text = |entry: &Entry, name| redact::text(entry, name).unwrap_or_default().into_owned();
+    let user = |entry: &Entry| {
+        let home = text(entry, "home_account_id");
+        (home.is_empty(), users.name(&home).to_lowercase(), home)
+    };
+    let kind = |entry: &Entry| type_of(entry) as u8;
+    entries.sort_by_cached_key(|it| (user(it), kind(it), text(it, "target"), text(it, "realm")));
+    match by {
+        Sort::Account => {}
+        Sort::Expires => entries.sort_by_key(|it| expires_on(it).unwrap_or(i64::MAX)),
+        Sort::Stored => entries.sort_by_key(|it| stored_at(it).unwrap_or(i64::MAX)),
+        Sort::Type => entries.sort_by_key(|it| kind(it)),
+        Sort::Client => entries.sort_by_cached_key(|it| text(it, "client_id")),
+        Sort::Size => entries.sort_by_key(|it| std::cmp::Reverse(redact::size(it))),
+    }
+}
+
+/// How many there are of each type, in a sentence: `2 access tokens, 1 account`.
+pub(crate) fn tally<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
+    let mut counts = HashMap::<_, usize>::new();
+    for entry in entries {
+        *counts.entry(type_of(entry).as_str()).or_default() += 1;
+    }
+    let types = [Type::Access, Type::Refresh, Type::Id, Type::Account, Type::App, Type::Other];
+    let told: Vec<_> = types
+        .iter()
+        .filter_map(|it| Some(crate::out::count(*counts.get(it.as_str())?, it.noun())))
+        .collect();
+    if told.is_empty() { "nothing".into() } else { told.join(", ") }
+}

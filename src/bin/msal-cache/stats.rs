@@ -1,0 +1,246 @@
+//! How much there is, of what, for whom.
+
+use std::collections::BTreeMap;
+
+use msal_cache::Entry;
+use serde_json::{Map, Value, json};
+
+use crate::args::Type;
+use crate::failure::{Failure, Outcome, printable};
+use crate::out::{BAD, BOLD, DIM, GOOD, NAME, WARN, bytes, count, grouped};
+use crate::select::{Users, expires_on, stored_at, type_of};
+use crate::table::{Cell, Column, Table, bar};
+use crate::{Run, clients, redact};
+
+/// How many lines a list has.
+const LINES: usize = 8;
+
+const BAR: usize = 24;
+
+/// A number of entries and their size.
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    entries: usize,
+    bytes: usize,
+}
+
+impl Sum {
+    fn add(&mut self, entry: &Entry) {
+        self.entries += 1;
+        self.bytes += redact::size(entry);
+    }
+
+    fn json(self) -> Value {
+        json!({"entries": self.entries, "bytes": self.bytes})
+    }
+}
+
+/// What is counted in one pass.
+#[derive(Default)]
+struct Stats {
+    all: Sum,
+    types: BTreeMap<u8, (&'static str, Sum)>,
+    good: Sum,
+    soon: Sum,
+    expired: Sum,
+    unreadable: usize,
+    clients: BTreeMap<String, Sum>,
+    tenants: BTreeMap<String, Sum>,
+    oldest: Option<i64>,
+    newest: Option<i64>,
+    next_expiry: Option<i64>,
+    last_expiry: Option<i64>,
+}
+
+impl Stats {
+    fn of(entries: &[Entry], now: i64) -> Self {
+        let mut stats = Self::default();
+        for entry in entries {
+            let kind = type_of(entry);
+            stats.all.add(entry);
+            stats.types.entry(kind as u8).or_insert((kind.noun(), Sum::default())).1.add(entry);
+            stats.unreadable += usize::from(entry.problem().is_some());
+            let text = |name| redact::text(entry, name).map(|text| text.to_lowercase());
+            if let Some(client) = text("client_id") {
+                stats.clients.entry(client).or_default().add(entry);
+            }
+            if let Some(tenant) = text("realm").filter(|_| kind != Type::App) {
+                stats.tenants.entry(tenant).or_default().add(entry);
+            }
+            if let Some(at) = stored_at(entry) {
+                stats.oldest = Some(stats.oldest.map_or(at, |oldest| oldest.min(at)));
+                stats.newest = Some(stats.newest.map_or(at, |newest| newest.max(at)));
+            }
+            if let Some(at) = expires_on(entry) {
+                let sum = match at - now {
+                    ..0 => &mut stats.expired,
+                    0..300 => &mut stats.soon,
+                    _ => &mut stats.good,
+                };
+                sum.add(entry);
+                if at >= now {
+                    stats.next_expiry = Some(stats.next_expiry.map_or(at, |next| next.min(at)));
+                    stats.last_expiry = Some(stats.last_expiry.map_or(at, |last| last.max(at)));
+                }
+            }
+        }
+        stats
+    }
+}
+
+pub(crate) fn stats(run: &mut Run<'_>, store: &str) -> Result<Outcome, Failure> {
+    let loaded = run.load(store)?;
+    let stats = Stats::of(&loaded.entries, run.now());
+    let users = Users::of(&loaded.entries).len();
+    let size = loaded.place.path().metadata().map_or(0, |found| found.len());
+    if run.out.json {
+        run.out.json(&as_json(&stats, &loaded.place, users, size))?;
+        return Ok(Outcome::Done);
+    }
+    let size = bytes(usize::try_from(size).unwrap_or(usize::MAX));
+    let place = printable(&loaded.place.path().display().to_string());
+    run.out.line(format!("{BOLD}{place}{BOLD:#} {DIM}{} · {size}{DIM:#}", loaded.place.kind()))?;
+    if stats.all.entries == 0 {
+        run.out.line("\nIt is empty.")?;
+        return Ok(Outcome::Done);
+    }
+    let said = [
+        count(users, "user"),
+        count(stats.clients.len(), "client"),
+        count(stats.tenants.len(), "tenant"),
+    ];
+    run.out.line(said.join(", "))?;
+
+    run.out.line("")?;
+    let most = stats.types.values().map(|(_, sum)| sum.entries).max().unwrap_or_default();
+    let rows = stats.types.values().map(|(noun, sum)| (format!("{noun}s"), *sum));
+    bars(run, rows.collect(), most)?;
+
+    if stats.good.entries + stats.soon.entries + stats.expired.entries > 0 {
+        run.out.line(format!("\n{BOLD}Access tokens{BOLD:#}"))?;
+        ages(run, &stats)?;
+    }
+    for (title, sums) in [("Clients", &stats.clients), ("Tenants", &stats.tenants)] {
+        if sums.len() > 1 {
+            run.out.line(format!("\n{BOLD}{title}{BOLD:#}"))?;
+            top(run, sums)?;
+        }
+    }
+    run.out.line("")?;
+    if stats.unreadable > 0 {
+        let unreadable = count(stats.unreadable, "record");
+        run.out.line(format!(
+            "{WARN}{unreadable} can't be used{WARN:#}: `msal-cache check` says why."
+        ))?;
+    }
+    if stats.expired.entries > 0 {
+        let (number, freed) = (count(stats.expired.entries, "token"), bytes(stats.expired.bytes));
+        run.out.line(format!("`msal-cache purge` would delete {number} and free {freed}."))?;
+    } else {
+        run.out.line(format!("{DIM}Nothing to purge.{DIM:#}"))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// A line with a bar for each sum.
+fn bars(run: &mut Run<'_>, rows: Vec<(String, Sum)>, most: usize) -> Result<(), Failure> {
+    let mut table = Table::new([
+        Column::new("").shrinks(16),
+        Column::new("").right(),
+        Column::new(""),
+        Column::new("").right(),
+    ]);
+    for (name, sum) in rows {
+        table.row([
+            Cell::new(name),
+            Cell::new(grouped(sum.entries)),
+            Cell::styled(bar(share(sum.entries, most), BAR), NAME),
+            Cell::dim(bytes(sum.bytes)),
+        ]);
+    }
+    Ok(run.out.table(&table)?)
+}
+
+/// How the access tokens stand.
+fn ages(run: &mut Run<'_>, stats: &Stats) -> Result<(), Failure> {
+    let most = [stats.good, stats.soon, stats.expired].iter().map(|it| it.entries).max();
+    let calendar = run.out.calendar.clone();
+    let told = |at: Option<i64>| at.map(|at| calendar.relative(at)).unwrap_or_default();
+    let mut table =
+        Table::new([Column::new(""), Column::new("").right(), Column::new(""), Column::new("")]);
+    let last = Some(told(stats.last_expiry)).filter(|it| !it.is_empty());
+    for (name, sum, style, note) in [
+        ("good", stats.good, GOOD, last.map(|last| format!("the last expires {last}"))),
+        ("expire within 5 min", stats.soon, WARN, Some("are refreshed before use".to_owned())),
+        ("expired", stats.expired, BAD, None),
+    ] {
+        if sum.entries > 0 {
+            table.row([
+                Cell::new(name),
+                Cell::new(grouped(sum.entries)),
+                Cell::styled(bar(share(sum.entries, most.unwrap_or_default()), BAR), style),
+                Cell::dim(note.unwrap_or_default()),
+            ]);
+        }
+    }
+    run.out.table(&table)?;
+    if let (Some(oldest), Some(newest)) = (stats.oldest, stats.newest) {
+        let (oldest, newest) = (calendar.relative(oldest), calendar.relative(newest));
+        let stored = if oldest == newest {
+            format!("All were stored {oldest}.")
+        } else {
+            format!("The oldest was stored {oldest}, the newest {newest}.")
+        };
+        run.out.line(format!("{DIM}{stored}{DIM:#}"))?;
+    }
+    Ok(())
+}
+
+/// The largest sums, and the rest as one.
+fn top(run: &mut Run<'_>, sums: &BTreeMap<String, Sum>) -> Result<(), Failure> {
+    let mut rows: Vec<_> = sums.iter().map(|(id, sum)| (clients::short(id), *sum)).collect();
+    rows.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.entries));
+    if rows.len() > LINES {
+        let rest = rows.split_off(LINES - 1);
+        let mut sum = Sum::default();
+        for (_, it) in &rest {
+            sum.entries += it.entries;
+            sum.bytes += it.bytes;
+        }
+        rows.push((format!("{} others", grouped(rest.len())), sum));
+    }
+    let most = rows.iter().map(|(_, sum)| sum.entries).max().unwrap_or_default();
+    bars(run, rows, most)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "it becomes a bar of a few characters")]
+fn share(part: usize, whole: usize) -> f64 {
+    part as f64 / whole.max(1) as f64
+}
+
+fn as_json(stats: &Stats, place: &crate::Place, users: usize, size: u64) -> Value {
+    let by = |sums: &BTreeMap<String, Sum>| {
+        sums.iter().map(|(name, sum)| (name.clone(), sum.json())).collect::<Map<_, _>>()
+    };
+    let types = stats.types.values().map(|(noun, sum)| ((*noun).to_owned(), sum.json()));
+    json!({
+        "store": place.path(),
+        "kind": place.kind(),
+        "store_bytes": size,
+        "entries": stats.all.entries,
+        "bytes": stats.all.bytes,
+        "users": users,
+        "types": types.collect::<Map<_, _>>(),
+        "valid": stats.good.entries + stats.soon.entries,
+        "expiring_soon": stats.soon.entries,
+        "expired": stats.expired.entries,
+        "expired_bytes": stats.expired.bytes,
+        "unreadable": stats.unreadable,
+        "oldest_stored_on": stats.oldest,
+        "newest_stored_on": stats.newest,
+        "next_expires_on": stats.next_expiry,
+        "last_expires_on": stats.last_expiry,
+        "clients": by(&stats.clients),
+        "tenants": by(&stats.tenants),
+    })
+}

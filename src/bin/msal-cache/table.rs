@@ -1,0 +1,238 @@
+//! Tables for people: aligned columns without lines, as wide as the terminal.
+
+use anstyle::Style;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::failure::printable;
+
+/// The space between columns.
+const GAP: usize = 2;
+
+/// A cell.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Cell {
+    text: String,
+    /// What is said where it is said once for all rows, if that is more.
+    full: Option<String>,
+    style: Style,
+}
+
+impl Cell {
+    pub(crate) fn new(text: impl AsRef<str>) -> Self {
+        Self::styled(text, Style::new())
+    }
+
+    pub(crate) fn styled(text: impl AsRef<str>, style: Style) -> Self {
+        Self { text: printable(text.as_ref()), full: None, style }
+    }
+
+    /// It stands for more, which is told where there is room.
+    pub(crate) fn short_for(mut self, full: impl AsRef<str>) -> Self {
+        self.full = Some(printable(full.as_ref()));
+        self
+    }
+
+    pub(crate) fn dim(text: impl AsRef<str>) -> Self {
+        Self::styled(text, Style::new().dimmed())
+    }
+}
+
+/// How a column is set.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Column {
+    title: &'static str,
+    right: bool,
+    /// How narrow it may become.
+    least: Option<usize>,
+    /// Left out where all rows say the same, which is then said once.
+    lift: Option<&'static str>,
+}
+
+impl Column {
+    pub(crate) const fn new(title: &'static str) -> Self {
+        Self { title, right: false, least: None, lift: None }
+    }
+
+    /// Its texts end at its right edge.
+    pub(crate) const fn right(mut self) -> Self {
+        self.right = true;
+        self
+    }
+
+    /// It may be cut down to this width.
+    pub(crate) const fn shrinks(mut self, least: usize) -> Self {
+        self.least = Some(least);
+        self
+    }
+
+    /// Where all rows have the same text, it is said once, as `what text`.
+    pub(crate) const fn lifts(mut self, what: &'static str) -> Self {
+        self.lift = Some(what);
+        self
+    }
+}
+
+/// Rows in columns.
+#[derive(Debug)]
+pub(crate) struct Table {
+    columns: Vec<Column>,
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Table {
+    pub(crate) fn new(columns: impl IntoIterator<Item = Column>) -> Self {
+        Self { columns: columns.into_iter().collect(), rows: Vec::new() }
+    }
+
+    /// Adds a row: a cell for each column.
+    pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
+        self.rows.push(cells.into_iter().collect());
+    }
+
+    /// Takes out the columns in which all rows say the same, and returns what they say.
+    pub(crate) fn lift(&mut self) -> Vec<String> {
+        let mut lifted = Vec::new();
+        if self.rows.len() < 2 {
+            return lifted;
+        }
+        for at in (0..self.columns.len()).rev() {
+            let Some(what) = self.columns[at].lift else { continue };
+            let first = &self.rows[0][at];
+            if self.rows.iter().all(|row| row[at].text == first.text) {
+                if !first.text.is_empty() {
+                    lifted.push(format!("{what} {}", first.full.as_ref().unwrap_or(&first.text)));
+                }
+                self.columns.remove(at);
+                for row in &mut self.rows {
+                    row.remove(at);
+                }
+            }
+        }
+        lifted.reverse();
+        lifted
+    }
+
+    /// The lines, none wider than `width` as far as the columns can be cut.
+    pub(crate) fn lines(&self, width: Option<usize>) -> Vec<String> {
+        let widths = self.widths(width);
+        let header = Style::new().bold();
+        let titles: Vec<_> = self.columns.iter().map(|it| Cell::styled(it.title, header)).collect();
+        let has_titles = self.columns.iter().any(|it| !it.title.is_empty());
+        let rows = has_titles.then_some(&titles).into_iter().chain(&self.rows);
+        rows.map(|row| self.line(row, &widths)).collect()
+    }
+
+    fn widths(&self, width: Option<usize>) -> Vec<usize> {
+        let natural = |at: usize| {
+            let cells = self.rows.iter().map(|row| row[at].text.width());
+            cells.chain([self.columns[at].title.width()]).max().unwrap_or_default()
+        };
+        let mut widths: Vec<_> = (0..self.columns.len()).map(natural).collect();
+        let Some(width) = width else { return widths };
+        let gaps = GAP * widths.len().saturating_sub(1);
+        // Whatever is widest gives way first.
+        while widths.iter().sum::<usize>() + gaps > width {
+            let can_shrink =
+                |at: &usize| self.columns[*at].least.is_some_and(|least| widths[*at] > least);
+            let widest = (0..widths.len()).filter(can_shrink).max_by_key(|at| widths[*at]);
+            let Some(widest) = widest else { break };
+            widths[widest] -= 1;
+        }
+        widths
+    }
+
+    fn line(&self, row: &[Cell], widths: &[usize]) -> String {
+        let mut line = String::new();
+        let last = row.iter().rposition(|cell| !cell.text.is_empty()).unwrap_or_default();
+        for (at, cell) in row.iter().enumerate().take(last + 1) {
+            let text = cut(&cell.text, widths[at]);
+            let space = " ".repeat(widths[at].saturating_sub(text.width()));
+            let (before, after) =
+                if self.columns[at].right { (&*space, "") } else { ("", &*space) };
+            line.push_str(before);
+            if text.is_empty() {
+            } else if cell.style == Style::new() {
+                line.push_str(&text);
+            } else {
+                let style = cell.style;
+                line.extend([format!("{style}"), text, format!("{style:#}")]);
+            }
+            if at < last {
+                line.push_str(after);
+                line.push_str(&" ".repeat(GAP));
+            }
+        }
+        line
+    }
+}
+
+/// The text, cut to a width, with an ellipsis where something is missing.
+pub(crate) fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
+    }
+    let mut cut = String::new();
+    let mut used = 0;
+    for char in text.chars() {
+        let wide = char.width().unwrap_or_default();
+        if used + wide + 1 > width {
+            break;
+        }
+        used += wide;
+        cut.push(char);
+    }
+    cut.push('…');
+    cut
+}
+
+/// A bar for a share, in eighths of a character.
+pub(crate) fn bar(share: f64, width: usize) -> String {
+    const EIGHTHS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "a share between 0 and 1 of a few dozen characters"
+    )]
+    let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
+    // What is there at all is to be seen.
+    let eighths = if share > 0.0 { eighths.max(1) } else { eighths };
+    let mut bar = "█".repeat(eighths / 8);
+    if !eighths.is_multiple_of(8) {
+        bar.push(EIGHTHS[eighths % 8]);
+    }
+    bar
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_fits_and_says_once_what_all_rows_say() {
+        let columns = [
+            Column::new("ID"),
+            Column::new("CLIENT").lifts("client"),
+            Column::new("TEXT").shrinks(4),
+            Column::new("N").right(),
+        ];
+        let mut table = Table::new(columns);
+        table.row(["a", "same", "語語語語", "1"].map(Cell::new));
+        table.row(["bc", "same", "a long text\u{1b}", "12"].map(Cell::new));
+        assert_eq!(table.lift(), ["client same"]);
+        let plain = |width| {
+            let lines = table.lines(width);
+            lines.iter().skip(1).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(plain(None), ["a   語語語語        1", "bc  a long text\u{fffd}  12"]);
+        assert_eq!(plain(Some(13)), ["a   語語    1", "bc  a lo…  12"]);
+    }
+
+    #[test]
+    fn a_bar_shows_whatever_is_there() {
+        assert_eq!(bar(0.0, 4), "");
+        assert_eq!(bar(0.001, 4), "▏");
+        assert_eq!(bar(0.5, 4), "██");
+        assert_eq!(bar(2.0, 4), "████");
+    }
+}

@@ -1,0 +1,159 @@
+//! The tokens of a cache.
+
+use std::collections::HashMap;
+
+use msal_cache::Entry;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use crate::args::{Filter, Sort, Type};
+use crate::failure::{Failure, Outcome};
+use crate::out::{BAD, DIM, GOOD, Out, WARN};
+use crate::select::{Chosen, Users, expires_on, sort, stored_at, tally, type_of};
+use crate::table::{Cell, Column, Table};
+use crate::{Run, clients, redact};
+
+pub(crate) fn list(
+    run: &mut Run<'_>,
+    store: &str,
+    filter: &Filter,
+    by: Sort,
+    reverse: bool,
+) -> Result<Outcome, Failure> {
+    let loaded = run.load(store)?;
+    let users = Users::of(&loaded.entries);
+    let chosen = Chosen::new(filter, &users, run.now());
+    let is_token = |it: &&Entry| matches!(type_of(it), Type::Access | Type::Refresh | Type::Id);
+    let mut found: Vec<_> = loaded
+        .entries
+        .iter()
+        .filter(|it| !filter.types.is_empty() || is_token(it))
+        .filter(|it| chosen.contains(it))
+        .collect();
+    sort(&mut found, by, &users);
+    if reverse {
+        found.reverse();
+    }
+    let outcome = if found.is_empty() { Outcome::Found } else { Outcome::Done };
+    if run.out.json {
+        let tokens = Each { entries: &found, users: &users, now: run.now() };
+        run.out.json(&HashMap::from([("tokens", tokens)]))?;
+        return Ok(outcome);
+    }
+    if found.is_empty() {
+        run.out.line("No such token.")?;
+        return Ok(outcome);
+    }
+    let mut table = table(&found, &users, run.out);
+    let mut said = vec![tally(found.iter().copied())];
+    said.extend(table.lift());
+    run.out.table(&table)?;
+    for line in said {
+        run.out.line(format!("{DIM}{}{DIM:#}", crate::failure::printable(&line)))?;
+    }
+    Ok(outcome)
+}
+
+/// Entries that are told one by one: there may be 100,000 of them.
+struct Each<'a> {
+    entries: &'a [&'a Entry],
+    users: &'a Users,
+    now: i64,
+}
+
+impl Serialize for Each<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.entries.iter().map(|it| as_json(it, self.users, self.now)))
+    }
+}
+
+/// A row for each entry. What doesn't fit a narrow terminal is left out or cut.
+pub(crate) fn table(entries: &[&Entry], users: &Users, out: &Out) -> Table {
+    let roomy = out.width.is_none_or(|width| width >= 120);
+    let mut columns = vec![
+        Column::new("ID"),
+        Column::new("TYPE"),
+        Column::new("USER").shrinks(12).lifts("user"),
+        Column::new("CLIENT").shrinks(9).lifts("client"),
+    ];
+    if roomy {
+        columns.push(Column::new("TENANT").shrinks(9).lifts("tenant"));
+    }
+    columns.extend([
+        Column::new("SCOPES").shrinks(12),
+        Column::new("EXPIRES").right(),
+        Column::new(""),
+    ]);
+    let mut table = Table::new(columns);
+    for entry in entries {
+        let text = |name| redact::text(entry, name).unwrap_or_default();
+        let kind = type_of(entry);
+        let home = text("home_account_id");
+        let user = if home.is_empty() { Cell::dim("(app)") } else { Cell::new(users.name(&home)) };
+        let family = redact::text(entry, "family_id").map(|family| format!("family {family}"));
+        let scopes = match (kind, family) {
+            (Type::Refresh, Some(family)) => Cell::dim(family),
+            _ => Cell::new(text("target")),
+        };
+        let (relative, date) = expiry(entry, out, roomy);
+        let kind = Cell::new(kind.as_str());
+        let client = text("client_id");
+        let long = clients::long(&client);
+        let client = if roomy { long.clone() } else { clients::short(&client) };
+        let client = Cell::new(client).short_for(long);
+        let mut row = vec![Cell::dim(redact::id(entry)), kind, user, client];
+        if roomy {
+            row.push(Cell::new(text("realm")));
+        }
+        row.extend([scopes, relative, date]);
+        table.row(row);
+    }
+    table
+}
+
+/// When an entry expires, in words and as a date.
+fn expiry(entry: &Entry, out: &Out, roomy: bool) -> (Cell, Cell) {
+    let Some(at) = expires_on(entry) else {
+        let problem = entry.problem().filter(|_| type_of(entry) != Type::Other);
+        let problem = problem.map(|_| Cell::styled("unreadable", BAD));
+        return (problem.unwrap_or_default(), Cell::default());
+    };
+    let style = match at - out.calendar.now {
+        ..0 => BAD,
+        0..300 => WARN,
+        _ => GOOD,
+    };
+    let relative = Cell::styled(out.calendar.relative(at), style);
+    let date = if roomy { out.calendar.date(at) } else { out.calendar.short(at) };
+    (relative, Cell::dim(date))
+}
+
+/// What is told of an entry in JSON: the same for every type, absent fields as `null`.
+pub(crate) fn as_json(entry: &Entry, users: &Users, now: i64) -> Value {
+    let text = |name| redact::text(entry, name);
+    let home = text("home_account_id");
+    let name =
+        home.as_deref().map(|home| users.name(home)).filter(|it| Some(*it) != home.as_deref());
+    let scopes = text("target").unwrap_or_default();
+    let expires_on = expires_on(entry);
+    json!({
+        "id": redact::id(entry),
+        "type": type_of(entry).as_str(),
+        "section": entry.credential_type().as_str(),
+        "key": entry.key(),
+        "home_account_id": home,
+        "username": name,
+        "client_id": text("client_id"),
+        "client": text("client_id").and_then(|id| clients::name(&id)),
+        "environment": text("environment"),
+        "tenant": text("realm"),
+        "scopes": scopes.split_ascii_whitespace().collect::<Vec<_>>(),
+        "family_id": text("family_id"),
+        "token_type": text("token_type"),
+        "stored_on": stored_at(entry),
+        "expires_on": expires_on,
+        "expired": expires_on.map(|at| at < now),
+        "bytes": redact::size(entry),
+        "problem": entry.problem(),
+    })
+}

@@ -1,0 +1,95 @@
+//! What `--json` prints is what is documented, and in one line.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::help::subcommands;
+use crate::tool::Tool;
+
+const DOCUMENTED: &str = include_str!("../../src/docs/json.txt");
+
+/// Names that are data: of clients, tenants, types, fields and claims.
+const DATA: [&str; 5] = ["clients", "tenants", "types", "fields", "claims"];
+
+fn names(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => {
+            for (name, value) in members {
+                found.insert(name.clone());
+                if !DATA.contains(&name.as_str()) {
+                    names(value, found);
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| names(value, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_name_that_is_printed_is_documented() {
+    let client = "AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE";
+    let wanted = ["--client", client, "--account", "alice", "--scope", "User.Read"];
+    let mut found = BTreeSet::new();
+    let mut silent = Vec::new();
+    for subcommand in subcommands() {
+        let tool = Tool::with("python-aad.json");
+        let id = tool.run(&["tokens", "cache.json", "--json"]).json()["tokens"][0]["id"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        let mut args = vec![subcommand.as_str()];
+        match &*subcommand {
+            "places" => {}
+            // These print no result of their own; the document of `export` is MSAL's.
+            "completions" | "man" | "export" => {
+                silent.push(subcommand);
+                continue;
+            }
+            "watch" => args.extend(["cache.json", "--count", "0"]),
+            "show" | "remove" => args.extend(["cache.json", &id]),
+            "sign-out" => args.extend(["cache.json", "alice"]),
+            "clear" => args.extend(["cache.json", "--yes"]),
+            "copy" => args.extend(["cache.json", "other.json"]),
+            "import" => args.extend(["other.json", "cache.json"]),
+            "why" | "get-token" => {
+                args.push("cache.json");
+                args.extend(wanted);
+            }
+            "add" => {
+                tool.write("event.json", EVENT);
+                args.extend(["cache.json", "event.json"]);
+            }
+            _ => args.push("cache.json"),
+        }
+        args.push("--json");
+        let run = tool.run(&args);
+        assert!([0, 1].contains(&run.code), "{args:?}: {run:?}");
+        if subcommand == "watch" {
+            assert_eq!(run.out, "");
+            continue;
+        }
+        names(&run.json(), &mut found);
+    }
+    names(&Tool::new().run(&["stats", "none", "--json"]).error(), &mut found);
+    assert_eq!(silent, ["export", "completions", "man"]);
+    assert!(found.len() > 60, "{found:?}");
+    let words: BTreeSet<_> =
+        DOCUMENTED.split(|char: char| !char.is_alphanumeric() && char != '_').collect();
+    let missing: Vec<_> = found.iter().filter(|it| !words.contains(it.as_str())).collect();
+    assert!(missing.is_empty(), "not in src/docs/json.txt: {missing:?}");
+}
+
+const EVENT: &str = r#"{
+    "client_id": "c", "scope": ["s"], "grant_type": "client_credentials",
+    "token_endpoint": "https://login.example/tenant/oauth2/v2.0/token",
+    "response": {"access_token": "s3cret", "expires_in": 3600}
+}"#;
+
+#[test]
+fn every_subcommand_is_documented() {
+    for subcommand in subcommands() {
+        assert!(DOCUMENTED.contains(&subcommand), "{subcommand}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Signing in at another device, against a server that plays all that may happen.
+
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use msal_cache::{
+    CredentialType, DeviceFlowError, Event, HttpEndpoint, Query, TokenCache, TransportErrorKind,
+};
+
+use crate::canary::clean;
+use crate::http::{AUTHORITY, CLIENT, endpoint, reply};
+use crate::stand_in::StandIn;
+use crate::stand_in::server::{Server, json};
+
+#[test]
+fn a_device_code_signs_in() {
+    let server = StandIn::start().unwrap();
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(format!("{}/token", server.url()))
+        .device_authorization_endpoint(format!("{}/devicecode", server.url()))
+        .build()
+        .unwrap();
+    let cache = TokenCache::in_memory();
+    // Tokens belong to the authority, wherever its endpoints are.
+    let client = cache
+        .client(CLIENT, AUTHORITY)
+        .with_token_endpoint("https://elsewhere.example/tenant/oauth2/v2.0/token");
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
+    assert_eq!(flow.user_code(), "WDJB-MJHT");
+    assert_eq!(
+        flow.message(),
+        format!("To sign in, open {}/device and enter the code WDJB-MJHT.", server.url())
+    );
+    let printed = format!("{flow:?}");
+    assert!(!printed.contains("WDJB") && !printed.contains("a device code"), "{printed}");
+
+    let event = endpoint.acquire_token_by_device_flow(&flow, || false).unwrap();
+    assert_eq!(server.token_requests(), 2, "one finds that nobody has entered it yet");
+    cache.add(&event).unwrap();
+    let query = Query::new().home_account_id("alice.contoso").environment("login.example");
+    for credential_type in [
+        CredentialType::AccessToken,
+        CredentialType::RefreshToken,
+        CredentialType::IdToken,
+        CredentialType::Account,
+    ] {
+        assert_eq!(
+            cache.find(credential_type.clone(), &query).unwrap().len(),
+            1,
+            "{credential_type}"
+        );
+    }
+    let [account] = &cache.find(CredentialType::Account, &query).unwrap()[..] else { panic!() };
+    assert_eq!(
+        account.get("account_source").as_deref(),
+        Some("urn:ietf:params:oauth:grant-type:device_code")
+    );
+    let [token] = &cache.find(CredentialType::AccessToken, &query).unwrap()[..] else { panic!() };
+    assert_eq!(token.get("target").as_deref(), Some("User.Read offline_access openid profile"));
+}
+
+/// What comes of a device flow in which the token endpoint answers in turn.
+fn device_flow(
+    turns: &'static [(&'static str, &'static str)],
+    cancel_after: Duration,
+) -> (Result<Event, DeviceFlowError>, usize) {
+    const CODE: &str = r#"{"device_code":"CANARY","user_code":"X","verification_uri":"https://x",
+                           "expires_in":"3","interval":"1"}"#;
+    let next = AtomicUsize::new(0);
+    let server = Server::start(move |request, out| {
+        if request.path == "/device" {
+            return json(out, "200 OK", CODE);
+        }
+        let turn = next.fetch_add(1, Ordering::Relaxed).min(turns.len() - 1);
+        json(out, turns[turn].0, turns[turn].1)
+    })
+    .unwrap();
+    let endpoint = endpoint(&server);
+    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
+    let started = Instant::now();
+    let outcome = endpoint.acquire_token_by_device_flow(&flow, || started.elapsed() > cancel_after);
+    clean("an outcome", &format!("{outcome:?}"));
+    (outcome, server.requests().len() - 1)
+}
+
+const PENDING: (&str, &str) = ("400 Bad Request", r#"{"error":"authorization_pending"}"#);
+const NEVER: Duration = Duration::MAX;
+
+#[test]
+fn a_device_code_that_nobody_enters_expires() {
+    let (outcome, polls) = device_flow(&[PENDING], NEVER);
+    assert!(matches!(outcome, Err(DeviceFlowError::Expired)), "{outcome:?}");
+    assert!((2..=4).contains(&polls), "{polls} polls in three seconds");
+    let (outcome, _) = device_flow(&[("400 Bad Request", r#"{"error":"expired_token"}"#)], NEVER);
+    assert!(matches!(outcome, Err(DeviceFlowError::Expired)), "{outcome:?}");
+}
+
+#[test]
+fn a_device_flow_can_be_cancelled_and_slowed_down() {
+    let (outcome, polls) = device_flow(&[PENDING], Duration::ZERO);
+    assert!(matches!(outcome, Err(DeviceFlowError::Cancelled)), "{outcome:?}");
+    assert_eq!(polls, 0);
+    // Without being slowed down, it would ask again after a second.
+    let slow = &[("400 Bad Request", r#"{"error":"slow_down"}"#)];
+    let (outcome, polls) = device_flow(slow, Duration::from_secs(2));
+    assert!(matches!(outcome, Err(DeviceFlowError::Cancelled)), "{outcome:?}");
+    assert_eq!(polls, 1);
+}
+
+#[test]
+fn a_device_flow_tells_what_the_server_said() {
+    let (outcome, _) = device_flow(&[("400 Bad Request", r#"{"error":"access_denied"}"#)], NEVER);
+    assert!(matches!(outcome, Err(DeviceFlowError::Declined(_))), "{outcome:?}");
+    let refused =
+        &[("401 Unauthorized", r#"{"error":"invalid_client","error_description":"CANARY"}"#)];
+    let (outcome, _) = device_flow(refused, NEVER);
+    let Err(DeviceFlowError::Refused(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((error.error(), error.status()), ("invalid_client", 401));
+    let (outcome, _) = device_flow(&[("200 OK", r#"{"token":"CANARY"}"#)], NEVER);
+    assert!(matches!(outcome, Err(DeviceFlowError::Invalid(_))), "{outcome:?}");
+    // It asks again after two seconds, which is past the end of a code that lasts three.
+    let down = &[("503 Service Unavailable", r#"{"error":"x","error_description":"CANARY"}"#)];
+    let (outcome, polls) = device_flow(down, NEVER);
+    let Err(DeviceFlowError::Transport(error)) = outcome else { panic!("{outcome:?}") };
+    assert_eq!((error.kind(), error.status()), (TransportErrorKind::Unavailable, Some(503)));
+    assert_eq!(polls, 1, "the server is left alone");
+}
+
+#[test]
+fn a_device_flow_outlives_a_server_that_is_down_for_a_moment() -> io::Result<()> {
+    let cut = AtomicUsize::new(0);
+    let server = Server::start(move |request, out| match request.path.as_str() {
+        "/device" => json(
+            out,
+            "200 OK",
+            r#"{"device_code":"d","user_code":"X","verification_uri":"https://x","interval":1}"#,
+        ),
+        _ if cut.fetch_add(1, Ordering::Relaxed) == 0 => {
+            out.write_all(reply("503 Service Unavailable", "Retry-After: 1\r\n", "").as_bytes())
+        }
+        _ => json(out, "200 OK", r#"{"access_token":"AT"}"#),
+    })?;
+    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
+    let endpoint = endpoint(&server);
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
+    endpoint.acquire_token_by_device_flow(&flow, || false).unwrap();
+    assert_eq!(server.requests().len(), 3);
+    Ok(())
+}

@@ -1,0 +1,460 @@
+//! `HttpEndpoint` against servers that do what servers must not. A real one is in `tests/peers`.
+
+use std::env;
+use std::io::Write;
+use std::net::TcpListener;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use msal_cache::{
+    AccountInfo, AcquireError, Client, Event, Fields, Form, HttpEndpoint, ManualClock,
+    TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+};
+
+use crate::canary::{CANARY, clean};
+use crate::common::{cache, client_info, id_token};
+use crate::stand_in::StandIn;
+use crate::stand_in::server::{Request, Server, json};
+
+pub(crate) const CLIENT: &str = "app:one";
+pub(crate) const AUTHORITY: &str = "https://login.example/tenant";
+
+/// A server that answers every request with these bytes.
+pub(crate) fn answers(bytes: impl Into<Vec<u8>>) -> Server {
+    let bytes = bytes.into();
+    Server::start(move |_, out| out.write_all(&bytes)).unwrap()
+}
+
+/// One that answers with JSON, by the number of the request.
+fn answers_in_turn(turns: &'static [(&'static str, &'static str)]) -> Server {
+    let next = AtomicUsize::new(0);
+    let answer = move |_: &Request, out: &mut std::net::TcpStream| {
+        let turn = next.fetch_add(1, Ordering::Relaxed).min(turns.len() - 1);
+        json(out, turns[turn].0, turns[turn].1)
+    };
+    Server::start(answer).unwrap()
+}
+
+pub(crate) fn endpoint(server: &Server) -> HttpEndpoint {
+    HttpEndpoint::builder()
+        .token_endpoint(format!("{}/token", server.url()))
+        .device_authorization_endpoint(format!("{}/device", server.url()))
+        .timeout(Duration::from_secs(20))
+        .build()
+        .unwrap()
+}
+
+fn refresh(token: &str) -> TokenRequest {
+    let form = Form::new()
+        .with("client_id", CLIENT)
+        .with("grant_type", "refresh_token")
+        .with("refresh_token", token)
+        .with("scope", "User.Read openid");
+    TokenRequest::new(format!("{AUTHORITY}/oauth2/v2.0/token"), CLIENT, form)
+}
+
+/// What comes of one request to a server that answers with these bytes.
+fn outcome(bytes: impl Into<Vec<u8>>) -> Result<TokenResponse, TransportError> {
+    let server = answers(bytes);
+    let outcome = endpoint(&server).send(&refresh(CANARY));
+    clean("an outcome", &format!("{outcome:?}"));
+    if let Err(error) = &outcome {
+        clean("an error", &chain(error));
+    }
+    outcome
+}
+
+/// An error and its sources, as a log shows them.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let source = error.source().map(|source| format!(": {}", chain(source)));
+    format!("{error}{}", source.unwrap_or_default())
+}
+
+#[track_caller]
+fn fails(outcome: Result<TokenResponse, TransportError>, kind: TransportErrorKind, why: &str) {
+    let error = outcome.unwrap_err();
+    assert_eq!(error.kind(), kind, "{}", chain(&error));
+    assert!(chain(&error).contains(why), "{}", chain(&error));
+}
+
+/// An answer of this status, with more headers if there are any.
+pub(crate) fn reply(status: &str, headers: &str, body: &str) -> String {
+    let length = body.len();
+    format!(
+        "HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+    )
+}
+
+fn ok(body: &str) -> String {
+    reply("200 OK", "", body)
+}
+
+#[test]
+fn a_form_is_posted_and_the_answer_comes_back() {
+    let server = answers(ok(r#"{"access_token":"AT","expires_in":3600}"#));
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(format!("{}/token?x=y", server.url()))
+        .app("things", "1.2")
+        .build()
+        .unwrap();
+    let request = refresh("a + b&c=d % é").with_home_account_id("uid.utid");
+    let answer = endpoint.send(&request).unwrap();
+    assert_eq!(answer.status(), 200);
+    assert_eq!(answer.body().get("access_token").unwrap(), "AT");
+    assert_eq!(answer.retry_after(), None);
+
+    let [sent] = &server.requests()[..] else { panic!("one request") };
+    assert_eq!(sent.path, "/token?x=y");
+    assert_eq!(sent.parameter("refresh_token"), "a + b&c=d % é");
+    assert_eq!(sent.parameter("scope"), "User.Read openid");
+    assert_eq!(sent.form.len(), 4);
+    let header = |name: &str| sent.headers.get(name).map_or("", String::as_str);
+    assert_eq!(header("content-type"), "application/x-www-form-urlencoded");
+    assert_eq!(header("accept"), "application/json");
+    assert_eq!(header("x-client-sku"), "msal-cache");
+    assert_eq!(header("x-ms-lib-capability"), "retry-after, h429");
+    assert_eq!((header("x-app-name"), header("x-app-ver")), ("things", "1.2"));
+    assert_eq!(header("x-anchormailbox"), "Oid:uid@utid");
+    assert_eq!(header("client-request-id").len(), 36);
+    assert_eq!(header("authorization"), "");
+}
+
+#[test]
+fn a_public_client_sends_no_credential_and_a_confidential_one_its_own() {
+    let what_comes_of = |builder: msal_cache::HttpEndpointBuilder| {
+        let server = answers(ok("{}"));
+        let endpoint = builder.token_endpoint(format!("{}/token", server.url())).build().unwrap();
+        clean("an endpoint", &format!("{endpoint:?}"));
+        endpoint.send(&refresh("RT")).unwrap();
+        server.requests().remove(0)
+    };
+    let sent = what_comes_of(HttpEndpoint::builder());
+    assert!(
+        !sent.form.contains_key("client_secret") && !sent.form.contains_key("client_assertion")
+    );
+
+    let builder = HttpEndpoint::builder().client_secret(format!("{CANARY} + %"));
+    clean("a builder", &format!("{builder:?}"));
+    let sent = what_comes_of(builder);
+    assert_eq!(sent.parameter("client_secret"), format!("{CANARY} + %"));
+    assert!(!sent.headers.contains_key("authorization"));
+
+    let sent = what_comes_of(HttpEndpoint::builder().client_secret_basic("a + %"));
+    assert!(!sent.form.contains_key("client_secret"));
+    // "app%3Aone:a+%2B+%25"
+    assert_eq!(sent.headers["authorization"], "Basic YXBwJTNBb25lOmErJTJCKyUyNQ==");
+
+    let sent = what_comes_of(HttpEndpoint::builder().client_assertion(|asked| {
+        Ok(format!("signed for {} by {}", asked.token_endpoint, asked.client_id))
+    }));
+    assert_eq!(
+        sent.parameter("client_assertion"),
+        format!("signed for http://{}/token by {CLIENT}", sent.headers["host"])
+    );
+    assert_eq!(
+        sent.parameter("client_assertion_type"),
+        "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+    );
+}
+
+#[test]
+fn an_assertion_that_cant_be_made_is_the_error_and_nothing_is_sent() {
+    let server = answers(ok("{}"));
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(server.url())
+        .client_assertion(|_| Err("the key vault is closed".into()))
+        .build()
+        .unwrap();
+    fails(endpoint.send(&refresh("RT")), TransportErrorKind::Other, "the key vault is closed");
+    assert!(server.requests().is_empty());
+}
+
+#[test]
+fn what_the_server_refuses_is_an_answer() {
+    let body = r#"{"error":"invalid_grant","suberror":"basic_action","claims":"{}"}"#;
+    let answer = outcome(reply("400 Bad Request", "", body)).unwrap();
+    assert_eq!(answer.status(), 400);
+    assert_eq!(answer.body().get("suberror").unwrap(), "basic_action");
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up() {
+    // Neither one that says nothing, nor one that says a byte now and then.
+    for first in ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"] {
+        let server = Server::start(move |_, out| {
+            out.write_all(first.as_bytes())?;
+            for _ in 0..50 {
+                thread::sleep(Duration::from_millis(100));
+                out.write_all(if first.is_empty() { b"" } else { b" " })?;
+            }
+            Ok(())
+        })
+        .unwrap();
+        let endpoint = HttpEndpoint::builder()
+            .token_endpoint(server.url())
+            .timeout(Duration::from_millis(300))
+            .build()
+            .unwrap();
+        let started = Instant::now();
+        fails(endpoint.send(&refresh(CANARY)), TransportErrorKind::TimedOut, "timeout");
+        assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn nobody_there_is_unreachable() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(format!("http://127.0.0.1:{port}/token"))
+        .build()
+        .unwrap();
+    let error = endpoint.send(&refresh(CANARY)).unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Unreachable, "{}", chain(&error));
+    assert_eq!(error.correlation_id().map(str::len), Some(36));
+    assert_eq!(error.status(), None);
+}
+
+#[test]
+fn a_cut_connection_is_no_answer() {
+    fails(outcome(""), TransportErrorKind::Interrupted, "");
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"access_token\"";
+    fails(outcome(half), TransportErrorKind::Interrupted, "");
+}
+
+#[test]
+fn an_answer_that_is_none_is_malformed() {
+    use TransportErrorKind::Malformed;
+    fails(outcome(ok(&format!("<html>{CANARY}</html>"))), Malformed, "JSON");
+    fails(outcome(ok(&format!("[\"{CANARY}\"]"))), Malformed, "an array");
+    fails(outcome(ok("")), Malformed, "the body is not JSON (line 1, column 0)");
+    fails(outcome(format!("{CANARY}\r\n\r\n")), Malformed, "");
+    fails(outcome(&b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n\xff"[..]), Malformed, "UTF-8");
+}
+
+#[test]
+fn an_answer_without_end_is_not_read_to_the_end() {
+    let sent = Arc::new(AtomicUsize::new(0));
+    let counted = sent.clone();
+    let server = Server::start(move |_, out| {
+        out.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"access_token\":\"")?;
+        let block = vec![b'x'; 64 << 10];
+        while counted.load(Ordering::Relaxed) < 64 << 20 {
+            out.write_all(&block)?;
+            counted.fetch_add(block.len(), Ordering::Relaxed);
+        }
+        Ok(())
+    })
+    .unwrap();
+    fails(endpoint(&server).send(&refresh("RT")), TransportErrorKind::Malformed, "larger");
+    assert!(sent.load(Ordering::Relaxed) < 32 << 20, "all of it was taken");
+
+    let headers = "X: y\r\n".repeat(100_000);
+    fails(
+        outcome(format!("HTTP/1.1 200 OK\r\n{headers}\r\n{{}}")),
+        TransportErrorKind::Malformed,
+        "",
+    );
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
+        let other = answers(ok(r#"{"access_token":"of somebody else"}"#));
+        let location = format!("Location: {}\r\n", other.url());
+        let outcome = outcome(reply(status, &location, "{}"));
+        fails(outcome, TransportErrorKind::Malformed, "redirect");
+        assert!(other.requests().is_empty());
+    }
+}
+
+#[test]
+fn plain_http_leaves_this_machine_never() {
+    let request = |address: &str| TokenRequest::new(address, CLIENT, Form::new());
+    for address in ["http://192.0.2.1/token", "http://user:CANARY@127.0.0.1/token", "ftp://x/y"] {
+        let started = Instant::now();
+        let outcome = HttpEndpoint::new().send(&request(address));
+        fails(outcome.clone(), TransportErrorKind::Other, "the address is not used");
+        clean("an error", &chain(&outcome.unwrap_err()));
+        assert!(started.elapsed() < Duration::from_secs(2));
+
+        let error = HttpEndpoint::builder().token_endpoint(address).build().unwrap_err();
+        assert!(error.to_string().starts_with("token_endpoint: "), "{error}");
+        clean("an error", &error.to_string());
+    }
+    // A server that speaks no TLS, where TLS is expected.
+    let server = answers(ok("{}"));
+    let https = server.url().replace("http://", "https://");
+    let endpoint = HttpEndpoint::builder().token_endpoint(https).build().unwrap();
+    endpoint.send(&refresh(CANARY)).unwrap_err();
+    let seen = server.requests();
+    assert!(seen.iter().all(|it| !format!("{it:?}").contains(CANARY)), "{seen:?}");
+}
+
+#[test]
+fn plain_http_passes_by_no_proxy() {
+    // One of the tests above, in a process that has a proxy in its environment. Nothing listens
+    // there, so whatever is sent to it fails.
+    let status = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "http::a_form_is_posted_and_the_answer_comes_back"])
+        .env("ALL_PROXY", "http://127.0.0.1:9")
+        .output()
+        .unwrap()
+        .status;
+    assert!(status.success());
+}
+
+#[test]
+fn what_cant_be_used_is_said_when_it_is_given() {
+    let field = |builder: msal_cache::HttpEndpointBuilder| {
+        builder.build().unwrap_err().to_string().split(':').next().unwrap_or_default().to_owned()
+    };
+    let builder = HttpEndpoint::builder;
+    assert_eq!(field(builder().timeout(Duration::ZERO)), "timeout");
+    assert_eq!(field(builder().app("a\nb", "1")), "app.name");
+    assert_eq!(field(builder().app("a", "1\r\nX: y")), "app.version");
+    assert_eq!(field(builder().root_certificates("no PEM")), "root_certificates");
+    assert_eq!(
+        field(builder().device_authorization_endpoint("http://login.example/x")),
+        "device_authorization_endpoint"
+    );
+}
+
+#[test]
+fn an_overloaded_server_is_left_alone() {
+    let body = r#"{"error":"temporarily_unavailable"}"#;
+    let server = answers(reply("429 Too Many Requests", "Retry-After: 1\r\n", body));
+    let endpoint = endpoint(&server);
+    let alice = refresh("RT of alice");
+    let answer = endpoint.send(&alice).unwrap();
+    assert_eq!((answer.status(), answer.retry_after()), (429, Some(Duration::from_secs(1))));
+    let kept = endpoint.send(&alice).unwrap();
+    assert_eq!((kept.status(), kept.body()), (429, answer.body()));
+    assert!(kept.retry_after().unwrap() < Duration::from_secs(1), "what is left of it");
+    assert_eq!(server.requests().len(), 1);
+
+    // Others are asked for.
+    endpoint.send(&refresh("RT of bob")).unwrap();
+    assert_eq!(server.requests().len(), 2);
+
+    thread::sleep(Duration::from_millis(1100));
+    endpoint.send(&alice).unwrap();
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn a_broken_server_is_left_alone_for_a_while() {
+    let server = answers(reply("503 Service Unavailable", "", "<html>"));
+    let endpoint = endpoint(&server);
+    for _ in 0..3 {
+        let error = endpoint.send(&refresh("RT")).unwrap_err();
+        assert_eq!(error.kind(), TransportErrorKind::Unavailable);
+        assert_eq!((error.status(), error.retry_after()), (Some(503), None));
+    }
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_refused_request_is_not_repeated_word_for_word() {
+    let server = answers_in_turn(&[("400 Bad Request", r#"{"error":"invalid_grant"}"#)]);
+    let endpoint = endpoint(&server);
+    for _ in 0..3 {
+        let answer = endpoint.send(&refresh("RT")).unwrap();
+        assert_eq!((answer.status(), answer.retry_after()), (400, None));
+    }
+    assert_eq!(server.requests().len(), 1);
+    endpoint.send(&refresh("another RT")).unwrap();
+    assert_eq!(server.requests().len(), 2);
+
+    // Client errors of other kinds, and what is granted, are asked for each time.
+    for status in ["401 Unauthorized", "200 OK"] {
+        let server = answers(reply(status, "", "{}"));
+        let endpoint = self::endpoint(&server);
+        for _ in 0..2 {
+            endpoint.send(&refresh("RT")).unwrap();
+        }
+        assert_eq!(server.requests().len(), 2, "{status}");
+    }
+}
+
+/// A cache with a token that is good for an hour and to be refreshed after half of it, and its
+/// clock.
+fn signed_in() -> (Client, AccountInfo, Arc<ManualClock>) {
+    let (cache, clock) = cache();
+    let response = Fields::new()
+        .set("access_token", "the old one")
+        .set("refresh_token", CANARY)
+        .set("client_info", client_info("alice"))
+        .set("id_token", id_token("alice"))
+        .set("expires_in", 3600)
+        .set("refresh_in", 1800);
+    let client = cache.client(CLIENT, AUTHORITY);
+    let event = Event::new(CLIENT)
+        .token_endpoint(client.token_endpoint().unwrap())
+        .scope(["User.Read"])
+        .response(response);
+    cache.add(&event).unwrap();
+    let [alice] = &client.accounts().unwrap()[..] else { panic!("one account") };
+    (client, alice.clone(), clock)
+}
+
+#[test]
+fn an_outage_is_bridged_by_a_token_that_is_still_good_and_by_no_other() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let nobody = HttpEndpoint::builder()
+        .token_endpoint(format!("http://127.0.0.1:{port}/token"))
+        .build()
+        .unwrap();
+    let broken = answers(reply("503 Service Unavailable", "Retry-After: 60\r\n", "<html>"));
+    for (endpoint, kind) in [
+        (nobody, TransportErrorKind::Unreachable),
+        (endpoint(&broken), TransportErrorKind::Unavailable),
+    ] {
+        let (client, alice, clock) = signed_in();
+        clock.advance(1801);
+        for _ in 0..3 {
+            let token = client.acquire_token_silent(["User.Read"], &alice, &endpoint).unwrap();
+            assert_eq!(token.secret().expose(), "the old one");
+            let Some(AcquireError::Transport(error)) = token.refresh_error() else { panic!() };
+            assert_eq!(error.kind(), kind);
+            clean("a token", &format!("{token:?}"));
+        }
+        clock.advance(1800);
+        let error = client.acquire_token_silent(["User.Read"], &alice, &endpoint).unwrap_err();
+        let AcquireError::Transport(error) = error else { panic!("{error:?}") };
+        assert_eq!(error.kind(), kind);
+    }
+    assert_eq!(broken.requests().len(), 1, "it asked to be left alone");
+}
+
+#[test]
+fn a_refusal_is_kept_with_all_that_the_server_said() {
+    let body = r#"{"error":"invalid_grant","error_description":"AADSTS50076: CANARY must ...",
+        "error_codes":[50076],"suberror":"basic_action","correlation_id":"an id",
+        "claims":"{\"access_token\":{}}"}"#;
+    let server = answers(reply("400 Bad Request", "", body));
+    let (client, alice, clock) = signed_in();
+    clock.advance(3601);
+    let endpoint = endpoint(&server);
+    let error = client.acquire_token_silent(["User.Read"], &alice, &endpoint).unwrap_err();
+    clean("an error", &chain(&error));
+    let AcquireError::InteractionRequired(required) = error else { panic!("{error:?}") };
+    let said = required.server_error().unwrap();
+    assert_eq!((said.error(), said.suberror()), ("invalid_grant", Some("basic_action")));
+    assert_eq!(said.claims(), Some(r#"{"access_token":{}}"#));
+    assert_eq!((said.error_codes(), said.status()), (&[50076][..], 400));
+
+    // What it asked for goes into the sign-in.
+    let server = StandIn::start().unwrap();
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(format!("{}/token", server.url()))
+        .device_authorization_endpoint(format!("{}/devicecode", server.url()))
+        .build()
+        .unwrap();
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], said.claims()).unwrap();
+    client.cache().add(&endpoint.acquire_token_by_device_flow(&flow, || false).unwrap()).unwrap();
+    let asked = server.requests();
+    assert!(asked.iter().all(|it| it.parameter("claims") == r#"{"access_token":{}}"#), "{asked:?}");
+}
