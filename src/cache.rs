@@ -417,7 +417,8 @@ impl<S: CacheStore> TokenCache<S> {
     pub fn copy_to<T: CacheStore>(&self, target: &TokenCache<T>) -> Result<usize> {
         let records = self.list(None)?;
         let copied = records.len();
-        target.commit(&plan::put_all(records), &[])?;
+        let placed = records.into_iter().map(|record| (record.partition(), record));
+        target.commit(&plan::put_all(placed), &[])?;
         if copied > 0 {
             target.set_changed();
         }

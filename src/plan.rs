@@ -165,14 +165,19 @@ pub(crate) fn remove(old: &Entry) -> Batch {
 }
 
 /// Puts records, whatever stands there.
-pub(crate) fn put_all(records: Vec<Record>) -> Batch {
-    replace(Vec::new(), records)
+pub(crate) fn put_all(records: impl IntoIterator<Item = (Partition, Record)>) -> Batch {
+    put_into(Batch::new(), records)
+}
+
+fn put_into(mut batch: Batch, records: impl IntoIterator<Item = (Partition, Record)>) -> Batch {
+    for (partition, record) in records {
+        batch.change(partition, Expect::Any).put(record);
+    }
+    batch
 }
 
 /// Replaces everything that stands by other records.
-pub(crate) fn replace(standing: Vec<Record>, new: Vec<Record>) -> Batch {
-    // Telling the partition of a record takes reading it, so it is done once for each.
-    let new: Vec<_> = new.into_iter().map(|record| (record.partition(), record)).collect();
+pub(crate) fn replace(standing: Vec<Record>, new: Vec<(Partition, Record)>) -> Batch {
     let mut batch = Batch::new();
     if !standing.is_empty() {
         let kept: HashSet<_> =
@@ -184,10 +189,7 @@ pub(crate) fn replace(standing: Vec<Record>, new: Vec<Record>) -> Batch {
             }
         }
     }
-    for (partition, record) in new {
-        batch.change(partition, Expect::Any).put(record);
-    }
-    batch
+    put_into(batch, new)
 }
 
 /// Whether two records say the same, however they are written.

@@ -58,6 +58,10 @@ impl Batch {
     }
 
     fn find(&self, partition: &Partition) -> Option<usize> {
+        // What comes together mostly belongs together.
+        if self.changes.last().is_some_and(|last| last.partition == *partition) {
+            return Some(self.changes.len() - 1);
+        }
         let few = self.changes.iter().take(FEW).position(|it| it.partition == *partition);
         few.or_else(|| self.places.get(partition).copied())
     }

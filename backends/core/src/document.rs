@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use hashbrown::HashSet;
 
 use crate::out::Out;
-use crate::parse;
+use crate::parse::{self, Keep};
+use crate::partition::Place;
 use crate::text::{Body, Fault, Member, Text, not_json};
 use crate::{
     Batch, Blob, BlobStore, CacheStore, Change, CredentialType, Error, Expect, Hold, Json, Load,
@@ -215,8 +217,7 @@ impl<B: BlobStore> CacheStore for Document<B> {
             let mut batch = Batch::new();
             let mut purged = 0;
             for (partition, credential_type, key) in text.expired(now) {
-                let change = batch.change(partition.clone(), Expect::Any);
-                change.delete(credential_type.clone(), key.clone());
+                batch.change(partition, Expect::Any).delete(credential_type.clone(), key);
                 purged += 1;
             }
             Ok((batch, purged))
@@ -235,31 +236,51 @@ impl<B: fmt::Debug> fmt::Debug for Document<B> {
     }
 }
 
-/// Takes a document apart into its records, members that are no sections included.
+/// Takes a document apart into its records, members that are no sections included, and tells the
+/// partition of each.
 ///
 /// # Errors
 ///
 /// [`Error::Corrupt`] where the text is not a JSON object, or a section of the schema is not one.
-pub fn decompose(document: &str) -> Result<Vec<Record>> {
-    let members = parse::members(document).map_err(|fault| fault.at("the document"))?;
+pub fn decompose(document: &str) -> Result<Vec<(Partition, Record)>> {
+    let members: Vec<Member<Whole>> =
+        parse::members(document).map_err(|fault| fault.at("the document"))?;
     let mut records = Vec::with_capacity(members.iter().map(Member::len).sum());
     for Member { name, body } in members {
-        let whole = match body {
-            Body::Section(slots) if !slots.is_empty() => {
-                records.extend(slots.into_iter().map(|slot| {
-                    let value = slot.value.text(document).to_owned();
-                    Record::new(name.clone(), slot.key, Json::checked(value))
-                }));
+        let value = match body {
+            Body::Section(section) if !section.is_empty() => {
+                records.extend(section.into_iter().map(|Whole(partition, it)| (partition, it)));
                 continue;
             }
             Body::Section(_) => "{}",
             Body::Null => "null",
             Body::Whole(ref value) => value.text(document),
         };
-        let value = Json::checked(whole.to_owned());
-        records.push(Record::new(CredentialType::document(), name.as_str(), value));
+        let value = Json::checked(value.to_owned());
+        let record = Record::new(CredentialType::document(), name.as_str(), value);
+        records.push((Partition::unowned(), record));
     }
     Ok(records)
+}
+
+/// A record that is kept whole.
+struct Whole(Partition, Record);
+
+impl<'a> Keep<'a> for Whole {
+    fn keep(
+        _: &'a str,
+        section: &CredentialType,
+        key: Cow<'a, str>,
+        value: &'a str,
+        place: Place,
+    ) -> Self {
+        let value = Json::checked(value.to_owned());
+        Self(place.partition, Record::new(section.clone(), &*key, value))
+    }
+
+    fn key<'s>(&'s self, _: &'s str) -> &'s str {
+        &self.1.key
+    }
 }
 
 /// Writes records as one document, the reverse of [`decompose`]: ASCII, one record a line, the

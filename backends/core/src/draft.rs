@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
+use hashbrown::HashSet;
 
+use crate::index::Index;
 use crate::text::{Body, Member, Slot, Source};
 use crate::{CredentialType, Error, Json, Partition, Record, Result};
 
@@ -16,8 +17,9 @@ pub(crate) struct Draft<'a> {
     /// The text in which the values of the old members are.
     text: &'a str,
     members: Vec<(CredentialType, Piece)>,
-    /// Places of keys, for a change of many records; one of a few looks at each record instead.
-    keys: Option<HashMap<(usize, Arc<str>), usize>>,
+    /// For each member, the places of its keys, for a change of many records; one of a few looks
+    /// at each record instead.
+    keys: Option<Vec<Index>>,
     looked: usize,
 }
 
@@ -61,22 +63,33 @@ impl<'a> Draft<'a> {
     }
 
     /// The place of a record in a section.
-    fn find(&mut self, section: usize, key: &Arc<str>) -> Option<usize> {
-        if let Some(keys) = &self.keys {
-            return keys.get(&(section, key.clone())).copied();
-        }
+    fn find(&mut self, section: usize, key: &str) -> Option<usize> {
         self.looked += 1;
-        if self.looked > FEW {
-            let mut keys = HashMap::new();
-            for (at, (_, piece)) in self.members.iter().enumerate() {
-                let Piece::Records(slots) = piece else { continue };
-                let slots = slots.iter().enumerate();
-                keys.extend(slots.filter_map(|(i, it)| Some(((at, it.as_ref()?.key.clone()), i))));
-            }
-            return self.keys.insert(keys).get(&(section, key.clone())).copied();
+        if self.looked > FEW && self.keys.is_none() {
+            self.keys = Some(self.index());
         }
         let (_, Piece::Records(slots)) = &self.members[section] else { return None };
-        slots.iter().position(|slot| slot.as_ref().is_some_and(|slot| slot.key == *key))
+        let is_it = |slot: &Option<Slot>| slot.as_ref().is_some_and(|it| it.key(self.text) == key);
+        match &self.keys {
+            Some(keys) => keys.get(section)?.find(key, |at| is_it(&slots[at])),
+            None => slots.iter().position(is_it),
+        }
+    }
+
+    fn index(&self) -> Vec<Index> {
+        let index = |(_, piece): &(CredentialType, Piece)| {
+            let mut index = Index::default();
+            if let Piece::Records(slots) = piece {
+                for (at, slot) in slots.iter().enumerate() {
+                    if let Some(slot) = slot {
+                        // A key stands in one place at most.
+                        index.find_or_insert(slot.key(self.text), at, |_| false);
+                    }
+                }
+            }
+            index
+        };
+        self.members.iter().map(index).collect()
     }
 
     fn position(&self, name: &CredentialType, is_it: impl Fn(&Piece) -> bool) -> Option<usize> {
@@ -106,24 +119,6 @@ impl<'a> Draft<'a> {
         })
     }
 
-    /// Puts a record into a section, and says whether that changed anything.
-    fn put(&mut self, section: usize, key: Arc<str>, value: Source) -> bool {
-        let known = self.find(section, &key);
-        let (_, Piece::Records(slots)) = &mut self.members[section] else { return false };
-        if let Some(at) = known {
-            let same = slots[at]
-                .as_ref()
-                .is_some_and(|slot| slot.value.text(self.text) == value.text(self.text));
-            slots[at] = Some(Slot::new(key, value));
-            return !same;
-        }
-        if let Some(keys) = &mut self.keys {
-            keys.insert((section, key.clone()), slots.len());
-        }
-        slots.push(Some(Slot::new(key, value)));
-        true
-    }
-
     /// Puts a record, and says whether that changed anything.
     pub(crate) fn put_record(&mut self, record: &Record) -> bool {
         let (name, value) = (&record.credential_type, &record.value);
@@ -131,7 +126,19 @@ impl<'a> Draft<'a> {
             return self.put_member(CredentialType::from(&*record.key), value);
         }
         let section = self.section(name);
-        self.put(section, record.key.clone(), Source::New(value.clone()))
+        let known = self.find(section, &record.key);
+        let (_, Piece::Records(slots)) = &mut self.members[section] else { return false };
+        if let Some(at) = known {
+            let old = slots[at].replace(Slot::new(record));
+            return old.is_none_or(|old| old.value.text(self.text) != value.expose());
+        }
+        if let Some(keys) = &mut self.keys {
+            // The section may be new.
+            keys.resize_with(keys.len().max(section + 1), Index::default);
+            keys[section].find_or_insert(&record.key, slots.len(), |_| false);
+        }
+        slots.push(Some(Slot::new(record)));
+        true
     }
 
     /// Puts a member that is no section, or the empty section.
@@ -171,14 +178,10 @@ impl<'a> Draft<'a> {
         let Some(section) = self.records(name) else { return false };
         let Some(at) = self.find(section, key) else { return false };
         let (_, Piece::Records(slots)) = &mut self.members[section] else { return false };
-        let owned = slots[at]
-            .as_ref()
-            .is_some_and(|slot| slot.place(name, self.text).partition == *partition);
+        let owned =
+            slots[at].as_ref().is_some_and(|slot| slot.partition(name, self.text) == *partition);
         if owned {
             slots[at] = None;
-            if let Some(keys) = &mut self.keys {
-                keys.remove(&(section, key.clone()));
-            }
         }
         owned
     }

@@ -83,6 +83,7 @@ mod error;
 mod ext_cache_key;
 mod forward;
 mod guards;
+mod index;
 mod json;
 mod memory;
 mod name;

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::mem;
+use std::ops::Range;
 
 use crate::text::Source;
 use crate::wipe::wipe;
@@ -22,18 +23,20 @@ impl Out {
         self.0.push_str(text);
     }
 
-    /// Writes the name of a member.
-    pub(crate) fn name(&mut self, name: &str) {
+    /// Writes the name of a member, and tells where, unless it had to be escaped.
+    pub(crate) fn name(&mut self, name: &str) -> Option<Range<usize>> {
         let special = |byte: u8| !matches!(byte, b' '..=b'~') || matches!(byte, b'"' | b'\\');
         if !name.bytes().fold(false, |any, byte| any | special(byte)) {
             self.reserve(name.len() + 4);
             for part in ["\"", name, "\": "] {
                 self.0.push_str(part);
             }
-            return;
+            let end = self.0.len() - "\": ".len();
+            return Some(end - name.len()..end);
         }
         self.value(&quoted_name(name));
         self.push(": ");
+        None
     }
 
     /// Writes a value and tells where. In JSON, what is not ASCII stands within strings alone, so

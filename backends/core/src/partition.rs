@@ -1,14 +1,15 @@
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
-use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock};
 
 use arrayvec::ArrayString;
-use memchr::memmem::Finder;
+use hashbrown::DefaultHashBuilder;
 
 use crate::ext_cache_key::ext_cache_key;
 use crate::object::{Scalar, for_each_member, seconds};
+use crate::scan::Scanner;
 use crate::{CredentialType, Record, Revision};
 
 /// The unit of atomicity: the records that are read together, change together and have one
@@ -92,19 +93,6 @@ impl Partition {
         }
     }
 
-    /// What tells that a record is not of this partition, without reading it.
-    pub(crate) fn clue(&self) -> Clue {
-        let metadata = (*self != Self::unowned()).then_some(*self == Self::app_metadata());
-        let text = if let Some(home) = self.as_str().strip_prefix("user/") {
-            unescaped(home)
-        } else if let Some(app) = self.as_str().strip_prefix("app/") {
-            unescaped(app.split('/').next().unwrap_or_default())
-        } else {
-            String::new()
-        };
-        Clue { metadata, text: Finder::new(&text).into_owned() }
-    }
-
     /// A name for the partition, for a column or a key of a store: different partitions have
     /// different names, and a name never changes.
     #[inline]
@@ -113,6 +101,12 @@ impl Partition {
             Name::Short(name) => name,
             Name::Long(name) => name,
         }
+    }
+
+    /// Tells most partitions apart within this process, in less room than the name.
+    pub(crate) fn tag(&self) -> u64 {
+        static HASHER: LazyLock<DefaultHashBuilder> = LazyLock::new(DefaultHashBuilder::default);
+        HASHER.hash_one(self)
     }
 
     /// A short name that doesn't tell whose partition it is, for a lock file or a trace: 16
@@ -166,33 +160,6 @@ fn escaped(part: &str) -> Cow<'_, str> {
     }
 }
 
-/// The reverse of [`escaped`].
-fn unescaped(part: &str) -> String {
-    part.replace("%2F", "/").replace("%25", "%")
-}
-
-/// See [`Partition::clue`].
-pub(crate) struct Clue {
-    /// Whether its records are those of [`CredentialType::AppMetadata`], or none of them is.
-    metadata: Option<bool>,
-    /// Stands in each record of the partition. The empty text stands in every record.
-    text: Finder<'static>,
-}
-
-impl Clue {
-    /// Whether records of this section can belong to the partition.
-    pub(crate) fn fits_section(&self, section: &CredentialType) -> bool {
-        self.metadata.is_none_or(|it| it == (*section == CredentialType::AppMetadata))
-    }
-
-    /// Whether a record with this JSON can.
-    pub(crate) fn fits(&self, json: &str) -> bool {
-        // Where something is escaped, the text may be.
-        self.text.find(json.as_bytes()).is_some()
-            || memchr::memchr(b'\\', json.as_bytes()).is_some()
-    }
-}
-
 /// What a store without columns has to know about a record.
 #[derive(Clone)]
 pub(crate) struct Place {
@@ -202,38 +169,70 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn of(credential_type: &CredentialType, value: &str) -> Self {
-        let (mut home, mut client, mut realm) = (None, None, None);
-        let (mut expires_on, mut extended) = (None, None);
-        if credential_type.is_document() {
-            return Self { partition: Partition::unowned(), expires_on };
+    /// That of a record in this section.
+    pub(crate) fn of(section: &CredentialType, value: &str) -> Self {
+        let mut clues = Clues::default();
+        match for_each_member(value, |name, json| clues.take(section, &name, json)) {
+            Ok(()) => clues.place(section),
+            // What begins well may still be no object.
+            Err(_) => Self::unknown(),
         }
-        let is_token = *credential_type == CredentialType::AccessToken;
-        let parsed = for_each_member(value, |name, json| match &*name {
-            "home_account_id" => home = Some(Scalar::of(json)),
-            "client_id" => client = Some(Scalar::of(json)),
-            "realm" => realm = Some(Scalar::of(json)),
-            "expires_on" if is_token => expires_on = Scalar::of(json).as_str().and_then(seconds),
-            name if is_token => {
+    }
+
+    /// That of the record whose value comes next, and the value.
+    pub(crate) fn scan<'a>(
+        section: &CredentialType,
+        scanner: &mut Scanner<'a>,
+    ) -> Option<(&'a str, Self)> {
+        let mut clues = Clues::default();
+        let value = scanner.value_and(|name, json| clues.take(section, name, json))?;
+        let is_object = value.starts_with('{');
+        Some((value, if is_object { clues.place(section) } else { Self::unknown() }))
+    }
+
+    /// That of what is no object.
+    fn unknown() -> Self {
+        Self { partition: Partition::unowned(), expires_on: None }
+    }
+}
+
+/// What the members of a record tell about its place.
+#[derive(Default)]
+struct Clues<'a> {
+    home: Option<Scalar<'a>>,
+    client: Option<Scalar<'a>>,
+    realm: Option<Scalar<'a>>,
+    ext_cache_key: Option<String>,
+    expires_on: Option<i64>,
+}
+
+impl<'a> Clues<'a> {
+    /// Takes note of a member, of a record in this section.
+    fn take(&mut self, section: &CredentialType, name: &str, json: &'a str) {
+        match name {
+            "home_account_id" => self.home = Some(Scalar::of(json)),
+            "client_id" => self.client = Some(Scalar::of(json)),
+            "realm" => self.realm = Some(Scalar::of(json)),
+            _ if *section != CredentialType::AccessToken => {}
+            "expires_on" => self.expires_on = Scalar::of(json).as_str().and_then(seconds),
+            name => {
                 if let Some(key) = ext_cache_key_in(name, json) {
-                    extended = Some(key);
+                    self.ext_cache_key = Some(key);
                 }
             }
-            _ => {}
-        });
-        let partition = if parsed.is_err() {
-            Partition::unowned()
-        } else {
-            Partition::of_fields(
-                credential_type,
-                home.as_ref().and_then(Scalar::as_str),
-                client.as_ref().and_then(Scalar::as_str),
-                realm.as_ref().and_then(Scalar::as_str),
-                extended.as_deref(),
-            )
-        };
-        let expires_on = expires_on.filter(|_| parsed.is_ok());
-        Self { partition, expires_on }
+        }
+    }
+
+    /// The place that follows from them.
+    fn place(self, section: &CredentialType) -> Place {
+        let partition = Partition::of_fields(
+            section,
+            self.home.as_ref().and_then(Scalar::as_str),
+            self.client.as_ref().and_then(Scalar::as_str),
+            self.realm.as_ref().and_then(Scalar::as_str),
+            self.ext_cache_key.as_deref(),
+        );
+        Place { partition, expires_on: self.expires_on }
     }
 }
 
@@ -308,9 +307,6 @@ mod tests {
         assert_ne!(Partition::app("a/b", "c", None), Partition::app("a", "b/c", None));
         assert_ne!(Partition::app("a", "b", Some("c")), Partition::app("a", "b/c", None));
         assert_ne!(Partition::user("a%2Fb"), Partition::user("a/b"));
-        for part in ["", "a", "/", "%", "%2F", "%25", "a/%2F%25%/b", "%252F"] {
-            assert_eq!(unescaped(&escaped(part)), part);
-        }
         assert_ne!(Partition::app("a", "b", None), Partition::app("a", "b", Some("")));
     }
 
@@ -324,29 +320,6 @@ mod tests {
             assert_ne!(one, Partition::user(&home[1..]));
             assert!(one > Partition::user(""));
         }
-    }
-
-    #[test]
-    fn a_clue_fits_whatever_belongs_to_the_partition() {
-        for (credential_type, value) in [
-            ("AccessToken", r#"{"home_account_id":"u.t"}"#),
-            ("AccessToken", r#"{"home_account_id":"\u0075.t"}"#),
-            ("AccessToken", r#"{"home_account_id":"a/b%2F%"}"#),
-            ("AccessToken", r#"{"home_account_id":12}"#),
-            ("AccessToken", r#"{"client_id":"a/%25b","realm":"r","ext_cache_key":"k"}"#),
-            ("AccessToken", r#"{"client_id":"","realm":"r"}"#),
-            ("AppMetadata", r#"{"client_id":"c"}"#),
-            ("AppMetadata", "7"),
-            ("Account", "{}"),
-        ] {
-            let section = credential_type.into();
-            let clue = Place::of(&section, value).partition.clue();
-            assert!(clue.fits_section(&section) && clue.fits(value), "{credential_type} {value}");
-        }
-        let clue = Partition::user("u.t").clue();
-        assert!(!clue.fits(r#"{"home_account_id":"v.t"}"#));
-        assert!(!clue.fits_section(&CredentialType::AppMetadata));
-        assert!(!Partition::app_metadata().clue().fits_section(&CredentialType::Account));
     }
 
     #[test]

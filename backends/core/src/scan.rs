@@ -24,6 +24,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Goes on to what is no blank, and tells what it is.
+    #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
         let bytes = self.text.as_bytes();
         while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(self.at) {
@@ -50,6 +51,28 @@ impl<'a> Scanner<'a> {
         })
     }
 
+    /// Goes through a value, and returns its text. Where it is an object, `each` is given the text
+    /// of every member, and the name as one to compare with names in ASCII.
+    pub(crate) fn value_and(&mut self, mut each: impl FnMut(&str, &'a str)) -> Option<&'a str> {
+        if self.peek()? != b'{' {
+            return self.value();
+        }
+        let start = self.at;
+        self.list(b'{', b'}', |it| {
+            let (name, is_escaped) = it.quoted_name()?;
+            it.take(b':')?;
+            let value = it.value()?;
+            if is_escaped {
+                let Name(name) = serde_json::from_str(name).ok()?;
+                each(&name, value);
+            } else {
+                each(&name[1..name.len() - 1], value);
+            }
+            Some(())
+        })?;
+        self.text.get(start..self.at)
+    }
+
     /// Goes through a value, and returns its text.
     pub(crate) fn value(&mut self) -> Option<&'a str> {
         let first = self.peek()?;
@@ -67,6 +90,7 @@ impl<'a> Scanner<'a> {
     }
 
     /// Items between two brackets, separated by commas.
+    #[inline]
     fn list(
         &mut self,
         open: u8,
@@ -104,52 +128,73 @@ impl<'a> Scanner<'a> {
         self.text.get(self.at..)?.starts_with(word).then(|| self.at += word.len())
     }
 
+    #[inline]
     fn name(&mut self) -> Option<Cow<'a, str>> {
-        self.peek()?;
-        let start = self.at;
-        let (text, escaped) = self.string()?;
-        if escaped || !text.is_ascii() {
-            let Name(name) = serde_json::from_str(self.text.get(start..self.at)?).ok()?;
+        let (quoted, is_escaped) = self.quoted_name()?;
+        if is_escaped || !quoted.is_ascii() {
+            let Name(name) = serde_json::from_str(quoted).ok()?;
             return Some(name);
         }
-        Some(text.into())
+        Some(quoted[1..quoted.len() - 1].into())
     }
 
-    /// What stands between two quotes, and whether something is escaped in it.
-    fn string(&mut self) -> Option<(&'a str, bool)> {
+    /// The name of a member as it stands, and whether something is escaped in it.
+    #[inline]
+    fn quoted_name(&mut self) -> Option<(&'a str, bool)> {
+        self.peek()?;
+        let start = self.at;
+        let is_escaped = self.string()?;
+        Some((self.text.get(start..self.at)?, is_escaped))
+    }
+
+    /// Goes through a string, and tells whether something is escaped in it.
+    #[inline]
+    fn string(&mut self) -> Option<bool> {
         let bytes = self.text.as_bytes();
         if *bytes.get(self.at)? != b'"' {
             return None;
         }
-        let start = self.at + 1;
-        self.at = start;
-        let mut escaped = false;
-        loop {
-            self.at += plain(bytes.get(self.at..)?);
-            let special = *bytes.get(self.at)?;
+        self.at += 1;
+        self.at += plain(bytes.get(self.at..)?);
+        if *bytes.get(self.at)? == b'"' {
             self.at += 1;
-            match special {
-                b'"' => return Some((self.text.get(start..self.at - 1)?, escaped)),
-                b'\\' => {
-                    escaped = true;
-                    let kind = *bytes.get(self.at)?;
-                    self.at += 1;
-                    match kind {
-                        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
-                        b'u' => {
-                            let digits = bytes.get(self.at..self.at + 4)?;
-                            if !digits.iter().all(u8::is_ascii_hexdigit) {
-                                return None;
-                            }
-                            self.at += 4;
-                        }
-                        _ => return None,
-                    }
-                }
-                // A control character.
-                _ => return None,
-            }
+            return Some(false);
         }
+        self.escaped().then_some(true)
+    }
+
+    /// Goes on through a string, from where something is special in it.
+    #[cold]
+    fn escaped(&mut self) -> bool {
+        let mut go_on = || {
+            let bytes = self.text.as_bytes();
+            loop {
+                let special = *bytes.get(self.at)?;
+                self.at += 1;
+                match special {
+                    b'"' => return Some(()),
+                    b'\\' => {
+                        let kind = *bytes.get(self.at)?;
+                        self.at += 1;
+                        match kind {
+                            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => {}
+                            b'u' => {
+                                let digits = bytes.get(self.at..self.at + 4)?;
+                                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                                    return None;
+                                }
+                                self.at += 4;
+                            }
+                            _ => return None,
+                        }
+                    }
+                    // A control character.
+                    _ => return None,
+                }
+                self.at += plain(bytes.get(self.at..)?);
+            }
+        };
+        go_on().is_some()
     }
 
     fn number(&mut self) -> Option<()> {
@@ -183,41 +228,45 @@ impl<'a> Scanner<'a> {
 /// How many bytes come before a quote, a backslash or a control character.
 ///
 /// Names and ids are short, and end within a few words of eight bytes. Tokens are long.
+#[inline]
 fn plain(bytes: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(word) = bytes[at..].first_chunk() {
+    const SHORT: usize = 8;
+    let (words, rest) = bytes.as_chunks();
+    for (nth, word) in words.iter().take(SHORT).enumerate() {
         if let Some(special) = first_special(*word) {
-            return at + special;
-        }
-        at += 8;
-        if at == 64 {
-            let (blocks, _) = bytes[at..].as_chunks();
-            at += 32 * blocks.iter().take_while(|block| !has_special(block)).count();
+            return nth * 8 + special;
         }
     }
-    let rest = &bytes[at..];
+    if words.len() > SHORT {
+        return SHORT * 8 + plain_and_long(&bytes[SHORT * 8..]);
+    }
     let mut last = [b'"'; 8];
     last[..rest.len()].copy_from_slice(rest);
-    at + first_special(last).unwrap_or_default().min(rest.len())
+    words.len() * 8 + first_special(last).unwrap_or_default().min(rest.len())
+}
+
+/// The same, of what is likely long.
+fn plain_and_long(bytes: &[u8]) -> usize {
+    let end = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
+    let run = &bytes[..end];
+    // Without a way out, so that many bytes are looked at in a few instructions.
+    if run.iter().fold(0, |any, byte| any | u8::from(*byte < b' ')) == 0 {
+        return end;
+    }
+    run.iter().take_while(|byte| **byte >= b' ').count()
 }
 
 /// Where the first special byte is, found in all eight at once: in the highest bit of each byte
 /// stands whether it is special, up to the first that is.
+#[inline]
 fn first_special(word: [u8; 8]) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let word = u64::from_le_bytes(word);
-    let below = |word: u64, least: u8| word.wrapping_sub(ONES * u64::from(least)) & !word & HIGH;
-    let is = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
-    let special = below(word, b' ') | is(b'"') | is(b'\\');
+    let is = |byte: u8| (word ^ (ONES * u64::from(byte))).wrapping_sub(ONES);
+    let is_control = word.wrapping_sub(ONES * u64::from(b' '));
+    let special = (is_control | is(b'"') | is(b'\\')) & !word & HIGH;
     (special != 0).then(|| special.trailing_zeros() as usize / 8)
-}
-
-/// Looks at every byte, without a way out: a few instructions for many bytes.
-fn has_special(block: &[u8; 32]) -> bool {
-    let special =
-        |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
-    block.iter().fold(0, |any, byte| any | special(*byte)) != 0
 }
 
 #[cfg(test)]

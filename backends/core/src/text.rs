@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use hashbrown::HashMap;
 use serde::de::IgnoredAny;
+use smallvec::SmallVec;
 
 use crate::draft::Draft;
 use crate::out::Out;
-use crate::parse;
+use crate::parse::{self, Keep};
 use crate::partition::Place;
 use crate::wipe::wipe;
 use crate::{CredentialType, Error, Json, Op, Partition, Record, Result, Revision};
@@ -17,8 +18,7 @@ use crate::{CredentialType, Error, Json, Op, Partition, Record, Result, Revision
 /// A document, and where in its text each record stands.
 ///
 /// Values stay text: what isn't changed is written back as it was read. To which partition a
-/// record belongs is found out when it matters: a program that looks for one token reads past all
-/// others.
+/// record belongs is told by a tag: a program that looks for one token reads past all others.
 pub(crate) struct Text {
     json: Json,
     members: Vec<Member>,
@@ -27,29 +27,40 @@ pub(crate) struct Text {
     pub(crate) revision: Revision,
 }
 
-/// A member of the document.
+/// A member of the document, of whose records something is kept.
 #[derive(Clone)]
-pub(crate) struct Member {
+pub(crate) struct Member<K = Slot> {
     pub(crate) name: CredentialType,
-    pub(crate) body: Body,
+    pub(crate) body: Body<K>,
 }
 
 #[derive(Clone)]
-pub(crate) enum Body {
+pub(crate) enum Body<K = Slot> {
     /// A section: an object of records.
-    Section(Vec<Slot>),
+    Section(Vec<K>),
     /// `null`, which becomes a section when it gets a record.
     Null,
     /// Anything else that somebody wrote into the document, kept whole.
     Whole(Source),
 }
 
-/// A record.
+/// A record. There is one for each record of a file, of which mostly one is looked for, so this is
+/// what it takes to find it.
 #[derive(Clone)]
 pub(crate) struct Slot {
-    pub(crate) key: Arc<str>,
+    key: Key,
     pub(crate) value: Source,
-    place: OnceLock<Place>,
+    /// The [`Partition::tag`] of the partition to which it belongs.
+    tag: u64,
+    expires_on: Option<i64>,
+}
+
+#[derive(Clone)]
+enum Key {
+    /// In the text of this document.
+    Here(Range<usize>),
+    /// In a record that is about to be written, or not as it stands in the text.
+    Own(Arc<str>),
 }
 
 /// Where a value's text is.
@@ -65,19 +76,21 @@ pub(crate) enum Source {
 #[derive(Default)]
 struct Parts {
     found: HashMap<Partition, Arc<Part>>,
-    /// Whether all of them are in `found`.
-    complete: bool,
+    /// For each tag, the places of its records; made where many partitions are asked for.
+    tagged: Option<HashMap<u64, SmallVec<[At; 2]>>>,
 }
 
-/// The records of one partition, as places in `members`.
+/// Where a record is: the place of its member, and its place in that.
+type At = (usize, usize);
+
+/// The records of one partition.
 #[derive(Default)]
 struct Part {
-    slots: Vec<(usize, usize)>,
+    slots: Vec<At>,
     revision: OnceLock<Revision>,
 }
 
-/// How many partitions are looked for one by one, before all are told apart at once. Looking for
-/// one is a search for its name in the text and takes a tenth of the time.
+/// How many partitions are looked for one by one, before all records are indexed.
 const ONE_BY_ONE: usize = 4;
 
 /// Why a text is not a document.
@@ -175,19 +188,19 @@ impl Text {
         members.flat_map(|(at, member)| member.places(at)).map(|at| self.record(at)).collect()
     }
 
-    /// The keys of the records that expire before `now`.
+    /// The partitions and keys of the records that expire before `now`.
     pub(crate) fn expired(
         &self,
         now: i64,
-    ) -> impl Iterator<Item = (&Partition, &CredentialType, &Arc<str>)> {
+    ) -> impl Iterator<Item = (Partition, &CredentialType, Arc<str>)> {
         // No others expire.
         let tokens = self.members.iter().filter(|it| it.name == CredentialType::AccessToken);
         tokens.flat_map(move |member| {
             let slots = member.body.records().unwrap_or_default();
-            slots.iter().filter_map(move |slot| {
-                let place = slot.place(&member.name, self.expose());
-                let expired = place.expires_on.is_some_and(|at| at < now);
-                expired.then_some((&place.partition, &member.name, &slot.key))
+            let expired = slots.iter().filter(move |it| it.expires_on.is_some_and(|at| at < now));
+            expired.map(|slot| {
+                let text = self.expose();
+                (slot.partition(&member.name, text), &member.name, slot.shared_key(text))
             })
         })
     }
@@ -234,7 +247,10 @@ impl Text {
                     out.push("{");
                     for (at, slot) in slots.iter_mut().enumerate() {
                         out.push(if at == 0 { "\n" } else { ",\n" });
-                        out.name(&slot.key);
+                        slot.key = match out.name(slot.key(text)) {
+                            Some(here) => Key::Here(here),
+                            None => Key::Own(slot.shared_key(text)),
+                        };
                         slot.value = out.value(slot.value.text(text));
                     }
                     out.push(if slots.is_empty() { "}" } else { "\n}" });
@@ -251,67 +267,51 @@ impl Text {
         if let Some(part) = parts.found.get(partition) {
             return part.clone();
         }
-        if parts.complete {
+        let tag = partition.tag();
+        let is_theirs = |at: &At| self.tag(*at) == tag && self.partition(*at) == *partition;
+        let slots: Vec<_> = if parts.found.len() < ONE_BY_ONE {
+            self.places().filter(is_theirs).collect()
+        } else {
+            let tagged = parts.tagged.get_or_insert_with(|| {
+                let mut tagged = HashMap::<_, SmallVec<_>>::new();
+                self.places().for_each(|at| tagged.entry(self.tag(at)).or_default().push(at));
+                tagged
+            });
+            tagged.get(&tag).into_iter().flatten().copied().filter(is_theirs).collect()
+        };
+        if slots.is_empty() {
+            // Whoever asks for what isn't there leaves nothing behind.
             return Arc::default();
         }
-        if parts.found.len() < ONE_BY_ONE {
-            let part = Arc::new(self.look_for(partition));
-            parts.found.insert(partition.clone(), part.clone());
-            return part;
-        }
-        for (partition, part) in self.all_parts() {
-            parts.found.entry(partition).or_insert_with(|| Arc::new(part));
-        }
-        parts.complete = true;
-        parts.found.get(partition).cloned().unwrap_or_default()
-    }
-
-    fn look_for(&self, partition: &Partition) -> Part {
-        let clue = partition.clue();
-        let mut part = Part::default();
-        for (at, member) in self.members.iter().enumerate() {
-            let Some(slots) = member.body.records() else {
-                if *partition == Partition::unowned() {
-                    part.slots.push((at, 0));
-                }
-                continue;
-            };
-            if !clue.fits_section(&member.name) {
-                continue;
-            }
-            for (slot, it) in slots.iter().enumerate() {
-                if clue.fits(it.value.text(self.expose()))
-                    && it.place(&member.name, self.expose()).partition == *partition
-                {
-                    part.slots.push((at, slot));
-                }
-            }
-        }
+        let part = Arc::new(Part { slots, revision: OnceLock::new() });
+        parts.found.insert(partition.clone(), part.clone());
         part
     }
 
-    fn all_parts(&self) -> HashMap<Partition, Part> {
-        let mut parts: HashMap<Partition, Part> = HashMap::new();
-        for (at, member) in self.members.iter().enumerate() {
-            match member.body.records() {
-                Some(slots) => {
-                    for (slot, it) in slots.iter().enumerate() {
-                        let partition = it.place(&member.name, self.expose()).partition.clone();
-                        parts.entry(partition).or_default().slots.push((at, slot));
-                    }
-                }
-                None => parts.entry(Partition::unowned()).or_default().slots.push((at, 0)),
-            }
-        }
-        parts
+    /// The places of all records.
+    fn places(&self) -> impl Iterator<Item = At> {
+        self.members.iter().enumerate().flat_map(|(at, member)| member.places(at))
     }
 
-    fn record(&self, at: (usize, usize)) -> Record {
+    /// The tag of the partition to which a record belongs.
+    fn tag(&self, (member, slot): At) -> u64 {
+        let records = self.members[member].body.records();
+        records.map_or_else(|| Partition::unowned().tag(), |slots| slots[slot].tag)
+    }
+
+    /// The partition to which a record belongs.
+    fn partition(&self, (member, slot): At) -> Partition {
+        let Member { name, body } = &self.members[member];
+        let slots = body.records();
+        slots.map_or_else(Partition::unowned, |it| it[slot].partition(name, self.expose()))
+    }
+
+    fn record(&self, at: At) -> Record {
         let [_, _, value] = self.parts(at);
         let member = &self.members[at.0];
         let (credential_type, key) = match &member.body {
             Body::Section(slots) if !slots.is_empty() => {
-                (member.name.clone(), slots[at.1].key.clone())
+                (member.name.clone(), slots[at.1].shared_key(self.expose()))
             }
             _ => (CredentialType::document(), member.name.as_str().into()),
         };
@@ -319,13 +319,13 @@ impl Text {
     }
 
     /// Section, key and value of a record.
-    fn parts(&self, at: (usize, usize)) -> [&str; 3] {
+    fn parts(&self, at: At) -> [&str; 3] {
         let member = &self.members[at.0];
         match &member.body {
             Body::Section(slots) if slots.is_empty() => ["", member.name.as_str(), "{}"],
             Body::Section(slots) => {
                 let slot = &slots[at.1];
-                [member.name.as_str(), &slot.key, slot.value.text(self.expose())]
+                [member.name.as_str(), slot.key(self.expose()), slot.value.text(self.expose())]
             }
             Body::Null => ["", member.name.as_str(), "null"],
             Body::Whole(value) => ["", member.name.as_str(), value.text(self.expose())],
@@ -341,33 +341,36 @@ pub(crate) fn not_json(record: &Record) -> Error {
     }
 }
 
-impl Member {
+impl<K> Member<K> {
     /// How many records it is.
     pub(crate) fn len(&self) -> usize {
-        self.body.records().map_or(1, <[Slot]>::len)
+        self.body.records().map_or(1, <[K]>::len)
     }
+}
 
+impl Member {
     /// About how long it will be, in bytes.
     fn written_len(&self, document: &str) -> usize {
         let body = match &self.body {
             Body::Null => 0,
             Body::Whole(value) => value.text(document).len(),
             Body::Section(slots) => {
-                slots.iter().map(|it| it.key.len() + it.value.text(document).len() + 8).sum()
+                let len = |it: &Slot| it.key(document).len() + it.value.text(document).len() + 8;
+                slots.iter().map(len).sum()
             }
         };
         self.name.as_str().len() + body + 16
     }
 
     /// The places of the records; the one of the member itself, if it is no section.
-    fn places(&self, at: usize) -> impl Iterator<Item = (usize, usize)> + use<> {
+    fn places(&self, at: usize) -> impl Iterator<Item = At> + use<> {
         (0..self.len()).map(move |slot| (at, slot))
     }
 }
 
-impl Body {
+impl<K> Body<K> {
     /// The records, unless there are none: an empty section is kept like a member that is none.
-    fn records(&self) -> Option<&[Slot]> {
+    fn records(&self) -> Option<&[K]> {
         match self {
             Self::Section(slots) if !slots.is_empty() => Some(slots),
             _ => None,
@@ -376,17 +379,68 @@ impl Body {
 }
 
 impl Slot {
-    pub(crate) fn new(key: Arc<str>, value: Source) -> Self {
-        Self { key, value, place: OnceLock::new() }
+    /// A record that is about to be written.
+    pub(crate) fn new(record: &Record) -> Self {
+        let place = Place::of(&record.credential_type, record.value.expose());
+        let (key, value) = (Key::Own(record.key.clone()), Source::New(record.value.clone()));
+        Self { key, value, tag: place.partition.tag(), expires_on: place.expires_on }
+    }
+
+    /// The key, where `document` is the text of the document.
+    pub(crate) fn key<'a>(&'a self, document: &'a str) -> &'a str {
+        match &self.key {
+            Key::Here(range) => &document[range.clone()],
+            Key::Own(key) => key,
+        }
+    }
+
+    /// The same, to keep.
+    pub(crate) fn shared_key(&self, document: &str) -> Arc<str> {
+        match &self.key {
+            Key::Here(range) => document[range.clone()].into(),
+            Key::Own(key) => key.clone(),
+        }
     }
 
     /// Where the record belongs, where `document` is the text of the document.
-    pub(crate) fn place(&self, section: &CredentialType, document: &str) -> &Place {
-        self.place.get_or_init(|| Place::of(section, self.value.text(document)))
+    pub(crate) fn partition(&self, section: &CredentialType, document: &str) -> Partition {
+        Place::of(section, self.value.text(document)).partition
     }
 }
 
+impl<'a> Keep<'a> for Slot {
+    fn keep(
+        whole: &'a str,
+        _: &CredentialType,
+        key: Cow<'a, str>,
+        value: &'a str,
+        place: Place,
+    ) -> Self {
+        let key = match key {
+            Cow::Borrowed(key) => Key::Here(range(whole, key)),
+            Cow::Owned(key) => Key::Own(key.into()),
+        };
+        let (tag, expires_on) = (place.partition.tag(), place.expires_on);
+        Self { key, value: Source::part(whole, value), tag, expires_on }
+    }
+
+    fn key<'s>(&'s self, whole: &'s str) -> &'s str {
+        self.key(whole)
+    }
+}
+
+/// Where a part of the document stands in it.
+fn range(whole: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+    start..start + part.len()
+}
+
 impl Source {
+    /// A part of the document.
+    pub(crate) fn part(whole: &str, part: &str) -> Self {
+        Self::Here(range(whole, part))
+    }
+
     /// The text, where `document` is that of the document.
     pub(crate) fn text<'a>(&'a self, document: &'a str) -> &'a str {
         match self {

@@ -80,8 +80,17 @@ fn delete(store: &impl CacheStore, partition: Partition, section: &str, key: &st
     store.commit(&batch).unwrap();
 }
 
+/// The records of a document, each of which tells the same partition as was told of it.
+fn records(document: &str) -> Result<Vec<Record>> {
+    let records = decompose(document)?.into_iter().map(|(partition, record)| {
+        assert_eq!(partition, record.partition());
+        record
+    });
+    Ok(records.collect())
+}
+
 fn round_trip(document: &str) -> Value {
-    serde_json::from_str(&compose(decompose(document).unwrap()).unwrap()).unwrap()
+    serde_json::from_str(&compose(records(document).unwrap()).unwrap()).unwrap()
 }
 
 #[test]
@@ -101,7 +110,7 @@ fn a_document_comes_back_value_for_value() {
 #[test]
 fn numbers_keep_their_digits() {
     let document = r#"{"X": {"k": 123456789012345678901234567890, "e": 1E400, "z": -0.0}}"#;
-    let composed = compose(decompose(document).unwrap()).unwrap();
+    let composed = compose(records(document).unwrap()).unwrap();
     for digits in ["123456789012345678901234567890", "1E400", "-0.0"] {
         assert!(composed.contains(digits), "{digits}");
     }
@@ -109,7 +118,7 @@ fn numbers_keep_their_digits() {
 
 #[test]
 fn it_is_written_in_ascii() {
-    let composed = compose(decompose("{\"Äccount\": {\"ключ\": {\"v\": \"語😀\"}}}").unwrap());
+    let composed = compose(records("{\"Äccount\": {\"ключ\": {\"v\": \"語😀\"}}}").unwrap());
     let composed = composed.unwrap();
     assert!(composed.is_ascii());
     let value: Value = serde_json::from_str(&composed).unwrap();
@@ -133,14 +142,14 @@ fn a_repeated_name_is_read_as_the_last_and_a_repeated_section_as_one() {
         round_trip(document),
         json!({"Account": {"k": 3, "other": 5, "more": 4}, "AccessToken": {"a": 1}})
     );
-    let records = msal_cache_core::decompose(document).unwrap();
-    let keys: Vec<_> = records.iter().map(|it| &*it.key).collect();
+    let records = decompose(document).unwrap();
+    let keys: Vec<_> = records.iter().map(|(_, it)| &*it.key).collect();
     assert_eq!(keys, ["k", "other", "more", "a"], "a key is a record once");
 }
 
 #[test]
 fn a_byte_order_mark_is_read_over_and_not_written() {
-    let composed = compose(decompose("\u{feff}{\"A\": {\"k\": 1}}").unwrap()).unwrap();
+    let composed = compose(records("\u{feff}{\"A\": {\"k\": 1}}").unwrap()).unwrap();
     assert!(composed.starts_with('{'));
 }
 
@@ -191,7 +200,7 @@ fn bytes_that_are_no_text_are_refused_with_their_place() {
 #[test]
 fn deep_nesting_is_no_danger() {
     let deep = format!("{{\"X\": {{\"k\": {}1{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
-    let composed = compose(decompose(&deep).unwrap()).unwrap();
+    let composed = compose(records(&deep).unwrap()).unwrap();
     assert!(composed.contains(&"[".repeat(100_000)));
 }
 
@@ -252,7 +261,7 @@ fn a_key_that_is_no_unicode_leaves_the_rest_readable_and_is_kept() {
         "\udc00": {"k": 3}
     }"#;
     let squeezed = |text: &str| text.replace([' ', '\n'], "");
-    assert_eq!(squeezed(&compose(decompose(document).unwrap()).unwrap()), squeezed(document));
+    assert_eq!(squeezed(&compose(records(document).unwrap()).unwrap()), squeezed(document));
 
     let store = Document::new(Script::new(&[document]));
     let Load::Snapshot(found) = store.load(&Partition::user("u"), None).unwrap() else { panic!() };
@@ -393,7 +402,7 @@ proptest! {
         bytes[at] ^= flip.1;
         bytes.truncate(cut.index(bytes.len()) + 1);
         if let Ok(text) = String::from_utf8(bytes)
-            && let Ok(records) = decompose(&text)
+            && let Ok(records) = records(&text)
         {
             compose(records).unwrap();
         }

@@ -2,7 +2,7 @@
 //! that what happens when one of them fails can be tried one by one.
 
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -75,10 +75,11 @@ pub(crate) fn open_own(path: &Path, write: bool) -> io::Result<File> {
     platform::open_own(path, write)
 }
 
-/// Reads once.
-pub(crate) fn read(file: &mut File, path: &Path, bytes: &mut [u8]) -> io::Result<usize> {
+/// Reads once, behind what `bytes` holds, as much as it has room for. Returns how much; 0 at the
+/// end of the file.
+pub(crate) fn read(file: &mut File, path: &Path, bytes: &mut Vec<u8>) -> io::Result<usize> {
     pass(Call::Read, path)?;
-    file.read(bytes)
+    platform::read(file, bytes)
 }
 
 /// Creates `.<name>.XXXXXX.tmp` beside `path`, for this user alone. Dropping it removes it.

@@ -89,16 +89,15 @@ pub(crate) fn read_up_to(
 ) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(Vec::new());
     bytes.try_reserve_exact(size).map_err(|_| io::ErrorKind::OutOfMemory)?;
-    bytes.resize(size, 0);
-    let mut filled = 0;
-    while filled < size {
-        match disk::read(file, path, &mut bytes[filled..]) {
+    while bytes.len() < size {
+        match disk::read(file, path, &mut bytes) {
             Ok(0) => break,
-            Ok(read) => filled += read,
+            Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    bytes.truncate(filled);
+    // There may have been more room than was asked for.
+    bytes.truncate(size);
     Ok(bytes)
 }

@@ -144,13 +144,14 @@ fn a_dead_process_of_another_library_is_followed_after_its_grace() {
         String::new(),
     ] {
         let place = Place::new();
+        let started = Instant::now();
         drop(foreign(&place, &content));
         let blob = patient(&place.cache(), 2000, 200);
-        let started = Instant::now();
         let hold = blob.hold().unwrap();
         let waited = started.elapsed();
         println!("{content:?}: followed after {waited:?}");
-        assert!((200..1500).contains(&waited.as_millis()), "{content:?}: {waited:?}");
+        // The clock of the file system may be a tick behind.
+        assert!((190..1500).contains(&waited.as_millis()), "{content:?}: {waited:?}");
         let text = fs::read_to_string(place.at("cache.json.lockfile")).unwrap();
         assert!(text.starts_with(&format!("{} ", std::process::id())), "{text}");
         assert!(text.ends_with(" msal-cache\n") && text.lines().count() == 1, "{text}");

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use fs2::FileExt;
+use rustix::buffer::spare_capacity;
 use rustix::fs::{FlockOperation, OFlags, fcntl_lock};
 use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
@@ -29,6 +30,12 @@ pub(crate) fn fingerprint(file: &Metadata) -> Fingerprint {
 /// a pipe would wait for its other end.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path)
+}
+
+/// Reads once, into the room that `bytes` has left, without going through that first to fill it
+/// with zeros.
+pub(crate) fn read(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    Ok(rustix::io::read(file, spare_capacity(bytes))?)
 }
 
 /// Opens a file of this crate's own beside the cache, never through a symbolic link.

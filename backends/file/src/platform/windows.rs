@@ -2,7 +2,7 @@
 //! not been run.
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io;
+use std::io::{self, Read};
 use std::os::windows::fs::MetadataExt;
 use std::path::Path;
 
@@ -32,6 +32,12 @@ pub(crate) fn fingerprint(file: &Metadata) -> Fingerprint {
 /// reader holds off no writer.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     File::open(path)
+}
+
+/// Reads into the room that `bytes` has left.
+pub(crate) fn read(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
+    let room = bytes.capacity() - bytes.len();
+    file.take(u64::try_from(room).unwrap_or(u64::MAX)).read_to_end(bytes)
 }
 
 /// Opens a file of this crate's own beside the cache.
