@@ -129,12 +129,22 @@ impl<S: CacheStore> TokenCache<S> {
         }
         partitions.sort_unstable();
         partitions.dedup();
+        let metadata = Partition::app_metadata();
+        let mut checks = true;
         let (written, swept) = retry(|| {
-            let mut standing = Standing::default();
+            // What is known of the user needn't be read: the commit finds out whether it still
+            // holds. That may fail once; the second attempt is right whatever stands there.
+            let mut standing = Standing::new(checks);
             for partition in &partitions {
-                let stands = readable(self.partition(partition))?;
-                standing.insert((*partition).clone(), stands.unwrap_or_default());
+                let is_written = **partition != metadata && **partition != unowned;
+                let known = self.0.decoded.exact(partition).filter(|_| checks && is_written);
+                let stands = match known {
+                    Some(known) => known,
+                    None => readable(self.partition(partition))?.unwrap_or_default(),
+                };
+                standing.insert((*partition).clone(), stands);
             }
+            checks = false;
             let records = self.fitting(&standing, event, &first, now)?;
             let (batch, swept) = plan::add(&standing, &records, self.rules(now));
             self.commit(&batch, &records)?;
@@ -489,8 +499,8 @@ impl<S: CacheStore> TokenCache<S> {
     /// Commits a batch, of which these entries have been decoded already.
     pub(crate) fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
         if !batch.is_empty() {
-            self.0.store.commit(batch)?;
-            self.0.decoded.outdate(batch, written);
+            let revisions = self.0.store.commit(batch)?;
+            self.0.decoded.committed(batch, written, &revisions);
         }
         Ok(())
     }

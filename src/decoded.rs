@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use msal_cache_core::{Batch, Change, CredentialType, Op, Partition, Record, Revision, Snapshot};
+use msal_cache_core::{
+    Batch, Change, CredentialType, Expect, Op, Partition, Record, Revision, Snapshot,
+};
 
 use crate::Entry;
 
@@ -70,6 +72,9 @@ pub(crate) struct Shelf {
 struct Kept {
     partition: Partition,
     decoded: Arc<Decoded>,
+    /// Whether the store has given the revision for exactly these entries. If not, they are only
+    /// here to be not decoded again.
+    is_exact: bool,
     weight: usize,
     used: AtomicU64,
 }
@@ -101,9 +106,18 @@ impl Shelf {
     }
 
     pub(crate) fn partition(&self, partition: &Partition) -> Option<Arc<Decoded>> {
+        self.find(partition, |_| true)
+    }
+
+    /// A partition exactly as it was at its revision. A commit can expect that.
+    pub(crate) fn exact(&self, partition: &Partition) -> Option<Arc<Decoded>> {
+        self.find(partition, |it| it.is_exact)
+    }
+
+    fn find(&self, partition: &Partition, filter: impl Fn(&Kept) -> bool) -> Option<Arc<Decoded>> {
         let (hash, shard) = self.place(partition);
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-        let kept = shard.find(hash, |it| it.partition == *partition)?;
+        let kept = shard.find(hash, |it| it.partition == *partition).filter(|it| filter(it))?;
         let now = self.time.load(Ordering::Relaxed);
         if kept.used.load(Ordering::Relaxed) != now {
             kept.used.store(now, Ordering::Relaxed);
@@ -117,6 +131,10 @@ impl Shelf {
     }
 
     pub(crate) fn put_partition(&self, partition: &Partition, decoded: Arc<Decoded>) {
+        self.put(partition, decoded, true);
+    }
+
+    fn put(&self, partition: &Partition, decoded: Arc<Decoded>, is_exact: bool) {
         // Without entries it costs nothing to read again.
         let weight = if decoded.entries.is_empty() { 0 } else { decoded.weight() };
         let kept = weight > 0 && weight <= self.limit;
@@ -128,7 +146,8 @@ impl Shelf {
             Err(_) => None,
         };
         if kept {
-            let new = Kept { partition: partition.clone(), decoded, weight, used };
+            let partition = partition.clone();
+            let new = Kept { partition, decoded, is_exact, weight, used };
             shard.insert_unique(hash, new, |it| self.hasher.hash_one(&it.partition));
         }
         drop(shard);
@@ -152,8 +171,9 @@ impl Shelf {
 
     /// Drops what a commit has changed, so that a secret that was removed from the cache is not
     /// kept here. The rest of a partition, and the entries that were `written`, need not be
-    /// decoded again.
-    pub(crate) fn outdate(&self, batch: &Batch, written: &[Entry]) {
+    /// decoded again; nor even read, where the commit expected what is known. `revisions` are
+    /// those that it has returned.
+    pub(crate) fn committed(&self, batch: &Batch, written: &[Entry], revisions: &[Revision]) {
         // Accounts and metadata hold no secrets. They stay for the next listing, which asks the
         // store whether they are up to date, and reads again what isn't.
         let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
@@ -163,18 +183,32 @@ impl Shelf {
             stays
         });
         drop(sections);
-        for change in batch.changes() {
+        for (nth, change) in batch.changes().iter().enumerate() {
+            if change.ops().is_empty() {
+                continue;
+            }
+            let expects = |known| change.expect() == Expect::Revision(known);
             let (hash, shard) = self.place(change.partition());
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            let Some(kept) = shard.find_mut(hash, |it| it.partition == *change.partition()) else {
-                continue;
+            let kept = shard.find_mut(hash, |it| it.partition == *change.partition());
+            let (before, was_exact) = match &kept {
+                Some(it) => (&*it.decoded.entries, it.is_exact && expects(it.decoded.revision)),
+                None if expects(Revision::ABSENT) => (&[][..], true),
+                None => continue,
             };
-            let entries = after(&kept.decoded.entries, change, written);
-            // A revision that no store has given: the next load reads.
-            let decoded = Decoded { revision: Revision::unique(), entries };
-            let weight = decoded.weight();
-            self.weigh(weight, kept.weight);
-            (kept.decoded, kept.weight) = (Arc::new(decoded), weight);
+            let (entries, is_whole) = after(before, change, written);
+            let given = revisions.get(nth).filter(|_| was_exact && is_whole);
+            // Or a revision that no store has given: the next load reads.
+            let revision = given.copied().unwrap_or_else(Revision::unique);
+            let (decoded, is_exact) = (Arc::new(Decoded { revision, entries }), given.is_some());
+            if let Some(kept) = kept {
+                let weight = decoded.weight();
+                self.weigh(weight, kept.weight);
+                (kept.decoded, kept.is_exact, kept.weight) = (decoded, is_exact, weight);
+            } else {
+                drop(shard);
+                self.put(change.partition(), decoded, is_exact);
+            }
         }
     }
 
@@ -235,21 +269,36 @@ impl Shelf {
     }
 }
 
-/// The entries of a partition after a commit, of which these were `written`.
-fn after(entries: &[Entry], change: &Change, written: &[Entry]) -> Vec<Entry> {
-    let mut written: Vec<_> =
-        written.iter().filter(|it| it.partition() == change.partition()).collect();
+/// The entries of a partition after a commit, of which those among `written` are known that it
+/// has put; and whether that is all of them, in their order.
+fn after(entries: &[Entry], change: &Change, written: &[Entry]) -> (Vec<Entry>, bool) {
+    let mut known = Vec::new();
+    let mut is_whole = true;
+    for (nth, op) in change.ops().iter().enumerate() {
+        match op {
+            Op::Put(record) => {
+                let new = written.iter().find(|it| it.record() == record);
+                // What was deleted first goes to the end.
+                let is_again =
+                    || change.ops()[..nth].iter().any(|it| target_of(it) == target_of(op));
+                is_whole &= new.is_some() && !is_again();
+                known.extend(new);
+            }
+            Op::Delete { .. } => {}
+            _ => is_whole = false,
+        }
+    }
     let index = Index::of(change.ops());
-    let mut after = Vec::with_capacity(entries.len() + written.len());
+    let mut after = Vec::with_capacity(entries.len() + known.len());
     for entry in entries {
         if !index.is_touched(entry) {
             after.push(entry.clone());
-        } else if let Some(at) = written.iter().position(|it| it.is_at_place_of(entry)) {
-            after.push(written.remove(at).clone());
+        } else if let Some(at) = known.iter().position(|it| it.is_at_place_of(entry)) {
+            after.push(known.remove(at).clone());
         }
     }
-    after.extend(written.into_iter().cloned());
-    after
+    after.extend(known.into_iter().cloned());
+    (after, is_whole)
 }
 
 /// The keys that a commit touches.
@@ -364,7 +413,7 @@ mod tests {
         change.delete(CredentialType::Account, "deleted".into()).put(record("put"));
         change.put(record("new"));
         let written = [Entry::read(record("new"))];
-        shelf.outdate(&batch, &written);
+        shelf.committed(&batch, &written, &[]);
         for section in CredentialType::KNOWN {
             let public = matches!(section, CredentialType::Account | CredentialType::AppMetadata);
             assert_eq!(shelf.section(&section).is_some(), public, "{section}");
@@ -388,7 +437,8 @@ mod tests {
         for nth in (0..100).filter(|nth| nth % 2 == 0) {
             change.delete(CredentialType::Account, format!("k{nth}").into());
         }
-        let left = after(&entries, &batch.changes()[0], &[]);
+        let (left, is_whole) = after(&entries, &batch.changes()[0], &[]);
+        assert!(is_whole);
         assert!(left.iter().map(Entry::key).eq(entries.iter().skip(1).step_by(2).map(Entry::key)));
         assert_eq!(left.len(), 50);
     }

@@ -12,20 +12,28 @@ use crate::object::{self, Nulls};
 use crate::{Clouds, Entry, Fields, Profile, family};
 
 /// Partitions as they were read for the plan: two or three.
-#[derive(Debug, Default)]
-pub(crate) struct Standing(SmallVec<[(Partition, Arc<Decoded>); 3]>);
+#[derive(Debug)]
+pub(crate) struct Standing {
+    partitions: SmallVec<[(Partition, Arc<Decoded>); 3]>,
+    /// Whether the commit has to check that those which it changes still stand like this.
+    is_checked: bool,
+}
 
 impl Standing {
+    pub(crate) fn new(is_checked: bool) -> Self {
+        Self { partitions: SmallVec::new(), is_checked }
+    }
+
     pub(crate) fn insert(&mut self, partition: Partition, stands: Arc<Decoded>) {
-        self.0.push((partition, stands));
+        self.partitions.push((partition, stands));
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&Partition, &Decoded)> {
-        self.0.iter().map(|(partition, stands)| (partition, &**stands))
+        self.partitions.iter().map(|(partition, stands)| (partition, &**stands))
     }
 
     pub(crate) fn get(&self, partition: &Partition) -> Option<&Decoded> {
-        self.0.iter().find(|(it, _)| it == partition).map(|(_, stands)| &**stands)
+        self.partitions.iter().find(|(it, _)| it == partition).map(|(_, stands)| &**stands)
     }
 }
 
@@ -102,6 +110,13 @@ pub(crate) fn add(standing: &Standing, records: &[Entry], rules: Rules<'_>) -> (
             _ => Expect::Any,
         };
         batch.change(new.partition().clone(), expect).put(new.record().clone());
+    }
+    if standing.is_checked {
+        for (partition, stands) in standing.iter() {
+            if batch.changes().iter().any(|it| it.partition() == partition) {
+                batch.change(partition.clone(), Expect::Revision(stands.revision));
+            }
+        }
     }
     (batch, swept)
 }

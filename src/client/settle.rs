@@ -1,7 +1,7 @@
 //! Storing what a refresh brought, without undoing what others did meanwhile.
 
 use msal_cache_core::{
-    Batch, CacheStore, Change, CredentialType, Error, Expect, Op, Partition, Record, Result, retry,
+    Batch, CacheStore, CredentialType, Error, Expect, Partition, Record, Result, retry,
 };
 
 use crate::client::hosts::Hosts;
@@ -114,7 +114,7 @@ impl<S: CacheStore> TokenCache<S> {
             let rules = self.rules(now);
             let batch = refreshed(&standing, used, &records, hosts, had_account, rules)?;
             let Some(batch) = batch else { return Ok(None) };
-            self.commit(&batch, &records_in(&batch, &records))?;
+            self.commit(&batch, &records)?;
             Ok(access_token(&records))
         })?;
         if stored.is_some() {
@@ -183,7 +183,7 @@ impl<S: CacheStore> TokenCache<S> {
 
     /// The partitions of these records, as they stand.
     fn standing<'a>(&self, records: impl IntoIterator<Item = &'a Entry>) -> Result<Standing> {
-        let mut standing = Standing::default();
+        let mut standing = Standing::new(false);
         if self.profile() == Profile::Family {
             let unowned = Partition::unowned();
             standing.insert(unowned.clone(), self.partition(&unowned)?);
@@ -196,14 +196,6 @@ impl<S: CacheStore> TokenCache<S> {
         }
         Ok(standing)
     }
-}
-
-/// Those of the records that the batch writes as they are.
-fn records_in(batch: &Batch, records: &[Entry]) -> Vec<Entry> {
-    let ops: Vec<_> = batch.changes().iter().flat_map(Change::ops).collect();
-    let written =
-        |it: &&Entry| ops.iter().any(|op| matches!(op, Op::Put(record) if record == it.record()));
-    records.iter().filter(written).cloned().collect()
 }
 
 impl<S: CacheStore> Client<S> {

@@ -33,9 +33,11 @@
 //! one place (a hash tag). The cache leaves metadata that says nothing new out of a batch, so
 //! nearly every batch names one partition.
 //!
-//! **Expectations are optional.** A token response is written whatever stands there
-//! ([`Expect::Any`]), and so never conflicts. What follows from reading, such as deleting an
-//! expired token, expects the [`Revision`] that was read. A conflict is an error of its own, and
+//! **Expectations are optional.** A token response may be written whatever stands there
+//! ([`Expect::Any`]), so it conflicts once at most: first the cache expects the [`Revision`] that
+//! it knows, and if that holds, it knows what stands there afterwards too, and reads neither
+//! before nor after. What follows from reading, such as deleting an expired token, always expects
+//! the revision that was read. A conflict is an error of its own, and
 //! [`retry()`] is the one place where plans are made again.
 //!
 //! **Reading is conditional.** `load` and `list` take the revision that the caller knows and may

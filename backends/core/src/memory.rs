@@ -154,8 +154,10 @@ impl CacheStore for Memory {
                 )
                 .or_insert_with(|| (change.partition().clone(), Held::default()));
             let (_, held) = entry.get_mut();
-            held.apply(change.ops(), &self.next);
-            held.revision = Revision::unique();
+            if !change.ops().is_empty() {
+                held.apply(change.ops(), &self.next);
+                held.revision = Revision::unique();
+            }
             let revision = held.revision;
             if held.records.is_empty() {
                 entry.remove();

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use crate::error::Attempt;
 
-const PARTITION_REVISION: &str = "SELECT revision FROM partitions WHERE name = ?1";
+const FIND: &str = "SELECT revision, id FROM partitions WHERE name = ?1";
 
 /// The order is made here: in SQL, it would copy the values.
 const PARTITION: &str = "\
@@ -36,8 +36,8 @@ pub(crate) fn load(
     known: Option<Revision>,
 ) -> Attempt<Load> {
     if known.is_some() {
-        let current = revision_of(connection, partition)?;
-        if known == Some(current) {
+        let found = find(connection, partition)?;
+        if known == Some(found.map_or(Revision::ABSENT, |(_, revision)| revision)) {
             return Ok(Load::Unchanged);
         }
     }
@@ -56,11 +56,14 @@ pub(crate) fn load(
     Ok(Load::Snapshot(Snapshot { revision, records }))
 }
 
-/// The revision at which a partition is.
-pub(crate) fn revision_of(connection: &Connection, partition: &Partition) -> Attempt<Revision> {
-    let mut statement = connection.prepare_cached(PARTITION_REVISION)?;
-    let found = statement.query_row([partition.as_str()], revision_in).optional()?;
-    Ok(found.unwrap_or(Revision::ABSENT))
+/// The row of a partition and the revision at which it is, if it is there.
+pub(crate) fn find(
+    connection: &Connection,
+    partition: &Partition,
+) -> Attempt<Option<(i64, Revision)>> {
+    let mut statement = connection.prepare_cached(FIND)?;
+    let row = |row: &Row<'_>| Ok((row.get(1)?, revision_in(row)?));
+    Ok(statement.query_row([partition.as_str()], row).optional()?)
 }
 
 /// One section, or all of them.
@@ -115,7 +118,7 @@ mod tests {
 
     /// How often each statement ran since the last time it was asked.
     fn runs(connection: &Connection) -> [i32; 5] {
-        [PARTITION_REVISION, PARTITION, STORE_REVISION, SECTION, EVERYTHING]
+        [FIND, PARTITION, STORE_REVISION, SECTION, EVERYTHING]
             .map(|sql| connection.prepare_cached(sql).unwrap().reset_status(StatementStatus::Run))
     }
 

@@ -1,12 +1,10 @@
 //! What `commit` and `purge` write.
 
 use msal_cache_core::{Batch, Change, Error, Expect, Op, Revision};
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::error::Attempt;
-use crate::read::revision_of;
-
-const FIND: &str = "SELECT id FROM partitions WHERE name = ?1";
+use crate::read::find;
 
 const CREATE: &str = "INSERT INTO partitions (name, revision) VALUES (?1, ?2)";
 
@@ -38,19 +36,15 @@ const PURGE: &str = "DELETE FROM records WHERE expires_on < ?1";
 
 /// Checks the expectations and applies the operations, within a transaction.
 pub(crate) fn commit(connection: &Connection, batch: &Batch) -> Attempt<Vec<Revision>> {
-    for change in batch.changes() {
-        check(connection, change)?;
-    }
+    let found: Vec<_> =
+        batch.changes().iter().map(|change| check(connection, change)).collect::<Attempt<_>>()?;
     let mut changed_any = false;
-    let mut revisions = Vec::with_capacity(batch.changes().len());
-    for change in batch.changes() {
-        match apply(connection, change)? {
-            Some(revision) => {
-                changed_any = true;
-                revisions.push(revision);
-            }
-            None => revisions.push(revision_of(connection, change.partition())?),
-        }
+    let mut revisions = Vec::with_capacity(found.len());
+    for (change, found) in batch.changes().iter().zip(found) {
+        let changed = apply(connection, change, found.map(|(id, _)| id))?;
+        changed_any |= changed.is_some();
+        let before = found.map_or(Revision::ABSENT, |(_, revision)| revision);
+        revisions.push(changed.unwrap_or(before));
     }
     if changed_any {
         stamp_store(connection)?;
@@ -80,26 +74,26 @@ pub(crate) fn purge(connection: &Connection, now: i64) -> Attempt<u64> {
     Ok(purged as u64)
 }
 
-fn check(connection: &Connection, change: &Change) -> Attempt<()> {
+/// Checks what is expected of a partition. Returns its row and its revision, if it is there.
+fn check(connection: &Connection, change: &Change) -> Attempt<Option<(i64, Revision)>> {
+    let found = find(connection, change.partition())?;
+    let revision = found.map_or(Revision::ABSENT, |(_, revision)| revision);
     match change.expect() {
-        Expect::Any => Ok(()),
-        Expect::Revision(expected) => {
-            if revision_of(connection, change.partition())? == expected {
-                Ok(())
-            } else {
-                Err(Error::Conflict.into())
-            }
-        }
+        Expect::Any => Ok(found),
+        Expect::Revision(expected) if expected == revision => Ok(found),
+        Expect::Revision(_) => Err(Error::Conflict.into()),
         _ => Err(Error::backend("SQLite", "this version doesn't know the expectation").into()),
     }
 }
 
-/// Applies the operations on one partition. Returns its new revision, or nothing where they
-/// changed nothing.
-fn apply(connection: &Connection, change: &Change) -> Attempt<Option<Revision>> {
+/// Applies the operations on one partition, which is in this row. Returns its new revision, or
+/// nothing where they changed nothing.
+fn apply(
+    connection: &Connection,
+    change: &Change,
+    mut id: Option<i64>,
+) -> Attempt<Option<Revision>> {
     let name = change.partition().as_str();
-    let mut id: Option<i64> =
-        connection.prepare_cached(FIND)?.query_row([name], |row| row.get(0)).optional()?;
     let (mut changed, mut deleted) = (false, false);
     let mut created = None;
     for op in change.ops() {

@@ -33,11 +33,10 @@ fn plan(name: &str) -> String {
 #[test]
 fn every_statement_uses_an_index() {
     for (name, index) in [
-        ("PARTITION_REVISION", "SEARCH partitions USING INDEX sqlite_autoindex_partitions_1"),
+        ("FIND", "SEARCH partitions USING INDEX sqlite_autoindex_partitions_1"),
         ("PARTITION", "SEARCH r USING INDEX sqlite_autoindex_records_1 (partition=?)"),
         ("SECTION", "SEARCH r USING INDEX records_of_a_section (credential_type=?)"),
         ("STORE_REVISION", "SEARCH store USING INTEGER PRIMARY KEY"),
-        ("FIND", "SEARCH partitions USING COVERING INDEX sqlite_autoindex_partitions_1"),
         ("STAMP", "SEARCH partitions USING INTEGER PRIMARY KEY"),
         ("DELETE", "sqlite_autoindex_records_1 (partition=? AND credential_type=? AND key=?)"),
         ("ANY_EXPIRED", "USING COVERING INDEX records_that_expire (expires_on<?)"),
