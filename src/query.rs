@@ -79,7 +79,8 @@ impl Text {
         }
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "so that a query is built in place and not moved")]
+    #[inline(always)]
     fn push(&mut self, more: &str) -> Span {
         let start = self.as_str().len();
         match self {
@@ -184,8 +185,9 @@ impl Query {
 
     /// Asks for records with this extended cache key (see
     /// [`ext_cache_key`](crate::ext_cache_key)).
+    #[inline]
     pub fn ext_cache_key<'a>(mut self, value: impl Into<Wanted<'a>>) -> Self {
-        let value = value.into().0.map(|value| self.text.push(&value));
+        let value = value.into().0.as_deref().map(|value| self.text.push(value));
         self.ext_cache_key = ExtCacheKey::Wanted(value);
         self
     }
@@ -211,7 +213,8 @@ impl Query {
         self
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "so that a query is built in place and not moved")]
+    #[inline(always)]
     fn set(&mut self, field: Field, value: Option<&str>) {
         let lower = |value: &str| {
             let special = |byte: u8| !byte.is_ascii() | byte.is_ascii_uppercase();

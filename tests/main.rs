@@ -1,6 +1,8 @@
 //! What is seen of the cache from outside, as one binary.
 
 mod bad_input;
+#[cfg(target_os = "linux")]
+mod bytes;
 mod cache;
 mod canary;
 mod check;

@@ -4,7 +4,9 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use msal_cache::{CacheStore, CredentialType, Event, Fields, Query, TokenCache};
+use msal_cache::{
+    AccountInfo, CacheStore, Client, CredentialType, Event, Fields, Query, TokenCache,
+};
 
 use crate::floor;
 use crate::measure::{Effort, Side, compare, computing, undone};
@@ -19,22 +21,14 @@ pub(crate) fn find<S: CacheStore>(cache: &TokenCache<S>, query: &Query) -> usize
     found.next().map_or(0, |it| it.access_token().unwrap().secret().expose().len())
 }
 
-/// Removes everything of the user.
-pub(crate) fn sign_out<S: CacheStore>(cache: &TokenCache<S>, probe: &Probe) {
-    let query = Query::new().home_account_id(&probe.home_account_id).environment(ENVIRONMENT);
-    let mut removed = 0;
-    for credential_type in [
-        CredentialType::AccessToken,
-        CredentialType::RefreshToken,
-        CredentialType::IdToken,
-        CredentialType::Account,
-    ] {
-        for entry in cache.search(credential_type.clone(), &query).unwrap() {
-            cache.modify(credential_type.clone(), &entry, None).unwrap();
-            removed += 1;
-        }
-    }
-    assert!(removed >= 4);
+/// The app that every token is for.
+pub(crate) fn client<S: CacheStore>(cache: &TokenCache<S>) -> Client<S> {
+    cache.client(CLIENT, format!("https://{ENVIRONMENT}/organizations"))
+}
+
+/// Signs the user out.
+pub(crate) fn sign_out<S: CacheStore>(client: &Client<S>, account: &AccountInfo) {
+    assert!(client.remove_account(account).unwrap() >= 4);
 }
 
 pub(crate) fn fill<S: CacheStore>(cache: &TokenCache<S>, sign_ins: impl Iterator<Item = SignIn>) {
@@ -153,12 +147,14 @@ fn changes(
     ));
     let restore: Vec<Vec<Event>> =
         probes.iter().map(|it| it.restore.iter().map(SignIn::event).collect()).collect();
+    let client = client(cache);
+    let accounts: Vec<_> = probes.iter().map(|it| AccountInfo::of(&it.home_account_id)).collect();
     run((
         "sign one account out",
         3.0,
         undone(
             (),
-            |(), nth| sign_out(cache, at(nth)),
+            |(), nth| sign_out(&client, &accounts[nth % accounts.len()]),
             |(), nth| {
                 for event in &restore[nth % restore.len()] {
                     cache.add(event).unwrap();

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use msal_cache::{SqliteStore, Synchronous, TokenCache};
+use msal_cache::{AccountInfo, SqliteStore, Synchronous, TokenCache};
 
 use crate::floor;
 use crate::measure::{Effort, Side, compare, computing, side};
-use crate::memory::{fill, find, sign_out};
+use crate::memory::{client, fill, find, sign_out};
 use crate::processes::{self, Kind};
 use crate::report::{Report, Row};
 use crate::workload::{self, SignIn};
@@ -113,6 +113,6 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         [process(Kind::Sqlite, &ours), process(Kind::FloorSqlite, &floors)],
     );
     // Works, and leaves nothing behind.
-    sign_out(&cache, at(0));
+    sign_out(&client(&cache), &AccountInfo::of(&at(0).home_account_id));
     fill(&cache, at(0).restore.iter().map(SignIn::clone));
 }

@@ -14,7 +14,9 @@
 use std::fmt::Write;
 use std::hint::black_box;
 
-use msal_cache::{CacheStore, CredentialType, Event, Fields, Query, TokenCache};
+use msal_cache::{
+    AccountInfo, CacheStore, Client, CredentialType, Event, Fields, Query, TokenCache,
+};
 
 const ENVIRONMENT: &str = "login.microsoftonline.com";
 const CLIENT: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
@@ -168,18 +170,9 @@ fn add<S: CacheStore>(cache: &TokenCache<S>, probes: &[Probe]) {
 }
 
 #[inline(never)]
-fn sign_out<S: CacheStore>(cache: &TokenCache<S>, probes: &[Probe]) {
-    for probe in probes {
-        for credential_type in [
-            CredentialType::AccessToken,
-            CredentialType::RefreshToken,
-            CredentialType::IdToken,
-            CredentialType::Account,
-        ] {
-            for entry in cache.search(credential_type.clone(), &query(probe)).unwrap() {
-                cache.modify(credential_type.clone(), &entry, None).unwrap();
-            }
-        }
+fn sign_out<S: CacheStore>(client: &Client<S>, accounts: &[AccountInfo]) {
+    for account in accounts {
+        client.remove_account(account).unwrap();
     }
 }
 
@@ -195,7 +188,8 @@ fn look_up<S: CacheStore>(cache: &TokenCache<S>, probes: &[Probe]) {
 
 fn change<S: CacheStore>(cache: &TokenCache<S>, probes: &[Probe]) {
     add(cache, probes);
-    sign_out(cache, probes);
+    let accounts: Vec<_> = probes.iter().map(|it| AccountInfo::of(&it.home)).collect();
+    sign_out(&cache.client(CLIENT, format!("https://{ENVIRONMENT}/organizations")), &accounts);
 }
 
 fn main() {

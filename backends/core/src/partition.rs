@@ -29,8 +29,9 @@ enum Name {
     Long(Arc<str>),
 }
 
-/// As long as the name of a user or of a client in a tenant gets, where all ids are GUIDs.
-const SHORT: usize = 88;
+/// As long as the name of a user gets, and that of a client in a tenant with an extended cache key,
+/// where all ids are GUIDs.
+const SHORT: usize = 124;
 
 impl Partition {
     fn named(parts: &[&str]) -> Self {

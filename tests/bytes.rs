@@ -1,0 +1,100 @@
+//! How many bytes a thread reads and writes, as the system counts them.
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use msal_cache::{CacheStore, CredentialType, Query, TokenCache};
+
+use crate::common::{home, sign_in};
+
+/// What this thread has read and written so far, in bytes.
+fn moved() -> (u64, u64) {
+    let text = fs::read_to_string("/proc/thread-self/io").unwrap();
+    let number = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_start_matches(": ").parse::<u64>().unwrap()
+    };
+    (number("rchar"), number("wchar"))
+}
+
+/// What `work` reads and writes, in bytes. To read the count is to read, too.
+fn count(work: impl FnOnce()) -> (u64, u64) {
+    let (nothing, before) = (moved(), moved());
+    work();
+    let after = moved();
+    let own = before.0 - nothing.0;
+    ((after.0 - before.0).saturating_sub(own + 16), after.1 - before.1)
+}
+
+/// A cache with so many users, of whom `user 7` signs in for the second time.
+fn filled<S: CacheStore>(store: S, users: usize) -> TokenCache<S> {
+    let cache = TokenCache::new(store);
+    let mut document = String::from("{\"RefreshToken\": {");
+    for user in 0..users {
+        let (home, comma) = (home(&format!("user {user}")), if user == 0 { "" } else { "," });
+        let secret = "s".repeat(1000);
+        write!(
+            document,
+            r#"{comma}"{user}": {{"secret": "{secret}", "home_account_id": "{home}"}}"#
+        )
+        .unwrap();
+    }
+    cache.deserialize(&(document + "}}")).unwrap();
+    cache.add(&sign_in("user 7", "User.Read", "first")).unwrap();
+    cache
+}
+
+fn find<S: CacheStore>(cache: &TokenCache<S>) {
+    let query = Query::new().home_account_id(home("user 7"));
+    assert_eq!(cache.find(CredentialType::AccessToken, &query).unwrap().len(), 1);
+}
+
+#[cfg(feature = "file")]
+#[test]
+fn a_sign_in_writes_the_document_once_and_what_is_unchanged_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache.json");
+    let cache = filled(msal_cache::FileStore::open(&path).unwrap(), 100);
+    let size = || Path::metadata(&path).unwrap().len();
+    let (read, written) = count(|| cache.add(&sign_in("user 7", "User.Read", "second")).unwrap());
+    println!("file of {} bytes: a sign-in reads {read} and writes {written}", size());
+    assert_eq!(written, size());
+    assert_eq!(read, 0, "what this process has written is known to it");
+
+    let other = TokenCache::new(msal_cache::FileStore::open(&path).unwrap());
+    // A file that is new is read once more, since it may change within a tick of the clock.
+    find(&other);
+    std::thread::sleep(Duration::from_millis(100));
+    find(&other);
+    for cache in [&cache, &other] {
+        let (read, written) = count(|| (0..1000).for_each(|_| find(cache)));
+        assert_eq!((read, written), (0, 0));
+    }
+}
+
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_sign_in_writes_the_rows_that_it_changes_and_what_is_unchanged_is_not_read() {
+    let sign_in_of = |users| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache.db");
+        let cache = filled(msal_cache::SqliteStore::open(&path).unwrap(), users);
+        // The same rows each time.
+        let mut counts: Vec<_> = ["2", "3", "4", "5", "6"]
+            .map(|secret| count(|| cache.add(&sign_in("user 7", "User.Read", secret)).unwrap()))
+            .into();
+        counts.sort_unstable();
+        let (read, written) = counts[2];
+        println!("database of {users} users: a sign-in reads {read} and writes {written}");
+        find(&cache);
+        assert_eq!(count(|| (0..1000).for_each(|_| find(&cache))), (0, 0));
+        written
+    };
+    let (few, many) = (sign_in_of(10), sign_in_of(10_000));
+    // A page of the log for each of: access token, refresh token, the user, the whole; and what
+    // an index of the expiry takes.
+    assert!(many <= 8 * (4096 + 24), "{many}");
+    assert!(many <= few + 2 * (4096 + 24), "{few} {many}");
+}
