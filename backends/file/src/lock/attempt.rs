@@ -13,8 +13,9 @@ use parking_lot::{Condvar, Mutex};
 use super::system::{Contender, LockFile};
 use super::{Holder, Patience, Shared, fairness};
 
-/// Pauses grow from one millisecond to twice this.
-const LONGEST: Duration = Duration::from_millis(25);
+/// Pauses grow from one millisecond to twice this: short enough that nobody sleeps through the
+/// quiet time, after which turns are taken.
+const LONGEST: Duration = Duration::from_millis(18);
 
 /// How much longer than the deadline the caller waits for the file system.
 const SLACK: Duration = Duration::from_millis(100);
@@ -92,6 +93,7 @@ impl Attempt {
     /// Asks for the lock file until there is an answer.
     fn ask(&self, mut contender: Contender<'_>) {
         let mut pause = Duration::from_millis(1);
+        let began = Instant::now();
         let answer = loop {
             match contender.try_take() {
                 Ok(Some(file)) => break Ok(Answer::Taken(file)),
@@ -104,7 +106,7 @@ impl Attempt {
             // Waiters that began together mustn't go on asking together.
             thread::sleep(pause.mul_f64(1.0 + fastrand::f64()).min(left));
             if let (Some(quiet), Some(left)) = (fairness::quiet(), self.time_left()) {
-                thread::sleep((quiet + Duration::from_millis(fastrand::u64(0..10))).min(left));
+                thread::sleep((quiet + fairness::turn(began.elapsed())).min(left));
             }
             pause = LONGEST.min(pause * 2);
         };

@@ -21,6 +21,16 @@ const PERIOD: u64 = 280;
 /// The last milliseconds of it.
 const QUIET: u64 = 40;
 
+/// When whoever has waited so long may ask, after the quiet time: who has waited longest comes
+/// first, and who has just had the lock comes last. So it goes around.
+pub(super) fn turn(waited: Duration) -> Duration {
+    let left = Duration::from_secs(1).saturating_sub(waited);
+    left / 100 + Duration::from_micros(fastrand::u64(0..1000))
+}
+
+/// The turn of whoever has just had the lock.
+const LAST: Duration = Duration::from_millis(12);
+
 /// The rest of the quiet time, while there is one.
 pub(super) fn quiet() -> Option<Duration> {
     // A clock before the epoch keeps no time with others.
@@ -39,7 +49,7 @@ impl Fairness {
         if self.is_back_to_back(Instant::now())
             && let Some(rest) = quiet()
         {
-            thread::sleep(rest);
+            thread::sleep(rest + LAST);
         }
     }
 
@@ -73,6 +83,15 @@ mod tests {
                 let met = (0..patience).any(|attempt| is_free(start + every * attempt));
                 assert!(met, "every {every} from {start}");
             }
+        }
+    }
+
+    #[test]
+    fn after_it_who_has_waited_longest_comes_first_and_who_just_had_the_lock_comes_last() {
+        let after = |waited| turn(Duration::from_millis(waited));
+        for waited in [0, 280, 560, 2000] {
+            assert!(after(waited) < LAST);
+            assert!(after(waited + 280) < after(waited) || waited >= 1000);
         }
     }
 
