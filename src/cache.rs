@@ -154,7 +154,9 @@ impl<S: CacheStore> TokenCache<S> {
         self.set_changed();
         // The response is stored, so the call has succeeded. What can't be deleted now is tried
         // again by the next one.
-        let _ = self.keep_to_limit(now);
+        if let Err(error) = self.keep_to_limit(now) {
+            trace::over_limit(&error);
+        }
         Ok(())
     }
 

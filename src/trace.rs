@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use msal_cache_core::Partition;
+use msal_cache_core::{Error, Partition};
 
 use crate::{RefreshReason, ServerError, TransportError};
 
 #[cfg(feature = "tracing")]
 mod inner {
-    use super::{Duration, Partition, RefreshReason, ServerError, TransportError};
+    use super::{Duration, Error, Partition, RefreshReason, ServerError, TransportError};
 
     macro_rules! client {
         ($level:ident, $($event:tt)*) => {
@@ -23,6 +23,11 @@ mod inner {
     /// A token response is stored.
     pub(crate) fn added(records: usize, swept: usize) {
         tracing::debug!(records, swept, "stored a token response");
+    }
+
+    /// There are more access tokens than the cache may hold, and they can't be deleted now.
+    pub(crate) fn over_limit(error: &Error) {
+        tracing::warn!(%error, "the cache is over its limit; the next sign-in tries again");
     }
 
     /// A search is done.
@@ -103,9 +108,11 @@ mod inner {
 
 #[cfg(not(feature = "tracing"))]
 mod inner {
-    use super::{Duration, Partition, RefreshReason, ServerError, TransportError};
+    use super::{Duration, Error, Partition, RefreshReason, ServerError, TransportError};
 
     pub(crate) fn added(_records: usize, _swept: usize) {}
+
+    pub(crate) fn over_limit(_error: &Error) {}
 
     pub(crate) fn searched(_type: &str, _among: usize, _found: usize) {}
 

@@ -53,7 +53,8 @@ pub(crate) fn settle(
     is_read_only: bool,
     patience: &mut Patience,
 ) -> Attempt<()> {
-    let state = state(connection)?;
+    // In one transaction: somebody else may be creating the tables this moment.
+    let state = transaction(connection, Lock::Nothing, patience, || state(connection))?;
     let (journal, done) = match state {
         State::Other(reason) => return Err(refuse(path, reason).into()),
         State::New => (Some(journals.new), 0),
@@ -99,6 +100,7 @@ pub(crate) fn migrate(
     })
 }
 
+/// What the database says of itself; to be asked within a transaction.
 fn state(connection: &Connection) -> Attempt<State> {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i32>(0));
     let application = number("PRAGMA application_id")?;

@@ -234,3 +234,20 @@ fn a_commit_that_waited_checks_what_the_other_has_written() {
     assert_eq!(load(&store, "u").revision, Revision::ABSENT);
     assert_eq!(number(&raw(&place.database()), "SELECT count(*) FROM records"), 0);
 }
+
+#[test]
+fn who_opens_a_new_database_at_the_same_time_finds_it_theirs() {
+    for round in 0..300 {
+        let place = Place::new();
+        let begin = std::sync::Barrier::new(4);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    begin.wait();
+                    SqliteStore::open(place.database())
+                        .unwrap_or_else(|error| panic!("round {round}: {error:?}"));
+                });
+            }
+        });
+    }
+}
