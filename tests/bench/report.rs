@@ -1,6 +1,6 @@
 //! The table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use serde_json::{Value, json};
@@ -48,40 +48,48 @@ impl Report {
         self.notes.push(note);
     }
 
-    fn peer(&self, peer: &Peer, row: &Row) -> Option<f64> {
-        let _ = self;
+    /// How many times as long a peer needed.
+    fn peer(peer: &Peer, row: &Row) -> Option<f64> {
         let key = (row.store.to_owned(), row.operation.to_owned(), row.tokens);
         peer.get(&key).map(|peer| peer / row.ours)
     }
 
-    /// As a table in Markdown.
+    /// As a table in Markdown: for each number of tokens our time and, as a ratio to it, the
+    /// floor's and the peers'.
     pub(crate) fn table(&self) -> String {
-        let mut out =
-            String::from("| store | operation | tokens | ours | floor | ratio | target |");
-        for (name, _) in &self.peers {
-            write!(out, " {name} |").unwrap();
-        }
-        out.push_str("\n|---|---|--:|--:|--:|--:|--:|");
-        out.push_str(&"--:|".repeat(self.peers.len()));
-        for row in &self.rows {
-            write!(
-                out,
-                "\n| {} | {} | {} | {} | {} | {:.2} | {} |",
-                row.store,
-                row.operation,
-                thousands(row.tokens),
-                time(row.ours),
-                time(row.floor),
-                row.ours / row.floor,
-                row.target.map_or(String::new(), |it| it.to_string()),
-            )
-            .unwrap();
-            for (_, peer) in &self.peers {
-                match self.peer(peer, row) {
-                    Some(ratio) => write!(out, " {ratio:.*}x |", usize::from(ratio < 10.0)),
-                    None => write!(out, " |"),
+        let sizes: BTreeSet<_> = self.rows.iter().map(|row| row.tokens).collect();
+        let mut out = String::from("| store | operation | target |");
+        let heads = sizes.iter().map(|size| thousands(*size));
+        let heads = heads.chain(self.peers.iter().map(|(name, _)| (*name).to_owned()));
+        out.extend(heads.flat_map(|head| [" ".to_owned(), head, " |".to_owned()]));
+        out.push_str("\n|---|---|--:|");
+        out.push_str(&"--:|".repeat(sizes.len() + self.peers.len()));
+        let mut done = BTreeSet::new();
+        for first in &self.rows {
+            if !done.insert((first.store, first.operation)) {
+                continue;
+            }
+            let target = first.target.map_or(String::new(), |it| it.to_string());
+            write!(out, "\n| {} | {} | {target} |", first.store, first.operation).unwrap();
+            let rows: BTreeMap<_, _> = self
+                .rows
+                .iter()
+                .filter(|it| (it.store, it.operation) == (first.store, first.operation))
+                .map(|row| (row.tokens, row))
+                .collect();
+            for size in &sizes {
+                match rows.get(size) {
+                    Some(row) => {
+                        let (ours, ratio) = (time(row.ours), row.ours / row.floor);
+                        write!(out, " {ours}, {ratio:.2} |").unwrap();
+                    }
+                    None => out.push_str(" |"),
                 }
-                .unwrap();
+            }
+            for (_, peer) in &self.peers {
+                let slower = rows.values().filter_map(|row| Self::peer(peer, row));
+                let slower: Vec<_> = slower.map(times).collect();
+                write!(out, " {} |", slower.join(", ")).unwrap();
             }
         }
         for note in &self.notes {
@@ -96,7 +104,9 @@ impl Report {
             let peers: serde_json::Map<_, _> = self
                 .peers
                 .iter()
-                .filter_map(|(name, peer)| Some(((*name).to_owned(), self.peer(peer, row)?.into())))
+                .filter_map(|(name, peer)| {
+                    Some(((*name).to_owned(), Self::peer(peer, row)?.into()))
+                })
                 .collect();
             json!({
                 "store": row.store, "operation": row.operation, "tokens": row.tokens,
@@ -115,6 +125,12 @@ fn time(ns: f64) -> String {
         ..1e9 => format!("{:.1} ms", ns / 1e6),
         _ => format!("{:.1} s", ns / 1e9),
     }
+}
+
+/// How many times as much.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is rounded")]
+fn times(ratio: f64) -> String {
+    if ratio < 10.0 { format!("{ratio:.1}x") } else { format!("{}x", thousands(ratio as usize)) }
 }
 
 pub(crate) fn thousands(number: usize) -> String {

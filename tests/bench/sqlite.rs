@@ -87,7 +87,9 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         let cache = open(synchronous);
         let mut connection = floor::sqlite::open(&floors, name);
         // Whom a process doesn't know yet is read first.
-        again.iter().for_each(|sign_in| cache.add(&sign_in.event()).unwrap());
+        for sign_in in &again {
+            cache.add(&sign_in.event()).unwrap();
+        }
         run(
             operation,
             1.5,
