@@ -1,5 +1,7 @@
 //! What `TokenCache` does, method by method, on every store.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 
 use crate::common::{
@@ -107,6 +109,36 @@ fn p4_one_sign_in_is_one_commit_and_a_read_is_none() {
     cache.serialize().unwrap();
     assert_eq!(cache.store().commits(), 2);
     println!("1 sign-in: 1 commit; reads of an expired cache: 0 commits");
+}
+
+#[test]
+fn what_is_known_of_a_user_is_not_read_before_a_sign_in_and_what_others_did_is_not_undone() {
+    let store = Arc::new(Counting::new(Memory::new()));
+    let [cache, other] = [(); 2].map(|()| TokenCache::new(store.clone()));
+    let found = || {
+        let query = Query::new().home_account_id(home("alice"));
+        secrets(&cache.find(CredentialType::AccessToken, &query).unwrap())
+    };
+    let stored = || secrets(&cache.entries(Some(CredentialType::AccessToken)).unwrap());
+    let add = |scope, number| {
+        let before = (store.reads.load(SeqCst), store.commits());
+        cache.add(&sign_in("alice", scope, number)).unwrap();
+        (store.reads.load(SeqCst) - before.0, store.commits() - before.1)
+    };
+    // Each time, the metadata of the client is asked for.
+    assert_eq!(add("User.Read", "1"), (2, 1), "a new user is read");
+    assert_eq!(add("Mail.Read", "2"), (1, 1));
+    assert_eq!(found().len(), 2);
+
+    other.add(&sign_in("alice", "Files.Read", "3")).unwrap();
+    assert_eq!(add("Mail.Read", "4"), (3, 2), "the first attempt found something else");
+    assert_eq!(found().len(), 3);
+    assert_eq!(found(), stored());
+
+    assert!(other.remove_user(&home("alice")).unwrap() > 0);
+    assert_eq!(add("User.Read", "5"), (3, 2));
+    assert_eq!(found().len(), 1, "who was signed out elsewhere has what is new and nothing else");
+    assert_eq!(found(), stored());
 }
 
 fn an_expired_access_token_is_not_found_and_goes_with_the_next_write_of_its_user(open: Open) {

@@ -76,6 +76,8 @@ pub(crate) enum Source {
 #[derive(Default)]
 struct Parts {
     found: HashMap<Partition, Arc<Part>>,
+    /// How many were looked for one by one, with or without success.
+    looked: usize,
     /// For each tag, the places of its records; made where many partitions are asked for.
     tagged: Option<HashMap<u64, SmallVec<[At; 2]>>>,
 }
@@ -262,6 +264,7 @@ impl Text {
         Self { json, members, parts: Mutex::default(), revision }
     }
 
+    /// Where the records of a partition are.
     fn part(&self, partition: &Partition) -> Arc<Part> {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(part) = parts.found.get(partition) {
@@ -269,7 +272,8 @@ impl Text {
         }
         let tag = partition.tag();
         let is_theirs = |at: &At| self.tag(*at) == tag && self.partition(*at) == *partition;
-        let slots: Vec<_> = if parts.found.len() < ONE_BY_ONE {
+        let slots: Vec<_> = if parts.looked < ONE_BY_ONE {
+            parts.looked += 1;
             self.places().filter(is_theirs).collect()
         } else {
             let tagged = parts.tagged.get_or_insert_with(|| {
