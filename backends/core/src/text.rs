@@ -453,3 +453,24 @@ impl Source {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_found_one_by_one_and_by_an_index_and_those_who_aren_t_there_count_too() {
+        let json = r#"{"Account": {"k": {"home_account_id": "u"}, "l": {"home_account_id": "v"}}}"#;
+        let text = Text::parse(Json::from_stored(json)).unwrap();
+        let has_index = || text.parts.lock().unwrap().tagged.is_some();
+        assert_eq!(text.load(&Partition::user("u")).len(), 1);
+        for nobody in 1..ONE_BY_ONE {
+            assert!(text.load(&Partition::user(&nobody.to_string())).is_empty());
+        }
+        assert!(!has_index());
+        assert!(text.load(&Partition::user("nobody")).is_empty());
+        assert!(has_index());
+        assert_eq!(text.load(&Partition::user("v")).len(), 1);
+        assert_eq!(text.load(&Partition::user("u")).len(), 1);
+    }
+}
