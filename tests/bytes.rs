@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 use std::fs;
-use std::path::Path;
-use std::time::Duration;
 
 use msal_cache::{CacheStore, CredentialType, Query, TokenCache};
 
@@ -57,7 +55,7 @@ fn a_sign_in_writes_the_document_once_and_what_is_unchanged_is_not_read() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.json");
     let cache = filled(msal_cache::FileStore::open(&path).unwrap(), 100);
-    let size = || Path::metadata(&path).unwrap().len();
+    let size = || fs::metadata(&path).unwrap().len();
     let (read, written) = count(|| cache.add(&sign_in("user 7", "User.Read", "second")).unwrap());
     println!("file of {} bytes: a sign-in reads {read} and writes {written}", size());
     assert_eq!(written, size());
@@ -66,7 +64,7 @@ fn a_sign_in_writes_the_document_once_and_what_is_unchanged_is_not_read() {
     let other = TokenCache::new(msal_cache::FileStore::open(&path).unwrap());
     // A file that is new is read once more, since it may change within a tick of the clock.
     find(&other);
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(std::time::Duration::from_millis(100));
     find(&other);
     for cache in [&cache, &other] {
         let (read, written) = count(|| (0..1000).for_each(|_| find(cache)));

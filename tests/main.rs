@@ -1,7 +1,7 @@
 //! What is seen of the cache from outside, as one binary.
 
 mod bad_input;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", any(feature = "file", feature = "sqlite")))]
 mod bytes;
 mod cache;
 mod canary;
