@@ -1,25 +1,21 @@
-//! A command-line app that signs in by device code, and then stays signed in.
+//! A command-line app signs its user in by device code. The sign-in is kept in a file for the next
+//! run.
 //!
-//! `cargo run --example device_code --features http`
-//!
-//! Nothing has to be set up: the server is a stand-in within the example, which enters the code
-//! by itself. With a real server you enter it, in a browser. The first of these commands starts
-//! one on this machine, the second takes Microsoft's, and an app registration that allows public
-//! client flows:
+//! Run it with `cargo run --example device_code --features http`. It uses a server within the
+//! example, which enters the code itself. With a real server, you enter the code in a browser. The
+//! first of these commands uses an OAuth server on this machine. The second one uses Microsoft's,
+//! and needs an app registration that allows public client flows:
 //!
 //! ```sh
 //! tests/peers/oauth-server cargo run --example device_code --features http
 //! cargo run --example device_code --features http -- <client id> <tenant>
 //! ```
-//!
-//! Run it twice: the second run finds you signed in.
 
 use std::env;
 use std::error::Error;
 
-use msal_cache::{
-    AcquireError, AcquiredToken, Client, FileStore, HttpEndpoint, SilentRequest, TokenCache,
-};
+use msal_cache::http::HttpEndpoint;
+use msal_cache::{AcquireError, AcquiredToken, Client, FileStore, SilentRequest, TokenCache};
 
 mod stand_in;
 
@@ -34,10 +30,10 @@ fn main() -> Result<(), Box<dyn Error>> {
             let authority = format!("https://login.microsoftonline.com/{tenant}");
             return run(client_id, &authority, &HttpEndpoint::new());
         }
-        _ => return Err("give a client id and a tenant, or nothing".into()),
+        _ => return Err("usage: device_code [<client id> <tenant>]".into()),
     }
-    // A server on this machine has another address each time. The tokens are stored under the
-    // authority, which stays.
+    // The tokens are stored under the authority, so the next run finds them, although the server's
+    // port differs in each run.
     let authority = "https://login.example/contoso";
     let server = stand_in::StandIn::start()?;
     let address = env::var("MSAL_CACHE_OAUTH_SERVER").unwrap_or_else(|_| server.url());
@@ -50,31 +46,31 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn run(client_id: &str, authority: &str, endpoint: &HttpEndpoint) -> Result<(), Box<dyn Error>> {
     let client = TokenCache::new(FileStore::open(PATH)?).client(client_id, authority);
-    println!("1. A token, by whatever it takes:");
+    println!("1. A token, from the cache, by refresh or by sign-in:");
     show(&token(&client, endpoint, false)?);
 
-    println!("\n2. Another one. Nobody is asked, neither you nor the server:");
+    println!("\n2. The same request again, which is answered from the cache:");
     show(&token(&client, endpoint, false)?);
 
-    println!("\n3. A new one. The server is asked, you are not:");
+    println!("\n3. A forced refresh, without the user:");
     show(&token(&client, endpoint, true)?);
 
-    println!("\n4. Who is signed in, as the next run will find it in {PATH}:");
+    println!("\n4. The accounts in {PATH}, as the next run reads them:");
     let next_run = TokenCache::new(FileStore::open(PATH)?).client(client_id, authority);
     for account in next_run.accounts()? {
-        println!("   {}", account.username().unwrap_or("(without a name)"));
+        println!("   {}", account.username().unwrap_or("(no user name)"));
     }
     Ok(())
 }
 
-/// A token: silently if that can be, else by asking somebody to sign in.
+/// Gets a token silently if possible, and otherwise by a sign-in.
 fn token(
     client: &Client<FileStore>,
     endpoint: &HttpEndpoint,
     force_refresh: bool,
 ) -> Result<AcquiredToken, Box<dyn Error>> {
     let mut claims = None;
-    // With more than one account, a real app lets its user choose.
+    // If there are several accounts, a real app lets the user choose.
     if let Some(account) = client.accounts()?.first() {
         let request = SilentRequest::new(SCOPES, account).force_refresh(force_refresh);
         match client.acquire(&request, endpoint) {
@@ -91,11 +87,11 @@ fn token(
     client.cache().add(&signed_in)?;
 
     let accounts = client.accounts()?;
-    let account = accounts.first().ok_or("the server didn't say who signed in")?;
+    let account = accounts.first().ok_or("the response has no account")?;
     Ok(client.acquire_token_silent(SCOPES, account, endpoint)?)
 }
 
 fn show(token: &AcquiredToken) {
-    // `token.secret().expose()` is what an app sends, behind the word `Bearer`.
+    // An app sends `token.secret().expose()` in the header `Authorization: Bearer ...`.
     println!("   {:?} from {}", token.secret(), token.source().as_str());
 }

@@ -1,32 +1,31 @@
-//! A cache that can't be used is an error that says why; the app decides to go on in memory.
+//! An app keeps its tokens in memory if the cache file can't be used, and prints the reason.
 //!
-//! `cargo run --example fall_back_to_memory`
+//! Run it with `cargo run --example fall_back_to_memory`.
 
-use std::error::Error as StdError;
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use msal_cache::{
-    CacheStore, CredentialType, Error, Event, Fields, FileStore, Memory, Query, TokenCache,
-};
+use msal_cache::store::CacheStore;
+use msal_cache::{CredentialType, Event, Fields, FileStore, Memory, Query, TokenCache};
 
-fn main() -> Result<(), Box<dyn StdError>> {
+fn main() -> Result<(), Box<dyn Error>> {
     fs::create_dir_all("demo")?;
 
-    // A good place.
+    // A usable path.
     work("demo/fallback.json")?;
 
-    // A folder stands where the file should be.
+    // A directory.
     fs::create_dir_all("demo/a-folder")?;
     work("demo/a-folder")?;
 
-    // A file that others can read. The error tells how to mend it.
+    // A file that other users can read. The error message includes the remedy.
     fs::write("demo/open-to-all.json", "{}")?;
-    make_readable_for_all("demo/open-to-all.json")?;
+    make_world_readable("demo/open-to-all.json")?;
     work("demo/open-to-all.json")
 }
 
-fn work(path: &str) -> Result<(), Box<dyn StdError>> {
+fn work(path: &str) -> Result<(), Box<dyn Error>> {
     println!("{path}:");
     let cache = TokenCache::new(open_or_fall_back(Path::new(path)));
     cache.add(
@@ -35,37 +34,34 @@ fn work(path: &str) -> Result<(), Box<dyn StdError>> {
             .response(Fields::new().set("access_token", "s3cret").set("expires_in", 3600)),
     )?;
     let found = cache.find(CredentialType::AccessToken, &Query::new())?.len();
-    println!("   {found} token in {:?}\n", cache.store());
+    println!("   {found} token stored in {:?}\n", cache.store());
     Ok(())
 }
 
-/// The file, or memory where the file can't be used.
+/// Opens the file, or falls back to memory.
 fn open_or_fall_back(path: &Path) -> Box<dyn CacheStore> {
     match FileStore::open(path) {
         Ok(store) => Box::new(store),
         Err(error) => {
-            println!("   not used: {error}");
+            println!("   error: {error}");
             let mut cause = error.source();
             while let Some(error) = cause {
-                println!("   because: {error}");
+                println!("   caused by: {error}");
                 cause = error.source();
             }
-            if let Error::Insecure { remedy, .. } = &error {
-                println!("   what to do: {remedy}");
-            }
-            println!("   tokens are kept in memory, until this process ends");
+            println!("   tokens are kept in memory until the process ends");
             Box::new(Memory::new())
         }
     }
 }
 
 #[cfg(unix)]
-fn make_readable_for_all(path: &str) -> std::io::Result<()> {
+fn make_world_readable(path: &str) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     fs::set_permissions(path, fs::Permissions::from_mode(0o644))
 }
 
 #[cfg(not(unix))]
-fn make_readable_for_all(_path: &str) -> std::io::Result<()> {
+fn make_world_readable(_path: &str) -> std::io::Result<()> {
     Ok(())
 }

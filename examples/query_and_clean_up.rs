@@ -1,17 +1,18 @@
-//! Asking a cache questions, and keeping it small.
+//! Queries a cache by client, scopes and extended cache key, and purges expired tokens.
 //!
-//! `cargo run --example query_and_clean_up`
+//! Run it with `cargo run --example query_and_clean_up`.
 
 use std::error::Error;
 use std::sync::Arc;
 
-use msal_cache::{CredentialType, Event, Fields, ManualClock, Memory, Query, TokenCache};
+use msal_cache::clock::ManualClock;
+use msal_cache::{CredentialType, Event, Fields, Memory, Query, TokenCache};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let clock = Arc::new(ManualClock::new(1_700_000_000));
     let cache = TokenCache::with_clock(Memory::new(), clock.clone());
 
-    // A daemon gets tokens for itself, of different lifetimes.
+    // A daemon stores its own tokens, with different lifetimes.
     for (scope, lifetime) in [
         ("https://graph.microsoft.com/.default", 3600),
         ("https://vault.azure.net/.default", 60),
@@ -19,35 +20,37 @@ fn main() -> Result<(), Box<dyn Error>> {
     ] {
         cache.add(&token(scope, lifetime, Fields::new()))?;
     }
-    // And one for an agent, which is kept apart from its own.
+    // A token for an agent has an extended cache key, so it is distinct from the daemon's own.
     let agent = Fields::new().set("fmi_path", "agents/seven");
     cache.add(&token("https://graph.microsoft.com/.default", 3600, agent))?;
 
     let find = |query: &Query| cache.find(CredentialType::AccessToken, query);
     let mine = Query::new().client_id("daemon").home_account_id(None);
-    println!("tokens of the daemon itself:   {}", find(&mine)?.len());
+    println!("tokens of the daemon:          {}", find(&mine)?.len());
 
-    // Scopes are a set, and their case doesn't matter.
+    // Scopes are a set and ignore case.
     let graph = mine.clone().target(["HTTPS://graph.microsoft.com/.default"]);
-    println!("of these, for the graph:       {}", find(&graph)?.len());
+    println!("of these, for Microsoft Graph: {}", find(&graph)?.len());
 
-    let key = msal_cache::ext_cache_key([("fmi_path", "agents/seven")]).unwrap_or_default();
-    println!("of the agent:                  {}", find(&mine.clone().ext_cache_key(key))?.len());
+    let key = msal_cache::store::ext_cache_key([("fmi_path", "agents/seven")]).unwrap_or_default();
+    println!("tokens of the agent:           {}", find(&mine.clone().ext_cache_key(key))?.len());
 
-    println!("\n100 seconds later");
+    println!("\nafter 100 seconds");
     clock.advance(100);
-    println!("tokens that are good:          {}", find(&mine)?.len());
+    println!("valid tokens of the daemon:    {}", find(&mine)?.len());
     let all = || cache.entries(Some(CredentialType::AccessToken));
-    println!("stored, the expired included:  {}", all()?.len());
-    println!("purged:                        {}", cache.purge_expired()?);
-    println!("stored now:                    {}", all()?.len());
+    println!("stored tokens, also expired:   {}", all()?.len());
+    println!("purged tokens:                 {}", cache.purge_expired()?);
+    println!("stored tokens:                 {}", all()?.len());
 
-    // A record that can't be read is passed over by searches and listed here.
+    // `find` skips an unreadable record; `entries` lists it.
     cache.deserialize(r#"{"AccessToken": {"odd": {"secret": "x", "expires_on": "tomorrow"}}}"#)?;
-    println!("\na cache with an odd record in it");
-    println!("found:                         {}", find(&Query::new())?.len());
+    println!("\na cache with an unreadable record");
+    println!("found tokens:                  {}", find(&Query::new())?.len());
     for entry in all()? {
-        println!("{:?} can't be used: {}", entry.key(), entry.problem().unwrap_or("it can"));
+        if let Some(problem) = entry.problem() {
+            println!("{:?} can't be used: {problem}", entry.key());
+        }
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Two apps, two processes, one cache file: each finds what the other stored, and nothing is
-//! lost though both write at once.
+//! Two processes write to one cache file at the same time. Each finds the other's tokens, and no
+//! token is lost.
 //!
-//! `cargo run --example share_between_apps`
+//! Run it with `cargo run --example share_between_apps`.
 
 use std::env;
 use std::error::Error;
@@ -10,10 +10,10 @@ use std::process::Command;
 use msal_cache::{CredentialType, Event, Fields, FileStore, Query, TokenCache};
 
 const PATH: &str = "demo/shared.json";
-const EACH: usize = 20;
+const TOKENS: usize = 20;
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // The example starts itself twice more, as the two apps.
+    // The example starts itself twice, as the two apps.
     if let Some(app) = env::args().nth(1) {
         return run_app(&app);
     }
@@ -30,14 +30,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     for name in ["mail-app", "file-app"] {
         let query = Query::new().client_id(name).home_account_id(None);
         let tokens = cache.find(CredentialType::AccessToken, &query)?.len();
-        println!("{PATH} holds {tokens} of the {EACH} tokens of {name}");
+        println!("{PATH} contains {tokens} of {TOKENS} tokens of {name}");
     }
     Ok(())
 }
 
 fn run_app(name: &str) -> Result<(), Box<dyn Error>> {
     let cache = TokenCache::new(FileStore::open(PATH)?);
-    for n in 0..EACH {
+    for n in 0..TOKENS {
         cache.add(
             &Event::new(name)
                 .token_endpoint("https://login.microsoftonline.com/contoso/oauth2/v2.0/token")
@@ -49,6 +49,6 @@ fn run_app(name: &str) -> Result<(), Box<dyn Error>> {
         .search(CredentialType::AccessToken, &Query::new())?
         .filter(|entry| entry.get("client_id").as_deref() != Some(name))
         .count();
-    println!("{name} stored {EACH} tokens and sees {others} of the other app");
+    println!("{name} stored {TOKENS} tokens and sees {others} of the other app");
     Ok(())
 }

@@ -1,9 +1,8 @@
-//! A web app with a thousand users, whose tokens are in SQLite.
+//! A web app stores the tokens of a thousand users in SQLite: sign-in by authorization code, silent
+//! token requests, sign-out and clean-up.
 //!
-//! `cargo run --example web_app --features http,sqlite-bundled`
-//!
-//! The server is a stand-in within the example, and the sign-ins are what an app does when the
-//! browser comes back with a code.
+//! Run it with `cargo run --example web_app --features http,sqlite-bundled`. It uses a server
+//! within the example.
 
 use std::error::Error;
 use std::fs;
@@ -11,10 +10,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
-use msal_cache::{
-    AccountInfo, Client, Clock, Event, Form, HttpEndpoint, ManualClock, SqliteStore, SystemClock,
-    TokenCache, TokenEndpoint, TokenRequest, TokenSource,
-};
+use msal_cache::acquire::TokenSource;
+use msal_cache::clock::{Clock, ManualClock, SystemClock};
+use msal_cache::endpoint::{Form, TokenEndpoint, TokenRequest};
+use msal_cache::http::HttpEndpoint;
+use msal_cache::{AccountInfo, Client, Event, SqliteStore, TokenCache};
 
 mod stand_in;
 
@@ -39,8 +39,8 @@ fn main() -> Result<(), Failure> {
         .token_endpoint(format!("{}/token", server.url()))
         .client_secret(stand_in::CLIENT_SECRET)
         .build()?;
-    // The clock is moved by hand, so that the example can let an hour pass. An app leaves it to
-    // that of the system and calls `TokenCache::new`.
+    // A manual clock lets the example skip an hour. An app calls `TokenCache::new`, which uses the
+    // system's clock.
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let cache = TokenCache::with_clock(SqliteStore::open(PATH)?, clock.clone());
     let client = cache.client(CLIENT, AUTHORITY);
@@ -48,46 +48,46 @@ fn main() -> Result<(), Failure> {
     let started = Instant::now();
     for_each_user(|user| sign_in(&client, &endpoint, user))?;
     let took = started.elapsed().as_secs_f32();
-    println!("1. {USERS} users have signed in, in {took:.1} s:");
+    println!("1. {USERS} users sign in, in {took:.1} s:");
     println!("   {} accounts, {} records", client.accounts()?.len(), cache.entries(None)?.len());
 
     let before = server.token_requests();
     let started = Instant::now();
     for_each_user(|user| {
         let token = client.acquire_token_silent(SCOPES, &session(user), &endpoint)?;
-        is(token.source() == TokenSource::Cache, "the cache has it")
+        ensure(token.source() == TokenSource::Cache, "the token is cached")
     })?;
     let took = started.elapsed().as_secs_f32();
-    println!("\n2. Each of them opens a page, {took:.2} s in all.");
-    println!("   requests to the server: {}", server.token_requests() - before);
+    println!("\n2. Each user opens a page, in {took:.2} s:");
+    println!("   {} token requests", server.token_requests() - before);
 
     clock.advance(stand_in::LIFETIME + 1);
     let token = client.acquire_token_silent(SCOPES, &session(7), &endpoint)?;
-    println!("\n3. An hour later, one of them opens another page:");
+    println!("\n3. An hour later, one user opens another page:");
     let reason = token.refresh_reason().ok_or("a reason")?;
-    println!("   a token from {}; the one in the cache: {reason:?}", token.source().as_str());
+    println!("   token from {}, because the cached one is {reason:?}", token.source().as_str());
 
     let removed = client.remove_account(&session(7))?;
-    println!("\n4. That one signs out: {removed} records removed.");
+    println!("\n4. This user signs out: {removed} records removed.");
     match client.acquire_token_silent(SCOPES, &session(7), &endpoint) {
-        Ok(_) => return Err("a token of somebody who has signed out".into()),
-        Err(why) => println!("   the next page: {why}"),
+        Ok(_) => return Err("a token after sign-out".into()),
+        Err(why) => println!("   next page: {why}"),
     }
     println!("   accounts: {}", client.accounts()?.len());
 
-    println!("\n5. Those who left without signing out: a job removes what has expired.");
+    println!("\n5. A clean-up job removes expired tokens:");
     println!("   {} access tokens purged", cache.purge_expired()?);
     println!("   {} records left in {PATH}", cache.entries(None)?.len());
     Ok(())
 }
 
-/// What the app keeps in the user's session: the home account id, and no name, which may change
-/// hands.
+/// What the app keeps in the user's session: the home account id. A user name is not an identifier,
+/// since it can be reassigned.
 fn session(user: usize) -> AccountInfo {
     AccountInfo::of(format!("user-{user}.contoso"))
 }
 
-/// The browser has come back with a code (RFC 6749, section 4.1.3).
+/// Redeems the authorization code that the browser returned with (RFC 6749, section 4.1.3).
 fn sign_in(
     client: &Client<SqliteStore>,
     endpoint: &HttpEndpoint,
@@ -100,28 +100,28 @@ fn sign_in(
         .with("code", format!("user-{user}"))
         .with("redirect_uri", "https://app.example/signed-in")
         .with("client_info", "1");
-    let answer = endpoint.send(&TokenRequest::new(&token_endpoint, CLIENT, form))?;
-    is(answer.status() == 200, "the code was taken")?;
+    let response = endpoint.send(&TokenRequest::new(&token_endpoint, CLIENT, form))?;
+    ensure(response.status() == 200, "the server accepts the code")?;
     let event = Event::new(CLIENT)
         .token_endpoint(token_endpoint)
         .scope(SCOPES)
         .grant_type("authorization_code")
-        .response(answer.body().clone());
+        .response(response.body().clone());
     client.cache().add(&event)?;
     Ok(())
 }
 
-/// Does it for all users, as the threads of a server do.
-fn for_each_user(does: impl Fn(usize) -> Result<(), Failure> + Sync) -> Result<(), Failure> {
-    let does = &does;
+/// Calls a function for all users, on several threads, as a server does.
+fn for_each_user(call: impl Fn(usize) -> Result<(), Failure> + Sync) -> Result<(), Failure> {
+    let call = &call;
     thread::scope(|scope| {
         let threads: Vec<_> = (0..THREADS)
-            .map(|first| scope.spawn(move || (first..USERS).step_by(THREADS).try_for_each(does)))
+            .map(|first| scope.spawn(move || (first..USERS).step_by(THREADS).try_for_each(call)))
             .collect();
         threads.into_iter().try_for_each(|it| it.join().map_err(|_| "a thread panicked")?)
     })
 }
 
-fn is(holds: bool, what: &str) -> Result<(), Failure> {
-    if holds { Ok(()) } else { Err(format!("it should be that {what}").into()) }
+fn ensure(holds: bool, what: &str) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(format!("expected: {what}").into()) }
 }

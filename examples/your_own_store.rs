@@ -1,17 +1,17 @@
-//! A store of your own, by the small door: one string somewhere that can be read and swapped.
-//! Here it is a variable; it could be an object in a bucket or a secret of an orchestrator.
+//! Implements `BlobStore`, the contract for a store of a single value that can be read and
+//! compared-and-swapped. Here it is a variable; it could be an object in a bucket or a Kubernetes
+//! secret.
 //!
-//! `cargo run --example your_own_store`
+//! Run it with `cargo run --example your_own_store`. `store_in_redb` shows `CacheStore`, the
+//! contract for a store of many records.
 
 use std::error::Error as StdError;
 use std::sync::Mutex;
 
-use msal_cache::{
-    Blob, BlobStore, CredentialType, Document, Error, Event, Fields, Query, Result, Revision,
-    TokenCache,
-};
+use msal_cache::store::{Blob, BlobStore, Document, Revision};
+use msal_cache::{CredentialType, Error, Event, Fields, Query, Result, TokenCache};
 
-/// The string, and what it is called in this state.
+/// The value and its revision.
 #[derive(Debug, Default)]
 pub(crate) struct Variable(Mutex<(Revision, Vec<u8>)>);
 
@@ -36,7 +36,7 @@ impl BlobStore for Variable {
 }
 
 fn poisoned<T>(_: T) -> Error {
-    Error::backend("variable", "a thread panicked while it held the string")
+    Error::backend("variable", "a thread panicked while it held the lock")
 }
 
 fn main() -> Result<(), Box<dyn StdError>> {
@@ -52,6 +52,6 @@ fn main() -> Result<(), Box<dyn StdError>> {
     println!("found: {found:#?}");
     let variable = cache.store().blob();
     let (_, bytes) = &*variable.0.lock().map_err(poisoned)?;
-    println!("the string has {} bytes", bytes.len());
+    println!("the value has {} bytes", bytes.len());
     Ok(())
 }

@@ -3,55 +3,51 @@ use std::sync::Arc;
 
 use msal_cache_core::CacheStore;
 
-use crate::{Clock, Clouds, Limits, Profile, SystemClock, TokenCache};
+use crate::TokenCache;
+use crate::engine::Options;
+use crate::model::{Clock, Clouds, Limits, Profile};
 
-/// Makes a [`TokenCache`] with options; see [`TokenCache::builder`].
+/// Builds a [`TokenCache`] with options; see [`TokenCache::builder`].
 pub struct TokenCacheBuilder<S> {
-    pub(crate) store: S,
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) profile: Profile,
-    pub(crate) clouds: Clouds,
-    pub(crate) limits: Limits,
+    store: S,
+    options: Options,
 }
 
 impl<S> TokenCacheBuilder<S> {
     pub(crate) fn new(store: S) -> Self {
-        let (profile, clouds) = (Profile::default(), Clouds::default());
-        let (clock, limits) = (Arc::new(SystemClock), Limits::default());
-        Self { store, clock, profile, clouds, limits }
+        Self { store, options: Options::default() }
     }
 
-    /// For whom the cache writes. The default is [`Profile::Python`].
+    /// For which libraries the cache writes. [`Profile::Python`] unless set.
     pub fn profile(mut self, profile: Profile) -> Self {
-        self.profile = profile;
+        self.options.profile = profile;
         self
     }
 
-    /// What the cache asks for the time. The default is the clock of the system.
+    /// The source of the time. The clock of the system unless set.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.options.clock = clock;
         self
     }
 
-    /// Which hosts are one cloud. The default is the table that the other libraries are built
-    /// with.
+    /// Which hosts belong to one cloud. The table of the other MSAL libraries unless set.
     pub fn clouds(mut self, clouds: Clouds) -> Self {
-        self.clouds = clouds;
+        self.options.clouds = clouds;
         self
     }
 
-    /// How much the cache stores, and keeps in memory. The default is to store everything.
+    /// How much the cache stores, and keeps in memory. Unlimited storage unless set.
     pub fn limits(mut self, limits: Limits) -> Self {
-        self.limits = limits;
+        self.options.limits = limits;
         self
     }
 
-    /// The cache.
+    /// Builds the cache.
     pub fn build(self) -> TokenCache<S>
     where
         S: CacheStore,
     {
-        TokenCache::of(self)
+        TokenCache::build(self.store, self.options)
     }
 }
 
@@ -59,9 +55,7 @@ impl<S: fmt::Debug> fmt::Debug for TokenCacheBuilder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenCacheBuilder")
             .field("store", &self.store)
-            .field("profile", &self.profile)
-            .field("clouds", &self.clouds)
-            .field("limits", &self.limits)
-            .finish_non_exhaustive()
+            .field("options", &self.options)
+            .finish()
     }
 }

@@ -1,71 +1,87 @@
 #![cfg_attr(feature = "file", doc = include_str!("../README.md"))]
-#![cfg_attr(not(feature = "file"), doc = "The token cache that every MSAL shares.")]
+#![cfg_attr(not(feature = "file"), doc = "The token cache that all MSAL libraries share.")]
 #![forbid(unsafe_code)]
 
-mod authority;
 mod builder;
 mod cache;
 pub mod check;
 mod client;
-mod clock;
-mod cloud;
-mod decoded;
 pub mod docs;
-mod entry;
-mod event;
-mod family;
-mod field;
-mod fields;
+mod engine;
 #[cfg(feature = "http")]
-mod http;
-mod jwt;
-mod keys;
-mod limits;
-mod object;
-mod plan;
-mod profile;
-mod query;
-mod response;
-mod scope;
-mod secret;
-mod trace;
-mod views;
+pub mod http;
+mod model;
+pub mod plan;
 
-pub use authority::AuthorityType;
 pub use builder::TokenCacheBuilder;
 pub use cache::TokenCache;
-pub use client::{
-    AccountInfo, AcquireError, AcquiredToken, Attempt, Candidate, Client, ClientFamily, Form,
-    InteractionRequired, RefreshReason, Role, ServerError, SilentPlan, SilentRequest,
-    TenantProfile, TokenEndpoint, TokenRequest, TokenResponse, TokenSource, TransportError,
-    TransportErrorKind, Verdict,
+pub use client::Client;
+pub use model::{
+    AccountInfo, AcquireError, AcquiredToken, Entry, Event, Fields, Limits, Profile, Query, Secret,
+    SilentRequest,
 };
-pub use clock::{Clock, ManualClock, SystemClock};
-pub use cloud::{Cloud, Clouds};
-pub use entry::Entry;
-pub use event::Event;
-pub use fields::Fields;
-#[cfg(feature = "http")]
-pub use http::{AssertionRequest, DeviceFlow, DeviceFlowError, HttpEndpoint, HttpEndpointBuilder};
-pub use limits::Limits;
+pub use msal_cache_core::{CredentialType, Error, Memory, Result};
+#[cfg(feature = "file")]
+pub use msal_cache_file::FileStore;
+#[cfg(feature = "sqlite")]
+pub use msal_cache_sqlite::SqliteStore;
+
+pub mod account {
+    //! Accounts: who is signed in.
+    pub use crate::model::{AccountInfo, AuthorityType, TenantProfile};
+}
+
+pub mod acquire {
+    //! Acquisition of tokens: requests, tokens and errors. [`plan`](crate::plan) explains a token.
+    pub use crate::model::{
+        AcquireError, AcquiredToken, InteractionRequired, RefreshReason, ServerError,
+        SilentRequest, TokenSource,
+    };
+}
+
+pub mod clock {
+    //! The time.
+    pub use crate::model::{Clock, ManualClock, SystemClock};
+}
+
+pub mod cloud {
+    //! Clouds, and the hosts by which each is known.
+    pub use crate::model::{Cloud, Clouds};
+}
+
+pub mod endpoint {
+    //! The token endpoint of an authorization server, over any HTTP client.
+    pub use crate::model::{
+        AsyncTokenEndpoint, Form, ServerError, TokenEndpoint, TokenRequest, TokenResponse,
+        TransportError, TransportErrorKind,
+    };
+}
+
+pub mod entry {
+    //! Entries of the cache, and views of them by type.
+    pub use crate::model::{
+        AccessToken, Account, AppMetadata, Entry, IdToken, Problem, RefreshToken, Wanted,
+    };
+}
+
+#[cfg(feature = "file")]
+pub mod file {
+    //! One JSON file, shared safely between processes and with the other MSAL libraries.
+    pub use msal_cache_disk::Permissions;
+    pub use msal_cache_file::{
+        Cae, FileBlob, FileStore, FileStoreBuilder, Location, LockHolder, OnCorrupt,
+    };
+}
+
+#[cfg(feature = "sqlite")]
+pub mod sqlite {
+    //! A row for each token, in one SQLite database.
+    pub use msal_cache_disk::Permissions;
+    pub use msal_cache_sqlite::{Builder as SqliteStoreBuilder, Journal, SqliteStore, Synchronous};
+}
+
+#[doc(inline)]
+pub use msal_cache_core as store;
+
 #[cfg(feature = "conformance")]
 pub use msal_cache_core::conformance;
-pub use msal_cache_core::{
-    Batch, Blob, BlobStore, Bytes, CacheStore, Change, CredentialType, Document, Error, Expect,
-    Guards, Hold, Json, Load, Memory, Op, Partition, Record, Result, Revision, Snapshot,
-    ext_cache_key, notice, retry,
-};
-#[cfg(feature = "file")]
-pub use msal_cache_file::{
-    Builder as FileStoreBuilder, Cae, FileBlob, FileStore, Location, LockHolder, OnCorrupt,
-};
-#[cfg(any(feature = "file", feature = "sqlite"))]
-pub use msal_cache_place::Permissions;
-#[cfg(feature = "sqlite")]
-pub use msal_cache_sqlite::{Builder as SqliteStoreBuilder, Journal, SqliteStore, Synchronous};
-pub use profile::Profile;
-pub use query::{Query, Wanted};
-pub use secret::Secret;
-pub use views::{AccessToken, Account, AppMetadata, IdToken, RefreshToken};
-
-use authority::environment_and_realm;

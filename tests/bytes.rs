@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::fs;
 
-use msal_cache::{CacheStore, CredentialType, Query, TokenCache};
+use msal_cache::store::CacheStore;
+use msal_cache::{CredentialType, Query, TokenCache};
 
 use crate::common::{home, sign_in};
 

@@ -1,5 +1,5 @@
-//! What `check` finds in the files of the other libraries and in spoilt ones, and what `repair`
-//! makes of them.
+//! The findings of `check` in files of the other libraries and in damaged ones, and the result of
+//! `repair`.
 
 use std::collections::BTreeSet;
 
@@ -20,12 +20,12 @@ fn kinds(cache: &TokenCache<Memory>) -> BTreeSet<&'static str> {
 }
 
 #[test]
-fn what_the_libraries_write_by_themselves_has_notes_at_most() {
+fn files_of_the_msal_libraries_have_only_notes() {
     for (name, path) in fixtures("") {
         let text = std::fs::read_to_string(path).unwrap();
         let (cache, clock) = over(Memory::new());
         cache.deserialize(&text).unwrap();
-        // When the file was written, and long after: .NET's weren't written at a fixed time.
+        // At the time of writing, and long after: .NET's files have no fixed time of writing.
         for now in [NOW, 2_000_000_000] {
             clock.set(now);
             for finding in cache.check().unwrap() {
@@ -37,7 +37,7 @@ fn what_the_libraries_write_by_themselves_has_notes_at_most() {
 }
 
 #[test]
-fn each_spoilt_file_has_its_finding() {
+fn each_damaged_file_has_its_finding() {
     let mut checked = 0;
     for (name, expected) in [
         ("00-base", &[][..]),
@@ -76,7 +76,7 @@ fn each_spoilt_file_has_its_finding() {
 }
 
 #[test]
-fn a_repair_mends_what_it_says_and_leaves_the_rest_as_it_is() {
+fn a_repair_does_what_its_findings_say_and_changes_nothing_else() {
     for (name, path) in fixtures("").into_iter().chain(fixtures("mutations")) {
         let (cache, clock) = over(Memory::new());
         if cache.deserialize(&std::fs::read_to_string(path).unwrap()).is_err() {
@@ -84,33 +84,33 @@ fn a_repair_mends_what_it_says_and_leaves_the_rest_as_it_is() {
         }
         clock.set(2_000_000_000);
         let before = without_empty_sections(document(&cache));
-        let promised: Vec<_> =
+        let repairable: Vec<_> =
             cache.check().unwrap().into_iter().filter(|it| it.remedy().is_some()).collect();
-        let mended = cache.repair().unwrap();
-        assert_eq!(mended.len(), promised.len(), "{name}");
-        assert!(promised.iter().all(|it| mended.contains(it)), "{name}");
+        let repaired = cache.repair().unwrap();
+        assert_eq!(repaired.len(), repairable.len(), "{name}");
+        assert!(repairable.iter().all(|it| repaired.contains(it)), "{name}");
         let left = cache.check().unwrap();
         assert!(left.iter().all(|it| it.remedy().is_none()), "{name}: {left:?}");
         assert!(cache.repair().unwrap().is_empty(), "{name}");
 
-        // What no finding is about stands where it stood.
+        // Records without a finding are unchanged.
         let after = without_empty_sections(document(&cache));
         for (section, records) in before.as_object().unwrap() {
             for (key, record) in records.as_object().into_iter().flatten() {
-                let touched = mended.iter().any(|it| it.entry().key() == key);
+                let touched = repaired.iter().any(|it| it.entry().key() == key);
                 if !touched {
                     assert_eq!(after[section].get(key), Some(record), "{name}: {key}");
                 }
             }
         }
-        if mended.is_empty() {
+        if repaired.is_empty() {
             assert_eq!(after, before, "{name}");
         }
     }
 }
 
 #[test]
-fn a_record_is_made_readable_for_everyone_and_keeps_all_else() {
+fn a_repaired_record_is_readable_by_all_libraries_and_keeps_its_other_fields() {
     let cache = loaded(
         r#"{"AccessToken": {"odd": {
             "secret": "s", "home_account_id": "U.T", "environment": "login.example",
@@ -139,7 +139,7 @@ fn refresh_token(secret: &str, stored: &str) -> Value {
 }
 
 #[test]
-fn of_two_records_for_one_identity_the_newer_stays_under_the_key_that_is_found() {
+fn the_newer_of_two_duplicates_is_kept_under_the_computed_key() {
     let text = json!({"RefreshToken": {
         "u.t-login.example-refreshtoken-c--": refresh_token("old", "1"),
         "somewhere": refresh_token("new", "2"),
@@ -155,7 +155,7 @@ fn of_two_records_for_one_identity_the_newer_stays_under_the_key_that_is_found()
 }
 
 #[test]
-fn a_family_s_token_under_its_family_and_under_its_client_are_two() {
+fn a_family_refresh_token_under_its_family_and_one_under_its_client_are_distinct() {
     let mut token = refresh_token("one", "1");
     token["family_id"] = "1".into();
     let text = json!({"RefreshToken": {
@@ -168,7 +168,7 @@ fn a_family_s_token_under_its_family_and_under_its_client_are_two() {
 }
 
 #[test]
-fn no_finding_prints_a_secret() {
+fn findings_contain_no_secret() {
     use crate::canary::{clean, event};
     let (cache, clock) = over(Memory::new());
     cache.add(&event()).unwrap();

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use msal_cache::{
-    Batch, CacheStore, CredentialType, Event, Fields, Hold, Load, ManualClock, Memory, Partition,
-    Result, Revision, TokenCache,
-};
+use msal_cache::clock::ManualClock;
+use msal_cache::store::{Batch, CacheStore, Load, Partition, RefreshGuard, Revision};
+use msal_cache::{CredentialType, Event, Fields, Memory, Result, TokenCache};
 use serde_json::Value;
 
 /// When everything in these tests happens, in seconds since the epoch.
@@ -132,6 +131,11 @@ impl<S: CacheStore> CacheStore for Counting<S> {
         self.store.load(partition, known)
     }
 
+    fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        self.store.load_many(wanted)
+    }
+
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
         self.commits.fetch_add(1, Ordering::SeqCst);
         self.store.commit(batch)
@@ -151,7 +155,7 @@ impl<S: CacheStore> CacheStore for Counting<S> {
         self.store.purge(now)
     }
 
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.guards.fetch_add(1, Ordering::SeqCst);
         self.store.guard(partition, wait)
     }

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, Weak};
 
-use msal_cache::{CacheStore, Document};
+use msal_cache::store::{CacheStore, Document};
 use msal_cache_core::conformance::{Harness, Persistent};
 use tempfile::TempDir;
 

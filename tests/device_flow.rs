@@ -1,12 +1,12 @@
-//! Signing in at another device, against a server that plays all that may happen.
+//! The device authorization grant, with each response that the server may send.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use msal_cache::{
-    CredentialType, DeviceFlowError, Event, HttpEndpoint, Query, TokenCache, TransportErrorKind,
-};
+use msal_cache::endpoint::TransportErrorKind;
+use msal_cache::http::{DeviceFlowError, HttpEndpoint};
+use msal_cache::{CredentialType, Event, Query, TokenCache};
 
 use crate::canary::clean;
 use crate::http::{AUTHORITY, CLIENT, endpoint, reply};
@@ -14,7 +14,7 @@ use crate::stand_in::StandIn;
 use crate::stand_in::server::{Server, json};
 
 #[test]
-fn a_device_code_signs_in() {
+fn a_user_signs_in_by_device_code() {
     let server = StandIn::start().unwrap();
     let endpoint = HttpEndpoint::builder()
         .token_endpoint(format!("{}/token", server.url()))
@@ -22,7 +22,7 @@ fn a_device_code_signs_in() {
         .build()
         .unwrap();
     let cache = TokenCache::in_memory();
-    // Tokens belong to the authority, wherever its endpoints are.
+    // Tokens are stored under the authority, whatever the address of its endpoint.
     let client = cache
         .client(CLIENT, AUTHORITY)
         .with_token_endpoint("https://elsewhere.example/tenant/oauth2/v2.0/token");
@@ -36,7 +36,7 @@ fn a_device_code_signs_in() {
     assert!(!printed.contains("WDJB") && !printed.contains("a device code"), "{printed}");
 
     let event = endpoint.acquire_token_by_device_flow(&flow, || false).unwrap();
-    assert_eq!(server.token_requests(), 2, "one finds that nobody has entered it yet");
+    assert_eq!(server.token_requests(), 2, "the first poll is pending");
     cache.add(&event).unwrap();
     let query = Query::new().home_account_id("alice.contoso").environment("login.example");
     for credential_type in [
@@ -60,7 +60,8 @@ fn a_device_code_signs_in() {
     assert_eq!(token.get("target").as_deref(), Some("User.Read offline_access openid profile"));
 }
 
-/// What comes of a device flow in which the token endpoint answers in turn.
+/// The outcome of a device flow and the number of polls. The token endpoint gives these responses
+/// in turn and repeats the last one.
 fn device_flow(
     turns: &'static [(&'static str, &'static str)],
     cancel_after: Duration,
@@ -89,7 +90,7 @@ const PENDING: (&str, &str) = ("400 Bad Request", r#"{"error":"authorization_pen
 const NEVER: Duration = Duration::MAX;
 
 #[test]
-fn a_device_code_that_nobody_enters_expires() {
+fn a_device_code_that_is_not_entered_expires() {
     let (outcome, polls) = device_flow(&[PENDING], NEVER);
     assert!(matches!(outcome, Err(DeviceFlowError::Expired)), "{outcome:?}");
     assert!((2..=4).contains(&polls), "{polls} polls in three seconds");
@@ -98,11 +99,11 @@ fn a_device_code_that_nobody_enters_expires() {
 }
 
 #[test]
-fn a_device_flow_can_be_cancelled_and_slowed_down() {
+fn a_device_flow_obeys_cancellation_and_slow_down() {
     let (outcome, polls) = device_flow(&[PENDING], Duration::ZERO);
     assert!(matches!(outcome, Err(DeviceFlowError::Cancelled)), "{outcome:?}");
     assert_eq!(polls, 0);
-    // Without being slowed down, it would ask again after a second.
+    // Without `slow_down`, the second poll follows after a second.
     let slow = &[("400 Bad Request", r#"{"error":"slow_down"}"#)];
     let (outcome, polls) = device_flow(slow, Duration::from_secs(2));
     assert!(matches!(outcome, Err(DeviceFlowError::Cancelled)), "{outcome:?}");
@@ -110,7 +111,7 @@ fn a_device_flow_can_be_cancelled_and_slowed_down() {
 }
 
 #[test]
-fn a_device_flow_tells_what_the_server_said() {
+fn a_device_flow_fails_with_the_error_of_the_server() {
     let (outcome, _) = device_flow(&[("400 Bad Request", r#"{"error":"access_denied"}"#)], NEVER);
     assert!(matches!(outcome, Err(DeviceFlowError::Declined(_))), "{outcome:?}");
     let refused =
@@ -120,16 +121,16 @@ fn a_device_flow_tells_what_the_server_said() {
     assert_eq!((error.error(), error.status()), ("invalid_client", 401));
     let (outcome, _) = device_flow(&[("200 OK", r#"{"token":"CANARY"}"#)], NEVER);
     assert!(matches!(outcome, Err(DeviceFlowError::Invalid(_))), "{outcome:?}");
-    // It asks again after two seconds, which is past the end of a code that lasts three.
+    // The next poll would be in two seconds, when the code has less time left than that.
     let down = &[("503 Service Unavailable", r#"{"error":"x","error_description":"CANARY"}"#)];
     let (outcome, polls) = device_flow(down, NEVER);
     let Err(DeviceFlowError::Transport(error)) = outcome else { panic!("{outcome:?}") };
     assert_eq!((error.kind(), error.status()), (TransportErrorKind::Unavailable, Some(503)));
-    assert_eq!(polls, 1, "the server is left alone");
+    assert_eq!(polls, 1, "one poll");
 }
 
 #[test]
-fn a_device_flow_outlives_a_server_that_is_down_for_a_moment() -> io::Result<()> {
+fn a_device_flow_survives_a_short_outage() -> io::Result<()> {
     let cut = AtomicUsize::new(0);
     let server = Server::start(move |request, out| match request.path.as_str() {
         "/device" => json(

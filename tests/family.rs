@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use msal_cache::{
-    Cloud, Clouds, CredentialType, Error, Event, Fields, ManualClock, Memory, Profile, Query,
-    TokenCache, ext_cache_key,
-};
+use msal_cache::clock::ManualClock;
+use msal_cache::cloud::{Cloud, Clouds};
+use msal_cache::store::ext_cache_key;
+use msal_cache::{CredentialType, Error, Event, Fields, Memory, Profile, Query, TokenCache};
 use serde_json::{Map, Value, json};
 
 use crate::common::{

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
-use msal_cache::{
-    CredentialType, Error, FileStore, ManualClock, OnCorrupt, Permissions, Query, TokenCache,
-};
+use msal_cache::clock::ManualClock;
+use msal_cache::file::{OnCorrupt, Permissions};
+use msal_cache::{CredentialType, Error, FileStore, Query, TokenCache};
 use serde_json::Value;
 use tempfile::TempDir;
 

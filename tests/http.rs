@@ -1,4 +1,4 @@
-//! `HttpEndpoint` against servers that do what servers must not. A real one is in `tests/peers`.
+//! `HttpEndpoint` against misbehaving servers. Tests against a real server are in `tests/peers`.
 
 use std::env;
 use std::io::Write;
@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msal_cache::{
-    AccountInfo, AcquireError, Client, CredentialType, Event, Fields, Form, HttpEndpoint,
-    ManualClock, Query, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
-    TransportErrorKind,
+use msal_cache::clock::ManualClock;
+use msal_cache::endpoint::{
+    Form, TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
 };
+use msal_cache::http::HttpEndpoint;
+use msal_cache::{AccountInfo, AcquireError, Client, CredentialType, Event, Fields, Query};
 
 use crate::canary::{CANARY, clean};
 use crate::common::{cache, client_info, id_token};
@@ -23,20 +24,20 @@ use crate::stand_in::server::{Request, Server, json};
 pub(crate) const CLIENT: &str = "app:one";
 pub(crate) const AUTHORITY: &str = "https://login.example/tenant";
 
-/// A server that answers every request with these bytes.
-pub(crate) fn answers(bytes: impl Into<Vec<u8>>) -> Server {
+/// A server that responds to every request with these bytes.
+pub(crate) fn server_with(bytes: impl Into<Vec<u8>>) -> Server {
     let bytes = bytes.into();
     Server::start(move |_, out| out.write_all(&bytes)).unwrap()
 }
 
-/// One that answers with JSON, by the number of the request.
-fn answers_in_turn(turns: &'static [(&'static str, &'static str)]) -> Server {
+/// A server whose responses are given in turn, as status and JSON body. The last one is repeated.
+fn server_with_responses(turns: &'static [(&'static str, &'static str)]) -> Server {
     let next = AtomicUsize::new(0);
-    let answer = move |_: &Request, out: &mut std::net::TcpStream| {
+    let response = move |_: &Request, out: &mut std::net::TcpStream| {
         let turn = next.fetch_add(1, Ordering::Relaxed).min(turns.len() - 1);
         json(out, turns[turn].0, turns[turn].1)
     };
-    Server::start(answer).unwrap()
+    Server::start(response).unwrap()
 }
 
 pub(crate) fn endpoint(server: &Server) -> HttpEndpoint {
@@ -57,9 +58,9 @@ fn refresh(token: &str) -> TokenRequest {
     TokenRequest::new(format!("{AUTHORITY}/oauth2/v2.0/token"), CLIENT, form)
 }
 
-/// What comes of one request to a server that answers with these bytes.
+/// The result of one request to a server that responds with these bytes.
 fn outcome(bytes: impl Into<Vec<u8>>) -> Result<TokenResponse, TransportError> {
-    let server = answers(bytes);
+    let server = server_with(bytes);
     let outcome = endpoint(&server).send(&refresh(CANARY));
     clean("an outcome", &format!("{outcome:?}"));
     if let Err(error) = &outcome {
@@ -68,7 +69,7 @@ fn outcome(bytes: impl Into<Vec<u8>>) -> Result<TokenResponse, TransportError> {
     outcome
 }
 
-/// An error and its sources, as a log shows them.
+/// The messages of an error and its sources.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let source = error.source().map(|source| format!(": {}", chain(source)));
     format!("{error}{}", source.unwrap_or_default())
@@ -81,7 +82,7 @@ fn fails(outcome: Result<TokenResponse, TransportError>, kind: TransportErrorKin
     assert!(chain(&error).contains(why), "{}", chain(&error));
 }
 
-/// An answer of this status, with more headers if there are any.
+/// A response with this status, additional headers and body.
 pub(crate) fn reply(status: &str, headers: &str, body: &str) -> String {
     let length = body.len();
     format!(
@@ -94,18 +95,18 @@ fn ok(body: &str) -> String {
 }
 
 #[test]
-fn a_form_is_posted_and_the_answer_comes_back() {
-    let server = answers(ok(r#"{"access_token":"AT","expires_in":3600}"#));
+fn a_form_is_posted_and_the_response_is_returned() {
+    let server = server_with(ok(r#"{"access_token":"AT","expires_in":3600}"#));
     let endpoint = HttpEndpoint::builder()
         .token_endpoint(format!("{}/token?x=y", server.url()))
         .app("things", "1.2")
         .build()
         .unwrap();
     let request = refresh("a + b&c=d % é").with_home_account_id("uid.utid");
-    let answer = endpoint.send(&request).unwrap();
-    assert_eq!(answer.status(), 200);
-    assert_eq!(answer.body().get("access_token").unwrap(), "AT");
-    assert_eq!(answer.retry_after(), None);
+    let response = endpoint.send(&request).unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.body().get("access_token").unwrap(), "AT");
+    assert_eq!(response.retry_after(), None);
 
     let [sent] = &server.requests()[..] else { panic!("one request") };
     assert_eq!(sent.path, "/token?x=y");
@@ -124,32 +125,32 @@ fn a_form_is_posted_and_the_answer_comes_back() {
 }
 
 #[test]
-fn a_public_client_sends_no_credential_and_a_confidential_one_its_own() {
-    let what_comes_of = |builder: msal_cache::HttpEndpointBuilder| {
-        let server = answers(ok("{}"));
+fn each_kind_of_client_credential_is_sent_as_specified() {
+    let sent_by = |builder: msal_cache::http::HttpEndpointBuilder| {
+        let server = server_with(ok("{}"));
         let endpoint = builder.token_endpoint(format!("{}/token", server.url())).build().unwrap();
         clean("an endpoint", &format!("{endpoint:?}"));
         endpoint.send(&refresh("RT")).unwrap();
         server.requests().remove(0)
     };
-    let sent = what_comes_of(HttpEndpoint::builder());
+    let sent = sent_by(HttpEndpoint::builder());
     assert!(
         !sent.form.contains_key("client_secret") && !sent.form.contains_key("client_assertion")
     );
 
     let builder = HttpEndpoint::builder().client_secret(format!("{CANARY} + %"));
     clean("a builder", &format!("{builder:?}"));
-    let sent = what_comes_of(builder);
+    let sent = sent_by(builder);
     assert_eq!(sent.parameter("client_secret"), format!("{CANARY} + %"));
     assert!(!sent.headers.contains_key("authorization"));
 
-    let sent = what_comes_of(HttpEndpoint::builder().client_secret_basic("a + %"));
+    let sent = sent_by(HttpEndpoint::builder().client_secret_basic("a + %"));
     assert!(!sent.form.contains_key("client_secret"));
     // "app%3Aone:a+%2B+%25"
     assert_eq!(sent.headers["authorization"], "Basic YXBwJTNBb25lOmErJTJCKyUyNQ==");
 
-    let sent = what_comes_of(HttpEndpoint::builder().client_assertion(|asked| {
-        Ok(format!("signed for {} by {}", asked.token_endpoint, asked.client_id))
+    let sent = sent_by(HttpEndpoint::builder().client_assertion(|request| {
+        Ok(format!("signed for {} by {}", request.token_endpoint, request.client_id))
     }));
     assert_eq!(
         sent.parameter("client_assertion"),
@@ -162,8 +163,8 @@ fn a_public_client_sends_no_credential_and_a_confidential_one_its_own() {
 }
 
 #[test]
-fn an_assertion_that_cant_be_made_is_the_error_and_nothing_is_sent() {
-    let server = answers(ok("{}"));
+fn a_failed_client_assertion_is_the_error_and_no_request_is_sent() {
+    let server = server_with(ok("{}"));
     let endpoint = HttpEndpoint::builder()
         .token_endpoint(server.url())
         .client_assertion(|_| Err("the key vault is closed".into()))
@@ -174,16 +175,16 @@ fn an_assertion_that_cant_be_made_is_the_error_and_nothing_is_sent() {
 }
 
 #[test]
-fn what_the_server_refuses_is_an_answer() {
+fn a_refusal_is_returned_as_a_response() {
     let body = r#"{"error":"invalid_grant","suberror":"basic_action","claims":"{}"}"#;
-    let answer = outcome(reply("400 Bad Request", "", body)).unwrap();
-    assert_eq!(answer.status(), 400);
-    assert_eq!(answer.body().get("suberror").unwrap(), "basic_action");
+    let response = outcome(reply("400 Bad Request", "", body)).unwrap();
+    assert_eq!(response.status(), 400);
+    assert_eq!(response.body().get("suberror").unwrap(), "basic_action");
 }
 
 #[test]
-fn a_server_that_never_answers_is_given_up() {
-    // Neither one that says nothing, nor one that says a byte now and then.
+fn a_server_that_never_completes_a_response_times_out() {
+    // A server that sends nothing, and one that sends a byte now and then.
     for first in ["", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"] {
         let server = Server::start(move |_, out| {
             out.write_all(first.as_bytes())?;
@@ -206,7 +207,7 @@ fn a_server_that_never_answers_is_given_up() {
 }
 
 #[test]
-fn nobody_there_is_unreachable() {
+fn a_refused_connection_is_unreachable() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let endpoint = HttpEndpoint::builder()
         .token_endpoint(format!("http://127.0.0.1:{port}/token"))
@@ -219,14 +220,14 @@ fn nobody_there_is_unreachable() {
 }
 
 #[test]
-fn a_cut_connection_is_no_answer() {
+fn a_closed_connection_is_interrupted() {
     fails(outcome(""), TransportErrorKind::Interrupted, "");
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"access_token\"";
     fails(outcome(half), TransportErrorKind::Interrupted, "");
 }
 
 #[test]
-fn an_answer_that_is_none_is_malformed() {
+fn an_invalid_response_is_malformed() {
     use TransportErrorKind::Malformed;
     fails(outcome(ok(&format!("<html>{CANARY}</html>"))), Malformed, "JSON");
     fails(outcome(ok(&format!("[\"{CANARY}\"]"))), Malformed, "an array");
@@ -236,7 +237,7 @@ fn an_answer_that_is_none_is_malformed() {
 }
 
 #[test]
-fn an_answer_without_end_is_not_read_to_the_end() {
+fn an_endless_response_is_not_read_to_the_end() {
     let sent = Arc::new(AtomicUsize::new(0));
     let counted = sent.clone();
     let server = Server::start(move |_, out| {
@@ -250,7 +251,7 @@ fn an_answer_without_end_is_not_read_to_the_end() {
     })
     .unwrap();
     fails(endpoint(&server).send(&refresh("RT")), TransportErrorKind::Malformed, "larger");
-    assert!(sent.load(Ordering::Relaxed) < 32 << 20, "all of it was taken");
+    assert!(sent.load(Ordering::Relaxed) < 32 << 20, "the whole response was read");
 
     let headers = "X: y\r\n".repeat(100_000);
     fails(
@@ -263,7 +264,7 @@ fn an_answer_without_end_is_not_read_to_the_end() {
 #[test]
 fn a_redirect_is_not_followed() {
     for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect"] {
-        let other = answers(ok(r#"{"access_token":"of somebody else"}"#));
+        let other = server_with(ok(r#"{"access_token":"of another server"}"#));
         let location = format!("Location: {}\r\n", other.url());
         let outcome = outcome(reply(status, &location, "{}"));
         fails(outcome, TransportErrorKind::Malformed, "redirect");
@@ -272,12 +273,12 @@ fn a_redirect_is_not_followed() {
 }
 
 #[test]
-fn plain_http_leaves_this_machine_never() {
+fn plain_http_is_limited_to_loopback_addresses() {
     let request = |address: &str| TokenRequest::new(address, CLIENT, Form::new());
     for address in ["http://192.0.2.1/token", "http://user:CANARY@127.0.0.1/token", "ftp://x/y"] {
         let started = Instant::now();
         let outcome = HttpEndpoint::new().send(&request(address));
-        fails(outcome.clone(), TransportErrorKind::Other, "the address is not used");
+        fails(outcome.clone(), TransportErrorKind::Other, "invalid endpoint address");
         clean("an error", &chain(&outcome.unwrap_err()));
         assert!(started.elapsed() < Duration::from_secs(2));
 
@@ -285,8 +286,8 @@ fn plain_http_leaves_this_machine_never() {
         assert!(error.to_string().starts_with("token_endpoint: "), "{error}");
         clean("an error", &error.to_string());
     }
-    // A server that speaks no TLS, where TLS is expected.
-    let server = answers(ok("{}"));
+    // A server without TLS at an https address.
+    let server = server_with(ok("{}"));
     let https = server.url().replace("http://", "https://");
     let endpoint = HttpEndpoint::builder().token_endpoint(https).build().unwrap();
     endpoint.send(&refresh(CANARY)).unwrap_err();
@@ -295,11 +296,11 @@ fn plain_http_leaves_this_machine_never() {
 }
 
 #[test]
-fn plain_http_passes_by_no_proxy() {
-    // One of the tests above, in a process that has a proxy in its environment. Nothing listens
-    // there, so whatever is sent to it fails.
+fn plain_http_bypasses_the_proxy() {
+    // Runs one of the tests above with a proxy in the environment. Nothing listens at the proxy's
+    // address, so a request through it fails.
     let status = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "http::a_form_is_posted_and_the_answer_comes_back"])
+        .args(["--exact", "http::a_form_is_posted_and_the_response_is_returned"])
         .env("ALL_PROXY", "http://127.0.0.1:9")
         .output()
         .unwrap()
@@ -308,8 +309,8 @@ fn plain_http_passes_by_no_proxy() {
 }
 
 #[test]
-fn what_cant_be_used_is_said_when_it_is_given() {
-    let field = |builder: msal_cache::HttpEndpointBuilder| {
+fn invalid_options_are_reported_by_build() {
+    let field = |builder: msal_cache::http::HttpEndpointBuilder| {
         builder.build().unwrap_err().to_string().split(':').next().unwrap_or_default().to_owned()
     };
     let builder = HttpEndpoint::builder;
@@ -324,19 +325,19 @@ fn what_cant_be_used_is_said_when_it_is_given() {
 }
 
 #[test]
-fn an_overloaded_server_is_left_alone() {
+fn a_429_is_repeated_until_retry_after_is_over() {
     let body = r#"{"error":"temporarily_unavailable"}"#;
-    let server = answers(reply("429 Too Many Requests", "Retry-After: 1\r\n", body));
+    let server = server_with(reply("429 Too Many Requests", "Retry-After: 1\r\n", body));
     let endpoint = endpoint(&server);
     let alice = refresh("RT of alice");
-    let answer = endpoint.send(&alice).unwrap();
-    assert_eq!((answer.status(), answer.retry_after()), (429, Some(Duration::from_secs(1))));
-    let kept = endpoint.send(&alice).unwrap();
-    assert_eq!((kept.status(), kept.body()), (429, answer.body()));
-    assert!(kept.retry_after().unwrap() < Duration::from_secs(1), "what is left of it");
+    let response = endpoint.send(&alice).unwrap();
+    assert_eq!((response.status(), response.retry_after()), (429, Some(Duration::from_secs(1))));
+    let repeated = endpoint.send(&alice).unwrap();
+    assert_eq!((repeated.status(), repeated.body()), (429, response.body()));
+    assert!(repeated.retry_after().unwrap() < Duration::from_secs(1), "the remaining time");
     assert_eq!(server.requests().len(), 1);
 
-    // Others are asked for.
+    // Requests for other users are sent.
     endpoint.send(&refresh("RT of bob")).unwrap();
     assert_eq!(server.requests().len(), 2);
 
@@ -346,8 +347,8 @@ fn an_overloaded_server_is_left_alone() {
 }
 
 #[test]
-fn a_broken_server_is_left_alone_for_a_while() {
-    let server = answers(reply("503 Service Unavailable", "", "<html>"));
+fn a_503_is_repeated_for_a_while() {
+    let server = server_with(reply("503 Service Unavailable", "", "<html>"));
     let endpoint = endpoint(&server);
     for _ in 0..3 {
         let error = endpoint.send(&refresh("RT")).unwrap_err();
@@ -358,20 +359,20 @@ fn a_broken_server_is_left_alone_for_a_while() {
 }
 
 #[test]
-fn a_refused_request_is_not_repeated_word_for_word() {
-    let server = answers_in_turn(&[("400 Bad Request", r#"{"error":"invalid_grant"}"#)]);
+fn an_identical_request_is_not_sent_after_a_refusal() {
+    let server = server_with_responses(&[("400 Bad Request", r#"{"error":"invalid_grant"}"#)]);
     let endpoint = endpoint(&server);
     for _ in 0..3 {
-        let answer = endpoint.send(&refresh("RT")).unwrap();
-        assert_eq!((answer.status(), answer.retry_after()), (400, None));
+        let response = endpoint.send(&refresh("RT")).unwrap();
+        assert_eq!((response.status(), response.retry_after()), (400, None));
     }
     assert_eq!(server.requests().len(), 1);
     endpoint.send(&refresh("another RT")).unwrap();
     assert_eq!(server.requests().len(), 2);
 
-    // Client errors of other kinds, and what is granted, are asked for each time.
+    // After a success or another client error, requests are sent each time.
     for status in ["401 Unauthorized", "200 OK"] {
-        let server = answers(reply(status, "", "{}"));
+        let server = server_with(reply(status, "", "{}"));
         let endpoint = self::endpoint(&server);
         for _ in 0..2 {
             endpoint.send(&refresh("RT")).unwrap();
@@ -380,8 +381,8 @@ fn a_refused_request_is_not_repeated_word_for_word() {
     }
 }
 
-/// A cache with a token that is good for an hour and to be refreshed after half of it, and its
-/// clock.
+/// A signed-in client and the clock of its cache. The access token expires in an hour and is due
+/// for refresh after half an hour.
 fn signed_in() -> (Client, AccountInfo, Arc<ManualClock>) {
     let (cache, clock) = cache();
     let response = Fields::new()
@@ -402,15 +403,15 @@ fn signed_in() -> (Client, AccountInfo, Arc<ManualClock>) {
 }
 
 #[test]
-fn an_outage_is_bridged_by_a_token_that_is_still_good_and_by_no_other() {
+fn an_unexpired_token_is_returned_during_an_outage_and_an_expired_one_is_not() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-    let nobody = HttpEndpoint::builder()
+    let unreachable = HttpEndpoint::builder()
         .token_endpoint(format!("http://127.0.0.1:{port}/token"))
         .build()
         .unwrap();
-    let broken = answers(reply("503 Service Unavailable", "Retry-After: 60\r\n", "<html>"));
+    let broken = server_with(reply("503 Service Unavailable", "Retry-After: 60\r\n", "<html>"));
     for (endpoint, kind) in [
-        (nobody, TransportErrorKind::Unreachable),
+        (unreachable, TransportErrorKind::Unreachable),
         (endpoint(&broken), TransportErrorKind::Unavailable),
     ] {
         let (client, alice, clock) = signed_in();
@@ -427,15 +428,15 @@ fn an_outage_is_bridged_by_a_token_that_is_still_good_and_by_no_other() {
         let AcquireError::Transport(error) = error else { panic!("{error:?}") };
         assert_eq!(error.kind(), kind);
     }
-    assert_eq!(broken.requests().len(), 1, "it asked to be left alone");
+    assert_eq!(broken.requests().len(), 1, "later requests are throttled");
 }
 
 #[test]
-fn a_refusal_is_kept_with_all_that_the_server_said() {
+fn interaction_required_carries_the_whole_server_error() {
     let body = r#"{"error":"invalid_grant","error_description":"AADSTS50076: CANARY must ...",
         "error_codes":[50076],"suberror":"basic_action","correlation_id":"an id",
         "claims":"{\"access_token\":{}}"}"#;
-    let server = answers(reply("400 Bad Request", "", body));
+    let server = server_with(reply("400 Bad Request", "", body));
     let (client, alice, clock) = signed_in();
     clock.advance(3601);
     let endpoint = endpoint(&server);
@@ -447,7 +448,7 @@ fn a_refusal_is_kept_with_all_that_the_server_said() {
     assert_eq!(said.claims(), Some(r#"{"access_token":{}}"#));
     assert_eq!((said.error_codes(), said.status()), (&[50076][..], 400));
 
-    // What it asked for goes into the sign-in.
+    // The claims challenge is sent with the sign-in.
     let server = StandIn::start().unwrap();
     let endpoint = HttpEndpoint::builder()
         .token_endpoint(format!("{}/token", server.url()))
@@ -456,30 +457,30 @@ fn a_refusal_is_kept_with_all_that_the_server_said() {
         .unwrap();
     let flow = endpoint.initiate_device_flow(&client, ["User.Read"], said.claims()).unwrap();
     client.cache().add(&endpoint.acquire_token_by_device_flow(&flow, || false).unwrap()).unwrap();
-    let asked = server.requests();
-    assert!(asked.iter().all(|it| it.parameter("claims") == r#"{"access_token":{}}"#), "{asked:?}");
+    let sent = server.requests();
+    assert!(sent.iter().all(|it| it.parameter("claims") == r#"{"access_token":{}}"#), "{sent:?}");
 }
 
 #[test]
-fn a_refresh_token_that_was_replaced_is_kept_whatever_is_wrong_with_the_rest() {
+fn a_rotated_refresh_token_is_stored_even_if_the_rest_of_the_response_is_invalid() {
     for body in [
         r#"{"access_token":"AT","refresh_token":"the new one","client_info":"?"}"#,
         r#"{"access_token":"AT","refresh_token":"the new one","expires_in":"soon"}"#,
         r#"{"access_token":"AT","refresh_token":"the new one","id_token":"?"}"#,
         r#"{"refresh_token":"the new one"}"#,
     ] {
-        let server = answers(ok(body));
+        let server = server_with(ok(body));
         let (client, alice, clock) = signed_in();
         clock.advance(3601);
         client.acquire_token_silent(["User.Read"], &alice, &endpoint(&server)).unwrap_err();
         let found = client.cache().find(CredentialType::RefreshToken, &Query::new()).unwrap();
-        let [kept] = &found[..] else { panic!("one refresh token") };
-        assert_eq!(kept.refresh_token().unwrap().secret().expose(), "the new one", "{body}");
+        let [stored] = &found[..] else { panic!("one refresh token") };
+        assert_eq!(stored.refresh_token().unwrap().secret().expose(), "the new one", "{body}");
     }
-    // But not one that may be another user's.
+    // Unless it may be another user's.
     let bob = client_info("bob");
     let body = format!(r#"{{"access_token":"AT","refresh_token":"his","client_info":"{bob}"}}"#);
-    let server = answers(ok(&body));
+    let server = server_with(ok(&body));
     let (client, alice, clock) = signed_in();
     clock.advance(3601);
     client.acquire_token_silent(["User.Read"], &alice, &endpoint(&server)).unwrap_err();

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::common::{CLIENT, NOW, REALM, app_token, home, sign_in};
-use msal_cache::{
-    CacheStore, CredentialType, Fields, Limits, ManualClock, Memory, Query, TokenCache,
-};
+use msal_cache::clock::ManualClock;
+use msal_cache::store::CacheStore;
+use msal_cache::{CredentialType, Fields, Limits, Memory, Query, TokenCache};
 
 fn limited(limits: Limits) -> (TokenCache, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(NOW));
@@ -85,7 +85,7 @@ fn tokens_of_extended_keys_are_bounded_too() {
         cache.add(&app_token("s", "1").data(data)).unwrap();
         assert!(count(&cache, CredentialType::AccessToken) <= 100);
     }
-    let key = msal_cache::ext_cache_key([("fmi_path", "agent249")]).unwrap();
+    let key = msal_cache::store::ext_cache_key([("fmi_path", "agent249")]).unwrap();
     let query = Query::new().home_account_id(None).client_id(CLIENT).realm(REALM);
     let newest = cache.find(CredentialType::AccessToken, &query.ext_cache_key(key)).unwrap();
     assert_eq!(newest.len(), 1);

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use crate::common::{
     CLIENT, ENVIRONMENT, NOW, REALM, app_token, home, sign_in, without_empty_sections,
 };
-use msal_cache::{
-    CacheStore, CredentialType, Document, Entry, Event, Fields, ManualClock, Memory, Query,
-    TokenCache,
-};
+use msal_cache::clock::ManualClock;
+use msal_cache::store::{CacheStore, Document};
+use msal_cache::{CredentialType, Entry, Event, Fields, Memory, Query, TokenCache};
 use proptest::prelude::*;
 use serde_json::{Map, Value};
 
@@ -201,7 +200,7 @@ fn query() -> impl Strategy<Value = Asked> {
     };
     let homes: Vec<_> =
         (0..3).map(|user| Some(home(&format!("user{user}")))).chain([None]).collect();
-    let key = msal_cache::ext_cache_key([("fmi_path", "path1")]);
+    let key = msal_cache::store::ext_cache_key([("fmi_path", "path1")]);
     let fields = (
         prop::option::of(prop::sample::select(homes)),
         prop::option::of(some(&[ENVIRONMENT, "elsewhere"])),

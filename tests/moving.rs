@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use msal_cache::{CacheStore, TokenCache};
+use msal_cache::TokenCache;
+use msal_cache::store::CacheStore;
 use serde_json::{Value, json};
 
 use crate::common::{document, fixtures, sign_in, without_empty_sections};

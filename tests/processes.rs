@@ -11,10 +11,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use msal_cache::{
-    AccountInfo, CacheStore, Event, Fields, SilentRequest, TokenCache, TokenEndpoint, TokenRequest,
-    TokenResponse, TokenSource, TransportError, TransportErrorKind,
+use msal_cache::acquire::TokenSource;
+use msal_cache::endpoint::{
+    TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
 };
+use msal_cache::store::CacheStore;
+use msal_cache::{AccountInfo, Event, Fields, SilentRequest, TokenCache};
 
 const CLIENT: &str = "client-id";
 const AUTHORITY: &str = "https://login.example/tenant";

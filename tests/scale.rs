@@ -9,10 +9,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::common::{CLIENT, ENVIRONMENT, REALM, home, over, sign_in};
-use msal_cache::{
-    Batch, CacheStore, CredentialType, Hold, Load, Memory, Partition, Query, Result, Revision,
-    TokenCache,
-};
+use msal_cache::store::{Batch, CacheStore, Load, Partition, RefreshGuard, Revision};
+use msal_cache::{CredentialType, Memory, Query, Result, TokenCache};
 
 /// Counts calls and the records that they move.
 #[derive(Debug, Default)]
@@ -35,7 +33,7 @@ impl<S> Moved<S> {
 
 fn records(load: &Load) -> usize {
     match load {
-        Load::Snapshot(snapshot) => snapshot.records.len(),
+        Load::Snapshot(snapshot) => snapshot.records().len(),
         Load::Unchanged => 0,
     }
 }
@@ -62,7 +60,7 @@ impl<S: CacheStore> CacheStore for Moved<S> {
         self.store.purge(now)
     }
 
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.store.guard(partition, wait)
     }
 }
@@ -190,7 +188,7 @@ impl CacheStore for Slow {
         self.memory.purge(now)
     }
 
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.memory.guard(partition, wait)
     }
 }

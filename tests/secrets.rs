@@ -5,10 +5,11 @@ use std::fmt::Debug;
 
 use crate::canary::{CANARY, clean, event};
 use crate::common::{cache, home, sign_in};
-use msal_cache::{
-    Batch, CacheStore, CredentialType, Entry, Expect, Fields, Form, Load, Query, ServerError,
-    SilentRequest, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
+use msal_cache::endpoint::{
+    Form, ServerError, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
 };
+use msal_cache::store::{Batch, CacheStore, Expect, Load};
+use msal_cache::{CredentialType, Entry, Fields, Query, SilentRequest};
 
 fn prints_nothing(what: &str, value: &impl Debug) {
     clean(what, &format!("{value:?}"));
@@ -37,16 +38,16 @@ fn p10_no_public_type_prints_a_secret() {
     }
     prints_nothing("Vec<Entry>", &cache.find(CredentialType::AccessToken, &query).unwrap());
     prints_nothing("Query", &Query::new().field("secret", CANARY));
-    prints_nothing("Wanted", &msal_cache::Wanted::from(CANARY));
+    prints_nothing("Wanted", &msal_cache::entry::Wanted::from(CANARY));
     prints_nothing("Memory", cache.store());
 
     let loaded = cache.store().list(None, None).unwrap();
     prints_nothing("Load", &loaded);
     let Load::Snapshot(snapshot) = loaded else { panic!("nothing was known") };
-    assert!(snapshot.records.iter().any(|it| it.value.expose().contains(CANARY)));
+    assert!(snapshot.records().iter().any(|it| it.value().expose().contains(CANARY)));
     let mut batch = Batch::new();
-    for record in snapshot.records {
-        batch.change(record.partition(), Expect::Any).put(record);
+    for record in snapshot.records() {
+        batch.change(record.partition(), Expect::Any).put(record.clone());
     }
     prints_nothing("Batch", &batch);
     prints_nothing("Op", &batch.changes()[0].ops());

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use msal_cache::{CacheStore, Document, ManualClock, Memory, TokenCache};
+use msal_cache::clock::ManualClock;
+use msal_cache::store::{CacheStore, Document};
+use msal_cache::{Memory, TokenCache};
 
 use crate::common::over;
 use crate::your_own_store::Variable;
@@ -46,7 +48,8 @@ mod on_disk {
     use std::path::Path;
     use std::time::Duration;
 
-    use msal_cache::{Batch, CredentialType, Hold, Load, Partition, Result, Revision};
+    use msal_cache::store::{Batch, Load, Partition, RefreshGuard, Revision};
+    use msal_cache::{CredentialType, Result};
     use tempfile::TempDir;
 
     use super::{CacheStore, Opened, over};
@@ -65,6 +68,10 @@ mod on_disk {
             self.0.load(partition, known)
         }
 
+        fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+            self.0.load_many(wanted)
+        }
+
         fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
             self.0.commit(batch)
         }
@@ -77,7 +84,7 @@ mod on_disk {
             self.0.purge(now)
         }
 
-        fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+        fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
             self.0.guard(partition, wait)
         }
     }

@@ -10,10 +10,11 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use msal_cache::{
-    AccountInfo, CacheStore, CredentialType, Fields, Memory, Partition, Query, SilentRequest,
-    TokenCache, TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+use msal_cache::endpoint::{
+    TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
 };
+use msal_cache::store::{CacheStore, Partition};
+use msal_cache::{AccountInfo, CredentialType, Fields, Memory, Query, SilentRequest, TokenCache};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::canary::{CANARY, clean, event};

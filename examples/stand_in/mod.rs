@@ -1,9 +1,8 @@
-//! Stands in for an OAuth 2.0 server, so that the examples run with nothing set up: it signs in
-//! whoever asks, without a password, and its tokens open nothing. What it does keep to is what a
-//! client has to cope with: a sign-in that takes a while, a refresh token that is good for one
-//! use, a secret that must be right.
+//! An OAuth 2.0 server for the examples, so that they need no setup. It signs users in without a
+//! password, and its tokens are not real. It does have what a client must handle: a pending device
+//! code, refresh tokens that are good for one use, and a client secret.
 
-#![allow(dead_code, reason = "each example needs a part of it")]
+#![allow(dead_code, reason = "each example uses a part of it")]
 
 pub(crate) mod server;
 
@@ -17,10 +16,10 @@ use serde_json::{Value, json};
 
 use server::{Request, Server};
 
-/// What confidential clients have to send.
+/// The secret that confidential clients must send.
 pub(crate) const CLIENT_SECRET: &str = "the secret of the daemon: it has + and % in it";
 
-/// How long its access tokens last, in seconds.
+/// The lifetime of access tokens in seconds.
 pub(crate) const LIFETIME: i64 = 3600;
 
 const REFRESH_TOKEN: &str = "refresh token ";
@@ -29,21 +28,20 @@ const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 #[derive(Debug)]
 pub(crate) struct StandIn(Server);
 
-/// What it remembers.
 struct State {
-    /// How many tokens it has issued, beginning with another number in each run.
+    /// The number of issued tokens. It starts at another value in each run.
     issued: u128,
     polls: usize,
-    /// The refresh tokens that have been used. All others are good: those of earlier runs too.
-    spent: BTreeSet<String>,
+    /// Used refresh tokens. All others are valid, including those of earlier runs.
+    used: BTreeSet<String>,
 }
 
 impl StandIn {
     pub(crate) fn start() -> io::Result<Self> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_err(io::Error::other)?;
-        let state = State { issued: now.as_nanos(), polls: 0, spent: BTreeSet::new() };
+        let state = State { issued: now.as_nanos(), polls: 0, used: BTreeSet::new() };
         let state = Arc::new(Mutex::new(state));
-        let answer = move |request: &Request, out: &mut TcpStream| {
+        let respond = move |request: &Request, out: &mut TcpStream| {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
             let (status, body) = match request.path.rsplit('/').next() {
                 Some("devicecode") => ("200 OK", device_authorization(request)),
@@ -55,7 +53,7 @@ impl StandIn {
             };
             server::json(out, status, &body.to_string())
         };
-        Ok(Self(Server::start(answer)?))
+        Ok(Self(Server::start(respond)?))
     }
 
     pub(crate) fn url(&self) -> String {
@@ -66,7 +64,7 @@ impl StandIn {
         self.0.requests()
     }
 
-    /// How often a token was asked for.
+    /// The number of token requests.
     pub(crate) fn token_requests(&self) -> usize {
         self.requests().iter().filter(|it| it.path.ends_with("/token")).count()
     }
@@ -86,19 +84,18 @@ fn device_authorization(request: &Request) -> Value {
 impl State {
     fn token(&mut self, request: &Request) -> Result<Value, &'static str> {
         match request.parameter("grant_type") {
-            // Nobody is there to enter the code, so the first poll finds that, and the second
-            // that somebody has.
+            // The first poll is pending. By the second one, the user has signed in.
             DEVICE_CODE => {
                 self.polls += 1;
                 if self.polls < 2 { Err("authorization_pending") } else { Ok(self.tokens("alice")) }
             }
-            // The code is the name of the user here.
+            // The authorization code is the name of the user.
             "authorization_code" => Ok(self.tokens(request.parameter("code"))),
             "refresh_token" => {
                 let token = request.parameter("refresh_token");
                 let user = token.strip_prefix(REFRESH_TOKEN).ok_or("invalid_grant")?;
                 let (_, user) = user.split_once(" of ").ok_or("invalid_grant")?;
-                if !self.spent.insert(token.to_owned()) {
+                if !self.used.insert(token.to_owned()) {
                     return Err("invalid_grant");
                 }
                 Ok(self.tokens(user))

@@ -1,5 +1,4 @@
-//! A server on loopback that answers each request as a closure says, and as little of HTTP as
-//! that takes.
+//! A minimal HTTP server on the loopback interface, which responds to requests with a closure.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -8,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// It listens until it is dropped.
+/// A server that listens until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
     address: SocketAddr,
@@ -22,38 +21,38 @@ struct Shared {
     stopped: AtomicBool,
 }
 
-/// What a client sent.
+/// A received request.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Request {
     pub(crate) path: String,
-    /// By name in lower case.
+    /// Headers by lower-case name.
     pub(crate) headers: BTreeMap<String, String>,
     /// The parameters of the body.
     pub(crate) form: BTreeMap<String, String>,
 }
 
 impl Server {
-    /// Starts on a free port. Each connection has a thread, carries one request, and is closed
-    /// when `answer` returns.
+    /// Starts a server on a free port. Each connection has a thread, carries one request and is
+    /// closed when `respond` returns.
     pub(crate) fn start(
-        answer: impl Fn(&Request, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+        respond: impl Fn(&Request, &mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
     ) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
-        let (answer, known) = (Arc::new(answer), shared.clone());
+        let (respond, known) = (Arc::new(respond), shared.clone());
         let thread = thread::spawn(move || {
             for connection in listener.incoming() {
                 if known.stopped.load(Ordering::Acquire) {
                     return;
                 }
                 let Ok(mut connection) = connection else { continue };
-                let (answer, known) = (answer.clone(), known.clone());
+                let (respond, known) = (respond.clone(), known.clone());
                 thread::spawn(move || {
                     let Ok(request) = Request::read(&connection) else { return };
                     known.lock().push(request.clone());
-                    // A client that has gone away is its own affair.
-                    let _ = answer(&request, &mut connection);
+                    // The client may have closed the connection.
+                    let _ = respond(&request, &mut connection);
                 });
             }
         });
@@ -64,7 +63,7 @@ impl Server {
         format!("http://{}", self.address)
     }
 
-    /// What was asked so far.
+    /// All requests so far.
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.lock().clone()
     }
@@ -79,7 +78,7 @@ impl Shared {
 impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stopped.store(true, Ordering::Release);
-        // Wakes the thread that waits for a connection.
+        // Wakes the thread that is blocked in `accept`.
         let woken = TcpStream::connect(self.address).is_ok();
         if let (true, Some(thread)) = (woken, self.thread.take()) {
             let _ = thread.join();
@@ -108,18 +107,18 @@ impl Request {
         let form = String::from_utf8_lossy(&body)
             .split('&')
             .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (decoded(name), decoded(value)))
+            .map(|(name, value)| (decode(name), decode(value)))
             .collect();
         Ok(Self { path, headers, form })
     }
 
-    /// A parameter of the body; empty where it is missing.
+    /// A parameter of the body; empty if it is missing.
     pub(crate) fn parameter(&self, name: &str) -> &str {
         self.form.get(name).map_or("", String::as_str)
     }
 }
 
-/// Answers with JSON.
+/// Writes a response with a JSON body.
 pub(crate) fn json(out: &mut impl Write, status: &str, body: &str) -> io::Result<()> {
     write!(
         out,
@@ -129,8 +128,8 @@ pub(crate) fn json(out: &mut impl Write, status: &str, body: &str) -> io::Result
     )
 }
 
-/// What a form made of a text.
-fn decoded(text: &str) -> String {
+/// Decodes a form-encoded text.
+fn decode(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&first, tail)) = rest.split_first() {

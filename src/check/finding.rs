@@ -1,69 +1,71 @@
 use std::fmt;
 
-use crate::Entry;
+use crate::model::{Entry, Problem};
 
-/// Something about one entry that someone should know.
+/// A problem of one entry.
 ///
-/// `Display` says what it is in one line; it names fields and never quotes a secret.
+/// `Display` describes it in one line, which never contains a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     kind: Kind,
     entry: Entry,
 }
 
-/// What was found.
+/// The kind of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Kind {
     /// The record is `null`.
     Null,
-    /// Searches pass the record over; this is why ([`Entry::problem`]).
-    Unreadable(&'static str),
+    /// Searches skip the record, for this reason ([`Entry::problem`]).
+    Unreadable(Problem),
     /// An access token has expired.
     Expired,
-    /// Another record has the same identity and is newer; it stands under this key.
+    /// A newer record has the same identity. It is stored under this key.
     Duplicate(String),
-    /// The record stands under a key that no library gives to these fields. This one does.
+    /// The record is stored under a key that no library builds from its fields. MSAL Python builds
+    /// this one.
     MisplacedKey(String),
-    /// A field holds a number where the schema has a string.
+    /// This field is a number, and a string in the schema.
     Number(String),
-    /// A time is there and says nothing: `null`, or an empty text.
+    /// This field is a time, and it is `null` or blank.
     EmptyTime(String),
-    /// A token doesn't say which type of credential it is.
+    /// A token has no `credential_type`.
     NoCredentialType,
-    /// A token says that it is of this type, which is another one than its section's.
+    /// A token has this `credential_type`, which differs from its section.
     OtherCredentialType(String),
-    /// An account doesn't say of which kind its identity provider is.
+    /// An account has no `authority_type`.
     NoAuthorityType,
-    /// An account has no id of the user within the tenant.
+    /// An account has no `local_account_id`.
     NoLocalAccountId,
-    /// An access token doesn't say when it was stored.
+    /// An access token has no `cached_at`.
     NoCachedAt,
-    /// An app's own access token has `null` for its user.
+    /// An access token of an app has `null` as its `home_account_id`.
     NullHomeAccount,
-    /// Another access token of the same client and user has some of the same scopes.
+    /// Another access token of the same client and user has a scope in common. This is its key.
     Overlap(String),
-    /// Another record describes the same client, under another name of the same cloud.
+    /// Another record describes the same client, under another host name of the same cloud. This is
+    /// its key.
     Alias(String),
-    /// A token belongs to a user of whom there is no account.
+    /// A token belongs to a user without an account record.
     NoAccount,
-    /// An account has neither a refresh token nor an access token that is good.
+    /// An account has neither a refresh token nor a valid access token.
     NoTokens,
-    /// The record stands in a section that the schema doesn't know.
+    /// The record is in a section that is not in the schema.
     UnknownSection,
-    /// A member of the document is no section.
+    /// A member of the document is not a section of the schema.
     UnknownMember,
 }
 
-/// How much it matters.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Severity {
-    /// Good to know. Caches that the libraries write by themselves have such things.
+    /// For information. Caches that the MSAL libraries write contain such records.
     Note,
-    /// Some library works worse because of it, or works with an old token.
+    /// A library works less well because of it, or uses an old token.
     Warning,
-    /// Some library can't use the cache at all because of it.
+    /// A library can't use the cache because of it.
     Error,
 }
 
@@ -84,8 +86,8 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What is fixed for each kind.
-struct Card {
+/// The constant properties of a kind.
+struct KindInfo {
     name: &'static str,
     severity: Severity,
     meaning: &'static str,
@@ -93,139 +95,139 @@ struct Card {
 }
 
 impl Kind {
-    /// A name that stays, such as `misplaced-key`; for scripts.
+    /// A stable name for scripts, for example `misplaced-key`.
     pub fn as_str(&self) -> &'static str {
-        self.card().name
+        self.info().name
     }
 
     #[expect(clippy::too_many_lines, reason = "a table")]
-    fn card(&self) -> Card {
+    fn info(&self) -> KindInfo {
         use Severity::{Error, Note, Warning};
         let (name, severity, meaning, remedy) = match self {
             Self::Null => (
                 "null",
                 Error,
-                "MSAL Node and MSAL Go can't read a cache with such a record in it.",
-                Some("deletes it: it holds nothing"),
+                "MSAL Node and MSAL Go can't read a cache that contains such a record.",
+                Some("deletes it"),
             ),
-            Self::Unreadable("its expires_on is not a number of seconds") => (
+            Self::Unreadable(Problem::NoExpiry) => (
                 "unreadable",
                 Error,
-                "Searches pass it over here, in Node and in Go. In MSAL Python every search for an \
-                 access token fails that meets it.",
+                "Searches skip it here, in MSAL Node and in MSAL Go. In MSAL Python, every search \
+                 for an access token that encounters it fails.",
                 None,
             ),
             Self::Unreadable(_) => (
                 "unreadable",
                 Warning,
-                "Searches pass it over. It stays: another library may be able to use it.",
+                "Searches skip it. It is kept, since another library may be able to use it.",
                 None,
             ),
             Self::Expired => (
                 "expired",
                 Note,
-                "It is of no use to anyone, and makes every reader's work longer.",
+                "It can't be used, and it slows down every read.",
                 Some("deletes it"),
             ),
             Self::Duplicate(_) => (
                 "duplicate",
                 Warning,
-                "The newer one is used here. A library that picks the other one works with an old \
-                 token, and MSAL Node deletes both.",
+                "Searches here return the newer one. A library that picks the older one uses an \
+                 old token, and MSAL Node deletes both.",
                 Some("deletes the older one"),
             ),
             Self::MisplacedKey(_) => (
                 "misplaced-key",
                 Warning,
-                "MSAL Node looks at keys first: it doesn't find the record, and deletes it with \
-                 its next write.",
-                Some("moves it under the key of MSAL Python"),
+                "MSAL Node looks records up by key: it doesn't find this one, and its next write \
+                 deletes it.",
+                Some("moves it to the key that MSAL Python uses"),
             ),
             Self::Number(_) => (
                 "number",
                 Warning,
-                "MSAL .NET on .NET 8 or later refuses the whole cache, MSAL Go does for some \
+                "MSAL .NET on .NET 8 or later rejects the whole cache. MSAL Go does so for some \
                  fields.",
-                Some("writes it as a string"),
+                Some("rewrites it as a string"),
             ),
             Self::EmptyTime(_) => (
                 "empty-time",
                 Error,
-                "MSAL Go refuses the whole cache, and MSAL Python fails when it looks for this \
+                "MSAL Go rejects the whole cache, and MSAL Python fails when it searches for this \
                  token.",
-                Some("leaves the field out"),
+                Some("removes the field"),
             ),
             Self::NoCredentialType => (
                 "no-credential-type",
                 Warning,
-                "MSAL Node deletes it with its next write.",
-                Some("adds the type of the section"),
+                "MSAL Node's next write deletes it.",
+                Some("adds the type of its section"),
             ),
             Self::OtherCredentialType(_) => (
                 "other-credential-type",
                 Note,
-                "MSAL .NET writes this for tokens of an extended cache key. MSAL Node deletes it \
-                 with its next write, and MSAL Python fails once it has expired.",
+                "MSAL .NET writes this for tokens with an extended cache key. MSAL Node's next \
+                 write deletes it, and MSAL Python fails once it has expired.",
                 None,
             ),
             Self::NoAuthorityType => (
                 "no-authority-type",
                 Error,
                 "MSAL Python can't list the accounts of the cache.",
-                Some("adds the kind that the tenant tells"),
+                Some("adds the type, which follows from the tenant"),
             ),
             Self::NoLocalAccountId => {
-                ("no-local-account-id", Note, "MSAL Node doesn't show the account.", None)
+                ("no-local-account-id", Note, "MSAL Node doesn't list the account.", None)
             }
             Self::NoCachedAt => ("no-cached-at", Note, "MSAL Go never uses the token.", None),
             Self::NullHomeAccount => (
                 "null-home-account",
                 Note,
-                "MSAL Python writes this. In a file that MSAL .NET uses for users, .NET can't read \
-                 the cache, and its MsalCacheHelper deletes the file: give apps a file of their \
-                 own.",
+                "MSAL Python writes this. MSAL .NET can't read a user cache that contains it, and \
+                 its MsalCacheHelper deletes the file. Keep tokens of apps in a separate file.",
                 None,
             ),
             Self::Overlap(_) => (
                 "overlap",
                 Note,
-                "MSAL Python and Go write this. MSAL .NET refuses to choose between such tokens, \
-                 and MSAL Node deletes both.",
+                "MSAL Python and MSAL Go write such tokens. MSAL .NET refuses to choose between \
+                 them, and MSAL Node deletes both.",
                 None,
             ),
             Self::Alias(_) => (
                 "alias",
                 Warning,
                 "MSAL Node can't refresh tokens of this client (multiple_matching_appMetadata). \
-                 A cache that is shared by several libraries should be written for all of them.",
+                 If several libraries share the cache, write it with the profile `family`.",
                 None,
             ),
             Self::NoAccount => (
                 "no-account",
                 Note,
-                "No list of accounts shows its user, so signing out by account doesn't reach it.",
+                "Its user is in no list of accounts, so signing out an account doesn't remove it.",
                 None,
             ),
             Self::NoTokens => (
                 "no-tokens",
                 Note,
-                "The user is listed as signed in and will be asked to sign in again.",
+                "The user is listed as signed in, but the next token request requires a new \
+                 sign-in.",
                 None,
             ),
             Self::UnknownSection => (
                 "unknown-section",
                 Note,
-                "It is kept as it is. MSAL Java drops it with its next write.",
+                "It is kept unchanged. MSAL Java's next write removes it.",
                 None,
             ),
             Self::UnknownMember => (
                 "unknown-member",
                 Note,
-                "It is kept as it is. MSAL Java drops it with its next write.",
+                "It is kept unchanged. MSAL Java's next write removes it.",
                 None,
             ),
         };
-        Card { name, severity, meaning, remedy }
+        KindInfo { name, severity, meaning, remedy }
     }
 }
 
@@ -234,30 +236,30 @@ impl Finding {
         Self { kind, entry: entry.clone() }
     }
 
-    /// What was found.
+    /// The kind of the problem.
     pub fn kind(&self) -> &Kind {
         &self.kind
     }
 
-    /// The entry that it is about.
+    /// The entry that has the problem.
     pub fn entry(&self) -> &Entry {
         &self.entry
     }
 
-    /// How much it matters.
+    /// How severe the problem is.
     pub fn severity(&self) -> Severity {
-        self.kind.card().severity
+        self.kind.info().severity
     }
 
-    /// What it means, and for whom; a sentence or two.
+    /// The effect on the libraries, in one to three sentences.
     pub fn meaning(&self) -> &'static str {
-        self.kind.card().meaning
+        self.kind.info().meaning
     }
 
-    /// What [`TokenCache::repair`](crate::TokenCache::repair) does about it, such as `deletes
-    /// it`; `None` where it leaves the entry alone.
+    /// What [`TokenCache::repair`](crate::TokenCache::repair) does about it, for example `deletes
+    /// it`; `None` if it does nothing.
     pub fn remedy(&self) -> Option<&'static str> {
-        self.kind.card().remedy
+        self.kind.info().remedy
     }
 }
 
@@ -268,27 +270,31 @@ impl fmt::Display for Finding {
             Kind::Unreadable(problem) => write!(f, "can't be used: {problem}"),
             Kind::Expired => f.write_str("has expired"),
             Kind::Duplicate(_) => f.write_str("a newer record has the same identity"),
-            Kind::MisplacedKey(_) => f.write_str("stands under a key that doesn't fit its fields"),
+            Kind::MisplacedKey(_) => {
+                f.write_str("is stored under a key that doesn't match its fields")
+            }
             Kind::Number(field) => write!(f, "{field} is a number instead of a string"),
-            Kind::EmptyTime(field) => write!(f, "{field} is there and says nothing"),
+            Kind::EmptyTime(field) => write!(f, "{field} is null or empty"),
             Kind::NoCredentialType => f.write_str("has no credential_type"),
             Kind::OtherCredentialType(found) => {
                 let section = self.entry.credential_type();
-                write!(f, "says that it is {found:?} and not {section}")
+                write!(f, "credential_type is {found:?} instead of {section}")
             }
             Kind::NoAuthorityType => f.write_str("has no authority_type"),
             Kind::NoLocalAccountId => f.write_str("has no local_account_id"),
             Kind::NoCachedAt => f.write_str("has no cached_at"),
             Kind::NullHomeAccount => f.write_str("home_account_id is null"),
             Kind::Overlap(_) => f.write_str("shares scopes with another access token"),
-            Kind::Alias(_) => f.write_str("the client is described twice in one cloud"),
-            Kind::NoAccount => f.write_str("belongs to a user who has no account here"),
-            Kind::NoTokens => f.write_str("has no token that can be used"),
+            Kind::Alias(_) => {
+                f.write_str("another record describes the same client in the same cloud")
+            }
+            Kind::NoAccount => f.write_str("belongs to a user without an account record"),
+            Kind::NoTokens => f.write_str("has no usable token"),
             Kind::UnknownSection => {
                 let section = self.entry.credential_type();
-                write!(f, "section {:?} is not of the schema", section.as_str())
+                write!(f, "section {:?} is not in the schema", section.as_str())
             }
-            Kind::UnknownMember => f.write_str("is no section of the schema"),
+            Kind::UnknownMember => f.write_str("is not a section of the schema"),
         }
     }
 }

@@ -1,15 +1,15 @@
-//! Which records stand for the same thing, whatever their keys are.
+//! The identity of a record: which records are about the same thing, whatever their keys.
 
 use msal_cache_core::CredentialType;
 
-use crate::Entry;
+use crate::model::{Entry, schema};
 
-/// What tells two records of a section apart for every library. Texts are in lower case.
+/// The values by which every library distinguishes two records of a section, in lower case.
 #[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Identity(Vec<String>);
+pub(super) struct RecordIdentity(Vec<String>);
 
-/// The identity of a record that can be read; none in sections that nobody knows.
-pub(super) fn identity(entry: &Entry) -> Option<Identity> {
+/// The identity of a readable record; `None` in an unknown section.
+pub(super) fn identity(entry: &Entry) -> Option<RecordIdentity> {
     let text = |name| entry.text(name).unwrap_or_default().to_lowercase();
     let mut parts = vec![text("environment")];
     match entry.credential_type() {
@@ -23,12 +23,12 @@ pub(super) fn identity(entry: &Entry) -> Option<Identity> {
         }
         CredentialType::RefreshToken => {
             parts.extend(["home_account_id", "client_id"].map(text));
-            // MSAL Python keeps one for each set of scopes that was asked for.
+            // MSAL Python keeps one for each requested set of scopes.
             parts.push(scopes(entry).join(" "));
             parts.push(assertion(entry));
-            // One of a family may stand under its client and under its family. The libraries
-            // that look for one of them don't look for the other.
-            parts.push(is_under_its_family(entry).to_string());
+            // A family refresh token may be stored under its client and under its family. A
+            // library that looks for one of them doesn't look for the other.
+            parts.push(has_family_key(entry).to_string());
         }
         CredentialType::IdToken => {
             parts.extend(["home_account_id", "client_id", "realm"].map(text));
@@ -38,10 +38,10 @@ pub(super) fn identity(entry: &Entry) -> Option<Identity> {
         CredentialType::AppMetadata => parts.push(text("client_id")),
         CredentialType::Other(_) | _ => return None,
     }
-    Some(Identity(parts))
+    Some(RecordIdentity(parts))
 }
 
-/// The scopes in lower case, sorted, each once.
+/// The scopes in lower case, sorted, without duplicates.
 pub(super) fn scopes(entry: &Entry) -> Vec<String> {
     let mut scopes: Vec<_> = entry.scopes().map(str::to_lowercase).collect();
     scopes.sort_unstable();
@@ -49,29 +49,27 @@ pub(super) fn scopes(entry: &Entry) -> Vec<String> {
     scopes
 }
 
-/// The type of an access token, in lower case; `bearer` where it doesn't say.
+/// The type of an access token in lower case; `bearer` by default.
 pub(super) fn token_type(entry: &Entry) -> String {
-    entry.text("token_type").map_or_else(|| "bearer".into(), |it| it.to_lowercase())
+    entry.text("token_type").map_or_else(|| schema::BEARER.to_lowercase(), |it| it.to_lowercase())
 }
 
-/// The key that a token is bound to, under whichever name its library wrote it.
+/// The key that a token is bound to, from any of the names in use.
 fn key_id(entry: &Entry) -> String {
-    let names = ["key_id", "keyid", "kid"];
-    names.iter().find_map(|name| entry.text(name)).unwrap_or_default().into_owned()
+    schema::KEY_ID.iter().find_map(|name| entry.text(name)).unwrap_or_default().into_owned()
 }
 
-/// The assertion that a token was got on behalf of, under whichever name.
+/// The hash of the user assertion in the on-behalf-of flow, from any of the names in use.
 fn assertion(entry: &Entry) -> String {
-    let names = ["user_assertion_hash", "userAssertionHash"];
-    names.iter().find_map(|name| entry.text(name)).unwrap_or_default().into_owned()
+    schema::ASSERTION.iter().find_map(|name| entry.text(name)).unwrap_or_default().into_owned()
 }
 
-/// Whether a refresh token stands where the family has the place of the client.
-fn is_under_its_family(entry: &Entry) -> bool {
+/// Whether the key of a refresh token has the family id in place of the client id.
+fn has_family_key(entry: &Entry) -> bool {
     let Some(family) = entry.text("family_id").filter(|family| !family.is_empty()) else {
         return false;
     };
-    let place = format!("-refreshtoken-{}", family.to_lowercase());
+    let label = format!("-refreshtoken-{}", family.to_lowercase());
     let key = entry.key().to_lowercase();
-    key.split_once(&place).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('-'))
+    key.split_once(&label).is_some_and(|(_, rest)| rest.is_empty() || rest.starts_with('-'))
 }

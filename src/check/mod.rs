@@ -1,28 +1,28 @@
-//! What is wrong with a cache, for whom, and what can be mended.
+//! Checks a cache for problems, and repairs it.
 //!
-//! A cache works with much in it that a stricter library stumbles over: a time that is `null`, a
-//! record under a key of its own, two records for one identity. [`TokenCache::check`] finds such
-//! things and says of each what it means for whom; [`TokenCache::repair`] mends those that can be
-//! mended without losing anything. Both rest on [`check`], which is pure: entries and a time go
-//! in, [`Finding`]s come out.
+//! This library reads records that other libraries reject: a time that is `null`, a record under
+//! an unusual key, two records with the same identity. [`TokenCache::check`] reports them, with
+//! their effect on each library. [`TokenCache::repair`] fixes those that can be fixed without
+//! losing anything usable. Both call [`check`], a pure function from entries and a time to
+//! [`Finding`]s.
 //!
-//! What each library does with each fault was seen by giving them such files: MSAL Python 1.39,
-//! Node 7.2, Go 1.9 and .NET 4.83.
+//! The effects were observed by opening such files with MSAL Python 1.39, Node 7.2, Go 1.9 and
+//! .NET 4.83.
 //!
 //! ```
 //! use msal_cache::TokenCache;
 //! use msal_cache::check::{Kind, Severity};
 //!
 //! let cache = TokenCache::in_memory();
-//! cache.deserialize(r#"{"RefreshToken": {"a key of its own": {
+//! cache.deserialize(r#"{"RefreshToken": {"an unusual key": {
 //!     "credential_type": "RefreshToken", "secret": "s3cret", "home_account_id": "uid.utid",
 //!     "environment": "login.example", "client_id": "c", "family_id": 1
 //! }}}"#)?;
 //! let found: Vec<_> = cache.check()?.iter().map(|it| it.kind().as_str()).collect();
 //! assert_eq!(found, ["misplaced-key", "number", "no-account"]);
 //!
-//! let mended = cache.repair()?;
-//! assert_eq!(mended.len(), 2);
+//! let repaired = cache.repair()?;
+//! assert_eq!(repaired.len(), 2);
 //! let left = cache.check()?;
 //! assert_eq!(left[0].kind(), &Kind::NoAccount);
 //! assert_eq!(left[0].severity(), Severity::Note);
@@ -34,13 +34,13 @@
 
 mod finding;
 mod identity;
-mod look;
-mod mend;
-mod place;
+mod inspect;
+mod key;
+mod repair;
 mod salvage;
 
 pub use finding::{Finding, Kind, Severity};
-pub use look::check;
-pub(crate) use look::mendable;
-pub(crate) use mend::mend;
+pub use inspect::check;
+pub(crate) use inspect::repairable_partitions as mendable;
+pub(crate) use repair::repair_partition as mend;
 pub use salvage::salvage;

@@ -1,34 +1,34 @@
-//! Saving what can be read of a document that can't be read.
+//! Recovers the intact records of a damaged document.
 
-use msal_cache_core::{CredentialType, Json, Record, Result, compose, for_each_member};
+use msal_cache_core::internal::{compose, for_each_member};
+use msal_cache_core::{CredentialType, Json, Record, Result};
 use serde_json::value::RawValue;
 
-/// The document of all records that are whole in a text which is none any more: cut off in the
-/// middle, with garbage behind it, with bytes that were changed. A document without members,
-/// where there are none.
+/// Returns a document with all intact records of a damaged one: truncated, followed by garbage, or
+/// with changed bytes. The document is empty if there are no intact records.
 ///
-/// A record is taken as it stands or not at all; one without an `environment`, which every library
-/// writes, can't be told from what stands within another. Bytes that are no UTF-8 break the record in which
-/// they are and no other.
+/// A record is recovered unchanged or not at all. It needs an `environment`, which every library
+/// writes; without it, a record can't be distinguished from an object within another record.
+/// Invalid UTF-8 damages the record that contains it and no other.
 ///
 /// # Errors
 ///
-/// None that a text could cause: a record that is taken is JSON, and so is what is made of it.
+/// No input causes an error: the recovered records are valid JSON.
 ///
 /// ```
-/// let cut_off = br#"{"Account": {
+/// let truncated = br#"{"Account": {
 ///     "a": {"home_account_id": "u.t", "environment": "login.example"},
 ///     "b": {"home_account_id": "v.t", "envir"#;
-/// let saved = msal_cache::check::salvage(cut_off)?;
+/// let recovered = msal_cache::check::salvage(truncated)?;
 /// let cache = msal_cache::TokenCache::in_memory();
-/// cache.deserialize(&saved)?;
+/// cache.deserialize(&recovered)?;
 /// assert_eq!(cache.entries(None)?.len(), 1);
 /// # Ok::<(), msal_cache::Error>(())
 /// ```
-pub fn salvage(broken: &[u8]) -> Result<String> {
-    // In place of what is no text stands a character that no JSON string may have in it.
-    let mut text = String::with_capacity(broken.len());
-    for chunk in broken.utf8_chunks() {
+pub fn salvage(damaged: &[u8]) -> Result<String> {
+    // Replace invalid UTF-8 by NUL, which JSON strings can't contain.
+    let mut text = String::with_capacity(damaged.len());
+    for chunk in damaged.utf8_chunks() {
         text.push_str(chunk.valid());
         text.extend(chunk.invalid().iter().map(|_| '\0'));
     }
@@ -38,7 +38,7 @@ pub fn salvage(broken: &[u8]) -> Result<String> {
     let mut at = 0;
     while let Some(quote) = text[at..].find('"') {
         at += quote;
-        // Any quote may be the one with which a name begins: behind a broken text nobody knows.
+        // After a damaged string, any quote may begin a name.
         let Some((name, value)) = member(&text, at) else {
             at += 1;
             continue;
@@ -47,7 +47,7 @@ pub fn salvage(broken: &[u8]) -> Result<String> {
         at = value + 1;
         match &section {
             Some(of) if !CredentialType::KNOWN.contains(&named) => {
-                // What is whole within a broken record may be records too.
+                // An object within a damaged record may be an intact record.
                 let Some((json, length)) = first(&text[value..]) else { continue };
                 if is_record(json) {
                     records.push(Record::new(of.clone(), name, Json::from_stored(json)));
@@ -63,22 +63,22 @@ pub fn salvage(broken: &[u8]) -> Result<String> {
     compose(records)
 }
 
-/// The name that begins here and the place of its value, if this is a member with an object.
+/// The name that begins at `at` and the offset of its value, if this is a member with an object.
 fn member(text: &str, at: usize) -> Option<(String, usize)> {
     let (name, length) = first(&text[at..])?;
-    let behind = text[at + length..].trim_start().strip_prefix(':')?.trim_start();
-    behind.starts_with('{').then_some(())?;
-    Some((serde_json::from_str(name).ok()?, text.len() - behind.len()))
+    let value = text[at + length..].trim_start().strip_prefix(':')?.trim_start();
+    value.starts_with('{').then_some(())?;
+    Some((serde_json::from_str(name).ok()?, text.len() - value.len()))
 }
 
-/// The text of the JSON value with which a text begins, and where that ends.
+/// The JSON value at the beginning of a text, and its length.
 fn first(text: &str) -> Option<(&str, usize)> {
     let mut values = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let value = values.next()?.ok()?;
     Some((value.get(), values.byte_offset()))
 }
 
-/// Whether this is an object with the field that every record has, and nothing within one.
+/// Whether this is an object with an `environment`, the field that every record has.
 fn is_record(json: &str) -> bool {
     let mut known = false;
     let read = for_each_member(json, |name, _| known |= name == "environment");
@@ -91,8 +91,8 @@ mod tests {
 
     use super::*;
 
-    fn saved(broken: impl AsRef<[u8]>) -> Value {
-        serde_json::from_str(&salvage(broken.as_ref()).unwrap()).unwrap()
+    fn recovered(damaged: impl AsRef<[u8]>) -> Value {
+        serde_json::from_str(&salvage(damaged.as_ref()).unwrap()).unwrap()
     }
 
     fn whole() -> Value {
@@ -107,10 +107,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_whole_is_saved_wherever_the_text_ends() {
+    fn intact_records_are_recovered_wherever_the_text_ends() {
         let text = serde_json::to_string_pretty(&whole()).unwrap();
-        assert_eq!(saved(&text), whole());
-        assert_eq!(saved(format!("\u{feff}{text},garbage")), whole());
+        assert_eq!(recovered(&text), whole());
+        assert_eq!(recovered(format!("\u{feff}{text},garbage")), whole());
         let records = |value: &Value| {
             value
                 .as_object()
@@ -121,36 +121,36 @@ mod tests {
         };
         let mut counts = Vec::new();
         for end in 0..=text.len() {
-            let saved = saved(&text.as_bytes()[..end]);
-            for (section, found) in saved.as_object().unwrap() {
+            let recovered = recovered(&text.as_bytes()[..end]);
+            for (section, found) in recovered.as_object().unwrap() {
                 for (key, record) in found.as_object().unwrap() {
                     assert_eq!(whole()[section].get(key), Some(record));
                 }
             }
-            counts.push(records(&saved));
+            counts.push(records(&recovered));
         }
         assert!(counts.is_sorted());
         assert_eq!(counts.last(), Some(&4));
     }
 
     #[test]
-    fn a_changed_byte_costs_one_record_at_most_where_it_is() {
+    fn a_changed_byte_damages_its_own_record_only() {
         let text = serde_json::to_string(&whole()).unwrap();
         let at = text.find("\"t\"").unwrap() + 1;
         for byte in [b'\n', 0xff, b'"'] {
-            let mut broken = text.clone().into_bytes();
-            broken[at] = byte;
-            let saved = saved(broken);
-            assert!(saved["AccessToken"].get("a2").is_none(), "{byte}");
-            assert_eq!(saved["AccessToken"]["a\"1"], whole()["AccessToken"]["a\"1"], "{byte}");
-            assert_eq!(saved["RefreshToken"], whole()["RefreshToken"], "{byte}");
+            let mut damaged = text.clone().into_bytes();
+            damaged[at] = byte;
+            let recovered = recovered(damaged);
+            assert!(recovered["AccessToken"].get("a2").is_none(), "{byte}");
+            assert_eq!(recovered["AccessToken"]["a\"1"], whole()["AccessToken"]["a\"1"], "{byte}");
+            assert_eq!(recovered["RefreshToken"], whole()["RefreshToken"], "{byte}");
         }
     }
 
     #[test]
-    fn where_there_is_nothing_nothing_is_saved() {
+    fn a_text_without_records_gives_an_empty_document() {
         for text in ["", " ", "null", "[]", "CANARY", "{\"a\": {\"b\": {\"c\": 1}}}"] {
-            assert_eq!(saved(text), json!({}), "{text}");
+            assert_eq!(recovered(text), json!({}), "{text}");
         }
     }
 }

@@ -1,101 +1,88 @@
-//! Long reads about one subject each.
+//! Guides, each about one subject.
+//!
+//! | guide | |
+//! |---|---|
+//! | [`acquiring_tokens`] | accounts, silent tokens, token endpoints, sign-in by device code |
+//! | [`mod@file`] | the JSON file: writing, the lock, permissions, broken files, where it is |
+//! | [`sqlite`] | the database |
+//! | [`your_own_store`] | a store for a string or for records, blocking or async, and its tests |
+//! | [`sharing`] | one file with other MSAL libraries |
+//! | [`from_msal_python`] | MSAL Python's names, and the differences |
+//! | [`guarantees`] | what is guaranteed, how it is checked, and the limits |
+//! | [`performance`] | measured times, and how to measure them |
+//! | [`command`] | the command `msal-cache`: exit codes, JSON |
+//!
+//! # Stores and features
+//!
+//! | store | feature | keeps tokens | concurrent writers |
+//! |---|---|---|---|
+//! | `Memory` | none | until the process ends | threads |
+//! | `FileStore` | `file` (default) | in one JSON file, mode 0600 | threads, processes, other MSAL libraries |
+//! | `SqliteStore` | `sqlite`, `sqlite-bundled` | in a row for each token, mode 0600 | threads and processes of one machine |
+//! | `Document<B>` over your `BlobStore` | none | where your store puts the string | as your `swap` guarantees |
+//! | your `CacheStore` | none | in records of your own | as your `commit` guarantees |
+//!
+//! Further features: `http` (token endpoints over HTTPS, sign-in by device code), `cli` (the command),
+//! `tracing` (events), `conformance` (the tests of a store). Each feature works alone and with all
+//! others, and adds only its own dependencies: `file` adds no SQLite, and `sqlite` no file locks.
+//! With `default-features = false`, none is on.
+//!
+//! # Examples
+//!
+//! `cargo run --example <name>` runs one of the [examples]; the comment at its top names the features
+//! that it needs.
+//!
+//! | example | |
+//! |---|---|
+//! | `quickstart` | the main job, step by step |
+//! | `query_and_clean_up` | querying a cache, and keeping it small |
+//! | `share_between_apps` | two processes, one file |
+//! | `share_with_python` | a Python app and a Rust app, one file; needs Python 3 with `venv` |
+//! | `fall_back_to_memory` | when a cache can't be used |
+//! | `device_code` | a command-line app that signs in by device code and stays signed in |
+//! | `daemon` | an app without a user: client credentials |
+//! | `web_app` | a web app with a thousand users, on SQLite |
+//! | `your_own_store` | a store for a string that can be read and swapped |
+//! | `store_in_redb` | a store for records, in an embedded database |
+//!
+//! [examples]: https://github.com/msal-cache/msal-cache/tree/main/examples
 
-/// The command `msal-cache` (feature `cli`) shows, checks, repairs and moves the caches of this
-/// crate and of the MSAL libraries. `msal-cache --help` tells what it can do, the help of each
-/// subcommand has examples, and `msal-cache man` prints the manual.
-///
-/// No secret is printed unless a flag or a subcommand says so by its name: `--show-secrets`,
-/// `get-token`. Of every other value than those that are known to be harmless it prints the length
-/// and the beginning of a hash, which tells whether two are the same.
-///
-/// # For scripts
-///
-/// | exit code | |
-/// |---|---|
-/// | 0 | done, or found |
-/// | 1 | nothing found; or what was looked for: `check` found a warning or an error, `lock` a holder |
-/// | 2 | wrong usage, or input that can't be used |
-/// | 3 | locked by somebody else until the deadline (`--lock-timeout`) |
-/// | 4 | the store is not a token cache |
-/// | 5 | others can open the store |
-/// | 6 | the store is missing, or can't be read or written |
-/// | 7 | the store failed in another way |
-///
+#[cfg_attr(all(feature = "file", feature = "http"), doc = include_str!("acquiring_tokens.md"))]
+#[cfg_attr(
+    not(all(feature = "file", feature = "http")),
+    doc = "Built with the features `file` and `http`."
+)]
+pub mod acquiring_tokens {}
+
+#[cfg_attr(feature = "file", doc = include_str!("file.md"))]
+#[cfg_attr(not(feature = "file"), doc = "Built with the feature `file`.")]
+pub mod file {}
+
+#[cfg_attr(feature = "sqlite", doc = include_str!("sqlite.md"))]
+#[cfg_attr(not(feature = "sqlite"), doc = "Built with the feature `sqlite`.")]
+pub mod sqlite {}
+
+#[doc = include_str!("your_own_store/string.md")]
+#[doc = concat!("```rust\n", include_str!("../../examples/your_own_store.rs"), "\n```\n")]
+#[doc = include_str!("your_own_store/records.md")]
+#[doc = concat!("```rust,no_run\n", include_str!("../../examples/store_in_redb.rs"), "\n```\n")]
+#[doc = include_str!("your_own_store/async_and_tests.md")]
+pub mod your_own_store {}
+
+#[cfg_attr(feature = "file", doc = include_str!("sharing.md"))]
+#[cfg_attr(not(feature = "file"), doc = "Built with the feature `file`.")]
+pub mod sharing {}
+
+#[doc = include_str!("from_msal_python.md")]
+pub mod from_msal_python {}
+
+#[cfg_attr(feature = "file", doc = include_str!("guarantees.md"))]
+#[cfg_attr(not(feature = "file"), doc = "Built with the feature `file`.")]
+pub mod guarantees {}
+
+#[doc = include_str!("performance.md")]
+pub mod performance {}
+
+#[doc = include_str!("command.md")]
 #[doc = concat!("```text\n", include_str!("json.txt"), "```")]
-pub mod the_command {}
-
-/// Whoever keeps tokens somewhere else writes a store for it. There are two doors into the crate.
-///
-/// | | the small door: [`BlobStore`](crate::BlobStore) | the big door: [`CacheStore`](crate::CacheStore) |
-/// |---|---|---|
-/// | for | one string somewhere: an object in a bucket, a secret of an orchestrator, a key chain | records: a database, a server |
-/// | you write | `read` and `swap` | `load`, `commit`, `list` and `purge`, and `guard` if you can |
-/// | you get | the document that all MSAL libraries read, in your string | look-ups and writes that don't grow with the number of users |
-/// | the example | 19 lines | 53 lines |
-///
-/// # The small door
-///
-/// A [`Document`](crate::Document) makes a store of any string that can be read and swapped. Two
-/// promises do it:
-///
-/// - `read` returns the string and a [`Revision`](crate::Revision) that stands for it. Asked with
-///   the revision that the caller knows, it says `Unchanged` and copies nothing. An entity tag or
-///   the generation of an object is such a revision; a time is not, because it may return. Where
-///   there is nothing of the kind, [`Revision::of_contents`](crate::Revision::of_contents) makes
-///   one of the string itself.
-/// - `swap` replaces the string of the expected revision, or changes nothing and returns
-///   [`Error::Conflict`](crate::Error::Conflict). Then the document reads again, merges its change
-///   into what stands there by now, and tries again. Nearly every storage can do this, by
-///   `If-Match` or a transaction; one that can't is not safe for two writers.
-///
-/// Nothing at all is an absent string, which is not the same as an empty one: an empty string is
-/// a document that somebody has cut off.
-///
-#[doc = concat!("```rust\n", include_str!("../../examples/your_own_store.rs"), "\n```")]
-///
-/// # The big door
-///
-/// A [`CacheStore`](crate::CacheStore) keeps [`Record`](crate::Record)s: a section, a key and a
-/// JSON text, of which it understands nothing. Each belongs to a
-/// [`Partition`](crate::Partition), everything of one user for example, and the record tells to
-/// which.
-///
-/// - `load` reads a partition as one commit left it, or says that it is still at the revision that
-///   the caller knows.
-/// - `commit` checks what the [`Batch`](crate::Batch) expects and applies its operations: all of
-///   them, durably, or none. Two things are easily overlooked. The expectations have to be checked
-///   in the same transaction that writes. And a change without operations still expects.
-/// - `list` reads a section across partitions, in one question to your database.
-/// - `purge` deletes what has expired in one step. [`Record::expires_on`](crate::Record::expires_on)
-///   is the value for a column with an index.
-/// - `guard` may be left out: then nobody is held off from refreshing a token while another one
-///   does. [`Guards`](crate::Guards) is one for a store of a single process.
-///
-/// Revisions are yours to make. One must never stand for two different contents of a partition,
-/// not after it was emptied and filled again, and not after a restart: so neither a count that
-/// begins anew nor a clock will do. [`Revision::unique`](crate::Revision::unique) makes one that
-/// nobody else makes, to be stored with the partition.
-///
-#[doc = concat!("```rust,no_run\n", include_str!("../../examples/store_in_redb.rs"), "\n```")]
-///
-/// # Is it right?
-///
-/// The feature `conformance` brings the promises of a store as tests, one for each, and a macro
-/// that makes `#[test]`s of them. You say how to make a place and how to open it:
-///
-/// ```toml
-/// [dev-dependencies]
-/// msal-cache = { version = "0.1", features = ["conformance"] }
-/// ```
-///
-/// The documentation of its module shows the whole of such a test. The stores of this crate and
-/// both examples above run it; `tests/conformance.rs` has the latter. The suite has been tried on
-/// some eighty stores that are broken on purpose, each in its own way, and catches all of them.
-///
-/// # Wrapping a store
-///
-/// A commit is data, so a store that wraps another one, to count, to encrypt or to fail on
-/// purpose, forwards five calls: with `guard` left out, there is none. `Arc<S>`, `Box<dyn CacheStore>` and `&S` are stores, too. What
-/// your store does by itself, such as waiting or repairing, it can tell whoever runs the app with
-/// [`notice`](crate::notice), which makes `tracing` events where that feature is on.
-pub mod a_store_of_your_own {}
+pub mod command {}

@@ -1,34 +1,31 @@
-//! Where secrets may be sent: over TLS, or within this machine.
+//! Addresses to which a secret may be sent: over TLS, or on this machine.
 
 use core::net::IpAddr;
 
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
-/// Why an address isn't one of those. It is not quoted: somebody may have written a password
-/// into it.
-pub(super) type Fault = &'static str;
-
-/// Reads an address and checks that a secret may be sent there.
-pub(super) fn read(address: &str) -> Result<Uri, Fault> {
-    let uri: Uri = address.parse().map_err(|_| "it is not an address")?;
+/// Parses an address and checks that a secret may be sent there. The error is the reason; it
+/// doesn't quote the address, which may contain a password.
+pub(super) fn parse(address: &str) -> Result<Uri, &'static str> {
+    let uri: Uri = address.parse().map_err(|_| "it is not a URL")?;
     let host = uri.host().filter(|host| !host.is_empty()).ok_or("it has no host")?;
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("it holds a user name or a password");
+        return Err("it contains a user name or password");
     }
     match uri.scheme() {
         Some(scheme) if *scheme == Scheme::HTTPS => Ok(uri),
         Some(scheme) if *scheme == Scheme::HTTP && is_loopback(host) => Ok(uri),
         Some(scheme) if *scheme == Scheme::HTTP => {
-            Err("it is not https, which all but this machine must be")
+            Err("http is allowed on this machine only; use https")
         }
-        _ => Err("it is neither https nor http"),
+        _ => Err("its scheme is not https"),
     }
 }
 
-/// Whether the host is this machine itself, so that what is sent there never leaves it.
+/// Whether the host is this machine, so that requests to it never leave the machine.
 ///
-/// `localhost` counts, since resolvers must not ask anybody about it (RFC 6761, section 6.3).
+/// `localhost` counts, since resolvers must not look it up on the network (RFC 6761, section 6.3).
 pub(super) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
@@ -37,10 +34,10 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::parse;
 
     #[test]
-    fn tls_is_required_of_all_but_this_machine() {
+    fn https_is_required_except_on_this_machine() {
         for good in [
             "https://login.microsoftonline.com/common/oauth2/v2.0/token",
             "HTTPS://login.example/token",
@@ -49,7 +46,7 @@ mod tests {
             "http://[::1]:3000/token",
             "http://localhost:3000/token",
         ] {
-            assert!(read(good).is_ok(), "{good}");
+            assert!(parse(good).is_ok(), "{good}");
         }
         for bad in [
             "http://login.microsoftonline.com/common/oauth2/v2.0/token",
@@ -64,7 +61,7 @@ mod tests {
             "login.example",
             "",
         ] {
-            assert!(read(bad).is_err(), "{bad}");
+            assert!(parse(bad).is_err(), "{bad}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! How a confidential client proves who it is (RFC 6749, section 2.3; RFC 7521, section 4.2).
+//! Client authentication (RFC 6749, section 2.3; RFC 7521, section 4.2).
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,67 +8,68 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
-use crate::{Form, TransportError, TransportErrorKind};
+use crate::model::{Form, TransportError, TransportErrorKind};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// What a client assertion is asked for; see
-/// [`client_assertion`](crate::HttpEndpointBuilder::client_assertion).
+/// The request for which a client assertion is created; see
+/// [`client_assertion`](crate::http::HttpEndpointBuilder::client_assertion).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct AssertionRequest<'a> {
-    /// The client: `iss` and `sub` of the assertion.
+    /// The client id: `iss` and `sub` of the assertion.
     pub client_id: &'a str,
-    /// The token endpoint that it is for: its `aud`.
+    /// The address of the token endpoint: `aud` of the assertion.
     pub token_endpoint: &'a str,
-    /// The path of the federated managed identity for which a token is asked, where one is.
+    /// The path of the federated managed identity (`fmi_path`), if the token is for one.
     pub fmi_path: Option<&'a str>,
 }
 
 pub(super) type MakeAssertion =
     dyn Fn(&AssertionRequest<'_>) -> Result<String, Box<dyn StdError + Send + Sync>> + Send + Sync;
 
-/// Nothing of it is printed but its kind.
+/// The credential of a client. `Debug` prints its kind only.
 #[derive(Clone, Default)]
 pub(super) enum Credential {
-    /// A public client has none.
+    /// None: a public client.
     #[default]
     None,
-    /// A secret in the form, as MSAL sends it.
+    /// A secret in the request body.
     SecretPost(Arc<Zeroizing<String>>),
-    /// A secret in the header `Authorization`.
+    /// A secret in the `Authorization` header.
     SecretBasic(Arc<Zeroizing<String>>),
-    /// A signed statement, made anew for each request.
+    /// A signed assertion, created for each request.
     Assertion(Arc<MakeAssertion>),
 }
 
-/// A request with the client's credential in it.
+/// A request with the client's credential.
 pub(super) struct Authenticated {
     pub(super) form: Form,
-    /// The value of the header `Authorization`.
+    /// The value of the `Authorization` header.
     pub(super) authorization: Option<Zeroizing<String>>,
 }
 
 impl Credential {
-    pub(super) fn is_the_same_each_time(&self) -> bool {
+    /// Whether the credential is the same in every request.
+    pub(super) fn is_constant(&self) -> bool {
         !matches!(self, Self::Assertion(_))
     }
 
     pub(super) fn apply(
         &self,
         form: Form,
-        asked: &AssertionRequest<'_>,
+        request: &AssertionRequest<'_>,
     ) -> Result<Authenticated, TransportError> {
         let mut authorization = None;
         let form = match self {
             Self::None => form,
             Self::SecretPost(secret) => form.with("client_secret", secret.as_str()),
             Self::SecretBasic(secret) => {
-                authorization = Some(basic(asked.client_id, secret));
+                authorization = Some(basic(request.client_id, secret));
                 form
             }
             Self::Assertion(make) => {
-                let assertion = make(asked)
+                let assertion = make(request)
                     .map_err(|error| TransportError::new(TransportErrorKind::Other, error))?;
                 form.with("client_assertion_type", JWT_BEARER).with("client_assertion", assertion)
             }
@@ -88,7 +89,8 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Both halves are encoded as in a form before they are joined (RFC 6749, section 2.3.1).
+/// The header of `client_secret_basic`. Id and secret are form-encoded before they are joined
+/// (RFC 6749, section 2.3.1).
 fn basic(client_id: &str, secret: &str) -> Zeroizing<String> {
     let mut pair = Zeroizing::new(String::with_capacity(3 * (client_id.len() + secret.len()) + 1));
     pair.extend(form_urlencoded::byte_serialize(client_id.as_bytes()));
@@ -103,7 +105,7 @@ mod tests {
     use super::basic;
 
     #[test]
-    fn a_secret_in_the_header_is_encoded_twice() {
+    fn client_secret_basic_form_encodes_before_base64() {
         // "app%3Aone:a+%2B+%25" in base64.
         assert_eq!(*basic("app:one", "a + %"), "Basic YXBwJTNBb25lOmErJTJCKyUyNQ==");
     }

@@ -1,4 +1,4 @@
-//! Signing in at another device (RFC 8628).
+//! The device authorization grant (RFC 8628).
 
 use std::fmt;
 use std::thread;
@@ -10,31 +10,28 @@ use ureq::http::Uri;
 use zeroize::Zeroizing;
 
 use super::address;
-use super::endpoint::{HttpEndpoint, refused};
-use crate::{
-    Client, Event, Fields, Form, ServerError, TokenEndpoint, TokenRequest, TokenResponse,
-    TransportError, TransportErrorKind,
+use super::endpoint::{HttpEndpoint, refused_address};
+use super::throttle::{DEVICE_CODE, SendResult};
+use crate::Client;
+use crate::model::{
+    Event, Fields, Form, ServerError, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
+    TransportErrorKind, merged_claims, schema,
 };
 
-const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-
-/// What is asked for besides the scopes of the app, so that there is an account and a refresh
-/// token.
-const RESERVED_SCOPES: [&str; 3] = ["offline_access", "openid", "profile"];
-
-/// What the interval is lengthened by when the server says `slow_down` (RFC 8628, section 3.5).
+/// The increase of the polling interval after `slow_down` (RFC 8628, section 3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);
-/// The longest interval that time-outs lead to.
+/// The longest polling interval after connection errors.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
-/// The longest life of a code that is believed, in seconds.
-const LONGEST_LIFE: u64 = 86_400;
-/// How often a wait looks whether it was cancelled.
-const LOOK: Duration = Duration::from_millis(50);
+/// The upper limit of `expires_in` and `interval` in a response, in seconds.
+const LONGEST_LIFETIME: u64 = 86_400;
+/// How often `is_cancelled` is called during a wait.
+const CANCEL_CHECK: Duration = Duration::from_millis(50);
 
-/// A sign-in that waits for a person, who enters a code at another device.
+/// A pending sign-in by device code: the user enters the code in a browser on any device.
 ///
 /// ```no_run
-/// use msal_cache::{HttpEndpoint, TokenCache};
+/// use msal_cache::http::HttpEndpoint;
+/// use msal_cache::TokenCache;
 ///
 /// let cache = TokenCache::in_memory();
 /// let client = cache.client("<client-id>", "https://login.microsoftonline.com/organizations");
@@ -46,7 +43,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// `Debug` prints neither of the codes.
+/// `Debug` prints neither the user code nor the device code.
 pub struct DeviceFlow {
     request: TokenRequest,
     scopes: Vec<String>,
@@ -61,69 +58,71 @@ pub struct DeviceFlow {
 }
 
 impl DeviceFlow {
-    /// What to tell the user, in the words of the server where it has some.
+    /// The instructions for the user: the server's `message`, or a text in English.
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The code that the user enters.
+    /// The code for the user to enter.
     pub fn user_code(&self) -> &str {
         &self.user_code
     }
 
-    /// Where the user enters it.
+    /// The address at which the user enters the code.
     pub fn verification_uri(&self) -> &str {
         &self.verification_uri
     }
 
-    /// The same with the code in it, for a link or a QR code, if the server has one.
+    /// The address that includes the code, for a link or a QR code, if the server sent one.
     pub fn verification_uri_complete(&self) -> Option<&str> {
         self.verification_uri_complete.as_deref()
     }
 
-    /// How long the code is still good.
+    /// The remaining lifetime of the code.
     pub fn expires_in(&self) -> Duration {
         self.expires.saturating_duration_since(Instant::now())
     }
 }
 
 impl HttpEndpoint {
-    /// Asks for a device code (RFC 8628, section 3.1), to sign somebody in with at least these
-    /// scopes. Each item may hold several, separated by blanks. `openid`, `profile` and
-    /// `offline_access` are asked for anyway. Where an API or the server wants the user to sign in
-    /// again with more, its challenge is given too (see [`ServerError::claims`]).
+    /// Requests a device code (RFC 8628, section 3.1) for a sign-in with these scopes. Each item
+    /// may contain several scopes, separated by spaces. `openid`, `profile` and `offline_access`
+    /// are always requested.
+    ///
+    /// `claims_challenge` is the challenge of an API or of an earlier response that requires a new
+    /// sign-in (see [`ServerError::claims`]).
     ///
     /// # Errors
     ///
-    /// [`DeviceFlowError::Refused`] where the server says no, [`DeviceFlowError::Transport`] where
-    /// it says nothing, [`DeviceFlowError::Invalid`] where its answer or the authority of the
-    /// client can't be used.
+    /// - [`DeviceFlowError::Refused`] if the server refuses the request.
+    /// - [`DeviceFlowError::Transport`] if there is no usable response.
+    /// - [`DeviceFlowError::Invalid`] if the response, the challenge or the client's authority is
+    ///   invalid.
     pub fn initiate_device_flow<S: CacheStore, T: AsRef<str>>(
         &self,
         client: &Client<S>,
         scopes: impl IntoIterator<Item = T>,
         claims_challenge: Option<&str>,
     ) -> Result<DeviceFlow, DeviceFlowError> {
-        let mut scopes: Vec<String> = scopes
-            .into_iter()
-            .flat_map(|it| it.as_ref().split_whitespace().map(str::to_owned).collect::<Vec<_>>())
-            .chain(RESERVED_SCOPES.map(str::to_owned))
-            .collect();
+        let mut scopes = schema::scopes_of_all(scopes);
+        scopes.extend(schema::REQUESTED_SCOPES.map(str::to_owned));
         scopes.sort_unstable();
         scopes.dedup();
+        let (config, clouds) = (client.config(), client.clouds());
         let mut form =
-            Form::new().with("client_id", client.id.as_str()).with("scope", scopes.join(" "));
-        if let Some(claims) = client.claims(claims_challenge)? {
+            Form::new().with("client_id", config.id.as_str()).with("scope", scopes.join(" "));
+        if let Some(claims) = merged_claims(claims_challenge, &config.capabilities, None)? {
             form = form.with("claims", claims);
         }
-        let site = client.site()?;
-        let authority = &site.authority;
-        let request = TokenRequest::new(&authority.token_endpoint, &client.id, form);
+        let authority = config.authority(clouds)?;
+        let request = TokenRequest::new(&authority.token_endpoint, &config.id, form);
         let address = self.device_address(request.token_endpoint())?;
-        let answer = answered(self.post(&address, &request))?;
-        match ServerError::of(&answer) {
+        let response = outage_as_error(self.post(&address, &request))?;
+        match ServerError::of(&response) {
             Some(error) => Err(DeviceFlowError::Refused(error)),
-            None => Ok(DeviceFlow::read(answer.body(), &request, scopes, &authority.environment)?),
+            None => {
+                Ok(DeviceFlow::parse(response.body(), &request, scopes, &authority.environment)?)
+            }
         }
     }
 
@@ -131,22 +130,23 @@ impl HttpEndpoint {
         if let Some(address) = &self.device_authorization_endpoint {
             return Ok(address.clone());
         }
-        let beside = token_endpoint.strip_suffix("/token").ok_or_else(|| {
-            let reason = "it is not known, and the token endpoint doesn't tell it";
+        let base = token_endpoint.strip_suffix("/token").ok_or_else(|| {
+            let reason = "it is not set, and the token endpoint doesn't end in /token";
             Error::invalid("device_authorization_endpoint", reason)
         })?;
-        Ok(address::read(&format!("{beside}/devicecode")).map_err(refused)?)
+        Ok(address::parse(&format!("{base}/devicecode")).map_err(refused_address)?)
     }
 
-    /// Waits for the person, and returns what to store: `cache.add(&event)`.
+    /// Polls the token endpoint until the user has signed in, and returns the event to store with
+    /// [`TokenCache::add`](crate::TokenCache::add).
     ///
-    /// It asks the server as often as that allows (RFC 8628, section 3.5), less often while the
-    /// server can't be reached, and until the code has expired or `is_cancelled` says so, which it
-    /// is asked many times a second. A flow is good for one sign-in.
+    /// It polls at the server's interval (RFC 8628, section 3.5), and less often while the server
+    /// can't be reached. It ends when the code expires or when `is_cancelled` returns `true`;
+    /// `is_cancelled` is called several times a second. A flow is good for one sign-in.
     ///
     /// # Errors
     ///
-    /// A [`DeviceFlowError`], of which each variant is one outcome.
+    /// See the variants of [`DeviceFlowError`].
     pub fn acquire_token_by_device_flow(
         &self,
         flow: &DeviceFlow,
@@ -157,9 +157,9 @@ impl HttpEndpoint {
             if is_cancelled() {
                 return Err(DeviceFlowError::Cancelled);
             }
-            let wait = match answered(self.send(&flow.request)) {
-                Ok(answer) => match ServerError::of(&answer) {
-                    None => return flow.event(&answer),
+            let wait = match outage_as_error(self.send(&flow.request)) {
+                Ok(response) => match ServerError::of(&response) {
+                    None => return flow.event(&response),
                     Some(pending) if pending.error() == "authorization_pending" => interval,
                     Some(slow_down) if slow_down.error() == "slow_down" => {
                         interval += SLOW_DOWN;
@@ -167,8 +167,8 @@ impl HttpEndpoint {
                     }
                     Some(error) => return Err(DeviceFlowError::of(error)),
                 },
-                // The code is still good, and the server may be back before it isn't.
-                Err(error) if is_passing(&error) => {
+                // The server may recover before the code expires.
+                Err(error) if is_transient(&error) => {
                     interval = (2 * interval).min(LONGEST_INTERVAL);
                     let wait = interval.max(error.retry_after().unwrap_or_default());
                     if flow.expires_in() <= wait {
@@ -184,27 +184,27 @@ impl HttpEndpoint {
 }
 
 impl DeviceFlow {
-    /// Reads the answer to the request for a code (RFC 8628, section 3.2).
-    fn read(
+    /// Parses the device authorization response (RFC 8628, section 3.2).
+    fn parse(
         body: &Fields,
         request: &TokenRequest,
         scopes: Vec<String>,
         environment: &str,
     ) -> Result<Self, Error> {
         let text = |name| body.get(name).and_then(Value::as_str).map(str::to_owned);
-        let needed = |name| {
-            let missing = || Error::invalid(format!("the answer's {name}"), "it is missing");
+        let required = |name| {
+            let missing = || Error::invalid(format!("the response's {name}"), "it is missing");
             text(name).ok_or_else(missing)
         };
-        // Some servers write these numbers as strings, and leave them out.
+        // Some servers send these numbers as strings or omit them.
         let seconds = |name, default| {
             let value = body.get(name);
             let number = value.and_then(|it| it.as_u64().or_else(|| it.as_str()?.parse().ok()));
-            Duration::from_secs(number.unwrap_or(default).min(LONGEST_LIFE))
+            Duration::from_secs(number.unwrap_or(default).min(LONGEST_LIFETIME))
         };
-        let device_code = Zeroizing::new(needed("device_code")?);
-        let user_code = needed("user_code")?;
-        let verification_uri = needed("verification_uri")?;
+        let device_code = Zeroizing::new(required("device_code")?);
+        let user_code = required("user_code")?;
+        let verification_uri = required("verification_uri")?;
         let message = text("message").unwrap_or_else(|| {
             format!("To sign in, open {verification_uri} and enter the code {user_code}.")
         });
@@ -229,10 +229,10 @@ impl DeviceFlow {
         })
     }
 
-    fn event(&self, answer: &TokenResponse) -> Result<Event, DeviceFlowError> {
-        let body = answer.body();
+    fn event(&self, response: &TokenResponse) -> Result<Event, DeviceFlowError> {
+        let body = response.body();
         if body.get("access_token").and_then(Value::as_str).is_none_or(str::is_empty) {
-            return Err(Error::invalid("the answer's access_token", "it is missing").into());
+            return Err(Error::invalid("the response's access_token", "it is missing").into());
         }
         let granted = body.get("scope").and_then(Value::as_str).map(str::to_owned);
         let event = Event::new(self.request.client_id())
@@ -260,7 +260,7 @@ impl DeviceFlow {
                 return Err(DeviceFlowError::Expired);
             }
             match wait.checked_sub(started.elapsed()) {
-                Some(left) if !left.is_zero() => thread::sleep(left.min(LOOK)),
+                Some(left) if !left.is_zero() => thread::sleep(left.min(CANCEL_CHECK)),
                 _ => return Ok(()),
             }
         }
@@ -278,31 +278,31 @@ impl fmt::Debug for DeviceFlow {
     }
 }
 
-/// Why nobody was signed in.
+/// Why a sign-in by device code failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DeviceFlowError {
-    /// The app cancelled it.
+    /// The app cancelled the sign-in.
     #[error("the sign-in was cancelled")]
     Cancelled,
 
-    /// Nobody has entered the code in time.
-    #[error("the code has expired before anybody signed in")]
+    /// The code expired before the user signed in.
+    #[error("the code expired before the user signed in")]
     Expired,
 
-    /// The user has said no.
-    #[error("the user has declined")]
+    /// The user declined the sign-in.
+    #[error("the user declined the sign-in")]
     Declined(#[source] ServerError),
 
-    /// The server refused the client, or the sign-in.
+    /// The server refused the client or the sign-in.
     #[error("the server refused the sign-in")]
     Refused(#[source] ServerError),
 
-    /// The server gave no answer.
+    /// The server could not be reached or sent no usable response.
     #[error(transparent)]
     Transport(#[from] TransportError),
 
-    /// The authority of the client or the answer of the server can't be used.
+    /// The client's authority, the claims challenge or the server's response is invalid.
     #[error(transparent)]
     Invalid(#[from] Error),
 }
@@ -317,17 +317,15 @@ impl DeviceFlowError {
     }
 }
 
-/// An answer that says something about the request.
-fn answered(
-    answer: Result<TokenResponse, TransportError>,
-) -> Result<TokenResponse, TransportError> {
-    match answer {
-        Ok(answer) if answer.is_outage() => Err(TransportError::unavailable(&answer)),
-        answer => answer,
+/// Turns the response of a server in an outage into an error.
+fn outage_as_error(result: SendResult) -> SendResult {
+    match result {
+        Ok(response) if response.is_outage() => Err(TransportError::unavailable(&response)),
+        result => result,
     }
 }
 
-fn is_passing(error: &TransportError) -> bool {
+fn is_transient(error: &TransportError) -> bool {
     matches!(
         error.kind(),
         TransportErrorKind::Unreachable

@@ -1,149 +1,138 @@
-//! What isn't sent again so soon: MSAL's throttling.
+//! Client-side throttling, as MSAL does it (MSAL Python, `throttled_http_client.py`).
 //!
-//! A server that says it is overloaded, or that answers with an error of its own, is left alone
-//! for as long as it asks, five seconds if it doesn't, for the same client, scopes and user. A
-//! request that was refused is not repeated word for word within a minute, since the answer would
-//! be the same; polling for a device code is, since there it is the protocol. Until then the answer
-//! that came is given again (MSAL Python, `throttled_http_client.py`).
+//! After a response with status 429 or 5xx, or with a `Retry-After` header, requests with the same
+//! client, scopes and user get that response again until the server's waiting time is over. After
+//! a response with status 400, an identical request gets it again for a minute. Device code polls
+//! are exempt from the second rule, since the protocol repeats them.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{Form, TokenResponse, TransportError};
+use crate::model::{Form, TokenResponse, TransportError};
 
-pub(super) type Answer = Result<TokenResponse, TransportError>;
+pub(super) type SendResult = Result<TokenResponse, TransportError>;
 
-/// How long an overloaded server is left alone, if it doesn't say.
+/// The grant type of a device code (RFC 8628, section 3.4).
+pub(super) const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+
+/// The waiting time after an outage without `Retry-After`.
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
-/// The longest that a server is left alone, whatever it says.
+/// The upper limit of a server's `Retry-After`.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
-/// How long a refusal holds.
+/// How long a response with status 400 is repeated.
 const REFUSAL: Duration = Duration::from_secs(60);
-/// How many answers are kept.
+/// The maximum number of stored responses.
 const CAPACITY: usize = 1024;
 
-const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
-
-/// The answers that are still given, by a hash: nothing of a request is kept.
+/// The responses to repeat, by a hash of their requests. The requests themselves are not kept.
 #[derive(Debug, Default)]
 pub(super) struct Throttle {
     hasher: RandomState,
-    kept: Mutex<HashMap<u64, Kept>>,
+    entries: Mutex<HashMap<u64, ThrottleEntry>>,
 }
 
 #[derive(Debug)]
-struct Kept {
+struct ThrottleEntry {
     until: Instant,
-    answer: Answer,
+    result: SendResult,
 }
 
-/// Under which names the answer to a request is kept.
+/// The hashes under which the response to a request is stored.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Names {
-    /// Client, scopes and user: what an overloaded server is left alone for.
+pub(super) struct ThrottleKeys {
+    /// Hash of address, client, scopes and user, for outages.
     user: u64,
-    /// The request, word for word.
+    /// Hash of the whole request, for refusals.
     exact: Option<u64>,
 }
 
 impl Throttle {
-    /// `repeats` tells whether the client's credential is the same in each request.
-    pub(super) fn names(&self, to: &str, client_id: &str, form: &Form, repeats: bool) -> Names {
-        // The user, as far as a request tells who it is.
+    /// `repeatable` tells whether equal forms make equal requests: a client assertion differs each
+    /// time.
+    pub(super) fn keys(
+        &self,
+        to: &str,
+        client_id: &str,
+        form: &Form,
+        repeatable: bool,
+    ) -> ThrottleKeys {
+        // The parameter that identifies the user depends on the grant type.
         let user =
             ["refresh_token", "code", "username", "user_id"].iter().find_map(|name| form.get(name));
         let user = self.hasher.hash_one((to, client_id, form.get("scope"), user));
         let polls = form.get("grant_type") == Some(DEVICE_CODE);
-        let exact = (repeats && !polls).then(|| {
+        let exact = (repeatable && !polls).then(|| {
             let parameters: Vec<_> = form.iter().collect();
             self.hasher.hash_one((to, client_id, parameters))
         });
-        Names { user, exact }
+        ThrottleKeys { user, exact }
     }
 
-    /// The answer to give without asking.
-    pub(super) fn kept(&self, names: Names) -> Option<Answer> {
+    /// The stored response, if the request must not be sent yet.
+    pub(super) fn get(&self, keys: ThrottleKeys) -> Option<SendResult> {
         let now = Instant::now();
-        let kept = self.lock();
-        let find = |name: u64| {
-            let kept = kept.get(&name)?;
-            let left = kept.until.checked_duration_since(now)?;
-            Some(kept.answer.clone().map(|it| again(it, left)).map_err(|it| again(it, left)))
+        let entries = self.lock();
+        let find = |key: u64| {
+            let entry = entries.get(&key)?;
+            let left = entry.until.checked_duration_since(now)?;
+            Some(with_time_left(entry.result.clone(), left))
         };
-        find(names.user).or_else(|| names.exact.and_then(find))
+        find(keys.user).or_else(|| keys.exact.and_then(find))
     }
 
-    /// Keeps an answer that forbids to ask again so soon, and gives it back.
-    pub(super) fn keep(&self, names: Names, answer: Answer) -> Answer {
-        let (status, wait) = match &answer {
-            Ok(answer) => (answer.status(), answer.retry_after()),
+    /// Stores a response that throttles later requests. Other responses are not stored.
+    pub(super) fn record(&self, keys: ThrottleKeys, result: &SendResult) {
+        let (status, wait) = match result {
+            Ok(response) => (response.status(), response.retry_after()),
             Err(error) => match error.status() {
                 Some(status) => (status, error.retry_after()),
-                None => return answer,
+                None => return,
             },
         };
-        let (name, wait) = match (status, wait, names.exact) {
-            (200..=299, ..) => return answer,
+        let (key, wait) = match (status, wait, keys.exact) {
+            (200..=299, ..) => return,
             (429 | 500.., ..) | (_, Some(_), _) => {
-                (names.user, wait.unwrap_or(DEFAULT_WAIT).min(LONGEST_WAIT))
+                (keys.user, wait.unwrap_or(DEFAULT_WAIT).min(LONGEST_WAIT))
             }
             (400, None, Some(exact)) => (exact, REFUSAL),
-            _ => return answer,
+            _ => return,
         };
         if !wait.is_zero() {
-            self.insert(name, wait, answer.clone());
+            self.insert(key, wait, result.clone());
         }
-        answer
     }
 
-    fn insert(&self, name: u64, wait: Duration, answer: Answer) {
+    fn insert(&self, key: u64, wait: Duration, result: SendResult) {
         let now = Instant::now();
         let Some(until) = now.checked_add(wait) else { return };
-        let mut kept = self.lock();
-        if kept.len() >= CAPACITY {
-            kept.retain(|_, kept| kept.until > now);
+        let mut entries = self.lock();
+        if entries.len() >= CAPACITY {
+            entries.retain(|_, entry| entry.until > now);
         }
-        if kept.len() >= CAPACITY {
-            let soonest = kept.iter().min_by_key(|(_, kept)| kept.until).map(|(name, _)| *name);
-            soonest.and_then(|name| kept.remove(&name));
+        if entries.len() >= CAPACITY {
+            let soonest = entries.iter().min_by_key(|(_, entry)| entry.until).map(|(key, _)| *key);
+            soonest.and_then(|key| entries.remove(&key));
         }
-        kept.insert(name, Kept { until, answer });
+        entries.insert(key, ThrottleEntry { until, result });
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Kept>> {
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// What both kinds of answers can say: wait so long.
-trait Wait: Sized {
-    fn wait_for(self, wait: Duration) -> Self;
-    fn waits(&self) -> bool;
-}
-
-impl Wait for TokenResponse {
-    fn wait_for(self, wait: Duration) -> Self {
-        self.with_retry_after(Some(wait))
-    }
-
-    fn waits(&self) -> bool {
-        self.retry_after().is_some()
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, ThrottleEntry>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wait for TransportError {
-    fn wait_for(self, wait: Duration) -> Self {
-        self.with_retry_after(Some(wait))
+/// Replaces the waiting time of a response, if it has one, by the time that is left of it.
+fn with_time_left(result: SendResult, left: Duration) -> SendResult {
+    match result {
+        Ok(response) => {
+            let wait = response.retry_after().map(|_| left);
+            Ok(response.with_retry_after(wait))
+        }
+        Err(error) => {
+            let wait = error.retry_after().map(|_| left);
+            Err(error.with_retry_after(wait))
+        }
     }
-
-    fn waits(&self) -> bool {
-        self.retry_after().is_some()
-    }
-}
-
-/// The same answer, with what is left of the time to wait.
-fn again<A: Wait>(answer: A, left: Duration) -> A {
-    if answer.waits() { answer.wait_for(left) } else { answer }
 }

@@ -4,9 +4,8 @@ use std::hint::black_box;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use msal_cache::{
-    AccountInfo, CacheStore, Client, CredentialType, Event, Fields, Query, TokenCache,
-};
+use msal_cache::store::CacheStore;
+use msal_cache::{AccountInfo, Client, CredentialType, Event, Fields, Query, TokenCache};
 
 use crate::floor;
 use crate::measure::{Effort, Side, compare, computing, undone};
@@ -227,7 +226,9 @@ pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens:
     let cache = TokenCache::in_memory();
     (0..tokens).for_each(|nth| cache.add(&event(nth)).unwrap());
     let keys: Vec<_> = (0..64)
-        .map(|nth| msal_cache::ext_cache_key([("fmi_path", path(nth * tokens / 64))]).unwrap())
+        .map(|nth| {
+            msal_cache::store::ext_cache_key([("fmi_path", path(nth * tokens / 64))]).unwrap()
+        })
         .collect();
     let key_of = |out: &mut String, key: &str| {
         out.clear();

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use msal_cache::{CacheStore, CredentialType, Query, TokenCache};
+use msal_cache::store::CacheStore;
+use msal_cache::{CredentialType, Query, TokenCache};
 
 use crate::floor;
 use crate::memory::find as find_one;

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use msal_cache::{AccountInfo, SqliteStore, Synchronous, TokenCache};
+use msal_cache::sqlite::Synchronous;
+use msal_cache::{AccountInfo, SqliteStore, TokenCache};
 
 use crate::floor;
 use crate::measure::{Effort, Side, compare, computing, side};

@@ -14,9 +14,8 @@
 use std::fmt::Write;
 use std::hint::black_box;
 
-use msal_cache::{
-    AccountInfo, CacheStore, Client, CredentialType, Event, Fields, Query, TokenCache,
-};
+use msal_cache::store::CacheStore;
+use msal_cache::{AccountInfo, Client, CredentialType, Event, Fields, Query, TokenCache};
 
 const ENVIRONMENT: &str = "login.microsoftonline.com";
 const CLIENT: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";

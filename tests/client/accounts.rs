@@ -1,6 +1,7 @@
 //! Who is signed in.
 
-use msal_cache::{AuthorityType, TokenCache};
+use msal_cache::TokenCache;
+use msal_cache::account::AuthorityType;
 use serde_json::{Value, json};
 
 use super::{account, client, fill, with};

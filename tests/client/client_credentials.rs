@@ -1,6 +1,7 @@
 //! Tokens that an app has for itself.
 
-use msal_cache::{AcquireError, Fields, SilentRequest, TokenSource};
+use msal_cache::acquire::TokenSource;
+use msal_cache::{AcquireError, Fields, SilentRequest};
 use serde_json::{Value, json};
 
 use super::server::{Server, issued, refused, unreachable};

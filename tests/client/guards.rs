@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use msal_cache::{CacheStore, Error, Partition, TokenCache};
+use msal_cache::store::{CacheStore, Partition};
+use msal_cache::{Error, TokenCache};
 
 use crate::common::{over, sign_in};
 

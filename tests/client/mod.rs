@@ -14,7 +14,8 @@ mod sign_out;
 mod silent;
 mod threads;
 
-use msal_cache::{AccountInfo, CacheStore, Client, TokenCache};
+use msal_cache::store::CacheStore;
+use msal_cache::{AccountInfo, Client, TokenCache};
 use serde_json::{Value, json};
 
 use crate::common::{CLIENT, ENVIRONMENT, NOW, REALM};

@@ -1,6 +1,8 @@
 //! What would be done, and why.
 
-use msal_cache::{ClientFamily, RefreshReason, Role, SilentRequest, Verdict};
+use msal_cache::SilentRequest;
+use msal_cache::acquire::RefreshReason;
+use msal_cache::plan::{ClientFamily, Role, Verdict};
 use serde_json::json;
 
 use super::server::{Server, client_mismatch, refreshed};
@@ -25,7 +27,7 @@ fn every_token_that_was_looked_at_has_its_verdict() {
         (json!({ "target": "User.Read" }), "lacks Mail.Read"),
         (json!({ "expires_on": (NOW - 5).to_string() }), "expired 5 s ago"),
         (json!({ "expires_on": (NOW + 299).to_string() }), "expires in 299 s"),
-        (json!({ "cached_at": (NOW + 301).to_string() }), "stored 301 s from now"),
+        (json!({ "cached_at": (NOW + 301).to_string() }), "stored 301 s in the future"),
         (json!({ "refresh_on": (NOW - 1).to_string() }), "to be refreshed since 1 s"),
     ];
     let (cache, _) = cache();
@@ -38,7 +40,7 @@ fn every_token_that_was_looked_at_has_its_verdict() {
         assert!(verdict.contains(expected), "{verdict} instead of {expected}");
         assert!(plan.to_string().contains(verdict.as_str()));
     }
-    assert!(plan.to_string().starts_with("looked at 12 access tokens:"));
+    assert!(plan.to_string().starts_with("12 cached access tokens:"));
     assert_eq!(plan.refresh_reason(), Some(RefreshReason::Aging));
     assert_eq!(plan.fallback(), Some(plan.candidates()[11].entry()));
     assert!(plan.cached().is_none());
@@ -76,7 +78,7 @@ fn the_attempts_are_those_that_are_made() {
 }
 
 #[test]
-fn a_plan_is_told_without_secrets_and_users() {
+fn a_plan_is_explained_without_secrets_and_users() {
     let (cache, _) = cache();
     fill(
         &cache,
@@ -90,10 +92,10 @@ fn a_plan_is_told_without_secrets_and_users() {
     let plan = client(&cache).plan(&request()).unwrap();
     let text = plan.to_string();
     for word in [
-        "looked at 1 access token:",
+        "1 cached access token:",
         "expired 60 s ago",
         "the client is in family \"1\"",
-        "https://login.example/tenant/oauth2/v2.0/token is asked",
+        "requested from https://login.example/tenant/oauth2/v2.0/token",
         "1. client_id \"client-id\"",
         "the client's own",
     ] {

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use msal_cache::{Fields, ManualClock, Memory, Profile, SilentRequest, TokenCache, TokenSource};
+use msal_cache::acquire::TokenSource;
+use msal_cache::clock::ManualClock;
+use msal_cache::{Fields, Memory, Profile, SilentRequest, TokenCache};
 use serde_json::json;
 
 use super::server::{Server, issued, refreshed};

@@ -4,10 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use msal_cache::{
-    AcquireError, CacheStore, CredentialType, Error, Memory, Partition, Query, SilentRequest,
-    TokenCache, TokenSource,
-};
+use msal_cache::acquire::TokenSource;
+use msal_cache::store::{CacheStore, Partition};
+use msal_cache::{AcquireError, CredentialType, Error, Memory, Query, SilentRequest, TokenCache};
 use serde_json::json;
 
 use super::server::{Server, invalid_grant, issued, refreshed, refused};

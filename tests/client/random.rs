@@ -1,7 +1,8 @@
 //! Random caches and random requests: whoever gets a token gets one that satisfies every field
 //! that was asked for, and gets one where there is one.
 
-use msal_cache::{AccountInfo, Fields, SilentRequest, ext_cache_key};
+use msal_cache::store::ext_cache_key;
+use msal_cache::{AccountInfo, Fields, SilentRequest};
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 

@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use msal_cache::{
-    Fields, TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+use msal_cache::Fields;
+use msal_cache::endpoint::{
+    TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
 };
 use serde_json::{Value, json};
 

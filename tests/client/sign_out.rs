@@ -127,7 +127,7 @@ fn bytes_in(folder: &std::path::Path) -> Vec<u8> {
 }
 
 #[cfg(any(feature = "file", feature = "sqlite"))]
-fn leaves_no_byte<S: msal_cache::CacheStore>(
+fn leaves_no_byte<S: msal_cache::store::CacheStore>(
     folder: &std::path::Path,
     cache: &msal_cache::TokenCache<S>,
 ) {

@@ -3,10 +3,9 @@
 use std::error::Error as _;
 use std::time::Duration;
 
-use msal_cache::{
-    AcquireError, Error, Fields, RefreshReason, SilentRequest, TokenResponse, TokenSource,
-    TransportErrorKind,
-};
+use msal_cache::acquire::{RefreshReason, TokenSource};
+use msal_cache::endpoint::{TokenResponse, TransportErrorKind};
+use msal_cache::{AcquireError, Error, Fields, SilentRequest};
 use serde_json::json;
 
 use super::server::{Server, invalid_grant, issued, refreshed, refused, unavailable, unreachable};
@@ -377,18 +376,18 @@ fn an_answer_that_can_t_be_stored_keeps_the_new_refresh_token() {
 fn a_token_that_can_t_be_stored_is_in_the_error() {
     #[derive(Debug)]
     struct Full(msal_cache::Memory);
-    impl msal_cache::CacheStore for Full {
+    impl msal_cache::store::CacheStore for Full {
         fn load(
             &self,
-            partition: &msal_cache::Partition,
-            known: Option<msal_cache::Revision>,
-        ) -> msal_cache::Result<msal_cache::Load> {
+            partition: &msal_cache::store::Partition,
+            known: Option<msal_cache::store::Revision>,
+        ) -> msal_cache::Result<msal_cache::store::Load> {
             self.0.load(partition, known)
         }
         fn commit(
             &self,
-            batch: &msal_cache::Batch,
-        ) -> msal_cache::Result<Vec<msal_cache::Revision>> {
+            batch: &msal_cache::store::Batch,
+        ) -> msal_cache::Result<Vec<msal_cache::store::Revision>> {
             if format!("{batch:?}").contains("AccessToken") {
                 return Err(Error::backend("full", "no space left"));
             }
@@ -397,8 +396,8 @@ fn a_token_that_can_t_be_stored_is_in_the_error() {
         fn list(
             &self,
             section: Option<&msal_cache::CredentialType>,
-            known: Option<msal_cache::Revision>,
-        ) -> msal_cache::Result<msal_cache::Load> {
+            known: Option<msal_cache::store::Revision>,
+        ) -> msal_cache::Result<msal_cache::store::Load> {
             self.0.list(section, known)
         }
         fn purge(&self, now: i64) -> msal_cache::Result<u64> {
@@ -445,8 +444,8 @@ fn hosts_of_one_cloud_share_their_tokens() {
     );
     // An app that wants no aliases has none.
     let alone = msal_cache::TokenCache::builder(msal_cache::Memory::new())
-        .clock(std::sync::Arc::new(msal_cache::ManualClock::new(NOW)))
-        .clouds(msal_cache::Clouds::none())
+        .clock(std::sync::Arc::new(msal_cache::clock::ManualClock::new(NOW)))
+        .clouds(msal_cache::cloud::Clouds::none())
         .build();
     alone.deserialize(&cache.serialize().unwrap()).unwrap();
     assert!(public(&alone).acquire_token_silent(SCOPE, &user(), &none).is_err());

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Barrier, Mutex};
 use std::time::Duration;
 
-use msal_cache::{
-    AcquireError, Batch, CacheStore, CredentialType, Error, Hold, Load, Memory, Partition, Result,
-    Revision, TokenEndpoint, TokenRequest, TokenSource,
-};
+use msal_cache::acquire::TokenSource;
+use msal_cache::endpoint::{TokenEndpoint, TokenRequest};
+use msal_cache::store::{Batch, CacheStore, Load, Partition, RefreshGuard, Revision};
+use msal_cache::{AcquireError, CredentialType, Error, Memory, Result};
 use serde_json::json;
 
 use super::server::{Answer, Server, Strict, invalid_grant, issued, refreshed, refused};
@@ -203,7 +203,7 @@ impl CacheStore for NoGuard {
         self.0.purge(now)
     }
 
-    fn guard(&self, _: &Partition, _: Duration) -> Result<Hold<'_>> {
+    fn guard(&self, _: &Partition, _: Duration) -> Result<RefreshGuard> {
         Err(Error::backend("guards", "there is no space left for one"))
     }
 }

@@ -1,17 +1,17 @@
-//! Files that every MSAL library wrote, and files that somebody spoilt.
+//! Files that the MSAL libraries wrote, and damaged files.
 
 use serde_json::Value;
 
 use crate::tool::{Tool, fixtures, names};
 
-/// How many records a document holds.
+/// The number of records in a document.
 fn records(document: &Value) -> usize {
     let sections = document.as_object().unwrap().values();
     sections.filter_map(Value::as_object).map(serde_json::Map::len).sum()
 }
 
 #[test]
-fn every_library_s_file_is_shown_checked_and_copied() {
+fn files_of_every_library_are_shown_checked_and_copied() {
     for name in names("") {
         let tool = Tool::with(&name);
         let before = tool.read("cache.json");
@@ -32,9 +32,9 @@ fn every_library_s_file_is_shown_checked_and_copied() {
         let checked = tool.run(&["check", "cache.json", "--json"]);
         assert_eq!(checked.code, 0, "{name}: {checked:?}");
 
-        // To a database and back, value for value, and nothing here was written by looking.
-        tool.run(&["copy", "cache.json", "sqlite:cache.db"]).ends(0);
-        tool.run(&["copy", "cache.db", "again.json"]).ends(0);
+        // A copy to a database and back keeps every value, and reading changes nothing.
+        tool.run(&["copy", "cache.json", "sqlite:cache.db"]).expect_code(0);
+        tool.run(&["copy", "cache.db", "again.json"]).expect_code(0);
         assert_eq!(without_empty(tool.read("again.json")), without_empty(before.clone()), "{name}");
         assert_eq!(tool.read("cache.json"), before, "{name}");
         assert_eq!(tool.run(&["tokens", "cache.db", "--json"]).out, all.out, "{name}");
@@ -48,8 +48,8 @@ fn without_empty(mut document: Value) -> Value {
 }
 
 #[test]
-fn every_spoilt_file_is_looked_at_and_repaired() {
-    let (mut unreadable, mut mended) = (0, 0);
+fn every_damaged_file_is_checked_and_repaired() {
+    let (mut unreadable, mut repaired) = (0, 0);
     for name in names("mutations") {
         let tool = Tool::with(&format!("mutations/{name}"));
         let checked = tool.run(&["check", "cache.json", "--json"]);
@@ -65,18 +65,18 @@ fn every_spoilt_file_is_looked_at_and_repaired() {
         assert!(left.iter().all(|it| it["remedy"].is_null()), "{name}: {left:?}");
         assert!([0, 1].contains(&after.code), "{name}: {after:?}");
 
-        // What stood there before is still there, wherever it is.
+        // The original content is kept, in the renamed file or in the backup.
         if checked.code == 4 {
             unreadable += 1;
             let aside = done["set_aside"].as_str().unwrap();
             assert_eq!(std::fs::read(tool.path(aside)).unwrap(), original, "{name}");
         } else if !done["mended"].as_array().unwrap().is_empty() {
-            mended += 1;
+            repaired += 1;
             let backup = tool.read(done["backup"].as_str().unwrap());
             let parsed: Value = serde_json::from_slice(&original).unwrap();
             assert_eq!(without_empty(backup), without_empty(parsed), "{name}");
         }
     }
-    println!("{unreadable} files were set aside, {mended} were mended");
-    assert_eq!((unreadable, mended), (7, 14));
+    println!("{unreadable} files were renamed, {repaired} were repaired");
+    assert_eq!((unreadable, repaired), (7, 14));
 }

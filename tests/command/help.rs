@@ -1,29 +1,29 @@
-//! Someone who has never seen the command can find out what to do.
+//! The help texts, the completions and the manual.
 
 use clap::CommandFactory;
 
 use crate::args::Arguments;
 use crate::tool::Tool;
 
-/// All subcommands, as clap has them.
+/// The names of all subcommands.
 pub(crate) fn subcommands() -> Vec<String> {
     let command = Arguments::command();
     command.get_subcommands().map(|it| it.get_name().to_owned()).collect()
 }
 
 #[test]
-fn the_definition_is_sound() {
+fn the_clap_definition_is_valid() {
     Arguments::command().debug_assert();
 }
 
 #[test]
-fn every_subcommand_has_examples_that_it_takes() {
+fn every_subcommand_has_valid_examples() {
     for command in Arguments::command().get_subcommands() {
         let name = command.get_name();
         let help = command.get_after_help().unwrap_or_else(|| panic!("{name}")).to_string();
         let examples = help.split_once("Examples:").unwrap_or_else(|| panic!("{name}: {help}")).1;
         assert!(examples.contains(&format!("msal-cache {name}")), "{name}: {help}");
-        // What stands in the help is parsed as a shell would give it.
+        // The examples of the help are parsed like a shell's arguments.
         let joined = examples.replace("\\\n", " ");
         let mut parsed = 0;
         for line in joined.lines() {
@@ -40,14 +40,14 @@ fn every_subcommand_has_examples_that_it_takes() {
 }
 
 #[test]
-fn every_flag_is_explained_by_an_example() {
+fn every_flag_has_an_example() {
     let command = Arguments::command();
     let flags = command.get_subcommands().chain([&command]).flat_map(clap::Command::get_arguments);
     let mut seen = 0;
     for flag in flags.filter(|it| it.get_long().is_some() && !it.is_hide_set()) {
         let long = format!("--{}", flag.get_long().unwrap());
         let help = flag.get_help().unwrap_or_else(|| panic!("{long}")).to_string();
-        let (_, example) = help.split_once("Such as:").unwrap_or_else(|| panic!("{long}: {help}"));
+        let (_, example) = help.split_once("[example:").unwrap_or_else(|| panic!("{long}: {help}"));
         assert!(example.contains(&long), "{long}: {help}");
         seen += 1;
     }
@@ -55,29 +55,29 @@ fn every_flag_is_explained_by_an_example() {
 }
 
 #[test]
-fn help_completions_and_manual_are_there() {
+fn help_completions_and_manual_are_printed() {
     let tool = Tool::new();
-    let without = tool.run_bare(&[]);
+    let without = tool.run_without_time(&[]);
     assert_eq!(without.code, 2);
-    assert!(without.err.contains("Begin with:"), "{}", without.err);
+    assert!(without.err.contains("Getting started:"), "{}", without.err);
     for name in subcommands() {
-        let help = tool.run_bare(&[&name, "--help"]).ends(0);
+        let help = tool.run_without_time(&[&name, "--help"]).expect_code(0);
         assert!(help.contains("Examples:"), "{name}");
         assert!(help.lines().all(|line| line.chars().count() <= 100), "{name}: {help}");
     }
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
-        let script = tool.run_bare(&["completions", shell]).ends(0);
+        let script = tool.run_without_time(&["completions", shell]).expect_code(0);
         assert!(script.contains("sign-out"), "{shell}");
     }
-    let manual = tool.run_bare(&["man"]).ends(0);
+    let manual = tool.run_without_time(&["man"]).expect_code(0);
     assert!(manual.contains(".TH") && manual.contains("Exit codes"), "{manual}");
-    tool.run_bare(&["man", "--output", "man1"]).ends(0);
+    tool.run_without_time(&["man", "--output", "man1"]).expect_code(0);
     let pages = std::fs::read_dir(tool.path("man1")).unwrap().count();
     assert!(pages > subcommands().len(), "{pages}");
 }
 
 #[test]
-fn what_is_set_by_hand_fits_eighty_columns() {
+fn preformatted_help_fits_80_columns() {
     let command = Arguments::command();
     for command in command.get_subcommands().chain([&command]) {
         let help = command.get_after_help().unwrap().to_string();

@@ -1,4 +1,4 @@
-//! What `--json` prints is what is documented, and in one line.
+//! The output of `--json` is documented, and one line.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::tool::Tool;
 
 const DOCUMENTED: &str = include_str!("../../src/docs/json.txt");
 
-/// Names that are data: of clients, tenants, types, fields and claims.
+/// Members whose names are data: ids of clients and tenants, and names of types, fields and claims.
 const DATA: [&str; 5] = ["clients", "tenants", "types", "fields", "claims"];
 
 fn names(value: &Value, found: &mut BTreeSet<String>) {
@@ -28,11 +28,11 @@ fn names(value: &Value, found: &mut BTreeSet<String>) {
 }
 
 #[test]
-fn every_name_that_is_printed_is_documented() {
+fn every_printed_name_is_documented() {
     let client = "AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE";
-    let wanted = ["--client", client, "--account", "alice", "--scope", "User.Read"];
+    let request = ["--client", client, "--account", "alice", "--scope", "User.Read"];
     let mut found = BTreeSet::new();
-    let mut silent = Vec::new();
+    let mut skipped = Vec::new();
     for subcommand in subcommands() {
         let tool = Tool::with("python-aad.json");
         let id = tool.run(&["tokens", "cache.json", "--json"]).json()["tokens"][0]["id"]
@@ -42,9 +42,9 @@ fn every_name_that_is_printed_is_documented() {
         let mut args = vec![subcommand.as_str()];
         match &*subcommand {
             "places" => {}
-            // These print no result of their own; the document of `export` is MSAL's.
+            // These have no JSON result of their own: `export` prints an MSAL document.
             "completions" | "man" | "export" => {
-                silent.push(subcommand);
+                skipped.push(subcommand);
                 continue;
             }
             "watch" => args.extend(["cache.json", "--count", "0"]),
@@ -55,7 +55,7 @@ fn every_name_that_is_printed_is_documented() {
             "import" => args.extend(["other.json", "cache.json"]),
             "why" | "get-token" => {
                 args.push("cache.json");
-                args.extend(wanted);
+                args.extend(request);
             }
             "add" => {
                 tool.write("event.json", EVENT);
@@ -73,7 +73,7 @@ fn every_name_that_is_printed_is_documented() {
         names(&run.json(), &mut found);
     }
     names(&Tool::new().run(&["stats", "none", "--json"]).error(), &mut found);
-    assert_eq!(silent, ["export", "completions", "man"]);
+    assert_eq!(skipped, ["export", "completions", "man"]);
     assert!(found.len() > 60, "{found:?}");
     let words: BTreeSet<_> =
         DOCUMENTED.split(|char: char| !char.is_alphanumeric() && char != '_').collect();

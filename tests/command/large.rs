@@ -22,7 +22,7 @@ fn document() -> String {
     for token in 0..USERS * 10 {
         let (user, scope) = (token / 10, token % 10);
         let comma = if token == 0 { "" } else { "," };
-        // One in ten has expired.
+        // One token in ten has expired.
         let expires = if scope == 0 { NOW - 60 } else { NOW + 3600 };
         write!(
             out,
@@ -42,18 +42,18 @@ fn document() -> String {
 fn a_hundred_thousand_tokens_are_counted_checked_copied_and_purged() {
     let tool = Tool::new();
     tool.write("cache.json", document());
-    tool.run(&["copy", "cache.json", "sqlite:cache.db"]).ends(0);
+    tool.run(&["copy", "cache.json", "sqlite:cache.db"]).expect_code(0);
     for store in ["cache.json", "sqlite:cache.db"] {
         let stats = tool.run(&["stats", store, "--json"]).json();
         assert_eq!((&stats["entries"], &stats["users"]), (&110_000.into(), &USERS.into()));
         assert_eq!(stats["expired"], 10_000);
-        let checked = tool.run(&["check", store]).ends(0);
+        let checked = tool.run(&["check", store]).expect_code(0);
         assert!(checked.contains("has expired: 10,000 access tokens"), "{checked}");
         assert!(checked.lines().count() < 12, "{checked}");
         let of_one = tool.run(&["tokens", store, "--account", "user77@example", "--json"]).json();
         assert_eq!(of_one["tokens"].as_array().unwrap().len(), 10);
         assert_eq!(tool.run(&["purge", store, "--json"]).json()["purged"], 10_000);
-        let removed = tool.run(&["remove", store, "--scope", "s1"]).ends(0);
+        let removed = tool.run(&["remove", store, "--scope", "s1"]).expect_code(0);
         assert!(removed.contains("10,000 access tokens removed"), "{removed}");
         assert!(removed.lines().count() < 30, "{removed}");
         assert_eq!(tool.run(&["stats", store, "--json"]).json()["entries"], 90_000);

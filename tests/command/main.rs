@@ -1,16 +1,19 @@
-//! The command `msal-cache`, driven as people and scripts drive it.
+//! Runs the command `msal-cache` as users and scripts do.
 
-#[allow(dead_code, reason = "the tests ask it for its names alone")]
+#[allow(dead_code, reason = "the tests use the argument definitions only")]
 #[path = "../../src/bin/msal-cache/args.rs"]
 mod args;
+#[allow(dead_code, reason = "the tests use the argument definitions only")]
+#[path = "../../src/bin/msal-cache/flags.rs"]
+mod flags;
 
 mod changes;
-mod exits;
+mod exit_codes;
 mod fixtures;
 mod help;
 mod json;
 mod large;
-mod people;
+mod output;
 mod secrets;
 #[cfg(unix)]
 mod terminal;

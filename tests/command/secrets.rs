@@ -1,4 +1,5 @@
-//! Canaries in place of secrets: no subcommand prints one, unless a flag or its name says so.
+//! Canaries in place of secrets: no subcommand prints one, except `get-token` and with
+//! `--show-secrets`.
 
 use std::fs;
 
@@ -9,13 +10,13 @@ use crate::tool::{NOW, Tool};
 
 const CANARY: &str = "CANARY";
 
-/// Long enough to be shown as a hash.
+/// A canary that is long enough to be printed as a hash.
 fn secret(of: &str) -> String {
     format!("{CANARY}-{of}-{}", "x".repeat(40))
 }
 
-/// A cache in which each value that may be a secret has a canary in it: tokens, fields that no
-/// library has yet, sections that none has, and what isn't where it should be.
+/// A cache in which each value that may be a secret contains a canary: tokens, unknown fields and
+/// sections, and values of unexpected types.
 fn document() -> Value {
     let claims = "eyJwcmVmZXJyZWRfdXNlcm5hbWUiOiJhbGljZUBleGFtcGxlIn0";
     let user = json!({
@@ -70,9 +71,9 @@ fn event() -> Value {
     })
 }
 
-/// Runs of a subcommand that show as much as it ever does. A new subcommand has to be added.
+/// Runs of a subcommand that print as much as it can print. New subcommands must be added here.
 fn runs(subcommand: &str, store: &str, id: &str) -> Vec<Vec<String>> {
-    let wanted = ["--client", "client", "--account", "alice", "--scope", "a"];
+    let request = ["--client", "client", "--account", "alice", "--scope", "a"];
     let args: &[&[&str]] = match subcommand {
         "places" | "man" => &[&[]],
         "completions" => &[&["bash"]],
@@ -81,10 +82,10 @@ fn runs(subcommand: &str, store: &str, id: &str) -> Vec<Vec<String>> {
         "check" => &[&[store, "--all"], &["broken.json"]],
         "repair" => &[&[store, "--dry-run"], &[store], &["broken.json"]],
         "why" => &[
-            &[&[store][..], &wanted[..]].concat(),
+            &[&[store][..], &request[..]].concat(),
             &[store, "--client", "other", "--account", "alice", "--scope", "z", "--wide"],
         ],
-        // What it prints is a token; what else, `get_token_prints_the_token_alone` tells.
+        // No cached token matches here; see `get_token_prints_only_the_token` for the other case.
         "get-token" => &[&[store, "--client", "client", "--account", "alice", "--scope", "z"]],
         "add" => &[&[store, "event.json"], &[store, "broken.json"], &[store, "response.json"]],
         "remove" => &[&[store, id, "--dry-run"], &[store, "--type", "access"]],
@@ -102,7 +103,7 @@ fn runs(subcommand: &str, store: &str, id: &str) -> Vec<Vec<String>> {
         "watch" => &[&[store, "--count", "0"]],
         "accounts" | "stats" => &[&[store]],
         "lock" => &[&["cache.json"], &["broken.json"]],
-        other => panic!("{other} is to be looked at"),
+        other => panic!("no runs are defined for {other}"),
     };
     let all = args.iter().map(|args| args.iter().map(|it| (*it).to_owned()).collect());
     all.collect()
@@ -110,7 +111,7 @@ fn runs(subcommand: &str, store: &str, id: &str) -> Vec<Vec<String>> {
 
 #[test]
 fn p10_no_subcommand_prints_a_secret() {
-    let mut looked_at = 0;
+    let mut count = 0;
     for store in ["cache.json", "sqlite:cache.db"] {
         for subcommand in subcommands() {
             for json in [false, true] {
@@ -120,7 +121,7 @@ fn p10_no_subcommand_prints_a_secret() {
                 tool.write("response.json", event()["response"].to_string());
                 tool.write("broken.json", format!("{{\"AccessToken\": {{\"k\": \"{CANARY}"));
                 fs::write(tool.path("broken.json.lockfile"), CANARY).unwrap();
-                tool.run(&["import", store, "document.json"]).ends(0);
+                tool.run(&["import", store, "document.json"]).expect_code(0);
                 let tokens = tool.run(&["tokens", store, "--json"]).json();
                 let id = tokens["tokens"][0]["id"].as_str().unwrap();
                 for mut args in runs(&subcommand, store, id) {
@@ -133,13 +134,13 @@ fn p10_no_subcommand_prints_a_secret() {
                     let run = tool.run(&args);
                     assert!([0, 1, 2, 3, 4, 6].contains(&run.code), "{args:?}: {run:?}");
                     assert!(!run.out.is_empty() || !run.err.is_empty() || subcommand == "watch");
-                    // What the user typed may come back; what was read must not.
-                    let told = run.out.replace(&format!("{CANARY:?}"), "");
-                    let said = run.err.replace(&format!("{CANARY:?}"), "");
-                    let said = said.replace(&format!("\\\"{CANARY}\\\""), "");
-                    assert!(!told.contains(CANARY), "{args:?}: {told}");
-                    assert!(!said.contains(CANARY), "{args:?}: {said}");
-                    looked_at += 1;
+                    // Arguments may be printed, values from the store may not.
+                    let out = run.out.replace(&format!("{CANARY:?}"), "");
+                    let err = run.err.replace(&format!("{CANARY:?}"), "");
+                    let err = err.replace(&format!("\\\"{CANARY}\\\""), "");
+                    assert!(!out.contains(CANARY), "{args:?}: {out}");
+                    assert!(!err.contains(CANARY), "{args:?}: {err}");
+                    count += 1;
                 }
                 if let Ok(exported) = fs::read_to_string(tool.path("new.json")) {
                     assert!(!exported.contains(CANARY), "{exported}");
@@ -147,12 +148,12 @@ fn p10_no_subcommand_prints_a_secret() {
             }
         }
     }
-    println!("P10: {looked_at} runs of {} subcommands: no canary", subcommands().len());
-    assert!(looked_at > 100);
+    println!("P10: {count} runs of {} subcommands: no canary", subcommands().len());
+    assert!(count > 100);
 }
 
 #[test]
-fn get_token_prints_the_token_alone() {
+fn get_token_prints_only_the_token() {
     let tool = Tool::new();
     tool.write("cache.json", document().to_string());
     let run = tool.run(&[
@@ -170,14 +171,14 @@ fn get_token_prints_the_token_alone() {
 }
 
 #[test]
-fn a_flag_that_says_so_shows_them() {
+fn show_secrets_prints_the_secrets() {
     let tool = Tool::new();
     tool.write("cache.json", document().to_string());
-    let shown = tool.run(&["show", "cache.json", "good", "--show-secrets"]).ends(0);
+    let shown = tool.run(&["show", "cache.json", "good", "--show-secrets"]).expect_code(0);
     assert!(shown.contains(&secret("access")) && shown.contains(&secret("field")), "{shown}");
-    let exported = tool.run(&["export", "cache.json", "--show-secrets"]).ends(0);
+    let exported = tool.run(&["export", "cache.json", "--show-secrets"]).expect_code(0);
     assert_eq!(serde_json::from_str::<Value>(&exported).unwrap(), document());
-    tool.run(&["export", "cache.json", "--show-secrets", "--output", "new.json"]).ends(0);
+    tool.run(&["export", "cache.json", "--show-secrets", "--output", "new.json"]).expect_code(0);
     assert_eq!(tool.read("new.json"), document());
     #[cfg(unix)]
     {
@@ -185,6 +186,6 @@ fn a_flag_that_says_so_shows_them() {
         let mode = fs::metadata(tool.path("new.json")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }
-    // Nothing that is there is overwritten.
+    // An existing file is not overwritten.
     assert_eq!(tool.run(&["export", "cache.json", "--output", "new.json"]).code, 6);
 }

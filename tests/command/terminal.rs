@@ -1,4 +1,4 @@
-//! What is different on a terminal.
+//! Behavior on a terminal.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -8,7 +8,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use crate::tool::{NOW, Tool};
 
-/// A run with a terminal as its standard output: the exit code, and what is on the screen.
+/// Runs the command with a terminal as standard output; returns the exit code and the output.
 fn on_terminal(tool: &Tool, args: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&screen).unwrap();
@@ -24,7 +24,7 @@ fn on_terminal(tool: &Tool, args: &[&str], variables: &[(&str, &str)]) -> (i32, 
     let mut seen = Vec::new();
     let mut part = [0; 4096];
     let mut screen = File::from(screen);
-    // When the last one has closed the terminal, reading fails.
+    // Reading fails once the child has closed the terminal.
     while let Ok(read @ 1..) = screen.read(&mut part) {
         seen.extend(&part[..read]);
     }
@@ -32,7 +32,7 @@ fn on_terminal(tool: &Tool, args: &[&str], variables: &[(&str, &str)]) -> (i32, 
 }
 
 #[test]
-fn colours_are_on_a_terminal_and_nowhere_else() {
+fn colors_are_printed_on_terminals_only() {
     let tool = Tool::with("python-aad.json");
     let args = ["tokens", "cache.json"];
     assert!(!tool.run(&args).out.contains('\u{1b}'));
@@ -47,7 +47,7 @@ fn colours_are_on_a_terminal_and_nowhere_else() {
 }
 
 #[test]
-fn a_token_is_not_left_on_the_screen_unasked() {
+fn get_token_requires_a_flag_on_a_terminal() {
     let tool = Tool::with("python-aad.json");
     let client = "AAAAAAAA-BBBB-CCCC-DDDD-EEEEEEEEEEEE";
     let args = [
@@ -68,7 +68,7 @@ fn a_token_is_not_left_on_the_screen_unasked() {
 }
 
 #[test]
-fn what_a_cache_says_does_not_steer_the_terminal() {
+fn control_characters_in_a_cache_are_not_printed() {
     let tool = Tool::new();
     tool.write(
         "cache.json",

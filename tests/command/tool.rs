@@ -1,4 +1,4 @@
-//! Running the command in a folder of its own.
+//! Runs the command in a temporary directory.
 
 use std::fs;
 use std::io::Write;
@@ -8,14 +8,14 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// When everything happens, in seconds since the epoch: when the fixtures of MSAL Python and Node
-/// were written.
+/// The time of all runs, in seconds since the Unix epoch: the time at which the fixtures of MSAL
+/// Python and Node were written.
 pub(crate) const NOW: i64 = 1_700_000_000;
 
-/// A folder, and the command run in it.
+/// A temporary directory in which the command runs.
 pub(crate) struct Tool(TempDir);
 
-/// What a run has left.
+/// Exit code and output of a run.
 #[derive(Debug)]
 pub(crate) struct Run {
     pub(crate) code: i32,
@@ -24,19 +24,19 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    /// What was printed, where the run ended with this code.
-    pub(crate) fn ends(self, code: i32) -> String {
+    /// Asserts the exit code, and returns the output.
+    pub(crate) fn expect_code(self, code: i32) -> String {
         assert_eq!(self.code, code, "{}\n{}", self.out, self.err);
         self.out
     }
 
-    /// The JSON that was printed, on one line.
+    /// The output, which must be one line of JSON.
     pub(crate) fn json(&self) -> Value {
         assert_eq!(self.out.lines().count(), 1, "{self:?}");
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    /// The JSON error.
+    /// The error object from standard error.
     pub(crate) fn error(&self) -> Value {
         serde_json::from_str::<Value>(&self.err).unwrap_or_else(|error| panic!("{error}: {self:?}"))
             ["error"]
@@ -49,7 +49,7 @@ impl Tool {
         Self(tempfile::tempdir().unwrap())
     }
 
-    /// With a copy of a fixture, as `cache.json`.
+    /// A directory with a copy of a fixture as `cache.json`.
     pub(crate) fn with(fixture: &str) -> Self {
         let tool = Self::new();
         tool.write("cache.json", fs::read(fixtures().join(fixture)).unwrap());
@@ -60,7 +60,7 @@ impl Tool {
         self.0.path().join(name)
     }
 
-    /// A file that nobody else can open.
+    /// Writes a file that only its owner can access.
     pub(crate) fn write(&self, name: &str, bytes: impl AsRef<[u8]>) {
         fs::write(self.path(name), bytes).unwrap();
         self.chmod(name, 0o600);
@@ -93,28 +93,28 @@ impl Tool {
         command
     }
 
-    /// A run at `NOW`.
+    /// Runs the command at `NOW`.
     pub(crate) fn run(&self, args: &[&str]) -> Run {
         self.run_at(NOW, args)
     }
 
     pub(crate) fn run_at(&self, now: i64, args: &[&str]) -> Run {
-        self.run_with(now, args, None)
+        self.run_at_with(now, args, None)
     }
 
-    /// A run without a time.
-    pub(crate) fn run_bare(&self, args: &[&str]) -> Run {
+    /// Runs the command without `--now`.
+    pub(crate) fn run_without_time(&self, args: &[&str]) -> Run {
         let done = self.command().args(args).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Run { code: done.status.code().unwrap(), out: text(done.stdout), err: text(done.stderr) }
     }
 
-    /// A run that is given something on its standard input.
-    pub(crate) fn feed(&self, args: &[&str], input: &str) -> Run {
-        self.run_with(NOW, args, Some(input))
+    /// Runs the command with this standard input.
+    pub(crate) fn run_with_input(&self, args: &[&str], input: &str) -> Run {
+        self.run_at_with(NOW, args, Some(input))
     }
 
-    fn run_with(&self, now: i64, args: &[&str], input: Option<&str>) -> Run {
+    fn run_at_with(&self, now: i64, args: &[&str], input: Option<&str>) -> Run {
         let mut command = self.command();
         command.args(args).args(["--now", &now.to_string()]);
         if input.is_some() {
@@ -122,14 +122,14 @@ impl Tool {
         }
         let mut child = command.spawn().unwrap();
         if let (Some(input), Some(mut stdin)) = (input, child.stdin.take()) {
-            // One that reads nothing has gone away by now.
+            // The write fails if the child exits without reading.
             let _ = stdin.write_all(input.as_bytes());
         }
         let done = child.wait_with_output().unwrap();
         let text = |bytes: Vec<u8>| {
             let text = String::from_utf8(bytes).unwrap();
             assert!(!text.contains("panicked"), "{args:?}: {text}");
-            // The folder has another name each time.
+            // The name of the directory is random.
             text.replace(&self.0.path().canonicalize().unwrap().display().to_string(), "FOLDER")
                 .replace(&self.0.path().display().to_string(), "FOLDER")
         };
@@ -141,7 +141,7 @@ pub(crate) fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures")
 }
 
-/// The names of the fixtures in a folder of theirs.
+/// The names of the fixtures in a subdirectory.
 pub(crate) fn names(folder: &str) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(fixtures().join(folder))
         .unwrap()
@@ -150,6 +150,6 @@ pub(crate) fn names(folder: &str) -> Vec<String> {
         .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
         .collect();
     names.sort();
-    assert!(names.len() >= 30, "the fixtures are not where they should be");
+    assert!(names.len() >= 30, "the fixtures are missing");
     names
 }

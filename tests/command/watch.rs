@@ -1,4 +1,4 @@
-//! Seeing changes as they happen.
+//! `watch` prints changes as they happen.
 
 use std::io::{BufRead, BufReader};
 use std::process::Child;
@@ -15,13 +15,13 @@ fn start(tool: &Tool, args: &[&str]) -> (Child, impl Iterator<Item = String> + u
 }
 
 #[test]
-fn what_is_added_and_removed_is_told() {
+fn additions_and_removals_are_printed() {
     for store in ["cache.json", "sqlite:cache.db"] {
         let tool = Tool::with("python-aad.json");
         if store != "cache.json" {
-            tool.run(&["copy", "cache.json", store]).ends(0);
+            tool.run(&["copy", "cache.json", store]).expect_code(0);
         }
-        // It goes on until it has seen so many changes, however they are spread over looks.
+        // The run ends after 6 changes, however they are spread over polls.
         let (mut child, mut lines) =
             start(&tool, &[store, "--count", "6", "--interval", "20", "--color", "never"]);
         assert!(lines.next().unwrap().starts_with("Watching cache"), "{store}");
@@ -30,11 +30,11 @@ fn what_is_added_and_removed_is_told() {
             "token_endpoint": "https://login.example/tenant/oauth2/v2.0/token",
             "response": {"access_token": "SECRET", "expires_in": 3600}
         }"#;
-        assert_eq!(tool.feed(&["add", store], event).code, 0);
+        assert_eq!(tool.run_with_input(&["add", store], event).code, 0);
         let added = [lines.next().unwrap(), lines.next().unwrap()];
         assert!(added[0].contains("added") && added[0].contains("access token"), "{added:?}");
         assert!(added[1].contains("app metadata"), "{added:?}");
-        tool.run(&["sign-out", store, "alice"]).ends(0);
+        tool.run(&["sign-out", store, "alice"]).expect_code(0);
         let removed: Vec<_> = lines.by_ref().take(4).collect();
         assert!(removed.iter().all(|line| line.contains("removed")), "{removed:?}");
         assert_eq!(removed.len(), 4);
@@ -44,12 +44,12 @@ fn what_is_added_and_removed_is_told() {
 }
 
 #[test]
-fn a_program_gets_a_line_of_json_for_each_change_with_who_made_it() {
+fn each_change_is_a_line_of_json_with_its_writer() {
     let tool = Tool::with("python-aad.json");
     let (mut child, mut lines) = start(&tool, &["cache.json", "--json", "--count", "1"]);
-    // Whoever holds the lock is the one who writes.
+    // The holder of the lock counts as the writer.
     tool.write("cache.json.lockfile", "4242 /usr/bin/az");
-    // It may not be looking yet, so the file changes until it has seen it.
+    // The watcher may not have started yet: change the file until it reports a change.
     let mut number = 0;
     while child.try_wait().unwrap().is_none() {
         number += 1;

@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -19,18 +20,18 @@ use crate::{CredentialType, Partition, Record, Revision};
 ///     Json::new(r#"{"home_account_id": "uid.utid"}"#)?,
 /// );
 /// let mut batch = Batch::new();
-/// batch.change(record.partition(), Expect::Any).put(record);
+/// batch.change(record.partition(), Expect::Any).put(record.clone());
 /// assert_eq!(batch.changes()[0].partition(), &Partition::user("uid.utid"));
 /// # Ok::<(), msal_cache_core::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
     changes: Vec<Change>,
-    /// Of all but the first few.
+    /// The indexes of all changes but the first few.
     places: HashMap<Partition, usize>,
 }
 
-/// So many changes are compared one by one; most batches have one or two.
+/// Up to this many changes, a linear scan beats the index. Most batches have one or two.
 const FEW: usize = 4;
 
 impl Batch {
@@ -40,14 +41,18 @@ impl Batch {
         Self::default()
     }
 
-    /// What happens to `partition`. A partition occurs once in a batch: asked for again, it is
-    /// the same change, and an expected revision, once given, stays.
-    pub fn change(&mut self, partition: Partition, expect: Expect) -> &mut Change {
-        let at = self.find(&partition).unwrap_or_else(|| {
+    /// The change of `partition`, which occurs in a batch once: named again, it is the same
+    /// change.
+    ///
+    /// Where a change is named with [`Expect::Any`] and with a revision, it expects the revision,
+    /// whichever came first. Of two revisions, the first stays.
+    pub fn change(&mut self, partition: impl Borrow<Partition>, expect: Expect) -> &mut Change {
+        let partition = partition.borrow();
+        let at = self.find(partition).unwrap_or_else(|| {
             if self.changes.len() >= FEW {
                 self.places.insert(partition.clone(), self.changes.len());
             }
-            self.changes.push(Change { partition, expect, ops: Vec::new() });
+            self.changes.push(Change { partition: partition.clone(), expect, ops: Vec::new() });
             self.changes.len() - 1
         });
         let change = &mut self.changes[at];
@@ -58,7 +63,7 @@ impl Batch {
     }
 
     fn find(&self, partition: &Partition) -> Option<usize> {
-        // What comes together mostly belongs together.
+        // Consecutive operations are mostly on one partition.
         if self.changes.last().is_some_and(|last| last.partition == *partition) {
             return Some(self.changes.len() - 1);
         }
@@ -86,16 +91,21 @@ pub struct Change {
 }
 
 impl Change {
-    /// Writes a record, in the place of the one that stands under its key.
+    /// Writes a record. It replaces the one that is stored under its key, in whichever partition.
     pub fn put(&mut self, record: Record) -> &mut Self {
         self.ops.push(Op::Put(record));
         self
     }
 
-    /// Deletes what stands under a key in a section of this partition, if anything does.
+    /// Deletes the record under a key of a section, if it is in this partition.
     pub fn delete(&mut self, credential_type: CredentialType, key: Arc<str>) -> &mut Self {
         self.ops.push(Op::Delete { credential_type, key });
         self
+    }
+
+    /// Deletes the record under the key of this one, if it is in this partition.
+    pub fn delete_record(&mut self, record: &Record) -> &mut Self {
+        self.delete(record.credential_type().clone(), record.shared_key().clone())
     }
 
     /// The partition that changes.
@@ -103,38 +113,50 @@ impl Change {
         &self.partition
     }
 
-    /// What has to hold before anything is done.
+    /// What has to hold before anything is written.
     pub fn expect(&self) -> Expect {
         self.expect
     }
 
-    /// The operations, to be applied in this order.
+    /// The operations, in the order in which they are applied.
     pub fn ops(&self) -> &[Op] {
         &self.ops
     }
 }
 
-/// What a commit expects of a partition.
+/// What a commit expects of a partition. The enum is exhaustive, as [`Op`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Expect {
-    /// Nothing: the operations are right whatever stands there.
+    /// Nothing: the operations are right whatever is stored.
     Any,
-    /// That the partition is still at this revision. For plans that follow from what was read.
+    /// The partition is still at this revision. For plans that follow from what was read.
     Revision(Revision),
 }
 
 /// One operation of a commit.
+///
+/// The enum is exhaustive: another operation is a new major version of the contract, so that no
+/// store passes over one that it doesn't know.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Op {
-    /// Writes a record. A new key goes to the end of its section, a known one keeps its place.
+    /// Writes a record. A new key goes to the end of its section, a known one keeps its place. One
+    /// that is stored in another partition leaves that, and counts as new in this one.
     Put(Record),
-    /// Deletes a record; one that isn't there is no error.
+    /// Deletes the record under a key, if it is in this partition; else does nothing.
     Delete {
         /// The section.
         credential_type: CredentialType,
         /// The stored key.
         key: Arc<str>,
     },
+}
+
+impl Op {
+    /// The section and the key that the operation is about.
+    pub fn target(&self) -> (&CredentialType, &str) {
+        match self {
+            Self::Put(record) => (record.credential_type(), record.key()),
+            Self::Delete { credential_type, key } => (credential_type, key),
+        }
+    }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::wipe::wipe;
-use crate::{Partition, Result, Revision};
+use crate::{Partition, RefreshGuard, Result, Revision};
 
-/// One string somewhere that can be read and swapped: a file, an object in a bucket, a secret of
-/// an orchestrator. The small door into the crate: [`Document`](crate::Document) turns any of
-/// these into a [`CacheStore`](crate::CacheStore).
+/// One string that can be read and swapped: a file, an object in a bucket, a secret of an
+/// orchestrator. The smallest store to implement: [`Document`](crate::Document) makes a
+/// [`CacheStore`](crate::CacheStore) of it.
 ///
 /// ```
 /// use std::sync::Mutex;
@@ -42,48 +42,46 @@ use crate::{Partition, Result, Revision};
 /// # assert!(store.list(None, None).is_ok());
 /// ```
 pub trait BlobStore: fmt::Debug + Send + Sync {
-    /// Reads the string; or says that it is still the one of `known`.
+    /// Reads the string; or reports that it is still the one of `known`.
     ///
-    /// A `known` that this store never returned is a string that it doesn't know: it returns
-    /// what is there.
+    /// A `known` that this store never returned is no reason to report `Unchanged`: the store
+    /// returns the string.
     fn read(&self, known: Option<Revision>) -> Result<Blob>;
 
-    /// Replaces the string of `expected` by `bytes`, wholly and durably, or not at all.
+    /// Replaces the string at `expected` by `bytes`, as a whole and durably, or not at all.
     ///
     /// `Revision::ABSENT` expects that nothing is there.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`](crate::Error::Conflict) where something else stands there by now, or
-    /// where the store can't rule that out. Nothing was written; the caller reads again.
+    /// [`Error::Conflict`](crate::Error::Conflict) where the string is at another revision by now,
+    /// or where the store can't rule that out. Nothing was written; the caller reads again.
     fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision>;
 
-    /// Holds other writers off until the guard is dropped, where there is a lock for that.
+    /// Excludes other writers until the hold is dropped, where there is a lock for that.
     ///
-    /// This is courtesy and speed, never safety: `swap` checks `expected` with or without it.
-    /// It spares a writer from losing the race again and again where many write at once, and so
-    /// the body that is given here, which holds nobody off, is right for every store.
-    /// While a thread holds the guard, its own `read` and `swap` go through.
+    /// It makes many writers faster and is never relied on: `swap` checks `expected` with or
+    /// without it. So the provided body, which excludes nothing, is correct for every store. While
+    /// a thread has the hold, its own `read` and `swap` work.
     fn hold(&self) -> Result<Hold<'_>> {
-        Ok(Hold::nobody())
+        Ok(Hold::none())
     }
 
-    /// Moves a string that can't be read out of the way, so that the next `swap` starts anew
-    /// from [`Revision::ABSENT`]; `false` where that isn't wanted or can't be done.
+    /// Sets a string aside that can't be read, so that the next `swap` starts anew from
+    /// [`Revision::ABSENT`]; `false` where that isn't wanted or can't be done.
     ///
-    /// [`Document`](crate::Document) asks for it before it writes, never when it reads, and with
-    /// the string in `hold`. The string must be kept. The body that is given here declines.
+    /// [`Document`](crate::Document) calls it before it writes, never when it reads, and within
+    /// `hold`. The string must be kept. The provided body declines.
     fn quarantine(&self, unreadable: Revision) -> Result<bool> {
         let _ = unreadable;
         Ok(false)
     }
 
     /// The guard of a partition of the document; see
-    /// [`CacheStore::guard`](crate::CacheStore::guard). The body that is given here holds nobody
-    /// off.
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    /// [`CacheStore::guard`](crate::CacheStore::guard). The provided body excludes nothing.
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         let _ = (partition, wait);
-        Ok(Hold::nobody())
+        Ok(RefreshGuard::none())
     }
 
     /// What to call this string in an error, such as its path.
@@ -93,17 +91,17 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
 }
 
 /// What a [`BlobStore`] has read.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Blob {
-    /// Still what it was at the revision that the caller knows.
+    /// The string is still at the revision that the caller knows.
     Unchanged,
-    /// Nothing is there. Its revision is [`Revision::ABSENT`].
+    /// There is no string. Its revision is [`Revision::ABSENT`].
     Absent,
-    /// The string, and the revision that stands for it.
+    /// The string and its revision.
     Present(Revision, Bytes),
 }
 
-/// Shared bytes that may hold secrets: `Debug` prints their number alone, and dropping the last
+/// Shared bytes that may hold secrets: `Debug` prints only their number, and dropping the last
 /// clone overwrites them.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Bytes(Arc<Buffer>);
@@ -118,12 +116,12 @@ impl Drop for Buffer {
 }
 
 impl Bytes {
-    /// The bytes, secrets and all.
+    /// The bytes, secrets included.
     pub fn expose(&self) -> &[u8] {
         &self.0.0
     }
 
-    /// The bytes as a vector: the same one, unless somebody else holds a clone.
+    /// The bytes as a vector: without a copy, unless there is another clone.
     pub(crate) fn into_vec(self) -> Vec<u8> {
         match Arc::try_unwrap(self.0) {
             Ok(mut bytes) => mem::take(&mut bytes.0),
@@ -144,27 +142,28 @@ impl fmt::Debug for Bytes {
     }
 }
 
-/// Other writers are held off while this lives; see [`BlobStore::hold`].
+/// Excludes other writers until it is dropped; see [`BlobStore::hold`]. It belongs to the thread
+/// that took it.
+#[must_use = "the hold ends when it is dropped"]
 pub struct Hold<'a>(Option<Box<dyn Drops + 'a>>);
 
 trait Drops {}
 impl<T> Drops for T {}
 
 impl<'a> Hold<'a> {
-    /// Holds nobody off.
-    #[must_use]
-    pub fn nobody() -> Self {
+    /// Excludes nothing.
+    pub fn none() -> Self {
         Self(None)
     }
 
-    /// Holds others off until `guard` is dropped.
-    pub fn new(guard: impl Sized + 'a) -> Self {
-        Self(Some(Box::new(guard)))
+    /// Excludes others until `held` is dropped.
+    pub fn new(held: impl Sized + 'a) -> Self {
+        Self(Some(Box::new(held)))
     }
 }
 
 impl fmt::Debug for Hold<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Hold(others)" } else { "Hold(nobody)" })
+        f.write_str(if self.0.is_some() { "Hold(held)" } else { "Hold(none)" })
     }
 }

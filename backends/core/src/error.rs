@@ -7,19 +7,29 @@ use std::time::Duration;
 ///
 /// Each variant names the place and the reason. None holds a text that was read from a cache or
 /// given to it, so an error can be logged. The cause, where there is one, is its
-/// [`source`](StdError::source), and is not repeated in the message.
+/// [`source`](StdError::source), and the message doesn't repeat it.
 ///
-/// An error is never an empty result: where this type comes back, nothing is known about what
-/// the cache holds, and an app that wants to go on does so with a cache in memory.
+/// An error never means an empty cache: nothing is known then about what the cache holds. An app
+/// can go on with a cache in memory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// Somebody else changed what the commit expected to find. Nothing was written.
+    /// Another writer changed what the commit expected to find. Nothing was written.
     ///
-    /// The cache reads again and repeats its plan by itself; this comes out only where others
-    /// keep winning (see [`retry()`](crate::retry())).
-    #[error("the cache was changed by somebody else at the same time")]
+    /// The cache reads again and repeats its plan by itself; it returns this error only where
+    /// others win each time (see [`retry()`](crate::retry())).
+    #[error("another writer changed the cache at the same time")]
     Conflict,
+
+    /// Other writers changed the stored document in each of many attempts to write it, although
+    /// nothing that the commit expects had changed. Nothing was written.
+    #[error("other writers changed {place} in each of {attempts} attempts to write it")]
+    Contended {
+        /// What was to be written, such as a path.
+        place: String,
+        /// How many attempts were made.
+        attempts: u32,
+    },
 
     /// Another holder kept the cache locked until the deadline.
     #[error(
@@ -31,13 +41,13 @@ pub enum Error {
     Locked {
         /// The lock file, or the database.
         path: PathBuf,
-        /// Who says to hold it, as far as it says so: process id and program.
+        /// The holder, as far as it names itself: process id and program.
         holder: Option<String>,
-        /// How long was waited.
+        /// How long the call waited.
         waited: Duration,
     },
 
-    /// The place can't be trusted with secrets: others can read it, or it belongs to them.
+    /// The place can't be trusted with secrets: other users can read it, or it belongs to them.
     #[error("{} is not safe for tokens: {reason}; {remedy}", path.display())]
     Insecure {
         /// The file.
@@ -59,7 +69,7 @@ pub enum Error {
         position: Option<(usize, usize)>,
     },
 
-    /// It is larger than this cache was told to read.
+    /// It is larger than the limit that is set for this cache.
     #[error("{} has {size} bytes, over the limit of {limit}", path.display())]
     TooLarge {
         /// The file.
@@ -76,7 +86,7 @@ pub enum Error {
     ReadOnly {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 
@@ -96,7 +106,7 @@ pub enum Error {
         operation: &'static str,
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 
@@ -129,11 +139,12 @@ impl Error {
 
     /// Whether the same call may succeed a moment later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Conflict | Self::Locked { .. })
+        matches!(self, Self::Conflict | Self::Contended { .. } | Self::Locked { .. })
     }
 
-    /// A text that is not JSON. Of the parser's error only the place is kept: its message may
+    /// A text that is not JSON. Only the position of the parser's error is kept: its message may
     /// quote the text.
+    #[doc(hidden)]
     pub fn not_json(place: impl Into<String>, error: &serde_json::Error) -> Self {
         let reason = match error.classify() {
             serde_json::error::Category::Eof => "it ends too early",

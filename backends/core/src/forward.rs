@@ -1,18 +1,24 @@
-//! What points to a store is a store.
+//! A pointer to a store is a store.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    Batch, Blob, BlobStore, CacheStore, CredentialType, Hold, Load, Partition, Result, Revision,
+    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, CredentialType, Hold,
+    Load, Partition, RefreshGuard, Result, Revision,
 };
 
 macro_rules! forward {
     ($($pointer:ty),*) => {$(
         #[deny(clippy::missing_trait_methods)]
         impl<S: CacheStore + ?Sized> CacheStore for $pointer {
+            #[inline]
             fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
                 (**self).load(partition, known)
+            }
+
+            fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+                (**self).load_many(wanted)
             }
 
             fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
@@ -31,8 +37,12 @@ macro_rules! forward {
                 (**self).purge(now)
             }
 
-            fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+            fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
                 (**self).guard(partition, wait)
+            }
+
+            fn is_immediate(&self) -> bool {
+                (**self).is_immediate()
             }
         }
 
@@ -54,7 +64,7 @@ macro_rules! forward {
                 (**self).quarantine(unreadable)
             }
 
-            fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+            fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
                 (**self).guard(partition, wait)
             }
 
@@ -66,3 +76,66 @@ macro_rules! forward {
 }
 
 forward!(&S, Arc<S>, Box<S>);
+
+macro_rules! forward_async {
+    ($($pointer:ty),*) => {$(
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: AsyncCacheStore> AsyncCacheStore for $pointer {
+            async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
+                (**self).load(partition, known).await
+            }
+
+            async fn load_many(
+                &self,
+                wanted: &[(&Partition, Option<Revision>)],
+            ) -> Result<Vec<Load>> {
+                (**self).load_many(wanted).await
+            }
+
+            async fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
+                (**self).commit(batch).await
+            }
+
+            async fn list(
+                &self,
+                credential_type: Option<&CredentialType>,
+                known: Option<Revision>,
+            ) -> Result<Load> {
+                (**self).list(credential_type, known).await
+            }
+
+            async fn purge(&self, now: i64) -> Result<u64> {
+                (**self).purge(now).await
+            }
+
+            async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
+                (**self).guard(partition, wait).await
+            }
+        }
+
+        #[deny(clippy::missing_trait_methods)]
+        impl<S: AsyncBlobStore> AsyncBlobStore for $pointer {
+            async fn read(&self, known: Option<Revision>) -> Result<Blob> {
+                (**self).read(known).await
+            }
+
+            async fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
+                (**self).swap(expected, bytes).await
+            }
+
+            async fn quarantine(&self, unreadable: Revision) -> Result<bool> {
+                (**self).quarantine(unreadable).await
+            }
+
+            async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
+                (**self).guard(partition, wait).await
+            }
+
+            fn place(&self) -> String {
+                (**self).place()
+            }
+        }
+    )*};
+}
+
+forward_async!(&S, Arc<S>);

@@ -1,12 +1,14 @@
 use std::collections::HashSet;
 use std::fmt;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::{Error, Hold, Partition, Result};
+use event_listener::{Event, EventListener, Listener};
 
-/// Guards over partitions among the threads of one process: what
-/// [`CacheStore::guard`](crate::CacheStore::guard) is for a store that one process has for itself.
+use crate::{Error, Partition, RefreshGuard, Result};
+
+/// Guards over partitions among the threads and tasks of one process: what
+/// [`CacheStore::guard`](crate::CacheStore::guard) is for a store that only this process uses.
 ///
 /// ```
 /// use std::time::Duration;
@@ -21,14 +23,17 @@ use crate::{Error, Hold, Partition, Result};
 /// assert!(guards.enter(&alice, Duration::ZERO).is_ok());
 /// # Ok::<(), msal_cache_core::Error>(())
 /// ```
+#[derive(Clone, Default)]
+pub struct Guards(Arc<Shared>);
+
 #[derive(Default)]
-pub struct Guards {
+struct Shared {
     held: Mutex<HashSet<Partition>>,
-    released: Condvar,
+    released: Event,
 }
 
 impl Guards {
-    /// Guards that nobody holds.
+    /// Guards that are all free.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -38,25 +43,46 @@ impl Guards {
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`] where another thread still holds it then.
-    pub fn enter(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    /// [`Error::Locked`] where another thread or task still holds it then.
+    pub fn enter(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         let started = Instant::now();
-        let mut held = self.lock();
-        while held.contains(partition) {
-            let waited = started.elapsed();
-            let Some(left) = wait.checked_sub(waited).filter(|left| !left.is_zero()) else {
-                return Err(Error::Locked {
-                    path: "the guard of a partition".into(),
-                    holder: Some("another thread of this process".into()),
-                    waited,
-                });
+        loop {
+            let released = match self.try_enter(partition) {
+                Ok(guard) => return Ok(guard),
+                Err(released) => released,
             };
-            held = self.released.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0;
+            let left = wait.saturating_sub(started.elapsed());
+            if left.is_zero() {
+                return Err(Self::locked(started.elapsed()));
+            }
+            released.wait_timeout(left);
         }
-        held.insert(partition.clone());
-        Ok(Hold::new(Entered { guards: self, partition: partition.clone() }))
     }
 
+    /// Takes the guard of a partition if it is free; else returns a listener that is notified when
+    /// a guard is released.
+    pub fn try_enter(&self, partition: &Partition) -> Result<RefreshGuard, EventListener> {
+        let mut held = self.0.lock();
+        if held.contains(partition) {
+            // Made under the lock, so no release goes unnoticed.
+            return Err(self.0.released.listen());
+        }
+        held.insert(partition.clone());
+        drop(held);
+        Ok(RefreshGuard::new(Entered { guards: self.0.clone(), partition: partition.clone() }))
+    }
+
+    /// The error of a caller that has waited in vain.
+    pub fn locked(waited: Duration) -> Error {
+        Error::Locked {
+            path: "the guard of a partition".into(),
+            holder: Some("another refresh in this process".into()),
+            waited,
+        }
+    }
+}
+
+impl Shared {
     fn lock(&self) -> MutexGuard<'_, HashSet<Partition>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -64,20 +90,20 @@ impl Guards {
 
 impl fmt::Debug for Guards {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Guards({} held)", self.lock().len())
+        write!(f, "Guards({} held)", self.0.lock().len())
     }
 }
 
-struct Entered<'a> {
-    guards: &'a Guards,
+struct Entered {
+    guards: Arc<Shared>,
     partition: Partition,
 }
 
-impl Drop for Entered<'_> {
+impl Drop for Entered {
     fn drop(&mut self) {
         self.guards.lock().remove(&self.partition);
-        // Those who wait for other partitions wake in vain; there are few.
-        self.guards.released.notify_all();
+        // Those that wait for other partitions wake for nothing; there are few.
+        self.guards.released.notify(usize::MAX);
     }
 }
 
@@ -86,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_waits_is_woken_also_by_a_panic() {
+    fn a_release_wakes_waiters_also_after_a_panic() {
         let (guards, alice) = (Guards::new(), Partition::user("alice"));
         std::thread::scope(|threads| {
             let held = guards.enter(&alice, Duration::ZERO).unwrap();
@@ -101,5 +127,17 @@ mod tests {
         });
         assert!(guards.enter(&alice, Duration::ZERO).is_ok());
         assert_eq!(format!("{guards:?}"), "Guards(0 held)");
+    }
+
+    #[test]
+    fn a_guard_outlives_the_guards_and_is_released_on_another_thread() {
+        let (guards, alice) = (Guards::new(), Partition::user("alice"));
+        let held = guards.enter(&alice, Duration::ZERO).unwrap();
+        let other = guards.clone();
+        drop(guards);
+        let waited = other.enter(&alice, Duration::from_millis(5)).unwrap_err();
+        assert!(matches!(waited, Error::Locked { waited, .. } if waited.as_millis() >= 5));
+        std::thread::spawn(move || drop(held)).join().unwrap();
+        assert!(other.enter(&alice, Duration::ZERO).is_ok());
     }
 }

@@ -1,121 +1,158 @@
-//! The storage contract of [`msal-cache`](https://docs.rs/msal-cache): what a store of tokens
-//! has to do, and the stores that need nothing but memory.
+//! The storage contract of [`msal-cache`](https://docs.rs/msal-cache): what a store of tokens has
+//! to do, and the stores that need only memory.
 //!
-//! Apps depend on `msal-cache`, which re-exports what is here. This crate is for those who write
-//! a store: it is small, knows nothing of scopes and accounts, and changes rarely.
+//! Apps depend on `msal-cache`, which re-exports this crate as `msal_cache::store`. This crate is
+//! for those who write a store: it knows nothing of scopes and accounts, and changes rarely.
 //!
-//! # Two doors
+//! # Two contracts
 //!
 //! - [`BlobStore`]: one string that can be read and swapped. [`Document`] makes a [`CacheStore`]
-//!   of it, holding the JSON document that all MSAL libraries read. The file store is one.
-//! - [`CacheStore`]: records in partitions, for what can do better than rewrite one string: a
-//!   database, a server. [`Memory`] is one.
+//!   of it, with the JSON document that all MSAL libraries read. The file store is one.
+//! - [`CacheStore`]: records in partitions, for a store that does better than to rewrite one
+//!   string: a database, a server. [`Memory`] is one.
 //!
-//! # The contract, and why it is as it is
+//! Each has an async form for a store that waits without blocking a thread: [`AsyncBlobStore`],
+//! [`AsyncCacheStore`].
+//!
+//! | from | to | by |
+//! |---|---|---|
+//! | blocking | async, without a runtime | [`Ready`] |
+//! | blocking | async, on tokio's threads for blocking work | `Offload` (feature `tokio`) |
+//! | async | blocking | `Blocking` (feature `tokio`) |
+//! | async | chosen at run time | [`BoxedCacheStore`], [`BoxedBlobStore`] |
+//!
+//! # The contract and its reasons
 //!
 //! **A commit is data.** A [`Batch`] says what is expected and what to do; no code of the cache
 //! runs inside the store. So a commit can be tried again after a conflict, logged (it prints no
 //! secret), wrapped by a store that counts or fails on purpose, and sent over a network. Nothing
-//! in the contract borrows from the store, so an asynchronous twin is the same verbs returning
-//! futures.
+//! in the contract borrows from the store, so the async form is the same verbs returning futures.
 //!
 //! **The unit is a partition.** A [`Partition`] is everything of one user, or one client's own
-//! tokens in one tenant, or the metadata of all clients. It is what one token response changes,
-//! and small. Checking a revision of it notices a record that somebody else has *added*, which a
-//! check of single records can't; and users don't disturb each other. It is one range of an index
-//! in SQL and one hash in Redis. Where a record belongs follows from the record
-//! ([`Partition::of`]), so a store neither decides it nor can get it wrong unnoticed.
+//! tokens in one tenant, or the metadata of all clients. It is small, and one token response
+//! changes one. Its revision changes when another writer *adds* a record, which a check of single
+//! records can't notice; and writers of different users don't conflict. It is one range of an
+//! index in SQL and one hash in Redis. Where a record belongs follows from the record
+//! ([`Partition::of`]), so a store doesn't decide it, and the cache notices a store that confuses
+//! partitions.
+//!
+//! **One stored key is one record.** A section and a key name one record in the whole store, as in
+//! the JSON document. A put under a key that is stored in another partition moves the key: the
+//! other partition loses its record. Names of partitions are in lower case, as stored keys are, so
+//! that this is rare.
 //!
 //! **A batch may span partitions**, because a first sign-in writes the user's records and the
 //! metadata of the client, and an import writes everything: all or nothing, in one step. In SQL
-//! that is one transaction, on a document one swap, on Redis one script. Where a server can't
-//! span two places in one step, as Redis Cluster can't across slots, a store keeps one cache in
-//! one place (a hash tag). The cache leaves metadata that says nothing new out of a batch, so
-//! nearly every batch names one partition.
+//! that is one transaction, in a document one swap, in Redis one script. Where a server can't
+//! change two places in one step, as Redis Cluster can't across slots, a store keeps one cache in
+//! one place (a hash tag). The cache omits metadata that is stored already, so nearly every batch
+//! has one partition.
 //!
-//! **Expectations are optional.** A token response may be written whatever stands there
+//! **Expectations are optional.** A token response may be written whatever is stored
 //! ([`Expect::Any`]), so it conflicts once at most: first the cache expects the [`Revision`] that
-//! it knows, and if that holds, it knows what stands there afterwards too, and reads neither
-//! before nor after. What follows from reading, such as deleting an expired token, always expects
-//! the revision that was read. A conflict is an error of its own, and
-//! [`retry()`] is the one place where plans are made again.
+//! it knows, and if that holds, it also knows what is stored afterwards, and reads neither before
+//! nor after. What follows from reading, such as deleting an expired token, always expects the
+//! revision that was read. A conflict is an error of its own, and [`retry()`] is the only level at
+//! which plans are made again.
 //!
 //! **Reading is conditional.** `load` and `list` take the revision that the caller knows and may
-//! answer [`Load::Unchanged`]. The cache keeps what it has decoded, so a look-up in an unchanged
-//! file costs a `stat`, in a database one indexed look-up, and copies nothing. A revision
-//! is opaque and never returns for other contents; a clock can't promise that.
+//! return [`Load::Unchanged`]. The cache keeps what it has decoded, so a look-up in an unchanged
+//! file costs a `stat`, in a database one indexed look-up, and copies nothing. A revision is
+//! opaque and never returns for other contents; a clock can't promise that.
 //!
-//! **A listing is one question.** `list` reads a section across partitions, since "all accounts"
-//! asked user by user would be 10,000 queries. It has a revision too, that of the whole store.
+//! **Several partitions are read at one moment.** `load_many` reads what a plan is based on, the
+//! user and the metadata of clients, in one round trip.
 //!
-//! **Sweeping is a verb.** `purge` could be a listing and deletes; but then it would read
+//! **A listing is one query.** `list` reads a section across partitions, since "all accounts" user
+//! by user would be 10,000 queries. It has a revision too, that of the whole store.
+//!
+//! **Purging is a verb.** `purge` could be a listing and deletes; but then it would read
 //! everything, and could delete a token that was renewed in between. As a verb it is one indexed
 //! `DELETE`, and the store checks and deletes in one step. [`Record::expires_on`] gives the
 //! column.
 //!
-//! **Values are text.** [`Json`] is kept as it was written; what the cache doesn't know, it
-//! can't lose.
+//! **Values are text.** [`Json`] is kept as it was written; what the cache doesn't know, it can't
+//! lose.
 //!
-//! **One refresh at a time is a guard, and no lock.** A refresh token may be good for one use, so
-//! two processes must not spend it at once; but a request takes seconds, and nobody may be kept
-//! from reading and writing for so long. So [`CacheStore::guard`] holds off only those who ask
-//! for the guard of the same partition too. It is not a record with a deadline in the store: that
-//! would cost two commits for each refresh, leave its traces in a file that other libraries read,
-//! and either outlive a holder that died or end under one that is slow. It ends with its process.
+//! **A refresh has a guard, and no lock.** A refresh token may be good for one use, so two
+//! processes must not redeem it at the same time; but a request takes seconds, and other readers
+//! and writers must not wait that long. So [`CacheStore::guard`] excludes only callers that take
+//! the guard of the same partition. It is not a record with a deadline in the store: that would
+//! cost two commits for each refresh, leave its traces in a file that other libraries read, and
+//! either outlive a holder that died or end under a slow one. It ends with its process.
 //!
-//! **No verb of [`CacheStore`] has a body.** A body that is wrong for one store is worse than a
-//! compiler's error. The guard has one: it holds nobody off, which costs a request too many at
-//! worst, and never a record. [`BlobStore`] has four, which are right for every string.
+//! **The verbs that move records have no body.** A body that is wrong for one store is worse than
+//! a compiler's error. `load_many` and `guard` have one that is correct for every store and costs
+//! only time or requests. [`BlobStore`] has four, which are correct for every string.
 //!
 //! # A store of your own
 //!
-//! Whether it keeps these promises, the feature `conformance` finds out: it brings them as tests
-//! in a module of that name, one for each promise, to be run on any store.
+//! The feature `conformance` brings these promises as tests, in a module of that name: one for
+//! each promise, to be run on any store, blocking or async.
 
 #![forbid(unsafe_code)]
 
+mod aio;
 mod batch;
 mod blob;
+mod boxed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod credential_type;
 mod document;
-mod draft;
 mod error;
 mod ext_cache_key;
 mod forward;
+mod guard;
 mod guards;
-mod index;
 mod json;
+mod load;
+mod log;
 mod memory;
-mod name;
 pub mod notice;
-mod object;
-mod out;
-mod parse;
 mod partition;
+mod placement;
+mod ready;
 mod record;
 mod retry;
 mod revision;
-mod scan;
+#[cfg(feature = "tokio")]
+mod runtime;
 mod store;
-mod text;
-mod trace;
 mod wipe;
 
+pub use aio::{AsyncBlobStore, AsyncCacheStore};
 pub use batch::{Batch, Change, Expect, Op};
 pub use blob::{Blob, BlobStore, Bytes, Hold};
+pub use boxed::{
+    BoxFuture, BoxedBlobStore, BoxedCacheStore, DynAsyncBlobStore, DynAsyncCacheStore,
+};
 pub use credential_type::CredentialType;
-pub use document::{Document, compose, decompose};
+pub use document::Document;
 pub use error::{Error, Result};
 pub use ext_cache_key::ext_cache_key;
+pub use guard::RefreshGuard;
 pub use guards::Guards;
 pub use json::Json;
+pub use load::{Load, Snapshot};
 pub use memory::Memory;
-pub use name::quoted_name;
-pub use object::{Scalar, for_each_member, seconds};
-pub use partition::{Partition, ext_cache_key_in};
+pub use partition::Partition;
+pub use ready::Ready;
 pub use record::Record;
 pub use retry::retry;
 pub use revision::Revision;
-pub use store::{CacheStore, Load, Snapshot};
+#[cfg(feature = "tokio")]
+pub use runtime::{Blocking, Offload};
+pub use store::CacheStore;
+
+/// What the crates of `msal-cache` share with each other, and may change in any release.
+#[doc(hidden)]
+pub mod internal {
+    pub use crate::document::{compose, decompose};
+    pub use crate::json::{Scalar, for_each_member, quoted_name, seconds};
+    pub use crate::placement::ext_cache_key_in;
+    pub use crate::ready::now;
+    pub use crate::retry::{Next, Retry};
+    #[cfg(feature = "tracing")]
+    pub use tracing;
+}

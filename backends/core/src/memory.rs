@@ -2,28 +2,31 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
+use smallvec::SmallVec;
 
 use crate::{
-    Batch, CacheStore, CredentialType, Error, Expect, Guards, Hold, Load, Op, Partition, Record,
-    Result, Revision, Snapshot,
+    Batch, CacheStore, Change, CredentialType, Error, Expect, Guards, Load, Op, Partition, Record,
+    RefreshGuard, Result, Revision, Snapshot,
 };
 
 /// Records in memory, gone with the process.
 ///
-/// The store for tests, for a service that signs in anew at each start, and to fall back to
-/// where no other store can be used. Its partitions are spread over many locks, so that users
+/// The store for tests, for a service whose users sign in anew after a restart, and to fall back
+/// to where no other store can be used. Its partitions are spread over many locks, so that users
 /// don't wait for each other.
 pub struct Memory {
     shards: [RwLock<Shard>; SHARDS],
+    /// Which partition holds each stored key.
+    owners: [Mutex<HashTable<Owner>>; SHARDS],
     hasher: DefaultHashBuilder,
     /// Counts the commits, and so tells the revisions of the whole store apart. It changes while
     /// the locks of a commit are held, before anything else does.
     commits: AtomicU64,
-    /// What makes those revisions other than everybody else's.
+    /// Tells those revisions apart from those of other stores.
     born: Revision,
     /// Numbers the records in the order in which their keys were first put.
     next: AtomicU64,
@@ -31,34 +34,36 @@ pub struct Memory {
 }
 
 /// Some of the partitions. Never holds an empty one.
-type Shard = HashTable<(Partition, Held)>;
+type Shard = HashTable<(Partition, StoredPartition)>;
 
-/// How many: by far more than threads that run at the same time.
+/// The number of shards: by far more than threads that run at the same time.
 const SHARDS: usize = 64;
 
-/// A partition.
+/// The shard of what has this hash. The tables use other bits of it.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
+}
+
 #[derive(Default)]
-struct Held {
+struct StoredPartition {
     revision: Revision,
     /// By number.
-    records: BTreeMap<u64, Stored>,
-    /// The numbers of keys, in a partition that is large.
+    records: BTreeMap<u64, Record>,
+    /// The numbers of the keys, in a large partition.
     numbers: Option<HashMap<(CredentialType, Arc<str>), u64>>,
 }
 
-struct Stored {
-    record: Record,
-    /// Read by the first sweep that looks at it; the end of time for what doesn't expire.
-    expires_on: OnceLock<i64>,
+/// The hash of a section and a key, and the hash of the partition that holds the record.
+///
+/// Hashes take less memory than names. Two keys that share a hash cost a commit more locks, and
+/// nothing else: what is moved is found by its key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Owner {
+    key: u64,
+    partition: u64,
 }
 
-impl Stored {
-    fn expires_on(&self) -> i64 {
-        *self.expires_on.get_or_init(|| self.record.expires_on().unwrap_or(i64::MAX))
-    }
-}
-
-/// Up to so many records, looking at each one is as fast as an index and needs no memory.
+/// Up to this many records, a scan is as fast as an index and needs no memory.
 const SMALL: usize = 32;
 
 impl Memory {
@@ -80,6 +85,35 @@ impl Memory {
         self.shards[shard].write().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The owners of keys with this hash and others. Locked after shards, one at a time.
+    fn owners(&self, key: u64) -> MutexGuard<'_, HashTable<Owner>> {
+        self.owners[shard_of(key)].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn owner(&self, (section, key): (&CredentialType, &str), partition: u64) -> Owner {
+        Owner { key: self.hasher.hash_one((section.as_str(), key)), partition }
+    }
+
+    /// Notes that a partition holds a key from now on. Returns false, and does nothing, where
+    /// another one holds it.
+    fn claim(&self, owner: Owner) -> bool {
+        let mut owners = self.owners(owner.key);
+        let mut known = owners.iter_hash(owner.key).filter(|it| it.key == owner.key).peekable();
+        let is_new = known.peek().is_none();
+        let is_foreign = known.any(|it| it.partition != owner.partition);
+        if is_new {
+            owners.insert_unique(owner.key, owner, |it| it.key);
+        }
+        !is_foreign
+    }
+
+    /// Notes that a partition doesn't hold a key any more.
+    fn release(&self, owner: Owner) {
+        if let Ok(known) = self.owners(owner.key).find_entry(owner.key, |it| *it == owner) {
+            known.remove();
+        }
+    }
+
     /// The revision of the whole store.
     fn revision(&self) -> Revision {
         let commits = self.commits.load(Ordering::SeqCst);
@@ -87,15 +121,21 @@ impl Memory {
     }
 }
 
-/// The shard of a partition. The table within uses other bits of the hash.
-fn shard_of(hash: u64) -> usize {
-    (hash >> 32) as usize % SHARDS
+fn load_from(shard: &Shard, hash: u64, partition: &Partition, known: Option<Revision>) -> Load {
+    let stored = shard.find(hash, |(it, _)| it == partition).map(|(_, stored)| stored);
+    let revision = stored.map_or(Revision::ABSENT, |stored| stored.revision);
+    if known == Some(revision) {
+        return Load::Unchanged;
+    }
+    let records = stored.into_iter().flat_map(|stored| stored.records.values());
+    Load::Snapshot(Snapshot::new(revision, records.cloned().collect()))
 }
 
 impl Default for Memory {
     fn default() -> Self {
         Self {
             shards: [const { RwLock::new(HashTable::new()) }; SHARDS],
+            owners: [const { Mutex::new(HashTable::new()) }; SHARDS],
             hasher: DefaultHashBuilder::default(),
             commits: AtomicU64::new(0),
             born: Revision::unique(),
@@ -105,67 +145,39 @@ impl Default for Memory {
     }
 }
 
-impl Default for Revision {
-    fn default() -> Self {
-        Self::ABSENT
-    }
-}
-
+#[deny(clippy::missing_trait_methods)]
 impl CacheStore for Memory {
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
         let hash = self.hash(partition);
-        let shard = self.read(shard_of(hash));
-        let held = shard.find(hash, |(it, _)| it == partition).map(|(_, held)| held);
-        let revision = held.map_or(Revision::ABSENT, |held| held.revision);
-        if known == Some(revision) {
-            return Ok(Load::Unchanged);
-        }
-        let stored = held.into_iter().flat_map(|held| held.records.values());
-        let records = stored.map(|stored| stored.record.clone()).collect();
-        Ok(Load::Snapshot(Snapshot { revision, records }))
+        Ok(load_from(&self.read(shard_of(hash)), hash, partition, known))
+    }
+
+    fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+        let hashes: SmallVec<[_; 4]> = wanted.iter().map(|(it, _)| self.hash(it)).collect();
+        let needed = in_order(hashes.iter().map(|hash| shard_of(*hash)));
+        let shards: SmallVec<[_; 4]> =
+            needed.iter().map(|shard| (*shard, self.read(*shard))).collect();
+        let loads = wanted.iter().zip(&hashes).map(|((partition, known), hash)| {
+            let at = needed.partition_point(|shard| *shard < shard_of(*hash));
+            load_from(&shards[at].1, *hash, partition, *known)
+        });
+        Ok(loads.collect())
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        let hashes: Vec<_> =
+        let hashes: SmallVec<[_; 4]> =
             batch.changes().iter().map(|change| self.hash(change.partition())).collect();
-        let mut locked: Vec<_> = hashes.iter().map(|hash| shard_of(*hash)).collect();
-        // In one order, so that two commits never wait for each other.
-        locked.sort_unstable();
-        locked.dedup();
-        let mut shards: Vec<_> = locked.iter().map(|shard| self.write(*shard)).collect();
-        let place = |hash: u64| locked.partition_point(|shard| *shard < shard_of(hash));
-        for (change, hash) in batch.changes().iter().zip(&hashes) {
-            let shard = &shards[place(*hash)];
-            let held = shard.find(*hash, |(it, _)| it == change.partition());
-            let revision = held.map_or(Revision::ABSENT, |(_, held)| held.revision);
-            if matches!(change.expect(), Expect::Revision(expected) if expected != revision) {
-                return Err(Error::Conflict);
-            }
+        let needed = in_order(hashes.iter().map(|hash| shard_of(*hash)));
+        let mut commit = Commit::lock(self, batch, &hashes, needed.iter().copied());
+        commit.check()?;
+        if commit.claim_keys() {
+            return Ok(commit.apply(false));
         }
-        // Nothing below can fail, so the batch is applied in place.
-        self.commits.fetch_add(1, Ordering::SeqCst);
-        let revisions = batch.changes().iter().zip(&hashes).map(|(change, hash)| {
-            let shard = &mut *shards[place(*hash)];
-            let mut entry = shard
-                .entry(
-                    *hash,
-                    |(it, _)| it == change.partition(),
-                    |(it, _)| self.hasher.hash_one(it),
-                )
-                .or_insert_with(|| (change.partition().clone(), Held::default()));
-            let (_, held) = entry.get_mut();
-            if !change.ops().is_empty() {
-                held.apply(change.ops(), &self.next);
-                held.revision = Revision::unique();
-            }
-            let revision = held.revision;
-            if held.records.is_empty() {
-                entry.remove();
-                return Revision::ABSENT;
-            }
-            revision
-        });
-        Ok(revisions.collect())
+        // A key moves from another partition, which may not be locked.
+        drop(commit);
+        let mut commit = Commit::lock(self, batch, &hashes, 0..SHARDS);
+        commit.check()?;
+        Ok(commit.apply(true))
     }
 
     fn list(
@@ -177,31 +189,38 @@ impl CacheStore for Memory {
             return Ok(Load::Unchanged);
         }
         let shards: Vec<_> = (0..SHARDS).map(|shard| self.read(shard)).collect();
-        // No commit is under way.
+        // No commit holds its locks now.
         let revision = self.revision();
-        let held = shards.iter().flat_map(|shard| shard.iter());
-        let mut records: Vec<_> = held
-            .flat_map(|(_, held)| &held.records)
-            .filter(|(_, it)| credential_type.is_none_or(|of| *of == it.record.credential_type))
+        let stored = shards.iter().flat_map(|shard| shard.iter());
+        let mut records: Vec<_> = stored
+            .flat_map(|(_, stored)| &stored.records)
+            .filter(|(_, it)| credential_type.is_none_or(|of| of == it.credential_type()))
             .collect();
         records.sort_unstable_by_key(|(number, _)| **number);
-        let records = records.into_iter().map(|(_, stored)| stored.record.clone()).collect();
-        Ok(Load::Snapshot(Snapshot { revision, records }))
+        let records = records.into_iter().map(|(_, record)| record.clone()).collect();
+        Ok(Load::Snapshot(Snapshot::new(revision, records)))
     }
 
     fn purge(&self, now: i64) -> Result<u64> {
         let mut shards: Vec<_> = (0..SHARDS).map(|shard| self.write(shard)).collect();
         let mut purged = 0;
         for shard in &mut shards {
-            shard.retain(|(_, held)| {
-                let before = held.records.len();
-                held.records.retain(|_, stored| stored.expires_on() >= now);
-                if held.records.len() < before {
-                    purged += (before - held.records.len()) as u64;
-                    held.numbers = None;
-                    held.revision = Revision::unique();
+            shard.retain(|(partition, stored)| {
+                let before = purged;
+                stored.records.retain(|_, record| {
+                    let stays = record.expires_on().is_none_or(|at| at >= now);
+                    if !stays {
+                        purged += 1;
+                        let target = (record.credential_type(), record.key());
+                        self.release(self.owner(target, self.hash(partition)));
+                    }
+                    stays
+                });
+                if purged > before {
+                    stored.numbers = None;
+                    stored.revision = Revision::unique();
                 }
-                !held.records.is_empty()
+                !stored.records.is_empty()
             });
         }
         if purged > 0 {
@@ -210,54 +229,226 @@ impl CacheStore for Memory {
         Ok(purged)
     }
 
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.guards.enter(partition, wait)
+    }
+
+    fn is_immediate(&self) -> bool {
+        true
     }
 }
 
-impl Held {
-    fn apply(&mut self, ops: &[Op], next: &AtomicU64) {
+/// Shards in the order in which they are locked, so that two callers never wait for each other.
+fn in_order(shards: impl Iterator<Item = usize>) -> SmallVec<[usize; 4]> {
+    let mut shards: SmallVec<_> = shards.collect();
+    shards.sort_unstable();
+    shards.dedup();
+    shards
+}
+
+/// A commit that has locked the shards of its partitions, or all.
+struct Commit<'a> {
+    memory: &'a Memory,
+    batch: &'a Batch,
+    /// Of the partitions of the changes.
+    hashes: &'a [u64],
+    shards: SmallVec<[(usize, RwLockWriteGuard<'a, Shard>); 4]>,
+}
+
+impl<'a> Commit<'a> {
+    fn lock(
+        memory: &'a Memory,
+        batch: &'a Batch,
+        hashes: &'a [u64],
+        shards: impl Iterator<Item = usize>,
+    ) -> Self {
+        let shards = shards.map(|shard| (shard, memory.write(shard))).collect();
+        Self { memory, batch, hashes, shards }
+    }
+
+    fn shard(&mut self, hash: u64) -> &mut Shard {
+        let at = self.shards.partition_point(|(shard, _)| *shard < shard_of(hash));
+        &mut self.shards[at].1
+    }
+
+    fn stored(&mut self, hash: u64, partition: &Partition) -> Option<&mut StoredPartition> {
+        let stored = self.shard(hash).find_mut(hash, |(it, _)| it == partition);
+        stored.map(|(_, stored)| stored)
+    }
+
+    fn check(&mut self) -> Result<()> {
+        for (change, hash) in self.batch.changes().iter().zip(self.hashes) {
+            if let Expect::Revision(expected) = change.expect() {
+                let stored = self.stored(*hash, change.partition());
+                if expected != stored.map_or(Revision::ABSENT, |stored| stored.revision) {
+                    return Err(Error::Conflict);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims the keys that are new to their partition. Returns false, and claims none, where one
+    /// is stored in another partition.
+    fn claim_keys(&mut self) -> bool {
+        let mut claimed: SmallVec<[Owner; 8]> = SmallVec::new();
+        for (change, hash) in self.batch.changes().iter().zip(self.hashes) {
+            for op in change.ops() {
+                let Op::Put(record) = op else { continue };
+                let stored = self.stored(*hash, change.partition());
+                if stored.is_some_and(|it| it.number(op.target()).is_some()) {
+                    continue;
+                }
+                let owner = self.memory.owner((record.credential_type(), record.key()), *hash);
+                if !self.memory.claim(owner) {
+                    claimed.into_iter().for_each(|it| self.memory.release(it));
+                    return false;
+                }
+                claimed.push(owner);
+            }
+        }
+        true
+    }
+
+    /// Claims a key for a partition, where all shards are locked, and deletes the record that
+    /// another partition has under it.
+    fn take_key(&mut self, record: &Record, partition: u64) {
+        let owner = self.memory.owner((record.credential_type(), record.key()), partition);
+        let others: SmallVec<[u64; 1]> = {
+            let owners = self.memory.owners(owner.key);
+            let same = owners.iter_hash(owner.key).filter(|it| it.key == owner.key);
+            same.map(|it| it.partition).filter(|it| *it != partition).collect()
+        };
+        for other in others {
+            self.delete_elsewhere(other, record);
+        }
+        let mut owners = self.memory.owners(owner.key);
+        if owners.find(owner.key, |it| *it == owner).is_none() {
+            owners.insert_unique(owner.key, owner, |it| it.key);
+        }
+    }
+
+    /// Deletes the record under the key of this one from the partition with this hash.
+    fn delete_elsewhere(&mut self, hash: u64, record: &Record) {
+        let target = (record.credential_type(), record.key());
+        let memory = self.memory;
+        let shard = self.shard(hash);
+        let holds = |(partition, stored): &mut (Partition, StoredPartition)| {
+            memory.hash(partition) == hash && stored.number(target).is_some()
+        };
+        let Some((partition, stored)) = shard.iter_mut().find_map(|it| holds(it).then_some(it))
+        else {
+            return;
+        };
+        stored.delete(target);
+        stored.revision = Revision::unique();
+        if stored.records.is_empty() {
+            let partition = partition.clone();
+            if let Ok(empty) = shard.find_entry(hash, |(it, _)| *it == partition) {
+                empty.remove();
+            }
+        }
+        memory.release(memory.owner(target, hash));
+    }
+
+    /// Applies the operations; `moves` says whether keys may move between partitions. Nothing in it
+    /// can fail.
+    fn apply(mut self, moves: bool) -> Vec<Revision> {
+        let Self { memory, batch, hashes, .. } = self;
+        memory.commits.fetch_add(1, Ordering::SeqCst);
+        for (change, hash) in batch.changes().iter().zip(hashes) {
+            if !moves {
+                self.apply_to(*hash, change.partition(), change.ops());
+                continue;
+            }
+            for op in change.ops() {
+                if let Op::Put(record) = op {
+                    self.take_key(record, *hash);
+                }
+                self.apply_to(*hash, change.partition(), std::slice::from_ref(op));
+            }
+        }
+        let revision = |(change, hash): (&Change, &u64)| {
+            let stored = self.stored(*hash, change.partition());
+            stored.map_or(Revision::ABSENT, |stored| stored.revision)
+        };
+        batch.changes().iter().zip(hashes).map(revision).collect()
+    }
+
+    fn apply_to(&mut self, hash: u64, partition: &Partition, ops: &[Op]) {
+        let memory = self.memory;
+        if ops.is_empty() {
+            return;
+        }
+        let mut entry = self
+            .shard(hash)
+            .entry(hash, |(it, _)| it == partition, |(it, _)| memory.hash(it))
+            .or_insert_with(|| (partition.clone(), StoredPartition::default()));
+        let (_, stored) = entry.get_mut();
         for op in ops {
             match op {
-                Op::Put(record) => {
-                    let known = self.number(&record.credential_type, &record.key);
-                    let number = known.unwrap_or_else(|| next.fetch_add(1, Ordering::Relaxed));
-                    if known.is_none()
-                        && let Some(numbers) = &mut self.numbers
-                    {
-                        numbers.insert(identity(record), number);
-                    }
-                    let (record, expires_on) = (record.clone(), OnceLock::new());
-                    self.records.insert(number, Stored { record, expires_on });
-                }
-                Op::Delete { credential_type, key } => {
-                    if let Some(number) = self.number(credential_type, key) {
-                        self.records.remove(&number);
-                        if let Some(numbers) = &mut self.numbers {
-                            numbers.remove(&(credential_type.clone(), key.clone()));
-                        }
+                Op::Put(record) => stored.put(record.clone(), &memory.next),
+                Op::Delete { .. } => {
+                    if stored.delete(op.target()) {
+                        memory.release(memory.owner(op.target(), hash));
                     }
                 }
             }
         }
+        stored.revision = Revision::unique();
+        if stored.records.is_empty() {
+            entry.remove();
+        }
+    }
+}
+
+impl StoredPartition {
+    fn put(&mut self, record: Record, next: &AtomicU64) {
+        let known = self.number((record.credential_type(), record.key()));
+        let number = known.unwrap_or_else(|| next.fetch_add(1, Ordering::Relaxed));
+        if known.is_none()
+            && let Some(numbers) = &mut self.numbers
+        {
+            numbers.insert(identity(&record), number);
+        }
+        self.records.insert(number, record);
     }
 
-    fn number(&mut self, credential_type: &CredentialType, key: &Arc<str>) -> Option<u64> {
+    fn delete(&mut self, target: (&CredentialType, &str)) -> bool {
+        let Some(number) = self.number(target) else { return false };
+        let deleted = self.records.remove(&number);
+        if let (Some(numbers), Some(record)) = (&mut self.numbers, &deleted) {
+            numbers.remove(&identity(record));
+        }
+        true
+    }
+
+    fn number(&mut self, (section, key): (&CredentialType, &str)) -> Option<u64> {
         let records = &self.records;
         if records.len() <= SMALL {
             self.numbers = None;
-            let same = |it: &Record| it.key == *key && it.credential_type == *credential_type;
-            return records.iter().find(|(_, it)| same(&it.record)).map(|(number, _)| *number);
+            let is_it = |it: &Record| it.key() == key && it.credential_type() == section;
+            return records.iter().find(|(_, it)| is_it(it)).map(|(number, _)| *number);
         }
         let numbers = self.numbers.get_or_insert_with(|| {
-            records.iter().map(|(number, it)| (identity(&it.record), *number)).collect()
+            records.iter().map(|(number, it)| (identity(it), *number)).collect()
         });
-        numbers.get(&(credential_type.clone(), key.clone())).copied()
+        numbers.get(&Target(section, key)).copied()
     }
 }
 
 fn identity(record: &Record) -> (CredentialType, Arc<str>) {
-    (record.credential_type.clone(), record.key.clone())
+    (record.credential_type().clone(), record.shared_key().clone())
+}
+
+/// A borrowed [`identity`].
+#[derive(Hash)]
+struct Target<'a>(&'a CredentialType, &'a str);
+
+impl hashbrown::Equivalent<(CredentialType, Arc<str>)> for Target<'_> {
+    fn equivalent(&self, (section, key): &(CredentialType, Arc<str>)) -> bool {
+        self.1 == &**key && self.0 == section
+    }
 }
 
 impl fmt::Debug for Memory {
@@ -269,7 +460,7 @@ impl fmt::Debug for Memory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Expect, Json};
+    use crate::Json;
 
     #[test]
     fn a_large_partition_keeps_its_order_like_a_small_one() {
@@ -297,25 +488,63 @@ mod tests {
                 };
             }
         });
-        // By now it is larger than a small one; below, it isn't any more.
+        // It is large now; below, it becomes small.
         let mut expected: Vec<_> = (0..SMALL * 3)
             .filter(|n| n % 3 != 0)
             .map(|n| record(n, if n % 3 == 1 { "new" } else { "old" }))
             .collect();
         let load = || match memory.load(&Partition::user("u"), None).unwrap() {
-            Load::Snapshot(snapshot) => snapshot.records,
+            Load::Snapshot(snapshot) => snapshot.into_records(),
             Load::Unchanged => Vec::new(),
         };
         assert_eq!(load(), expected);
         let gone = expected.split_off(5);
         commit(&|change| {
             for it in &gone {
-                change.delete(CredentialType::Account, it.key.clone());
+                change.delete(CredentialType::Account, it.shared_key().clone());
             }
             change.put(record(0, "again")).put(record(1, "newer"));
         });
         expected[0] = record(1, "newer");
         expected.push(record(0, "again"));
         assert_eq!(load(), expected);
+    }
+
+    #[test]
+    fn the_owners_of_keys_are_forgotten_with_their_records() {
+        let memory = Memory::new();
+        let token = |user: &str, key: &str| {
+            let json = format!(r#"{{"home_account_id":"{user}","expires_on":"1"}}"#);
+            Record::new(CredentialType::AccessToken, key, Json::from_stored(json))
+        };
+        let owners = || memory.owners.iter().map(|it| it.lock().unwrap().len()).sum::<usize>();
+        let commit = |records: &[Record], delete: bool| {
+            let mut batch = Batch::new();
+            for record in records {
+                let change = batch.change(record.partition(), Expect::Any);
+                if delete {
+                    change.delete_record(record)
+                } else {
+                    change.put(record.clone())
+                };
+            }
+            memory.commit(&batch).unwrap()
+        };
+        let of_u: Vec<_> = (0..50).map(|n| token("u", &n.to_string())).collect();
+        let of_v: Vec<_> = (0..50).map(|n| token("v", &n.to_string())).collect();
+        commit(&of_u, false);
+        commit(&of_u, false);
+        assert_eq!(owners(), 50);
+        assert_eq!(commit(&of_v[..10], false).len(), 1);
+        assert_eq!(owners(), 50);
+        let Load::Snapshot(left) = memory.load(&Partition::user("u"), None).unwrap() else {
+            panic!("no revision was given")
+        };
+        assert_eq!(left.records(), &of_u[10..]);
+        commit(&of_v, true);
+        assert_eq!(owners(), 40);
+        commit(&of_v[40..], false);
+        assert_eq!(memory.purge(2).unwrap(), 40);
+        assert_eq!(owners(), 0);
     }
 }

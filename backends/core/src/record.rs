@@ -1,20 +1,24 @@
-use std::sync::Arc;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
 
-use crate::partition::Place;
+use crate::placement::Placement;
 use crate::{CredentialType, Json, Partition};
 
-/// One record of the cache: the key under which it stands in its section, and its JSON.
+/// One record of the cache: the section and the key under which it is stored, and its JSON.
 ///
-/// The stored key is the record's identity. Libraries build keys differently, so a record is
-/// replaced and deleted by the key under which it stands and never by one computed afresh.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// The section.
-    pub credential_type: CredentialType,
-    /// The stored key.
-    pub key: Arc<str>,
-    /// The JSON value, whole. An object, unless somebody else wrote something odd.
-    pub value: Json,
+/// Section and key are the record's identity: a store holds one record under them, whatever
+/// partition it is in. Libraries build keys differently, so a record is replaced and deleted by
+/// the key under which it is stored and never by one computed afresh.
+///
+/// Cloning shares the record. Its partition and its expiry are read from the JSON once.
+#[derive(Clone)]
+pub struct Record(Arc<Inner>);
+
+struct Inner {
+    credential_type: CredentialType,
+    key: Arc<str>,
+    value: Json,
+    placement: OnceLock<Placement>,
 }
 
 impl Record {
@@ -24,20 +28,94 @@ impl Record {
             CredentialType::Other(name) => CredentialType::from(&*name),
             known => known,
         };
-        Self { credential_type, key: key.into(), value }
+        let (key, placement) = (key.into(), OnceLock::new());
+        Self(Arc::new(Inner { credential_type, key, value, placement }))
+    }
+
+    /// The section.
+    #[inline]
+    pub fn credential_type(&self) -> &CredentialType {
+        &self.0.credential_type
+    }
+
+    /// The stored key.
+    #[inline]
+    pub fn key(&self) -> &str {
+        &self.0.key
+    }
+
+    /// The stored key, to keep.
+    #[inline]
+    pub fn shared_key(&self) -> &Arc<str> {
+        &self.0.key
+    }
+
+    /// The JSON value, whole. It is an object, unless another program wrote something else.
+    #[inline]
+    pub fn value(&self) -> &Json {
+        &self.0.value
     }
 
     /// The partition to which the record belongs.
-    pub fn partition(&self) -> Partition {
-        Partition::of(self)
+    #[inline]
+    pub fn partition(&self) -> &Partition {
+        &self.placement().partition
     }
 
     /// When the record expires, in seconds since the epoch: for access tokens with a readable
-    /// `expires_on`. For stores that sweep by a column.
+    /// `expires_on`. For stores that purge by a column.
     pub fn expires_on(&self) -> Option<i64> {
-        if self.credential_type != CredentialType::AccessToken {
-            return None;
-        }
-        Place::of(&self.credential_type, self.value.expose()).expires_on
+        self.placement().expires_on
+    }
+
+    /// The record under the same key with another value.
+    #[must_use]
+    pub fn with_value(&self, value: Json) -> Self {
+        Self::new(self.0.credential_type.clone(), self.0.key.clone(), value)
+    }
+
+    /// Whether both are stored under one key of one section: in a store, one replaces the other.
+    #[inline]
+    pub fn has_key_of(&self, other: &Self) -> bool {
+        self.0.key == other.0.key && self.0.credential_type == other.0.credential_type
+    }
+
+    /// Gives the record the partition and the expiry that the caller has found in its JSON, so
+    /// that they needn't be read again.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn placed(self, partition: impl FnOnce() -> Partition, expires_on: Option<i64>) -> Self {
+        self.0.placement.get_or_init(|| Placement { partition: partition(), expires_on });
+        self
+    }
+
+    fn placement(&self) -> &Placement {
+        let Inner { credential_type, value, placement, .. } = &*self.0;
+        placement.get_or_init(|| Placement::of(credential_type, value.expose()))
+    }
+}
+
+impl Partition {
+    /// The partition of a record; the same as [`Record::partition`].
+    pub fn of(record: &Record) -> Self {
+        record.partition().clone()
+    }
+}
+
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || (self.has_key_of(other) && self.0.value == other.0.value)
+    }
+}
+
+impl Eq for Record {}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Record")
+            .field("credential_type", &self.0.credential_type)
+            .field("key", &self.0.key)
+            .field("value", &self.0.value)
+            .finish()
     }
 }

@@ -1,31 +1,64 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::{Error, Result};
+use crate::{Error, Result, event};
 
-/// How often a plan is repeated before its conflict is reported.
+/// How often a plan is made before its conflict is returned.
 const ATTEMPTS: u32 = 64;
 
-/// Runs `attempt` again as long as it ends in [`Error::Conflict`], up to 64 times.
+/// Runs `attempt` again as long as it returns [`Error::Conflict`], up to 64 times.
 ///
-/// This is the one place where conflicts are retried. A plan is made anew from what is stored
-/// each time, so `attempt` has to read, plan and commit, and must do nothing else that lasts.
-/// From the third attempt on it waits a random moment first, up to 32 ms, so that writers who
-/// collided don't collide again.
+/// `attempt` has to read, plan and commit: each plan is made from what is stored then. It must do
+/// nothing else that lasts. From the third attempt on, a random pause of up to 32 ms comes first,
+/// so that writers that collided don't collide again.
+///
+/// This is the only level at which conflicts are retried. A store that always loses costs 64
+/// commits.
 pub fn retry<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
-    let mut tries = 0;
+    let mut retry = Retry::new();
     loop {
-        tries += 1;
-        match attempt() {
-            Err(Error::Conflict) if tries < ATTEMPTS => {
-                crate::trace::conflict(tries);
-                if tries > 1 {
-                    let most = 250 << tries.min(7);
-                    thread::sleep(Duration::from_micros(fastrand::u64(0..most)));
-                }
-            }
-            done => return done,
+        match retry.after(attempt()) {
+            Next::Return(done) => return done,
+            Next::Retry(pause) => thread::sleep(pause),
         }
+    }
+}
+
+/// Counts the attempts of one operation: [`retry`] for code that can't pass a closure, such as a
+/// loop that awaits.
+#[derive(Debug, Default)]
+pub struct Retry {
+    attempts: u32,
+}
+
+/// What follows an attempt.
+#[derive(Debug)]
+pub enum Next<T> {
+    /// The operation is over.
+    Return(Result<T>),
+    /// The next attempt follows after this pause, which may be zero.
+    Retry(Duration),
+}
+
+impl Retry {
+    /// Before the first attempt.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Decides what follows an attempt with this result.
+    pub fn after<T>(&mut self, result: Result<T>) -> Next<T> {
+        self.attempts += 1;
+        if !matches!(result, Err(Error::Conflict)) || self.attempts >= ATTEMPTS {
+            return Next::Return(result);
+        }
+        event!(debug, attempts = self.attempts, "conflict: planning the commit again");
+        let pause = match self.attempts {
+            1 => 0,
+            attempts => fastrand::u64(0..250 << attempts.min(7)),
+        };
+        Next::Retry(Duration::from_micros(pause))
     }
 }
 
@@ -35,30 +68,30 @@ mod tests {
 
     #[test]
     fn conflicts_are_retried_and_other_errors_are_not() {
-        let mut tries = 0;
+        let mut attempts = 0;
         let third = retry(|| {
-            tries += 1;
-            if tries < 3 { Err(Error::Conflict) } else { Ok(tries) }
+            attempts += 1;
+            if attempts < 3 { Err(Error::Conflict) } else { Ok(attempts) }
         });
         assert_eq!(third.unwrap(), 3);
 
-        let mut tries = 0;
+        let mut attempts = 0;
         let failed: Result<()> = retry(|| {
-            tries += 1;
+            attempts += 1;
             Err(Error::invalid("field", "reason"))
         });
         assert!(matches!(failed, Err(Error::Invalid { .. })));
-        assert_eq!(tries, 1);
+        assert_eq!(attempts, 1);
     }
 
     #[test]
-    fn whoever_always_loses_is_told_so() {
-        let mut tries = 0;
+    fn the_last_conflict_is_returned() {
+        let mut attempts = 0;
         let lost: Result<()> = retry(|| {
-            tries += 1;
+            attempts += 1;
             Err(Error::Conflict)
         });
         assert!(matches!(lost, Err(Error::Conflict)));
-        assert_eq!(tries, ATTEMPTS);
+        assert_eq!(attempts, ATTEMPTS);
     }
 }

@@ -63,6 +63,12 @@ impl Revision {
     }
 }
 
+impl Default for Revision {
+    fn default() -> Self {
+        Self::ABSENT
+    }
+}
+
 impl fmt::Debug for Revision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if *self == Self::ABSENT { f.write_str("absent") } else { write!(f, "{:032x}", self.0) }

@@ -1,23 +1,46 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::{Batch, CredentialType, Hold, Partition, Record, Result, Revision};
+use crate::load::ConsistentRead;
+use crate::{Batch, CredentialType, Load, Partition, RefreshGuard, Result, Revision};
 
-/// A place for records: the contract between the cache and whatever keeps its tokens.
+/// A place for records: the contract between the cache and a store of its tokens.
 ///
-/// A store moves records. It doesn't know what a scope is, when a token is good, or which key a
-/// record should have; what it promises is written at its four verbs. The module documentation
-/// tells why they are as they are ([`crate`]).
+/// A store moves records. It doesn't know what a scope is, when a token is valid, or which key a
+/// record should have. What it has to do is written at its verbs; the [crate documentation](crate)
+/// gives the reasons.
 ///
-/// All verbs may be called from many threads at once, and other processes may have the same
-/// place open.
+/// **One stored key is one record.** A section and a key name one record in the whole store. A
+/// put replaces that record wherever it is; if it was in another partition, that partition loses
+/// it and gets a new revision.
+///
+/// All verbs may be called from many threads at once, and other processes may have the same place
+/// open. [`AsyncCacheStore`](crate::AsyncCacheStore) is the same contract for a store that waits
+/// without blocking a thread.
 pub trait CacheStore: fmt::Debug + Send + Sync {
-    /// Reads one partition consistently: all of it, as one commit left it. Or says that it is
-    /// still at `known`.
+    /// Reads one partition consistently, as one commit left it; or reports that it is still at
+    /// `known`.
     ///
-    /// A partition that holds nothing is a snapshot without records, at [`Revision::ABSENT`].
-    /// The records come in the order in which their keys were first put.
+    /// A partition without records is a snapshot without records, at [`Revision::ABSENT`]. The
+    /// records come in the order in which their keys were first put into the partition.
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load>;
+
+    /// Reads several partitions as they were at one moment, each as [`load`](Self::load) does and
+    /// in the order of `wanted`.
+    ///
+    /// The provided body reads one after the other until a second look finds all of them
+    /// unchanged. A store that can read them in one transaction, or in one round trip, should.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Conflict`](crate::Error::Conflict) where they keep changing.
+    fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+        let mut reading = ConsistentRead::new(wanted);
+        while let Some((partition, known)) = reading.next()? {
+            reading.read(self.load(partition, known)?);
+        }
+        Ok(reading.finish())
+    }
 
     /// Checks every expectation of the batch and applies it: all of it, durably, or nothing.
     ///
@@ -29,8 +52,8 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
     /// [`Error::Conflict`](crate::Error::Conflict) where an expectation doesn't hold.
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>>;
 
-    /// Reads one section across all partitions, or all sections. Or says that the store is still
-    /// at `known`, a revision that an earlier listing of the same section returned.
+    /// Reads one section across all partitions, or all sections; or reports that the store is
+    /// still at `known`, a revision that an earlier listing of the same section returned.
     ///
     /// For listings and administration. Records of one section come in the order in which their
     /// keys were first put, as far as the store keeps it across partitions.
@@ -41,47 +64,36 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
     ) -> Result<Load>;
 
     /// Deletes, in all partitions and in one step, every record that
-    /// [expires](Record::expires_on) before `now`, in seconds since the epoch. Returns their
+    /// [expires](crate::Record::expires_on) before `now`, in seconds since the epoch. Returns their
     /// number. A record without an expiry stays.
     fn purge(&self, now: i64) -> Result<u64>;
 
-    /// Takes the guard of a partition, or waits for it up to `wait`: whoever is about to spend a
-    /// refresh token of the partition holds it, and lets it go by dropping it.
+    /// Takes the guard of a partition, or waits for it up to `wait`. A caller that is about to
+    /// redeem a refresh token of the partition holds it, and drops it afterwards.
     ///
-    /// It holds off other guards of the partition, in this process and in others that have the
-    /// place open, and nothing else: all other verbs work as ever, for everybody. It may be held
-    /// for as long as a request takes, and ends with its process. It is courtesy, never safety:
-    /// the cache looks again after it was granted, and a commit checks what it expects.
+    /// It excludes other guards of the partition, in this process and in others that have the
+    /// place open, and nothing else: all other verbs work as ever. It may be held for as long as a
+    /// request takes, and ends with its process. It saves requests and is never relied on: the
+    /// cache reads again once it has the guard, and a commit checks what it expects.
     ///
-    /// The body that is given here holds nobody off. It is right for every store, at the price of
-    /// refreshes that weren't needed; where a server replaces a refresh token at each use, and
-    /// takes a second use for theft, the store of several processes needs a real one.
-    /// [`Guards`](crate::Guards) is one for a store of a single process. A store that wraps
-    /// another one passes it on.
+    /// The provided body excludes nothing. It is correct for every store, at the price of
+    /// unnecessary refreshes; where a server replaces a refresh token at each use, and takes a
+    /// second use for theft, a store of several processes needs a real guard.
+    /// [`Guards`](crate::Guards) is one for a store of a single process. A store that wraps another
+    /// one passes the call on.
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`](crate::Error::Locked) where another one still holds it then.
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    /// [`Error::Locked`](crate::Error::Locked) where another caller still holds it at the end of
+    /// `wait`.
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         let _ = (partition, wait);
-        Ok(Hold::nobody())
+        Ok(RefreshGuard::none())
     }
-}
 
-/// What a store has read.
-#[derive(Clone, Debug)]
-pub enum Load {
-    /// Still what it was at the revision that the caller knows.
-    Unchanged,
-    /// The records, and the revision that stands for them.
-    Snapshot(Snapshot),
-}
-
-/// Records as they stood at one moment.
-#[derive(Clone, Debug)]
-pub struct Snapshot {
-    /// Stands for exactly these records.
-    pub revision: Revision,
-    /// The records, in order.
-    pub records: Vec<Record>,
+    /// Whether no verb waits for more than a short lock in memory. Async code then calls the verbs
+    /// in place; the verbs of other stores are moved to threads that may block.
+    fn is_immediate(&self) -> bool {
+        false
+    }
 }

@@ -3,9 +3,10 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use msal_cache_core::internal::{compose, decompose};
 use msal_cache_core::{
     Batch, Blob, BlobStore, CacheStore, CredentialType, Document, Error, Expect, Hold, Json, Load,
-    Partition, Record, Result, Revision, compose, decompose,
+    Partition, Record, Result, Revision, retry,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -51,7 +52,7 @@ impl BlobStore for Script {
 
     fn hold(&self) -> Result<Hold<'_>> {
         self.holds.fetch_add(1, Ordering::SeqCst);
-        Ok(Hold::nobody())
+        Ok(Hold::none())
     }
 
     fn quarantine(&self, _unreadable: Revision) -> Result<bool> {
@@ -80,13 +81,17 @@ fn delete(store: &impl CacheStore, partition: Partition, section: &str, key: &st
     store.commit(&batch).unwrap();
 }
 
-/// The records of a document, each of which tells the same partition as was told of it.
+/// The records of a document. The partition that was found while the document was read is the one
+/// that follows from the record.
 fn records(document: &str) -> Result<Vec<Record>> {
-    let records = decompose(document)?.into_iter().map(|(partition, record)| {
-        assert_eq!(partition, record.partition());
-        record
-    });
-    Ok(records.collect())
+    let records = decompose(document)?;
+    for record in &records {
+        let key = record.shared_key().clone();
+        let again = Record::new(record.credential_type().clone(), key, record.value().clone());
+        assert_eq!(record.partition(), again.partition());
+        assert_eq!(record.expires_on(), again.expires_on());
+    }
+    Ok(records)
 }
 
 fn round_trip(document: &str) -> Value {
@@ -143,7 +148,7 @@ fn a_repeated_name_is_read_as_the_last_and_a_repeated_section_as_one() {
         json!({"Account": {"k": 3, "other": 5, "more": 4}, "AccessToken": {"a": 1}})
     );
     let records = decompose(document).unwrap();
-    let keys: Vec<_> = records.iter().map(|(_, it)| &*it.key).collect();
+    let keys: Vec<_> = records.iter().map(Record::key).collect();
     assert_eq!(keys, ["k", "other", "more", "a"], "a key is a record once");
 }
 
@@ -211,7 +216,7 @@ fn a_torn_read_is_tried_again() {
     let Load::Snapshot(snapshot) = store.load(&Partition::user("u"), None).unwrap() else {
         panic!()
     };
-    assert_eq!(snapshot.records.len(), 1);
+    assert_eq!(snapshot.records().len(), 1);
     assert_eq!(store.blob().holds.load(Ordering::SeqCst), 0, "a reader needs no lock");
 }
 
@@ -265,7 +270,7 @@ fn a_key_that_is_no_unicode_leaves_the_rest_readable_and_is_kept() {
 
     let store = Document::new(Script::new(&[document]));
     let Load::Snapshot(found) = store.load(&Partition::user("u"), None).unwrap() else { panic!() };
-    assert_eq!(found.records.len(), 1);
+    assert_eq!(found.records().len(), 1);
     put(&store, account("new")).unwrap();
     let written = store.blob().written.lock().unwrap().clone().unwrap();
     let written = squeezed(std::str::from_utf8(&written).unwrap());
@@ -276,8 +281,8 @@ fn a_key_that_is_no_unicode_leaves_the_rest_readable_and_is_kept() {
     let Load::Snapshot(all) = store.list(Some(&CredentialType::Account), None).unwrap() else {
         panic!()
     };
-    let odd = all.records.iter().find(|it| it.value.expose().contains('1')).unwrap();
-    delete(&store, odd.partition(), "Account", &odd.key);
+    let odd = all.records().iter().find(|it| it.value().expose().contains('1')).unwrap();
+    delete(&store, odd.partition().clone(), "Account", odd.key());
     let written = store.blob().written.lock().unwrap().clone().unwrap();
     let written = String::from_utf8(written).unwrap();
     assert!(!written.contains(r"\ud800-k") && written.contains(r"\udfff-k"), "{written}");
@@ -336,6 +341,57 @@ fn members_that_are_no_sections_can_be_put_and_deleted_and_displace_no_records()
     delete(&store, Partition::unowned(), "", "version");
     delete(&store, Partition::unowned(), "", "Account");
     assert_eq!(store.blob().written(), json!({"Account": {"k": {}}, "IdToken": {}}));
+}
+
+/// A blob that another writer changes before each swap.
+#[derive(Debug, Default)]
+struct Contested {
+    swaps: AtomicUsize,
+}
+
+impl BlobStore for Contested {
+    fn read(&self, _known: Option<Revision>) -> Result<Blob> {
+        Ok(Blob::Present(Revision::unique(), b"{}".to_vec().into()))
+    }
+
+    fn swap(&self, _expected: Revision, _bytes: &[u8]) -> Result<Revision> {
+        self.swaps.fetch_add(1, Ordering::SeqCst);
+        Err(Error::Conflict)
+    }
+
+    fn place(&self) -> String {
+        "/the/place".into()
+    }
+}
+
+#[test]
+fn a_swap_that_always_conflicts_is_contended_after_64_attempts() {
+    let store = Document::new(Contested::default());
+    let error = put(&store, account("k")).unwrap_err();
+    assert!(
+        matches!(error, Error::Contended { ref place, attempts: 64 } if place == "/the/place"),
+        "{error:?}"
+    );
+    assert!(error.is_retryable());
+    assert_eq!(store.blob().swaps.load(Ordering::SeqCst), 64);
+}
+
+#[test]
+fn a_retried_commit_to_a_contended_blob_costs_64_swaps() {
+    let store = Document::new(Contested::default());
+    let error = retry(|| put(&store, account("k"))).unwrap_err();
+    assert!(matches!(error, Error::Contended { .. }), "{error:?}");
+    assert_eq!(store.blob().swaps.load(Ordering::SeqCst), 64);
+}
+
+#[test]
+fn a_stale_expectation_is_a_conflict_before_any_swap() {
+    let store = Document::new(Contested::default());
+    let mut batch = Batch::new();
+    let record = account("k");
+    batch.change(record.partition(), Expect::Revision(Revision::unique())).put(record.clone());
+    assert!(matches!(store.commit(&batch), Err(Error::Conflict)));
+    assert_eq!(store.blob().swaps.load(Ordering::SeqCst), 0);
 }
 
 fn any_json() -> impl Strategy<Value = Value> {

@@ -3,34 +3,34 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use msal_cache_core::{Blob, BlobStore, Error, Hold, Partition, Result, Revision};
-use msal_cache_place::{Guard, referent};
+use msal_cache_core::{Blob, BlobStore, Error, Hold, Partition, RefreshGuard, Result, Revision};
+use msal_cache_disk::{GuardFile, referent};
 use parking_lot::Mutex;
 
-use crate::builder::Options;
+use crate::builder::FileOptions;
+use crate::contents::KnownContents;
 use crate::error::io;
-use crate::lock::{Held, Lock};
+use crate::lock::{FileLock, HeldLock};
 use crate::quarantine::{OnCorrupt, set_aside};
 use crate::reading::{Reading, check, look, read};
 use crate::replace::replace;
-use crate::seen::Seen;
 use crate::{disk, folder, journal, leftovers};
 
 /// The text of one file, read and swapped as a whole: what [`FileStore`](crate::FileStore) is
 /// made of, for a wrapper that stores another text than the document itself, such as an
-/// encrypted one. See [`Builder::open_blob`](crate::Builder::open_blob).
+/// encrypted one. See [`FileStoreBuilder::open_blob`](crate::FileStoreBuilder::open_blob).
 pub struct FileBlob {
     path: PathBuf,
-    options: Options,
-    lock: Lock,
-    seen: Mutex<Seen>,
+    options: FileOptions,
+    lock: FileLock,
+    seen: Mutex<KnownContents>,
     swept: AtomicBool,
 }
 
 impl FileBlob {
     /// `path` is absolute and names a file.
-    pub(crate) fn open(path: PathBuf, options: Options) -> Result<Self> {
-        let lock = Lock::of(&path, options.patience, options.java);
+    pub(crate) fn open(path: PathBuf, options: FileOptions) -> Result<Self> {
+        let lock = FileLock::of(&path, options.lock_timeouts, options.java);
         let blob = Self { path, options, lock, seen: Mutex::default(), swept: false.into() };
         let found = look(&blob.path)?;
         blob.check_folders()?;
@@ -47,7 +47,7 @@ impl FileBlob {
     }
 
     /// Takes the lock; puts in order first what a dead process has left.
-    fn enter(&self) -> Result<Held> {
+    fn enter(&self) -> Result<HeldLock> {
         let held = self.lock.enter()?;
         if held.is_new() {
             journal::recover(held.file())?;
@@ -79,8 +79,15 @@ impl BlobStore for FileBlob {
         // Others read at the same time; only what they have seen is kept one at a time.
         drop(seen);
         self.check_folders()?;
-        Ok(match read(&self.path, self.options.permissions, self.options.max_size)? {
+        // With the lock, what was read before it was taken needn't be read again, where the open
+        // file shows that nothing was written since.
+        let is_known = |opened| {
+            let confirmed = known.zip(hold);
+            confirmed.is_some_and(|(known, hold)| self.seen.lock().confirm(known, opened, hold))
+        };
+        Ok(match read(&self.path, self.options.permissions, self.options.max_size, is_known)? {
             Reading::Absent => Blob::Absent,
+            Reading::Known => Blob::Unchanged,
             Reading::Whole { bytes, fingerprint, since } => {
                 Blob::Present(self.seen.lock().read(fingerprint, since, hold), bytes)
             }
@@ -130,10 +137,10 @@ impl BlobStore for FileBlob {
         set_aside(held.file(), now)
     }
 
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         // No other library knows it, so one name is enough, the file's own.
         let file = referent(&self.path).map_err(io("resolve", &self.path))?;
-        Ok(Hold::new(Guard::take(&file, partition, wait)?))
+        Ok(RefreshGuard::new(GuardFile::take(&file, partition, wait)?))
     }
 
     fn place(&self) -> String {

@@ -2,9 +2,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use msal_cache_core::{Document, Result};
-use msal_cache_place::{Permissions, absolute};
+use msal_cache_disk::{Permissions, absolute};
 
-use crate::lock::{self, Patience};
+use crate::lock::{self, LockTimeouts};
 use crate::{FileBlob, FileStore, OnCorrupt};
 
 /// The options of a [`FileStore`].
@@ -25,26 +25,26 @@ use crate::{FileBlob, FileStore, OnCorrupt};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Builder {
+pub struct FileStoreBuilder {
     path: PathBuf,
-    options: Options,
+    options: FileOptions,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Options {
+pub(crate) struct FileOptions {
     pub(crate) permissions: Permissions,
     pub(crate) on_corrupt: OnCorrupt,
-    pub(crate) patience: Patience,
+    pub(crate) lock_timeouts: LockTimeouts,
     pub(crate) java: bool,
     pub(crate) max_size: u64,
 }
 
-impl Builder {
+impl FileStoreBuilder {
     pub(crate) fn new(path: &Path) -> Self {
-        let options = Options {
+        let options = FileOptions {
             permissions: Permissions::default(),
             on_corrupt: OnCorrupt::default(),
-            patience: Patience { timeout: Duration::from_secs(15), grace: lock::GRACE },
+            lock_timeouts: LockTimeouts { timeout: Duration::from_secs(15), grace: lock::GRACE },
             java: false,
             max_size: 1 << 30,
         };
@@ -76,7 +76,7 @@ impl Builder {
     ///
     /// [`Error::Locked`]: msal_cache_core::Error::Locked
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
-        self.options.patience.timeout = timeout;
+        self.options.lock_timeouts.timeout = timeout;
         self
     }
 
@@ -100,7 +100,7 @@ impl Builder {
     /// How old the lock file of another library must be before it may be found dead. For tests.
     #[doc(hidden)]
     pub fn foreign_grace(mut self, grace: Duration) -> Self {
-        self.options.patience.grace = grace;
+        self.options.lock_timeouts.grace = grace;
         self
     }
 

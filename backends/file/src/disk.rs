@@ -41,7 +41,7 @@ pub(crate) fn look_at_name(path: &Path) -> io::Result<Metadata> {
 /// The path, what each symbolic link in turn names, and at last the file itself.
 pub(crate) fn names(path: &Path) -> io::Result<Vec<PathBuf>> {
     pass(Call::Look, path)?;
-    msal_cache_place::names(path)
+    msal_cache_disk::link_chain(path)
 }
 
 /// What is known of an open file, which was opened at `path`.

@@ -9,13 +9,13 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-use msal_cache_core::{Error, Result};
+use msal_cache_core::{Error, Result, event};
 use zeroize::Zeroizing;
 
 use crate::error::{absent, io, writing};
 use crate::fingerprint::Fingerprint;
 use crate::reading::read_up_to;
-use crate::{disk, folder, platform, trace};
+use crate::{disk, folder, platform};
 
 const SUFFIX: &str = ".journal";
 
@@ -60,7 +60,7 @@ pub(crate) fn recover(path: &Path) -> Result<()> {
         found.map(|mut file| read_all(&mut file, path)).transpose().map_err(io("read", path))?;
     if present.is_some_and(|present| is_mixed(&present, new, old)) {
         apply(path, new).map_err(io("write", path))?;
-        trace::recovered(path);
+        event!(warn, path = %path.display(), "finished the interrupted write of a dead process");
     }
     remove(path);
     Ok(())
@@ -123,7 +123,7 @@ fn read(journal: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         return Ok(None);
     }
     let mut file = disk::open_own(journal, false)?;
-    if platform::fault(&file.metadata()?).is_some() {
+    if platform::exposure(&file.metadata()?).is_some() {
         return Ok(None);
     }
     read_all(&mut file, journal).map(Some)

@@ -1,7 +1,7 @@
 //! The file store of `msal-cache`: the JSON file that all MSAL libraries read and write, at the
 //! path that you name.
 //!
-//! [`FileStore`] is the store; [`Builder`] has its options. [`FileBlob`] is the file alone, for
+//! [`FileStore`] is the store; [`FileStoreBuilder`] has its options. [`FileBlob`] is the file alone, for
 //! a wrapper that changes its text, such as one that encrypts.
 //!
 //! # What holds
@@ -40,6 +40,8 @@
 
 mod blob;
 mod builder;
+mod clock;
+mod contents;
 mod disk;
 #[cfg(all(test, unix))]
 mod faults;
@@ -53,16 +55,14 @@ mod quarantine;
 mod reading;
 mod replace;
 mod seam;
-mod seen;
 mod store;
-mod trace;
 
-pub(crate) use msal_cache_place::{error, folder};
+pub(crate) use msal_cache_disk::{error, folder};
 
 pub use blob::FileBlob;
-pub use builder::Builder;
+pub use builder::FileStoreBuilder;
 pub use location::{Cae, Location};
 pub use lock::LockHolder;
-pub use msal_cache_place::Permissions;
+pub use msal_cache_disk::Permissions;
 pub use quarantine::OnCorrupt;
 pub use store::FileStore;

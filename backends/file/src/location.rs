@@ -66,7 +66,7 @@ impl Location {
     /// [`Error::Invalid`] where the name is no name for a folder, or where a variable that the
     /// folder follows from is not set (`HOME`, on Windows `LOCALAPPDATA`).
     pub fn app(name: &str) -> Result<Self> {
-        Here::REAL.app(name)
+        Environment::REAL.app(name)
     }
 
     /// The cache of one app, kept until the user logs out of the machine: in the folder that the
@@ -77,7 +77,7 @@ impl Location {
     /// [`Error::Invalid`] as for [`app`](Self::app), and where the system has no such folder:
     /// `XDG_RUNTIME_DIR` is not set, or it is macOS or Windows.
     pub fn session(name: &str) -> Result<Self> {
-        Here::REAL.session(name)
+        Environment::REAL.session(name)
     }
 
     /// The cache of Azure CLI, in `AZURE_CONFIG_DIR` where that is set. See
@@ -90,7 +90,7 @@ impl Location {
     /// [`Error::Invalid`] where neither `AZURE_CONFIG_DIR` nor `HOME` (on Windows `USERPROFILE`)
     /// is set.
     pub fn azure_cli() -> Result<Self> {
-        Here::REAL.azure_cli()
+        Environment::REAL.azure_cli()
     }
 
     /// The cache that Microsoft's developer tools share. See [above](Self#what-stands-there) for
@@ -102,7 +102,7 @@ impl Location {
     ///
     /// [`Error::Invalid`] where `HOME` is not set (on Windows `LOCALAPPDATA`).
     pub fn developer_tools(cae: Cae) -> Result<Self> {
-        Here::REAL.developer_tools(cae)
+        Environment::REAL.developer_tools(cae)
     }
 
     /// The path.
@@ -132,12 +132,12 @@ enum System {
 }
 
 /// A system and its environment, so that the rules of each are tested on all.
-struct Here<E> {
+struct Environment<E> {
     system: System,
     variable: E,
 }
 
-impl Here<fn(&str) -> Option<OsString>> {
+impl Environment<fn(&str) -> Option<OsString>> {
     const REAL: Self = Self {
         system: if cfg!(windows) {
             System::Windows
@@ -150,7 +150,7 @@ impl Here<fn(&str) -> Option<OsString>> {
     };
 }
 
-impl<E: Fn(&str) -> Option<OsString>> Here<E> {
+impl<E: Fn(&str) -> Option<OsString>> Environment<E> {
     fn app(&self, name: &str) -> Result<Location> {
         let name = app_name(name)?;
         let base = match self.system {
@@ -233,12 +233,12 @@ mod tests {
     fn here(
         system: System,
         variables: &[(&'static str, &'static str)],
-    ) -> Here<impl Fn(&str) -> Option<OsString> + use<>> {
+    ) -> Environment<impl Fn(&str) -> Option<OsString> + use<>> {
         let variables = variables.to_vec();
         let variable = move |name: &str| {
             variables.iter().find(|(known, _)| *known == name).map(|(_, value)| value.into())
         };
-        Here { system, variable }
+        Environment { system, variable }
     }
 
     fn path(location: Result<Location>) -> String {

@@ -1,11 +1,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use msal_cache_core::{Error, Result};
+use msal_cache_core::{Error, Result, event};
 
 use crate::error::{io, writing};
 use crate::fingerprint::Fingerprint;
-use crate::{disk, folder, platform, trace};
+use crate::{disk, folder, platform};
 
 /// What to do about a file that can't be read as a cache, when something is to be written to it.
 /// Reading reports it and leaves it as it is, either way.
@@ -53,7 +53,8 @@ pub(crate) fn set_aside(path: &Path, expected: Fingerprint) -> Result<bool> {
     kept.and_then(|kept| platform::make_private(&kept))
         .map_err(io("change the permissions of", &reserved))?;
     disk::sync_folder(path).map_err(io("flush the folder of", path))?;
-    trace::quarantined(path, &reserved);
+    let to = reserved.display();
+    event!(warn, path = %path.display(), %to, "set aside a file that is not a token cache");
     Ok(true)
 }
 

@@ -4,22 +4,25 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use msal_cache_core::{Bytes, Error, Result};
-use msal_cache_place::{Permissions, not_a_file};
+use msal_cache_disk::{Permissions, not_a_file};
 use zeroize::Zeroizing;
 
+use crate::clock::Moment;
 use crate::error::{absent, io};
 use crate::fingerprint::Fingerprint;
 use crate::{disk, platform};
 
 /// What was read.
 pub(crate) enum Reading {
-    /// Nothing is there.
+    /// There is no file.
     Absent,
-    /// A content, and the file that it is the content of.
-    Whole { bytes: Bytes, fingerprint: Fingerprint, since: Instant },
+    /// The content is known already.
+    Known,
+    /// The content of a file with this fingerprint, read since that moment.
+    Whole { bytes: Bytes, fingerprint: Fingerprint, since: Moment },
     /// Bytes that somebody changed while they were read, again and again.
     Torn(Bytes),
 }
@@ -49,15 +52,24 @@ pub(crate) fn check(permissions: Permissions, path: &Path, file: &File) -> Resul
     Ok(found)
 }
 
-/// Reads the file, of which `look` has told that it is one.
-pub(crate) fn read(path: &Path, permissions: Permissions, max_size: u64) -> Result<Reading> {
+/// Reads a file that [`look`] has found. `is_known` may tell by the fingerprint of the open file
+/// that its content needn't be read.
+pub(crate) fn read(
+    path: &Path,
+    permissions: Permissions,
+    max_size: u64,
+    is_known: impl Fn(Fingerprint) -> bool,
+) -> Result<Reading> {
     let mut pauses = PAUSES.into_iter();
     loop {
-        let since = Instant::now();
+        let since = Moment::now();
         let Some(mut file) = absent(disk::open_to_read(path)).map_err(io("read", path))? else {
             return Ok(Reading::Absent);
         };
         let before = platform::fingerprint(&check(permissions, path, &file)?);
+        if is_known(before) {
+            return Ok(Reading::Known);
+        }
         let size = usize::try_from(before.size).ok().filter(|_| before.size <= max_size);
         let Some(size) = size else {
             return Err(Error::TooLarge {

@@ -4,16 +4,16 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::path::Path;
 
-use msal_cache_core::{Error, Result};
+use msal_cache_core::{Error, Result, event};
 use tempfile::TempPath;
 
 use crate::error::{io, writing};
 use crate::fingerprint::Fingerprint;
-use crate::lock::Held;
-use crate::{disk, folder, journal, platform, trace};
+use crate::lock::HeldLock;
+use crate::{disk, folder, journal, platform};
 
 /// A file as a write has left it.
-pub(crate) struct Written {
+pub(crate) struct WrittenFile {
     pub(crate) fingerprint: Fingerprint,
     /// It carries the time that this write gave it, and so differs in a `stat` from whatever
     /// another writer may leave in the same tick of the file system's clock.
@@ -32,8 +32,8 @@ pub(crate) fn replace(
     path: &Path,
     bytes: &[u8],
     expected: Option<Fingerprint>,
-    lock: &Held,
-) -> Result<Option<Written>> {
+    lock: &HeldLock,
+) -> Result<Option<WrittenFile>> {
     let folder = folder::of(path);
     let created = match disk::create_temporary(path) {
         // The folder of the file need not be that of the lock, where the path is a link.
@@ -65,12 +65,12 @@ pub(crate) fn replace(
     };
     let (file, name) = temporary.into_parts();
     let old = match put(name, path, expected) {
-        Err(Refused::IsMount) => {
-            trace::in_place(path);
+        Err(PutError::IsMount) => {
+            event!(debug, path = %path.display(), "the file is a mount point: writing into it");
             let file = journal::write(path, bytes, expected)?;
             return Ok(stamp(path, &file));
         }
-        Err(Refused::Error(error)) => return Err(error),
+        Err(PutError::Error(error)) => return Err(error),
         Ok(old) => old,
     };
     if let Err(error) = finish(path) {
@@ -89,7 +89,7 @@ pub(crate) fn replace(
     Ok(written)
 }
 
-enum Refused {
+enum PutError {
     /// `path` is itself a mount, and nothing can take its place.
     IsMount,
     Error(Error),
@@ -97,7 +97,7 @@ enum Refused {
 
 /// What stood at `path`, under a temporary name, until it is certain that it may go.
 #[derive(Debug)]
-enum Old {
+enum OldFile {
     /// The two have changed names.
     Exchanged(TempPath),
     /// It had two names, and has lost one.
@@ -110,36 +110,36 @@ enum Old {
 ///
 /// Where the system can exchange two files in one step, what was replaced is known for certain.
 /// Elsewhere it is looked at just before.
-fn put(new: TempPath, path: &Path, expected: Fingerprint) -> Result<Old, Refused> {
-    let refuse = |error| Refused::Error(told(error, path));
+fn put(new: TempPath, path: &Path, expected: Fingerprint) -> Result<OldFile, PutError> {
+    let refuse = |error| PutError::Error(told(error, path));
     match disk::exchange(&new, path) {
         Ok(()) => {
-            let old = Old::Exchanged(new);
+            let old = OldFile::Exchanged(new);
             if old.has_changed(expected) {
                 old.exchange_back(path);
-                return Err(Refused::Error(Error::Conflict));
+                return Err(PutError::Error(Error::Conflict));
             }
             return Ok(old);
         }
-        Err(error) if platform::is_mount(&error) => return Err(Refused::IsMount),
+        Err(error) if platform::is_mount(&error) => return Err(PutError::IsMount),
         Err(error) if !platform::is_unsupported(&error) => return Err(refuse(error)),
         Err(_) => {}
     }
     let old = match disk::keep(path) {
-        Ok(kept) => Old::Kept(kept),
+        Ok(kept) => OldFile::Kept(kept),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(refuse(error)),
-        Err(_) => Old::Gone,
+        Err(_) => OldFile::Gone,
     };
     let is_expected = match &old {
-        Old::Gone => disk::look(path).is_ok_and(|it| is_replaced(expected, &it)),
+        OldFile::Gone => disk::look(path).is_ok_and(|it| is_replaced(expected, &it)),
         kept => !kept.has_changed(expected),
     };
     if !is_expected {
-        return Err(Refused::Error(Error::Conflict));
+        return Err(PutError::Error(Error::Conflict));
     }
     match disk::rename(new, path) {
         Ok(()) => Ok(old),
-        Err(refused) if platform::is_mount(&refused.error) => Err(Refused::IsMount),
+        Err(refused) if platform::is_mount(&refused.error) => Err(PutError::IsMount),
         Err(refused) => Err(refuse(refused.error)),
     }
 }
@@ -154,7 +154,7 @@ fn told(error: io::Error, path: &Path) -> Error {
     }
 }
 
-impl Old {
+impl OldFile {
     /// Whether this isn't what was to be replaced, or not any more.
     fn has_changed(&self, expected: Fingerprint) -> bool {
         match self {
@@ -205,11 +205,11 @@ fn finish(path: &Path) -> Result<()> {
 
 /// Gives a written file its time. A file system that keeps another time, or none, or tells none,
 /// is no reason to fail: the write has been made.
-fn stamp(path: &Path, file: &File) -> Option<Written> {
+fn stamp(path: &Path, file: &File) -> Option<WrittenFile> {
     let set = disk::touch(file, path).ok();
     let found = disk::look_at_open(file, path).ok()?;
     let fingerprint = platform::fingerprint(&found);
-    Some(Written { fingerprint, marked: set == Some(fingerprint.modified) })
+    Some(WrittenFile { fingerprint, marked: set == Some(fingerprint.modified) })
 }
 
 /// Whether the file at `path` is this one.
@@ -227,27 +227,27 @@ mod tests {
     use rustix::io::Errno;
 
     use super::*;
-    use crate::lock::{Lock, Patience};
+    use crate::lock::{FileLock, LockTimeouts};
     use crate::seam::Call;
     use crate::{faults, reading};
 
-    struct Place {
+    struct Fixture {
         folder: tempfile::TempDir,
         path: PathBuf,
-        lock: Lock,
+        lock: FileLock,
     }
 
-    impl Place {
+    impl Fixture {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("cache.json");
             let (timeout, grace) = (Duration::from_secs(1), Duration::from_secs(10));
-            let lock = Lock::of(&path, Patience { timeout, grace }, false);
+            let lock = FileLock::of(&path, LockTimeouts { timeout, grace }, false);
             Self { folder, path, lock }
         }
 
         /// Replaces what is there now.
-        fn replace(&self, bytes: &str) -> Result<Option<Written>> {
+        fn replace(&self, bytes: &str) -> Result<Option<WrittenFile>> {
             let held = self.lock.enter().unwrap();
             replace(&self.path, bytes.as_bytes(), reading::look(&self.path).unwrap(), &held)
         }
@@ -263,7 +263,7 @@ mod tests {
 
     #[test]
     fn nothing_is_written_without_the_lock() {
-        let place = Place::new();
+        let place = Fixture::new();
         let first = place.replace("first").unwrap().unwrap();
         assert!(first.marked);
         let held = place.lock.enter().unwrap();
@@ -291,7 +291,7 @@ mod tests {
         let in_place: Interloper = (|path| fs::write(path, "others").unwrap(), "others");
         for (interfere, left) in [by_rename, in_place] {
             for exchanges in [true, false] {
-                let place = Place::new();
+                let place = Fixture::new();
                 place.replace("old").unwrap();
                 let held = place.lock.enter().unwrap();
                 let found = reading::look(&place.path).unwrap();
@@ -313,7 +313,7 @@ mod tests {
 
     #[test]
     fn what_is_created_or_removed_meanwhile_is_noticed() {
-        let place = Place::new();
+        let place = Fixture::new();
         let held = place.lock.enter().unwrap();
         fs::write(&place.path, "others").unwrap();
         assert!(matches!(replace(&place.path, b"new", None, &held), Err(Error::Conflict)));
@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn a_file_that_was_open_to_somebody_and_written_after_the_rename_is_noticed() {
-        let place = Place::new();
+        let place = Fixture::new();
         place.replace("old").unwrap();
         let found = reading::look(&place.path).unwrap().unwrap();
         let theirs = fs::OpenOptions::new().write(true).open(&place.path).unwrap();
@@ -349,7 +349,7 @@ mod tests {
 
     #[test]
     fn a_third_party_is_not_lost_when_a_replacement_is_undone() {
-        let place = Place::new();
+        let place = Fixture::new();
         place.replace("old").unwrap();
         let found = reading::look(&place.path).unwrap().unwrap();
         let (new, name) = disk::create_temporary(&place.path).unwrap().into_parts();

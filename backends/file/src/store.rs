@@ -3,10 +3,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Document, Hold, Load, Partition, Result, Revision,
+    Batch, CacheStore, CredentialType, Document, Load, Partition, RefreshGuard, Result, Revision,
 };
 
-use crate::{Builder, FileBlob};
+use crate::{FileBlob, FileStoreBuilder};
 
 /// A token cache in one JSON file: the format, the lock and the manners of the other MSAL
 /// libraries, so that they can share it.
@@ -33,15 +33,15 @@ use crate::{Builder, FileBlob};
 pub struct FileStore(Document<FileBlob>);
 
 impl FileStore {
-    /// Opens the cache at `path` with the default options. See [`Builder::open`] for what is
+    /// Opens the cache at `path` with the default options. See [`FileStoreBuilder::open`] for what is
     /// checked, and what is left to the first write.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::builder(path).open()
     }
 
     /// The cache at `path`, with options.
-    pub fn builder(path: impl AsRef<Path>) -> Builder {
-        Builder::new(path.as_ref())
+    pub fn builder(path: impl AsRef<Path>) -> FileStoreBuilder {
+        FileStoreBuilder::new(path.as_ref())
     }
 
     /// The path of the file, absolute, symbolic links unresolved.
@@ -60,6 +60,10 @@ impl CacheStore for FileStore {
         self.0.load(partition, known)
     }
 
+    fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+        self.0.load_many(wanted)
+    }
+
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
         self.0.commit(batch)
     }
@@ -76,8 +80,12 @@ impl CacheStore for FileStore {
         self.0.purge(now)
     }
 
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.0.guard(partition, wait)
+    }
+
+    fn is_immediate(&self) -> bool {
+        self.0.is_immediate()
     }
 }
 

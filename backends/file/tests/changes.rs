@@ -36,7 +36,7 @@ fn settled(blob: &FileBlob) -> Revision {
 
 #[test]
 fn a_rewrite_of_the_same_size_and_time_is_noticed() {
-    let place = Place::new();
+    let place = TestDir::new();
     let path = place.cache_with(r#"{"a": 0}"#);
     let blob = blob(&path);
     let mut longest = Duration::ZERO;
@@ -62,7 +62,7 @@ fn a_rewrite_of_the_same_size_and_time_is_noticed() {
 
 #[test]
 fn rewrites_within_one_tick_are_all_noticed() {
-    let place = Place::new();
+    let place = TestDir::new();
     let path = place.cache_with("0000");
     let blob = blob(&path);
     let mut known = None;
@@ -108,14 +108,14 @@ fn an_unchanged_file_is_not_read() {
         println!("an unchanged file costs {:?}", started.elapsed() / 10_000);
         return;
     }
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("{}");
     print!("{}", run(command(test, "read", place.folder())));
 }
 
 #[test]
 fn what_this_process_has_written_is_known_at_once() {
-    let place = Place::new();
+    let place = TestDir::new();
     let blob = blob(&place.cache());
     let revision = blob.swap(Revision::ABSENT, b"{}").unwrap();
     assert!(matches!(blob.read(Some(revision)).unwrap(), Blob::Unchanged));
@@ -125,7 +125,7 @@ fn what_this_process_has_written_is_known_at_once() {
 
 #[test]
 fn a_revision_is_never_given_to_other_contents() {
-    let place = Place::new();
+    let place = TestDir::new();
     let blob = blob(&place.cache());
     let mut given = Vec::new();
     for text in ["{}", "[]", "{}", "{}"] {
@@ -139,7 +139,7 @@ fn a_revision_is_never_given_to_other_contents() {
 
 #[test]
 fn what_was_not_read_is_not_replaced() {
-    let place = Place::new();
+    let place = TestDir::new();
     let blob = blob(&place.cache());
     let first = blob.swap(Revision::ABSENT, b"first").unwrap();
     let second = blob.swap(first, b"second").unwrap();
@@ -162,7 +162,7 @@ fn what_was_not_read_is_not_replaced() {
 
 #[test]
 fn the_time_of_a_write_is_not_before_the_write() {
-    let place = Place::new();
+    let place = TestDir::new();
     let blob = blob(&place.cache());
     let mut revision = Revision::ABSENT;
     for _ in 0..20 {
@@ -177,7 +177,7 @@ fn the_time_of_a_write_is_not_before_the_write() {
 
 #[test]
 fn an_empty_file_is_not_an_absent_one() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("");
     let blob = blob(&place.cache());
     assert_eq!(present(&blob).1, b"");
@@ -186,7 +186,7 @@ fn an_empty_file_is_not_an_absent_one() {
 
 #[test]
 fn a_broken_file_is_reported_by_readers_and_kept_by_writers() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with(r#"{"broken": tru"#);
     let store = FileStore::open(place.cache()).unwrap();
     let error = accounts(&store).unwrap_err();
@@ -212,7 +212,7 @@ fn a_broken_file_is_reported_by_readers_and_kept_by_writers() {
 
 #[test]
 fn a_broken_file_stays_where_moving_it_isn_t_wanted() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("{");
     let store = FileStore::builder(place.cache()).on_corrupt(OnCorrupt::Error).open().unwrap();
     assert!(matches!(add(&store, "a"), Err(Error::Corrupt { .. })));
@@ -222,7 +222,7 @@ fn a_broken_file_stays_where_moving_it_isn_t_wanted() {
 
 #[test]
 fn a_file_that_became_whole_meanwhile_is_not_moved_aside() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("{");
     let blob = blob(&place.cache());
     let (broken, _) = present(&blob);
@@ -233,7 +233,7 @@ fn a_file_that_became_whole_meanwhile_is_not_moved_aside() {
 
 #[test]
 fn readers_beside_a_writer_see_whole_documents() {
-    let place = Place::new();
+    let place = TestDir::new();
     let texts = ["a".repeat(100_000), "b".repeat(150_000)];
     let blob = blob(&place.cache());
     let mut revision = blob.swap(Revision::ABSENT, texts[0].as_bytes()).unwrap();

@@ -15,7 +15,7 @@ use support::*;
 
 #[test]
 fn a_second_handle_reads_what_the_first_has_written() {
-    let place = Place::new();
+    let place = TestDir::new();
     let (one, two) =
         (FileStore::open(place.cache()).unwrap(), FileStore::open(place.cache()).unwrap());
     assert_eq!(accounts(&two).unwrap(), [""; 0]);
@@ -29,7 +29,7 @@ fn a_second_handle_reads_what_the_first_has_written() {
 
 #[test]
 fn opening_and_reading_write_nothing() {
-    let place = Place::new();
+    let place = TestDir::new();
     let store = FileStore::open(place.at("not/yet/there.json")).unwrap();
     assert_eq!(accounts(&store).unwrap(), [""; 0]);
     assert_eq!(place.names(), [""; 0]);
@@ -43,7 +43,7 @@ fn p7_files_and_folders_are_private_whatever_the_umask() {
     let umasks =
         ["000", "002", "022", "027", "077", "177", "277", "477", "577", "677", "700", "777"];
     for umask in umasks {
-        let place = Place::new();
+        let place = TestDir::new();
         let test = "p7_files_and_folders_are_private_whatever_the_umask";
         let plain = command(test, "write", place.folder());
         let mut shell = Command::new("sh");
@@ -62,7 +62,7 @@ fn p7_files_and_folders_are_private_whatever_the_umask() {
 
 #[test]
 fn an_existing_folder_keeps_its_mode() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::create_dir(place.at("shared")).unwrap();
     set_mode(&place.at("shared"), 0o755);
     add(&FileStore::open(place.at("shared/cache.json")).unwrap(), "a").unwrap();
@@ -71,7 +71,7 @@ fn an_existing_folder_keeps_its_mode() {
 
 #[test]
 fn p7_the_referent_of_a_link_is_replaced_and_the_link_stays() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::create_dir(place.at("far")).unwrap();
     symlink("far/real.json", place.cache()).unwrap();
     let store = FileStore::open(place.cache()).unwrap();
@@ -85,7 +85,7 @@ fn p7_the_referent_of_a_link_is_replaced_and_the_link_stays() {
 
 #[test]
 fn p7_a_link_into_a_missing_folder_creates_it() {
-    let place = Place::new();
+    let place = TestDir::new();
     symlink("far/away/real.json", place.cache()).unwrap();
     add(&FileStore::open(place.cache()).unwrap(), "a").unwrap();
     assert_eq!(mode(&place.at("far/away")), 0o700);
@@ -94,7 +94,7 @@ fn p7_a_link_into_a_missing_folder_creates_it() {
 
 #[test]
 fn p7_a_loop_of_links_is_an_error() {
-    let place = Place::new();
+    let place = TestDir::new();
     symlink("other", place.cache()).unwrap();
     symlink("cache.json", place.at("other")).unwrap();
     let error = FileStore::open(place.cache()).unwrap_err();
@@ -103,7 +103,7 @@ fn p7_a_loop_of_links_is_an_error() {
 
 #[test]
 fn p7_what_is_no_file_is_refused_without_waiting() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::create_dir(place.at("folder")).unwrap();
     mknodat(CWD, place.at("pipe"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     let socket = std::os::unix::net::UnixListener::bind(place.at("socket")).unwrap();
@@ -130,7 +130,7 @@ fn p7_what_is_no_file_is_refused_without_waiting() {
 
 #[test]
 fn a_file_over_the_limit_is_neither_read_nor_written() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("0123456789");
     let open = |limit| FileStore::builder(place.cache()).max_size(limit).open_blob().unwrap();
     assert!(matches!(
@@ -160,7 +160,7 @@ fn p7_read_only_places_can_be_read_and_say_so_when_written() {
         assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
         return;
     }
-    let place = Place::new();
+    let place = TestDir::new();
     add(&FileStore::open(place.cache()).unwrap(), "a").unwrap();
     give_away(&place.cache());
     give_away(place.folder());
@@ -172,7 +172,7 @@ fn p7_read_only_places_can_be_read_and_say_so_when_written() {
 
 #[test]
 fn what_dead_writers_have_left_is_swept_by_the_next() {
-    let place = Place::new();
+    let place = TestDir::new();
     let left = [".cache.json.aB3dEf.tmp", ".cache.json.lockfile.aB3dEf.tmp"];
     let others = [".cache.json.notours.tmp", ".cache2.json.aB3dEf.tmp"];
     for name in left.iter().chain(&others) {
@@ -187,7 +187,7 @@ fn what_dead_writers_have_left_is_swept_by_the_next() {
 
 #[test]
 fn a_failed_write_leaves_nothing_behind() {
-    let place = Place::new();
+    let place = TestDir::new();
     let blob = blob(&place.cache());
     blob.swap(Revision::ABSENT, b"{}").unwrap();
     assert!(matches!(blob.swap(Revision::unique(), b"[]"), Err(Error::Conflict)));

@@ -24,7 +24,7 @@ fn waits(path: &Path, timeout: u64, grace: Duration) -> FileBlob {
 }
 
 /// A lock file that was written this long ago.
-fn left(place: &Place, content: &str, age: Duration) {
+fn left(place: &TestDir, content: &str, age: Duration) {
     let path = place.at("cache.json.lockfile");
     fs::write(&path, content).unwrap();
     let file = OpenOptions::new().write(true).open(&path).unwrap();
@@ -38,7 +38,7 @@ fn follow(blob: &FileBlob) -> Result<Duration, Error> {
 
 #[test]
 fn p5_what_another_library_left_is_recovered_after_its_grace() {
-    let place = Place::new();
+    let place = TestDir::new();
     left(&place, &format!("{} /usr/bin/az", dead_pid()), Duration::ZERO);
     let took = follow(&waits(&place.cache(), 15_000, GRACE)).unwrap();
     println!("P5: a lock file that another library left was followed after {took:?} of {GRACE:?}");
@@ -48,7 +48,7 @@ fn p5_what_another_library_left_is_recovered_after_its_grace() {
 
 #[test]
 fn p5_what_was_left_long_ago_is_recovered_at_once() {
-    let place = Place::new();
+    let place = TestDir::new();
     let grace = Duration::from_secs(10);
     for content in [dead_pid().to_string(), String::new()] {
         left(&place, &content, Duration::from_secs(3600));
@@ -63,7 +63,7 @@ fn p5_what_was_left_long_ago_is_recovered_at_once() {
 
 #[test]
 fn waiters_with_little_patience_follow_it_together() {
-    let place = Place::new();
+    let place = TestDir::new();
     left(&place, &dead_pid().to_string(), Duration::ZERO);
     let started = Instant::now();
     let mut refused = 0;
@@ -113,7 +113,7 @@ impl Drop for Sleeper {
 
 #[test]
 fn a_process_that_is_younger_than_the_lock_file_is_not_its_holder() {
-    let place = Place::new();
+    let place = TestDir::new();
     let sleeper = Sleeper::start();
     let content = format!("{} /usr/bin/az", sleeper.0.id());
     left(&place, &content, Duration::from_secs(3600));
@@ -127,7 +127,7 @@ fn a_process_that_is_younger_than_the_lock_file_is_not_its_holder() {
 
 #[test]
 fn a_process_that_has_ended_and_was_not_waited_for_is_dead() {
-    let place = Place::new();
+    let place = TestDir::new();
     let mut sleeper = Sleeper::start();
     left(&place, &sleeper.0.id().to_string(), Duration::ZERO);
     sleeper.0.kill().unwrap();

@@ -24,7 +24,7 @@ fn patient(path: &Path, timeout: u64, grace: u64) -> FileBlob {
 }
 
 /// The lock file of another library.
-fn foreign(place: &Place, content: &str) -> File {
+fn foreign(place: &TestDir, content: &str) -> File {
     let mut file = File::create_new(place.at("cache.json.lockfile")).unwrap();
     file.write_all(content.as_bytes()).unwrap();
     file
@@ -32,7 +32,7 @@ fn foreign(place: &Place, content: &str) -> File {
 
 #[test]
 fn threads_with_handles_of_their_own_exclude_each_other() {
-    let place = Place::new();
+    let place = TestDir::new();
     let (inside, times) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..8 {
@@ -56,7 +56,7 @@ fn threads_with_handles_of_their_own_exclude_each_other() {
 
 #[test]
 fn a_thread_that_holds_reads_and_writes_and_holds_again() {
-    let place = Place::new();
+    let place = TestDir::new();
     let blob = blob(&place.cache());
     let outer = blob.hold().unwrap();
     let inner = blob.hold().unwrap();
@@ -70,7 +70,7 @@ fn a_thread_that_holds_reads_and_writes_and_holds_again() {
 
 #[test]
 fn who_waits_for_ever_waits_no_longer_than_needed() {
-    let place = Place::new();
+    let place = TestDir::new();
     let builder = FileStore::builder(place.cache()).lock_timeout(Duration::MAX);
     let patient = builder.open_blob().unwrap();
     drop(patient.hold().unwrap());
@@ -85,7 +85,7 @@ fn who_waits_for_ever_waits_no_longer_than_needed() {
 
 #[test]
 fn a_thread_that_waits_too_long_is_told_so() {
-    let place = Place::new();
+    let place = TestDir::new();
     let one = blob(&place.cache());
     let _hold = one.hold().unwrap();
     let other = patient(&place.cache(), 100, 10_000);
@@ -104,7 +104,7 @@ fn a_live_holder_of_ours_is_waited_for() {
         wait_for(&folder.join("enough"));
         return;
     }
-    let place = Place::new();
+    let place = TestDir::new();
     let mut child = spawn(test, "hold", place.folder());
     wait_for(&place.at("held"));
     let Err(Error::Locked { path, holder, waited }) =
@@ -122,7 +122,7 @@ fn a_live_holder_of_ours_is_waited_for() {
 
 #[test]
 fn a_live_process_of_another_library_is_named() {
-    let place = Place::new();
+    let place = TestDir::new();
     let pid = std::process::id();
     foreign(&place, &format!("{pid} /usr/bin/az"));
     let started = Instant::now();
@@ -143,7 +143,7 @@ fn a_dead_process_of_another_library_is_followed_after_its_grace() {
         format!("{dead}"),
         String::new(),
     ] {
-        let place = Place::new();
+        let place = TestDir::new();
         let started = Instant::now();
         drop(foreign(&place, &content));
         let blob = patient(&place.cache(), 2000, 200);
@@ -163,7 +163,7 @@ fn a_dead_process_of_another_library_is_followed_after_its_grace() {
 #[test]
 fn a_flock_is_heeded_whatever_the_file_says() {
     for content in [format!("{}", dead_pid()), format!("{} app msal-cache\n", dead_pid())] {
-        let place = Place::new();
+        let place = TestDir::new();
         let file = foreign(&place, &content);
         FileExt::lock_exclusive(&file).unwrap();
         assert!(matches!(
@@ -176,7 +176,7 @@ fn a_flock_is_heeded_whatever_the_file_says() {
 
 #[test]
 fn what_can_t_be_understood_is_waited_for() {
-    let place = Place::new();
+    let place = TestDir::new();
     let secret = r#"{"AccessToken": {"a": {"secret": "canary"}}}"#;
     drop(foreign(&place, secret));
     let error = patient(&place.cache(), 200, 50).hold().map(|_| ()).unwrap_err();
@@ -193,7 +193,7 @@ fn what_can_t_be_understood_is_waited_for() {
 
 #[test]
 fn the_grace_begins_anew_with_each_new_lock_file() {
-    let place = Place::new();
+    let place = TestDir::new();
     let dead = dead_pid().to_string();
     drop(foreign(&place, &dead));
     let stop = AtomicBool::new(false);
@@ -215,7 +215,7 @@ fn the_grace_begins_anew_with_each_new_lock_file() {
 
 #[test]
 fn a_lock_that_was_taken_away_is_not_removed_from_its_new_owner() {
-    let place = Place::new();
+    let place = TestDir::new();
     let blob = blob(&place.cache());
     let hold = blob.hold().unwrap();
     fs::remove_file(place.at("cache.json.lockfile")).unwrap();
@@ -226,7 +226,7 @@ fn a_lock_that_was_taken_away_is_not_removed_from_its_new_owner() {
 
 #[test]
 fn a_lock_that_was_taken_away_is_taken_again_before_writing() {
-    let place = Place::new();
+    let place = TestDir::new();
     let blob = patient(&place.cache(), 200, 10_000);
     let first = blob.swap(Revision::ABSENT, b"first").unwrap();
     let hold = blob.hold().unwrap();

@@ -36,7 +36,7 @@ impl Drop for Mount<'_> {
 
 #[test]
 fn a_file_that_is_a_mount_is_written_in_place() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("{}");
     fs::write(place.at("outside.json"), "{}").unwrap();
     set_mode(&place.at("outside.json"), 0o600);
@@ -64,7 +64,7 @@ fn p1_a_writer_into_a_mount_is_killed_and_the_file_is_whole() {
             fs::write(folder.join("acknowledged"), number.to_string()).unwrap();
         }
     }
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("{}");
     let ballast = "x".repeat(500_000);
     let content = format!(r#"{{"Account": {{"ballast": {{"x": "{ballast}"}}}}}}"#);
@@ -100,7 +100,7 @@ fn p1_a_writer_into_a_mount_is_killed_and_the_file_is_whole() {
 
 #[test]
 fn p9_a_full_file_system_keeps_the_old_file() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::create_dir(place.at("small")).unwrap();
     set_mode(&place.at("small"), 0o700);
     let small = place.at("small");
@@ -141,7 +141,7 @@ fn p9_a_full_file_system_keeps_the_old_file() {
 
 #[test]
 fn p7_a_read_only_mount_can_be_read_and_says_so_when_written() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::create_dir(place.at("media")).unwrap();
     set_mode(&place.at("media"), 0o700);
     let path = place.at("media/cache.json");
@@ -180,7 +180,7 @@ fn p5_a_holder_that_was_killed_in_another_container_delays_nobody() {
         });
         unreachable!("nobody killed this process");
     }
-    let place = Place::new();
+    let place = TestDir::new();
     let plain = command(test, "hold", place.folder());
     let mut container = Command::new("unshare");
     container.args(["--pid", "--fork", "--kill-child"]).arg(plain.get_program());

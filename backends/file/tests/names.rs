@@ -17,8 +17,8 @@ use rustix::io::Errno;
 use support::*;
 
 /// `second.json -> first.json -> far/real.json`, and the three names.
-fn linked() -> (Place, [PathBuf; 3]) {
-    let place = Place::new();
+fn linked() -> (TestDir, [PathBuf; 3]) {
+    let place = TestDir::new();
     fs::create_dir(place.at("far")).unwrap();
     symlink("far/real.json", place.at("first.json")).unwrap();
     symlink("first.json", place.at("second.json")).unwrap();
@@ -105,7 +105,7 @@ fn java_s_lock_is_taken_where_that_is_wanted() {
         let asked = fcntl_lock(open.unwrap(), FlockOperation::NonBlockingLockExclusive);
         return assert!(matches!(asked, Err(Errno::AGAIN | Errno::ACCESS)), "{asked:?}");
     }
-    let place = Place::new();
+    let place = TestDir::new();
     let open = |java| {
         let builder = FileStore::builder(place.cache()).share_with_java(java);
         builder.lock_timeout(Duration::from_millis(100)).open_blob().unwrap()

@@ -17,7 +17,7 @@ fn refused(error: &Error) -> String {
 
 #[test]
 fn p7_an_open_file_is_refused_with_the_command_that_mends_it() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("{}");
     for mode in [0o644, 0o640, 0o604, 0o620, 0o602, 0o666, 0o777, 0o610] {
         set_mode(&place.cache(), mode);
@@ -33,7 +33,7 @@ fn p7_an_open_file_is_refused_with_the_command_that_mends_it() {
 
 #[test]
 fn p7_a_file_that_becomes_open_later_is_refused_for_reading_and_writing() {
-    let place = Place::new();
+    let place = TestDir::new();
     let store = FileStore::open(place.cache()).unwrap();
     add(&store, "a").unwrap();
     let before = fs::read(place.cache()).unwrap();
@@ -48,7 +48,7 @@ fn p7_a_file_that_becomes_open_later_is_refused_for_reading_and_writing() {
 
 #[test]
 fn p7_an_open_file_is_repaired_where_that_is_wanted() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("{}");
     set_mode(&place.cache(), 0o664);
     let open = || FileStore::builder(place.cache()).permissions(Permissions::Repair).open();
@@ -61,7 +61,7 @@ fn p7_an_open_file_is_repaired_where_that_is_wanted() {
 
 #[test]
 fn p7_an_open_file_is_read_where_nobody_minds_and_private_once_it_is_written() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("{}");
     set_mode(&place.cache(), 0o666);
     let store = FileStore::builder(place.cache()).permissions(Permissions::Ignore).open().unwrap();
@@ -72,7 +72,7 @@ fn p7_an_open_file_is_read_where_nobody_minds_and_private_once_it_is_written() {
 }
 
 /// A file of somebody else: one that root gives away, or one of root's.
-fn foreign(place: &Place) -> std::path::PathBuf {
+fn foreign(place: &TestDir) -> std::path::PathBuf {
     if !is_root() {
         return "/etc/hostname".into();
     }
@@ -83,7 +83,7 @@ fn foreign(place: &Place) -> std::path::PathBuf {
 
 #[test]
 fn p7_another_user_s_file_is_refused_and_can_t_be_repaired() {
-    let place = Place::new();
+    let place = TestDir::new();
     let path = foreign(&place);
     assert_ne!(path.metadata().unwrap().uid(), rustix::process::geteuid().as_raw());
     let link = place.at("link.json");
@@ -99,7 +99,7 @@ fn p7_another_user_s_file_is_refused_and_can_t_be_repaired() {
 
 #[test]
 fn p7_a_link_that_turns_to_another_user_s_file_is_noticed() {
-    let place = Place::new();
+    let place = TestDir::new();
     let theirs = foreign(&place);
     let before = fs::read(&theirs).unwrap();
     fs::write(place.at("mine.json"), "{}").unwrap();
@@ -117,7 +117,7 @@ fn p7_a_link_that_turns_to_another_user_s_file_is_noticed() {
 
 #[test]
 fn a_changed_mode_is_a_change() {
-    let place = Place::new();
+    let place = TestDir::new();
     place.cache_with("{}");
     let open = FileStore::builder(place.cache()).permissions(Permissions::Ignore);
     let blob = open.open_blob().unwrap();
@@ -131,7 +131,7 @@ fn a_changed_mode_is_a_change() {
 
 #[test]
 fn p7_the_command_in_the_error_mends_it_whatever_the_path() {
-    let place = Place::new();
+    let place = TestDir::new();
     for name in ["two words", "it's $(not) `run`;", "-n", "a\"b\\c*"] {
         let path = place.at(name);
         fs::write(&path, "{}").unwrap();
@@ -146,7 +146,7 @@ fn p7_the_command_in_the_error_mends_it_whatever_the_path() {
 
 #[test]
 fn p7_a_folder_that_others_can_write_is_refused_or_repaired() {
-    let place = Place::new();
+    let place = TestDir::new();
     let folder = place.at("shared folder");
     fs::create_dir(&folder).unwrap();
     // A group of its own, as a folder that several users share has.
@@ -195,7 +195,7 @@ fn p7_a_folder_that_others_can_write_is_refused_or_repaired() {
 
 #[test]
 fn p7_a_link_in_a_folder_that_others_can_write_is_refused() {
-    let place = Place::new();
+    let place = TestDir::new();
     fs::create_dir(place.at("open")).unwrap();
     set_mode(&place.at("open"), 0o777);
     add(&FileStore::open(place.cache()).unwrap(), "a").unwrap();

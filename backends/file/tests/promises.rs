@@ -50,7 +50,7 @@ fn p1_killed_200_times_the_file_is_whole_and_no_acknowledged_write_is_lost() {
     if let Some((job, folder)) = job() {
         write_until_killed(&job, &folder);
     }
-    let place = Place::new();
+    let place = TestDir::new();
     // Records enough that a write takes its time.
     let ballast = "x".repeat(200_000);
     place.cache_with(&format!(r#"{{"Account": {{"ballast": {{"x": "{ballast}"}}}}}}"#));
@@ -126,7 +126,7 @@ fn p2_eight_readers_beside_a_writer_see_whole_documents() {
         }
         return println!("\nreads {reads}");
     }
-    let place = Place::new();
+    let place = TestDir::new();
     let writer = blob(&place.cache());
     let mut revision = writer.swap(Revision::ABSENT, texts[0].as_bytes()).unwrap();
     let folder = place.folder();
@@ -179,7 +179,7 @@ fn p3_no_record_of_any_process_is_lost() {
         });
         return println!("\nlongest {}", longest.as_micros());
     }
-    let place = Place::new();
+    let place = TestDir::new();
     std::os::unix::fs::symlink("cache.json", place.at("link.json")).unwrap();
     let started = Instant::now();
     let longest = thread::scope(|scope| {
@@ -223,7 +223,7 @@ fn p5_a_killed_holder_delays_nobody() {
         thread::sleep(Duration::from_secs(60));
         unreachable!("nobody killed this process");
     }
-    let place = Place::new();
+    let place = TestDir::new();
     let mut waits = Vec::new();
     for _ in 0..KILLS {
         let mut child = spawn(test, "hold", place.folder());

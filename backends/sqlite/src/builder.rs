@@ -2,7 +2,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use msal_cache_core::Result;
-use msal_cache_place::{Permissions, absolute};
+use msal_cache_disk::{Permissions, absolute};
 
 use crate::SqliteStore;
 

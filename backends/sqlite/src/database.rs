@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use msal_cache_core::{Error, Result, notice};
-use msal_cache_place::error::{absent, io};
-use msal_cache_place::folder::{self, beside};
+use msal_cache_disk::error::{absent, io};
+use msal_cache_disk::folder::{self, beside};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 

@@ -69,5 +69,5 @@ mod wait;
 mod write;
 
 pub use builder::{Builder, Journal, Synchronous};
-pub use msal_cache_place::Permissions;
+pub use msal_cache_disk::Permissions;
 pub use store::SqliteStore;

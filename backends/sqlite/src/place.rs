@@ -4,8 +4,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use msal_cache_core::Result;
-use msal_cache_place::error::{absent, io, writing};
-use msal_cache_place::{Permissions, folder, platform, referent};
+use msal_cache_disk::error::{absent, io, writing};
+use msal_cache_disk::{Permissions, folder, platform, referent};
 use parking_lot::Mutex;
 
 /// The files that SQLite keeps beside a database. They hold the same secrets, for a while.

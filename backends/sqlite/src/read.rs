@@ -53,7 +53,15 @@ pub(crate) fn load(
     }
     records.sort_unstable_by_key(|(position, _)| *position);
     let records = records.into_iter().map(|(_, record)| record).collect();
-    Ok(Load::Snapshot(Snapshot { revision, records }))
+    Ok(Load::Snapshot(Snapshot::new(revision, records)))
+}
+
+/// Several partitions, as they are at one moment: within a transaction.
+pub(crate) fn load_many(
+    connection: &Connection,
+    wanted: &[(&Partition, Option<Revision>)],
+) -> Attempt<Vec<Load>> {
+    wanted.iter().map(|(partition, known)| load(connection, partition, *known)).collect()
 }
 
 /// The row of a partition and the revision at which it is, if it is there.
@@ -94,7 +102,7 @@ pub(crate) fn list(
         }
     }
     let revision = revision.ok_or(rusqlite::Error::QueryReturnedNoRows)?;
-    Ok(Load::Snapshot(Snapshot { revision, records }))
+    Ok(Load::Snapshot(Snapshot::new(revision, records)))
 }
 
 fn revision_in(row: &Row<'_>) -> rusqlite::Result<Revision> {
@@ -145,10 +153,10 @@ mod tests {
         let Load::Snapshot(listed) = list(&connection, section, None).unwrap() else {
             panic!("nothing was known")
         };
-        assert_eq!((listed.records.len(), runs(&connection)), (3, [0, 0, 0, 1, 0]));
+        assert_eq!((listed.records().len(), runs(&connection)), (3, [0, 0, 0, 1, 0]));
         list(&connection, None, None).unwrap();
         assert_eq!(runs(&connection), [0, 0, 0, 0, 1]);
-        list(&connection, section, Some(listed.revision)).unwrap();
+        list(&connection, section, Some(listed.revision())).unwrap();
         assert_eq!(runs(&connection), [0, 0, 1, 0, 0]);
     }
 }

@@ -3,9 +3,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Guards, Hold, Load, Partition, Result, Revision, notice,
+    Batch, CacheStore, CredentialType, Guards, Load, Partition, RefreshGuard, Result, Revision,
+    notice,
 };
-use msal_cache_place::Guard;
+use msal_cache_disk::GuardFile;
 
 use crate::builder::Options;
 use crate::database::Database;
@@ -81,6 +82,19 @@ impl CacheStore for SqliteStore {
         self.0.read(|connection| read::load(connection, partition, known))
     }
 
+    fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+        self.0.read(|connection| match wanted {
+            // One partition is read consistently without a transaction.
+            [] | [_] => read::load_many(connection, wanted),
+            _ => {
+                let patience = &mut self.0.database().patience();
+                transaction(connection, Lock::Nothing, patience, || {
+                    read::load_many(connection, wanted)
+                })
+            }
+        })
+    }
+
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
         // Checking alone needs no lock, and works where nothing can be written.
         if batch.is_empty() {
@@ -126,12 +140,17 @@ impl CacheStore for SqliteStore {
         })
     }
 
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<Hold<'_>> {
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         // Not a transaction: that would keep everybody from writing for as long as it is held.
         match self.0.database().file() {
-            Some(path) => Ok(Hold::new(Guard::take(path, partition, wait)?)),
+            Some(path) => Ok(RefreshGuard::new(GuardFile::take(path, partition, wait)?)),
             None => self.1.enter(partition, wait),
         }
+    }
+
+    /// Every verb may wait for other processes, and for the disk.
+    fn is_immediate(&self) -> bool {
+        false
     }
 }
 

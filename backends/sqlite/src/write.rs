@@ -82,7 +82,6 @@ fn check(connection: &Connection, change: &Change) -> Attempt<Option<(i64, Revis
         Expect::Any => Ok(found),
         Expect::Revision(expected) if expected == revision => Ok(found),
         Expect::Revision(_) => Err(Error::Conflict.into()),
-        _ => Err(Error::backend("SQLite", "this version doesn't know the expectation").into()),
     }
 }
 
@@ -109,9 +108,9 @@ fn apply(
                 };
                 let rows = connection.prepare_cached(PUT)?.execute(params![
                     id,
-                    record.credential_type.as_str(),
-                    record.key,
-                    record.value.expose(),
+                    record.credential_type().as_str(),
+                    record.key(),
+                    record.value().expose(),
                     record.expires_on(),
                 ])?;
                 changed |= rows > 0;
@@ -125,11 +124,6 @@ fn apply(
                     key
                 ])?;
                 deleted |= rows > 0;
-            }
-            _ => {
-                return Err(
-                    Error::backend("SQLite", "this version doesn't know the operation").into()
-                );
             }
         }
     }

@@ -56,7 +56,7 @@ fn a_fault_in_the_middle_changes_nothing() {
             assert!(matches!(error, Error::Backend { store: "SQLite", .. }), "{error:?}");
             assert!(!shown(&error).contains(CANARY), "{}", shown(&error));
             assert_eq!(list(&store, None), before);
-            assert_eq!(load(&store, "a").revision, revision);
+            assert_eq!(load(&store, "a").revision(), revision);
             // The store goes on.
             other.execute_batch("DROP TRIGGER t").unwrap();
             store.commit(&batch("fault")).unwrap();
@@ -79,7 +79,7 @@ fn a_fault_in_a_purge_changes_nothing() {
         .unwrap();
     assert!(matches!(store.purge(10), Err(Error::Backend { .. })));
     assert_eq!(list(&store, None), records);
-    assert_eq!(load(&store, "v").revision, revisions[1]);
+    assert_eq!(load(&store, "v").revision(), revisions[1]);
     other.execute_batch("DROP TRIGGER t").unwrap();
     assert_eq!(store.purge(10).unwrap(), 2);
 }
@@ -130,7 +130,7 @@ fn job_whose_files_can_t_grow() {
         assert!(matches!(error, Error::Io { .. }), "{error:?}");
         assert!(!shown(&error).contains(CANARY), "{}", shown(&error));
         assert_eq!(list(&store, None), before);
-        assert_eq!(load(&store, "a").revision, revision);
+        assert_eq!(load(&store, "a").revision(), revision);
     }
     put(&store, Expect::Revision(revision), &[account("a", "old", "2")]).unwrap();
 }

@@ -73,7 +73,7 @@ fn what_others_can_open_is_refused_repaired_or_ignored() {
         let told = insecure(&path, Permissions::Refuse);
         assert!(told.contains("0644") && told.contains(&format!("{file} is not safe")), "{told}");
         let store = SqliteStore::builder(&path).permissions(Permissions::Ignore).open().unwrap();
-        assert_eq!(keys(&load(&store, "u").records), ["k"]);
+        assert_eq!(keys(load(&store, "u").records()), ["k"]);
         assert_eq!(mode(&place.at(file)), 0o644);
         SqliteStore::builder(&path).permissions(Permissions::Repair).open().unwrap();
         assert_eq!(mode(&place.at(file)), 0o600);
@@ -129,7 +129,7 @@ fn a_link_leads_to_its_database_and_a_dangling_one_to_a_new_one() {
         assert_eq!(mode(&place.at(file)), 0o600);
     }
     let other = SqliteStore::open(place.at("far/real.db")).unwrap();
-    assert_eq!(keys(&load(&other, "u").records), ["k"]);
+    assert_eq!(keys(load(&other, "u").records()), ["k"]);
     set_mode(&place.at("far/real.db"), 0o640);
     assert!(insecure(&link, Permissions::Refuse).contains("0640"));
 }
@@ -258,7 +258,7 @@ fn job_that_reads_what_it_can_t_write() {
     let Some((_, folder)) = job() else { return };
     let store = SqliteStore::open(folder.join("cache.db")).unwrap();
     for _ in 0..3 {
-        assert_eq!(keys(&load(&store, "u").records), ["k"]);
+        assert_eq!(keys(load(&store, "u").records()), ["k"]);
         let written = put(&store, Expect::Any, &[account("u", "k", "2")]);
         assert!(matches!(written, Err(Error::ReadOnly { .. })), "{written:?}");
         assert_eq!(store.purge(i64::MAX).unwrap(), 0);

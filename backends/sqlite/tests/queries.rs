@@ -94,7 +94,7 @@ fn ten_thousand_accounts_are_one_query() {
     println!("10,000 accounts in {:?}", started.elapsed());
     assert_eq!(accounts.len(), 10_000);
     for (n, account) in accounts.iter().enumerate() {
-        assert_eq!(*account.key, *format!("k{n}"), "in the order in which they were put");
+        assert_eq!(*account.key(), *format!("k{n}"), "in the order in which they were put");
     }
     assert_eq!(list(&store, None).len(), 20_000);
 
@@ -104,5 +104,5 @@ fn ten_thousand_accounts_are_one_query() {
     assert_eq!(list(&store, None).len(), 10_000);
     let section = CredentialType::AccessToken;
     let Load::Snapshot(none) = store.list(Some(&section), None).unwrap() else { panic!("new") };
-    assert_eq!(none.records, []);
+    assert_eq!(none.records(), []);
 }

@@ -22,10 +22,10 @@ fn everything_is_there_after_reopening_at_the_same_revision_and_in_order() {
 
     let store = SqliteStore::open(place.database()).unwrap();
     let snapshot = load(&store, "u");
-    assert_eq!((snapshot.revision, snapshot.records), (revision, records.to_vec()));
+    assert_eq!((snapshot.revision(), snapshot.records()), (revision, &records[..]));
     let user = Partition::user("u");
     assert!(matches!(store.load(&user, Some(revision)).unwrap(), Load::Unchanged));
-    assert!(matches!(store.list(None, Some(listed.revision)).unwrap(), Load::Unchanged));
+    assert!(matches!(store.list(None, Some(listed.revision())).unwrap(), Load::Unchanged));
 }
 
 #[test]
@@ -34,14 +34,14 @@ fn another_handle_sees_a_commit_at_once() {
     let [a, b] = [(); 2].map(|()| SqliteStore::open(place.database()).unwrap());
     for n in 0..20 {
         let [write, read] = if n % 2 == 0 { [&a, &b] } else { [&b, &a] };
-        let before = load(read, "u").revision;
+        let before = load(read, "u").revision();
         let after = put(write, Expect::Any, &[account("u", "k", &n.to_string())]).unwrap()[0];
         let user = Partition::user("u");
         let Load::Snapshot(seen) = read.load(&user, Some(before)).unwrap() else {
             panic!("commit {n} was not seen")
         };
-        assert_eq!(seen.revision, after);
-        assert_eq!(seen.records, [account("u", "k", &n.to_string())]);
+        assert_eq!(seen.revision(), after);
+        assert_eq!(seen.records(), [account("u", "k", &n.to_string())]);
     }
 }
 
@@ -53,7 +53,7 @@ fn a_deleted_key_comes_back_at_the_end() {
         delete(&store, "u", key).unwrap();
         put(&store, Expect::Any, &[account("u", key, "x")]).unwrap();
     }
-    assert_eq!(keys(&load(&store, "u").records), ["b", "c", "a"]);
+    assert_eq!(keys(load(&store, "u").records()), ["b", "c", "a"]);
     assert_eq!(keys(&list(&store, Some("Account"))), ["b", "c", "a"]);
     assert_eq!(keys(&list(&store, None)), ["b", "c", "a"]);
 }
@@ -67,7 +67,7 @@ fn what_changes_nothing_keeps_its_revision_and_is_still_checked() {
     assert_eq!(put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap(), revision);
     assert_eq!(delete(&store, "u", "never there").unwrap(), revision);
     assert_eq!(delete(&store, "nobody", "k").unwrap(), [Revision::ABSENT]);
-    assert!(matches!(store.list(None, Some(listed.revision)).unwrap(), Load::Unchanged));
+    assert!(matches!(store.list(None, Some(listed.revision())).unwrap(), Load::Unchanged));
 
     let stale = Expect::Revision(Revision::unique());
     let same = put(&store, stale, &[account("u", "k", "1")]);
@@ -78,7 +78,7 @@ fn what_changes_nothing_keeps_its_revision_and_is_still_checked() {
     let change = batch.change(Partition::user("v"), Expect::Any);
     change.put(account("v", "k", "1")).delete(CredentialType::Account, "k".into());
     assert_eq!(store.commit(&batch).unwrap(), [Revision::ABSENT]);
-    assert_eq!(load(&store, "v").revision, Revision::ABSENT);
+    assert_eq!(load(&store, "v").revision(), Revision::ABSENT);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn a_batch_returns_its_revisions_in_the_order_of_its_changes() {
     batch.change(Partition::user("kept"), Expect::Revision(kept));
     batch.change(Partition::user("gone"), Expect::Any).delete(CredentialType::Account, "k".into());
     let revisions = store.commit(&batch).unwrap();
-    assert_eq!(revisions, [load(&store, "new").revision, kept, Revision::ABSENT]);
+    assert_eq!(revisions, [load(&store, "new").revision(), kept, Revision::ABSENT]);
 }
 
 #[test]
@@ -107,7 +107,7 @@ fn a_purge_leaves_the_revisions_of_others_alone_and_no_empty_partition_behind() 
     ];
     let revisions = put(&store, Expect::Any, &records).unwrap();
     assert_eq!(store.purge(100).unwrap(), 2);
-    let after = ["mixed", "old", "new", "account"].map(|user| load(&store, user).revision);
+    let after = ["mixed", "old", "new", "account"].map(|user| load(&store, user).revision());
     assert_ne!(after[0], revisions[0]);
     assert_eq!(after[1], Revision::ABSENT);
     assert_eq!(after[2..], revisions[2..]);
@@ -117,7 +117,7 @@ fn a_purge_leaves_the_revisions_of_others_alone_and_no_empty_partition_behind() 
     // A purge that finds nothing says nothing new.
     let Load::Snapshot(listed) = store.list(None, None).unwrap() else { panic!("new") };
     assert_eq!(store.purge(100).unwrap(), 0);
-    assert!(matches!(store.list(None, Some(listed.revision)).unwrap(), Load::Unchanged));
+    assert!(matches!(store.list(None, Some(listed.revision())).unwrap(), Load::Unchanged));
 }
 
 #[test]
@@ -146,8 +146,8 @@ fn no_revision_returns_after_emptying_reopening_or_a_backup_that_was_put_back() 
             fs::copy(&backup, place.database()).unwrap();
             let restored = SqliteStore::open(place.database()).unwrap();
             let snapshot = load(&restored, "u");
-            assert!(seen.contains(&snapshot.revision), "it is what it was");
-            assert_eq!(snapshot.records, [account("u", "k", "0-4")]);
+            assert!(seen.contains(&snapshot.revision()), "it is what it was");
+            assert_eq!(snapshot.records(), [account("u", "k", "0-4")]);
         }
     }
     assert_eq!(seen.len(), 25);

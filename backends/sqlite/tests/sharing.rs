@@ -6,7 +6,9 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msal_cache_core::{CacheStore, Error, Expect, Partition, Result, Revision, retry};
+use msal_cache_core::{
+    CacheStore, Error, Expect, Load, Partition, Result, Revision, Snapshot, retry,
+};
 use msal_cache_sqlite::{Journal, SqliteStore, Synchronous};
 use support::{Place, account, command, finish, job, list, load, number, put, raw, text};
 
@@ -14,14 +16,14 @@ use support::{Place, account, command, finish, job, list, load, number, put, raw
 fn count_up(store: &SqliteStore) -> Result<()> {
     retry(|| {
         let shared = load(store, "shared");
-        let count = shared.records.first().map_or(0, count_in);
+        let count = shared.records().first().map_or(0, count_in);
         let more = account("shared", "count", &(count + 1).to_string());
-        put(store, Expect::Revision(shared.revision), &[more]).map(|_| ())
+        put(store, Expect::Revision(shared.revision()), &[more]).map(|_| ())
     })
 }
 
 fn count_in(record: &msal_cache_core::Record) -> usize {
-    let value = record.value.expose();
+    let value = record.value().expose();
     value.chars().filter(char::is_ascii_digit).collect::<String>().parse().unwrap()
 }
 
@@ -41,7 +43,7 @@ fn threads(journal: Journal, handles: usize) {
                     let user = format!("u{n}");
                     let mine = account(&user, &format!("{n}-{m}"), "x");
                     put(store, Expect::Any, std::slice::from_ref(&mine)).unwrap();
-                    assert!(load(store, &user).records.contains(&mine), "read its own write");
+                    assert!(load(store, &user).records().contains(&mine), "read its own write");
                     if m % 5 == 0 {
                         count_up(store).unwrap();
                     }
@@ -51,7 +53,7 @@ fn threads(journal: Journal, handles: usize) {
     });
     let store = &stores[0];
     assert_eq!(list(store, Some("Account")).len(), THREADS * EACH + 1);
-    assert_eq!(count_in(&load(store, "shared").records[0]), THREADS * EACH / 5);
+    assert_eq!(count_in(&load(store, "shared").records()[0]), THREADS * EACH / 5);
     println!("{journal:?}, {handles} handles, 8 threads of 50 commits: {:?}", started.elapsed());
 }
 
@@ -74,7 +76,7 @@ fn more_readers_than_connections_wait_their_turn() {
     put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
     thread::scope(|scope| {
         for _ in 0..40 {
-            scope.spawn(|| (0..50).for_each(|_| assert_eq!(load(&store, "u").records.len(), 1)));
+            scope.spawn(|| (0..50).for_each(|_| assert_eq!(load(&store, "u").records().len(), 1)));
         }
     });
 }
@@ -99,7 +101,7 @@ fn many_processes(name: &str, journal: Journal, processes: usize, each: usize) {
     let elapsed = started.elapsed();
     let store = SqliteStore::open(place.database()).unwrap();
     let stored = list(&store, Some("Account")).len() - 1;
-    let counted = count_in(&load(&store, "shared").records[0]);
+    let counted = count_in(&load(&store, "shared").records()[0]);
     let expected = processes * each;
     println!(
         "{name}: {processes} processes, {} commits, 0 errors, {} of {expected} lost, {} of \
@@ -147,7 +149,7 @@ fn job_that_commits() {
         timed(&mut || {
             put(&store, Expect::Any, std::slice::from_ref(&mine)).unwrap();
         });
-        timed(&mut || assert!(load(&store, &user).records.contains(&mine)));
+        timed(&mut || assert!(load(&store, &user).records().contains(&mine)));
     }
     // The count is contended by all: a process that keeps losing the race goes on.
     timed(&mut || {
@@ -189,7 +191,7 @@ fn a_lock_that_is_held_is_told_after_the_deadline() {
             assert!(matches!(read, Err(Error::Locked { .. })), "{read:?}");
             assert!(matches!(builder.open(), Err(Error::Locked { .. })));
         } else {
-            assert_eq!(load(&store, "u").revision, revision);
+            assert_eq!(load(&store, "u").revision(), revision);
             builder.open().unwrap();
         }
         holder.execute_batch("ROLLBACK").unwrap();
@@ -231,7 +233,7 @@ fn a_commit_that_waited_checks_what_the_other_has_written() {
     let late = put(&store, Expect::Revision(known), &[account("u", "k", "2")]);
     assert!(matches!(late, Err(Error::Conflict)), "{late:?}");
     release.join().unwrap();
-    assert_eq!(load(&store, "u").revision, Revision::ABSENT);
+    assert_eq!(load(&store, "u").revision(), Revision::ABSENT);
     assert_eq!(number(&raw(&place.database()), "SELECT count(*) FROM records"), 0);
 }
 
@@ -250,4 +252,67 @@ fn who_opens_a_new_database_at_the_same_time_finds_it_theirs() {
             }
         });
     }
+}
+
+#[test]
+fn several_partitions_are_read_at_one_moment() {
+    for journal in [Journal::Wal, Journal::Rollback] {
+        let place = Place::new();
+        let builder = SqliteStore::builder(place.database()).journal(journal);
+        let store = builder.synchronous(Synchronous::Normal).open().unwrap();
+        let both = |n: usize| ["u", "v"].map(|user| account(user, user, &n.to_string()));
+        let known = put(&store, Expect::Any, &both(0)).unwrap();
+        let [u, v] = ["u", "v"].map(Partition::user);
+        let (absent, wrong) = (Partition::user("absent"), Some(Revision::unique()));
+        let wanted = [(&u, Some(known[0])), (&absent, wrong), (&v, None), (&u, None)];
+        let [unchanged, missing, read, again] = &store.load_many(&wanted).unwrap()[..] else {
+            panic!("one answer for each")
+        };
+        assert_eq!(*unchanged, Load::Unchanged);
+        assert_eq!(*missing, Load::Snapshot(Snapshot::new(Revision::ABSENT, Vec::new())));
+        assert_eq!(*read, Load::Snapshot(load(&store, "v")));
+        assert_eq!(*again, Load::Snapshot(load(&store, "u")));
+        assert_eq!(store.load_many(&[]).unwrap(), []);
+
+        // Each commit changes both partitions, so all reads see one number in both.
+        thread::scope(|scope| {
+            let writer = scope.spawn(|| {
+                for n in 1..=200 {
+                    put(&store, Expect::Any, &both(n)).unwrap();
+                }
+            });
+            while !writer.is_finished() {
+                let counts = store.load_many(&[(&u, None), (&v, None)]).unwrap();
+                let counts = counts.into_iter().map(|load| match load {
+                    Load::Snapshot(snapshot) => count_in(&snapshot.records()[0]),
+                    Load::Unchanged => panic!("no revision was given"),
+                });
+                let counts: Vec<_> = counts.collect();
+                assert_eq!(counts[0], counts[1]);
+            }
+        });
+    }
+}
+
+#[test]
+fn a_guard_outlives_its_store_and_ends_on_another_thread() {
+    let place = Place::new();
+    let user = Partition::user("u");
+    for in_memory in [false, true] {
+        let open = || {
+            let path = place.database();
+            if in_memory { SqliteStore::in_memory() } else { SqliteStore::open(path) }.unwrap()
+        };
+        let store = open();
+        let held = store.guard(&user, Duration::ZERO).unwrap();
+        assert!(matches!(store.guard(&user, Duration::ZERO), Err(Error::Locked { .. })));
+        drop(store.guard(&Partition::user("v"), Duration::ZERO).unwrap());
+        drop(store);
+        let other = open();
+        assert_eq!(other.guard(&user, Duration::ZERO).is_ok(), in_memory);
+        thread::spawn(move || drop(held)).join().unwrap();
+        drop(other.guard(&user, Duration::ZERO).unwrap());
+        assert!(!other.is_immediate());
+    }
+    assert!(!place.names().iter().any(|name| name.contains("refresh")), "{:?}", place.names());
 }

@@ -1,41 +1,42 @@
-//! Who is signed in.
+//! Lists signed-in users.
 
 use std::collections::BTreeMap;
 
 use msal_cache::Entry;
 use serde_json::json;
 
-use crate::args::{Filter, Type, Who};
 use crate::failure::{Failure, Outcome};
+use crate::flags::{EntryFilter, OwnerFilter, Type};
 use crate::out::{DIM, count};
-use crate::select::{Chosen, Users, expires_on, type_of};
+use crate::redact;
+use crate::run::Run;
+use crate::select::{Selection, Users, expires_on, type_of};
 use crate::table::{Cell, Column, Table};
-use crate::{Run, redact};
 
-/// What the cache has of one user.
+/// The entries of one user.
 #[derive(Default)]
-struct User<'a> {
+struct UserEntries<'a> {
     accounts: Vec<&'a Entry>,
     refresh_tokens: usize,
-    good: usize,
+    valid: usize,
     expired: usize,
     id_tokens: usize,
 }
 
-pub(crate) fn list(run: &mut Run<'_>, store: &str, who: &Who) -> Result<Outcome, Failure> {
-    let loaded = run.load(store)?;
+pub(crate) fn list(run: &mut Run<'_>, name: &str, owner: &OwnerFilter) -> Result<Outcome, Failure> {
+    let loaded = run.load(name)?;
     let users = Users::of(&loaded.entries);
-    let filter = Filter { who: who.clone(), ..Filter::default() };
-    let chosen = Chosen::new(&filter, &users, run.now());
-    let mut found = BTreeMap::<_, User<'_>>::new();
-    for entry in loaded.entries.iter().filter(|it| chosen.contains(it)) {
+    let filter = EntryFilter { owner: owner.clone(), ..EntryFilter::default() };
+    let selection = Selection::new(&filter, &users, run.now());
+    let mut found = BTreeMap::<_, UserEntries<'_>>::new();
+    for entry in loaded.entries.iter().filter(|it| selection.contains(it)) {
         let Some(home) = redact::text(entry, "home_account_id") else { continue };
         let user = found.entry((users.name(&home).to_lowercase(), home.into_owned())).or_default();
         match (type_of(entry), expires_on(entry)) {
             (Type::Account, _) => user.accounts.push(entry),
             (Type::Refresh, _) => user.refresh_tokens += 1,
             (Type::Id, _) => user.id_tokens += 1,
-            (Type::Access, Some(at)) if at >= run.now() => user.good += 1,
+            (Type::Access, Some(at)) if at >= run.now() => user.valid += 1,
             (Type::Access, _) => user.expired += 1,
             _ => {}
         }
@@ -48,7 +49,7 @@ pub(crate) fn list(run: &mut Run<'_>, store: &str, who: &Who) -> Result<Outcome,
         return Ok(outcome);
     }
     if found.is_empty() {
-        run.out.line("Nobody is signed in.")?;
+        run.out.line("No users are signed in.")?;
         return Ok(outcome);
     }
     let roomy = run.out.width.is_none_or(|width| width >= 120);
@@ -61,10 +62,10 @@ pub(crate) fn list(run: &mut Run<'_>, store: &str, who: &Who) -> Result<Outcome,
         Column::new(if roomy { "HOME ACCOUNT" } else { "" }),
     ]);
     for ((_, home), user) in &found {
-        let access = match (user.good, user.expired) {
+        let access = match (user.valid, user.expired) {
             (0, 0) => Cell::dim("-"),
-            (good, 0) => Cell::new(good.to_string()),
-            (good, expired) => Cell::new(format!("{good} + {expired} expired")),
+            (valid, 0) => Cell::new(valid.to_string()),
+            (valid, expired) => Cell::new(format!("{valid} + {expired} expired")),
         };
         let refresh = match user.refresh_tokens {
             0 => Cell::dim("-"),
@@ -81,14 +82,14 @@ pub(crate) fn list(run: &mut Run<'_>, store: &str, who: &Who) -> Result<Outcome,
     }
     let lifted = table.lift();
     run.out.table(&table)?;
-    let mut said = vec![count(found.len(), "user")];
-    said.extend(lifted);
-    run.out.line(format!("{DIM}{}{DIM:#}", said.join(" · ")))?;
+    let mut summary = vec![count(found.len(), "user")];
+    summary.extend(lifted);
+    run.out.line(format!("{DIM}{}{DIM:#}", summary.join(" · ")))?;
     Ok(outcome)
 }
 
-/// The values that the accounts of a user have in a field.
-fn distinct(user: &User<'_>, field: &str) -> Vec<String> {
+/// The distinct values of a field in the accounts of a user.
+fn distinct(user: &UserEntries<'_>, field: &str) -> Vec<String> {
     let mut values: Vec<_> =
         user.accounts.iter().filter_map(|it| redact::text(it, field)).map(String::from).collect();
     values.sort();
@@ -96,14 +97,14 @@ fn distinct(user: &User<'_>, field: &str) -> Vec<String> {
     values
 }
 
-fn as_json(home: &str, user: &User<'_>, users: &Users) -> serde_json::Value {
+fn as_json(home: &str, user: &UserEntries<'_>, users: &Users) -> serde_json::Value {
     let name = Some(users.name(home)).filter(|name| *name != home);
     json!({
         "home_account_id": home,
         "username": name,
         "environments": distinct(user, "environment"),
         "tenants": distinct(user, "realm"),
-        "access_tokens": user.good,
+        "access_tokens": user.valid,
         "expired_access_tokens": user.expired,
         "refresh_tokens": user.refresh_tokens,
         "id_tokens": user.id_tokens,

@@ -1,4 +1,4 @@
-//! Adding what a token endpoint has answered.
+//! Adds the tokens of a token response.
 
 use std::io::Read;
 use std::path::Path;
@@ -7,15 +7,16 @@ use msal_cache::{Event, Fields, Profile, TokenCache};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::check::described;
+use crate::check::entry_line;
 use crate::failure::{Failure, Outcome, printable};
+use crate::flags::ProfileArg;
 use crate::out::{DIM, GOOD};
+use crate::run::Run;
 use crate::select::{Users, tally};
 use crate::store::{self, Access};
 use crate::tokens;
-use crate::{Run, args};
 
-/// What was asked for, where the input is the response alone.
+/// The request that led to the response; used if the input is a response alone.
 pub(crate) struct Request<'a> {
     pub(crate) client: &'a Option<String>,
     pub(crate) token_endpoint: &'a Option<String>,
@@ -28,14 +29,14 @@ pub(crate) fn add(
     name: &str,
     input: &Path,
     request: &Request<'_>,
-    profile: args::Profile,
+    profile: ProfileArg,
 ) -> Result<Outcome, Failure> {
     let profile = match profile {
-        args::Profile::Python => Profile::Python,
-        args::Profile::Family => Profile::Family,
+        ProfileArg::Python => Profile::Python,
+        ProfileArg::Family => Profile::Family,
     };
-    let event = event(&read(input)?, request)?;
-    let (place, cache) = run.open(name, Access::Create)?;
+    let event = event(input, &read(input)?, request)?;
+    let (store, cache) = run.open(name, Access::Create)?;
     let before = cache.entries(None)?;
     let clock = store::clock(run.common);
     TokenCache::builder(cache.store()).clock(clock).profile(profile).build().add(&event)?;
@@ -44,34 +45,36 @@ pub(crate) fn add(
     let added: Vec<_> = after.iter().filter(|it| !before.contains(it)).collect();
     if run.out.json {
         let added: Vec<_> = added.iter().map(|it| tokens::as_json(it, &users, run.now())).collect();
-        run.out.json(&json!({"store": place.path(), "added": added}))?;
+        run.out.json(&json!({"store": store.path(), "added": added}))?;
         return Ok(Outcome::Done);
     }
     run.out.line(format!("{GOOD}✓{GOOD:#} stored {}", tally(added.iter().copied())))?;
     for entry in added {
-        let line = described(entry, &users);
+        let line = entry_line(entry, &users);
         run.out.line(format!("  {DIM}{}{DIM:#}", printable(&line)))?;
     }
     Ok(Outcome::Done)
 }
 
-/// The event: the whole of it, or a response with what the flags say.
-fn event(input: &str, request: &Request<'_>) -> Result<Event, Failure> {
+/// Parses an event, or a token response that the options complete.
+fn event(input: &Path, text: &str, request: &Request<'_>) -> Result<Event, Failure> {
     let Request { client, token_endpoint, scope, grant_type } = request;
-    let fields = Fields::from_json(input)?;
+    let fields = Fields::from_json(text)
+        .map_err(|error| Failure::input(input, "a token response or an event", error))?;
     if fields.get("response").is_some() {
         if client.is_some() || token_endpoint.is_some() || !scope.is_empty() {
-            let reason = "the input is an event, which says itself what was asked for";
-            return Err(Failure::usage(reason)
-                .with_hint("leave out --client, --token-endpoint and --scope"));
+            let reason = "the input is an event, which contains the request";
+            return Err(
+                Failure::usage(reason).with_hint("omit --client, --token-endpoint and --scope")
+            );
         }
-        return Ok(Event::from_json(input)?);
+        return Ok(Event::from_json(text)?);
     }
     if fields.get("error").is_some() {
-        return Err(Failure::usage("the input is an error response: there is no token in it"));
+        return Err(Failure::usage("the input is an error response: it contains no tokens"));
     }
     let (Some(client), Some(endpoint)) = (client, token_endpoint) else {
-        let reason = "the input is a response alone, and doesn't say what was asked for";
+        let reason = "the input is a token response without its request";
         return Err(Failure::usage(reason).with_hint("add --client, --token-endpoint and --scope"));
     };
     let mut event = Event::new(client).token_endpoint(endpoint).scope(*scope).response(fields);
@@ -81,7 +84,7 @@ fn event(input: &str, request: &Request<'_>) -> Result<Event, Failure> {
     Ok(event)
 }
 
-/// A file, or standard input for `-`.
+/// Reads a file, or standard input for `-`.
 pub(crate) fn read(input: &Path) -> Result<Zeroizing<String>, Failure> {
     let failed = |source| Failure::File { operation: "read", path: input.to_owned(), source };
     let mut text = Zeroizing::new(String::new());

@@ -1,34 +1,36 @@
-//! What is wrong with a cache, and what it means for whom.
+//! Reports the problems of a cache and their consequences.
 
 use msal_cache::check::{Finding, Severity};
-use msal_cache::{Entry, Error, OnCorrupt, Permissions};
+use msal_cache::file::{OnCorrupt, Permissions};
+use msal_cache::{Entry, Error};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome, printable};
 use crate::out::{BAD, BOLD, DIM, GOOD, NAME, WARN, count};
+use crate::run::Run;
 use crate::select::{Users, type_of};
-use crate::store::{Access, Place};
-use crate::{Run, clients, progress, redact};
+use crate::store::{Access, StoreRef};
+use crate::{clients, progress, redact};
 
-/// How many entries of one finding are listed unless all are asked for.
-pub(crate) const FEW: usize = 3;
+/// How many entries of one finding are listed without `--all`.
+pub(crate) const MAX_LISTED: usize = 3;
 
-pub(crate) fn check(run: &mut Run<'_>, store: &str, all: bool) -> Result<Outcome, Failure> {
-    let place = Place::named(store)?;
-    let mut troubles = Vec::new();
+pub(crate) fn check(run: &mut Run<'_>, name: &str, all: bool) -> Result<Outcome, Failure> {
+    let store = StoreRef::parse(name)?;
+    let mut store_errors = Vec::new();
     let mut permissions = Permissions::Refuse;
     let cache = loop {
-        match place.open_with(run.common, Access::Existing, permissions, OnCorrupt::Error) {
+        match store.open_with(run.common, Access::Existing, permissions, OnCorrupt::Error) {
             Ok(cache) => break Some(cache),
-            // Others can open it. That is one finding, and no reason not to look for more.
+            // Other users can access the store: report it, and check the content as well.
             Err(Failure::Cache(error @ Error::Insecure { .. }))
                 if permissions == Permissions::Refuse =>
             {
-                troubles.push(error);
+                store_errors.push(error);
                 permissions = Permissions::Ignore;
             }
             Err(Failure::Cache(error @ (Error::Corrupt { .. } | Error::Insecure { .. }))) => {
-                troubles.push(error);
+                store_errors.push(error);
                 break None;
             }
             Err(failure) => return Err(failure),
@@ -38,55 +40,55 @@ pub(crate) fn check(run: &mut Run<'_>, store: &str, all: bool) -> Result<Outcome
         None => Vec::new(),
         Some(Ok(entries)) => entries,
         Some(Err(error @ Error::Corrupt { .. })) => {
-            troubles.push(error);
+            store_errors.push(error);
             Vec::new()
         }
         Some(Err(error)) => return Err(error.into()),
     };
     let findings = msal_cache::check::check(&entries, run.now());
-    let outcome = outcome(&troubles, &findings);
+    let outcome = outcome(&store_errors, &findings);
     if run.out.json {
         let users = Users::of(&entries);
         let shown: Vec<_> = findings.iter().map(|it| as_json(it, &users)).collect();
         run.out.json(&json!({
-            "store": place.path(),
+            "store": store.path(),
             "entries": entries.len(),
-            "troubles": troubles.iter().map(trouble_as_json).collect::<Vec<_>>(),
+            "troubles": store_errors.iter().map(store_error_as_json).collect::<Vec<_>>(),
             "findings": shown,
         }))?;
         return Ok(outcome);
     }
-    for trouble in &troubles {
-        let (what, meaning, command) = told(trouble);
-        run.out.line(format!("{BAD}error{BAD:#}    {BOLD}{}{BOLD:#}", printable(&what)))?;
+    for error in &store_errors {
+        let (message, meaning, remedy) = describe(error);
+        run.out.line(format!("{BAD}error{BAD:#}    {BOLD}{}{BOLD:#}", printable(&message)))?;
         for line in wrapped(meaning, text_width(run)) {
             run.out.line(format!("         {line}"))?;
         }
-        if let Some(command) = command {
-            run.out.line(format!("         {}", printable(&command)))?;
+        if let Some(remedy) = remedy {
+            run.out.line(format!("         {}", printable(&remedy)))?;
         }
     }
     let groups = groups(&findings);
     let users = Users::of(&entries);
     for group in &groups {
-        tell(run, group, &users, if all { usize::MAX } else { FEW })?;
+        print_group(run, group, &users, if all { usize::MAX } else { MAX_LISTED })?;
     }
-    summary(run, entries.len(), &troubles, &findings)?;
+    summary(run, entries.len(), &store_errors, &findings)?;
     Ok(outcome)
 }
 
-/// What is wrong with the store as a whole, what it means, and a command that mends it.
-fn told(trouble: &Error) -> (String, &'static str, Option<String>) {
-    match trouble {
+/// Message, consequence and remedy of an error that concerns the whole store.
+fn describe(error: &Error) -> (String, &'static str, Option<String>) {
+    match error {
         Error::Insecure { path, reason, remedy } => (
             format!("{} is not safe for tokens: {reason}", path.display()),
-            "Whoever can open it can use the tokens.",
+            "Users who can read the store can use its tokens.",
             Some(sentence(remedy)),
         ),
         other => (
             other.to_string(),
-            "No app can sign anyone in silently with it. `msal-cache repair` sets it aside and \
-             saves what can be read.",
+            "No app can acquire tokens silently from it. `msal-cache repair` moves a broken file \
+             aside and recovers its readable records.",
             None,
         ),
     }
@@ -98,10 +100,10 @@ fn sentence(text: &str) -> String {
     format!("{first}{}", chars.as_str())
 }
 
-fn outcome(troubles: &[Error], findings: &[Finding]) -> Outcome {
-    if troubles.iter().any(|it| matches!(it, Error::Corrupt { .. })) {
+fn outcome(store_errors: &[Error], findings: &[Finding]) -> Outcome {
+    if store_errors.iter().any(|it| matches!(it, Error::Corrupt { .. })) {
         Outcome::Corrupt
-    } else if !troubles.is_empty() {
+    } else if !store_errors.is_empty() {
         Outcome::Insecure
     } else if findings.iter().any(|it| it.severity() > Severity::Note) {
         Outcome::Found
@@ -110,7 +112,7 @@ fn outcome(troubles: &[Error], findings: &[Finding]) -> Outcome {
     }
 }
 
-/// Findings of one kind, which are told together, the worst first.
+/// Findings grouped by kind, most severe first.
 pub(crate) fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
     let mut groups = Vec::<Vec<&Finding>>::new();
     let same = |one: &Finding, other: &Finding| {
@@ -126,14 +128,19 @@ pub(crate) fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
     groups
 }
 
-fn tell(run: &mut Run<'_>, group: &[&Finding], users: &Users, most: usize) -> Result<(), Failure> {
+fn print_group(
+    run: &mut Run<'_>,
+    group: &[&Finding],
+    users: &Users,
+    most: usize,
+) -> Result<(), Failure> {
     let first = group[0];
     let (word, style) = match first.severity() {
         Severity::Error => ("error", BAD),
         Severity::Warning => ("warning", WARN),
         _ => ("note", NAME),
     };
-    let title = printable(&format!("{first}: {}", of_what(group)));
+    let title = printable(&format!("{first}: {}", subject(group)));
     run.out.line(format!("{style}{word:<7}{style:#}  {BOLD}{title}{BOLD:#}"))?;
     let mut text = first.meaning().to_owned();
     if let Some(remedy) = first.remedy() {
@@ -143,7 +150,7 @@ fn tell(run: &mut Run<'_>, group: &[&Finding], users: &Users, most: usize) -> Re
         run.out.line(format!("         {line}"))?;
     }
     for finding in group.iter().take(most) {
-        let line = described(finding.entry(), users);
+        let line = entry_line(finding.entry(), users);
         let line =
             crate::table::cut(&printable(&line), run.out.width.map_or(usize::MAX, |it| it - 9));
         run.out.line(format!("         {DIM}{line}{DIM:#}"))?;
@@ -155,20 +162,20 @@ fn tell(run: &mut Run<'_>, group: &[&Finding], users: &Users, most: usize) -> Re
     Ok(())
 }
 
-/// The space for explanations, beside the words at the left.
+/// The width of explanations, which are indented.
 fn text_width(run: &Run<'_>) -> usize {
     run.out.width.unwrap_or(100).clamp(30, 100) - 9
 }
 
-/// What a group is about: `3 access tokens`.
-pub(crate) fn of_what(group: &[&Finding]) -> String {
+/// The number and type of a group's entries: `3 access tokens`.
+pub(crate) fn subject(group: &[&Finding]) -> String {
     let kind = type_of(group[0].entry());
-    let alike = group.iter().all(|it| type_of(it.entry()) == kind);
-    count(group.len(), if alike { kind.noun() } else { "entry" })
+    let same_type = group.iter().all(|it| type_of(it.entry()) == kind);
+    count(group.len(), if same_type { kind.noun() } else { "entry" })
 }
 
 /// An entry in one line.
-pub(crate) fn described(entry: &Entry, users: &Users) -> String {
+pub(crate) fn entry_line(entry: &Entry, users: &Users) -> String {
     let text = |name| redact::text(entry, name);
     let mut parts = vec![redact::id(entry)];
     match text("home_account_id") {
@@ -189,17 +196,17 @@ pub(crate) fn described(entry: &Entry, users: &Users) -> String {
 fn summary(
     run: &mut Run<'_>,
     entries: usize,
-    troubles: &[Error],
+    store_errors: &[Error],
     findings: &[Finding],
 ) -> Result<(), Failure> {
-    if troubles.is_empty() && findings.is_empty() {
-        let entries = count(entries, "entry");
-        run.out.line(format!("{GOOD}All is well{GOOD:#} with {entries}."))?;
+    if store_errors.is_empty() && findings.is_empty() {
+        let entries = if entries == 0 { "an empty cache".into() } else { count(entries, "entry") };
+        run.out.line(format!("{GOOD}No problems found{GOOD:#} in {entries}."))?;
         return Ok(());
     }
     let number = |severity| findings.iter().filter(|it| it.severity() == severity).count();
-    let errors = number(Severity::Error) + troubles.len();
-    let told: Vec<_> = [
+    let errors = number(Severity::Error) + store_errors.len();
+    let counts: Vec<_> = [
         (errors, "error"),
         (number(Severity::Warning), "warning"),
         (number(Severity::Note), "note"),
@@ -208,22 +215,24 @@ fn summary(
     .filter(|(number, _)| *number > 0)
     .map(|(number, noun)| count(number, noun))
     .collect();
-    let mendable = findings.iter().filter(|it| it.remedy().is_some()).count() + troubles.len();
-    let mended = match mendable {
-        0 => "nothing that `msal-cache repair` would mend".to_owned(),
-        1 if findings.len() + troubles.len() == 1 => "`msal-cache repair` mends it".into(),
-        number if number == findings.len() + troubles.len() => {
-            "`msal-cache repair` mends all of them".into()
+    let repairable =
+        findings.iter().filter(|it| it.remedy().is_some()).count() + store_errors.len();
+    let repair = match repairable {
+        0 => "not fixable by `msal-cache repair`".to_owned(),
+        1 if findings.len() + store_errors.len() == 1 => "`msal-cache repair` fixes it".into(),
+        number if number == findings.len() + store_errors.len() => {
+            "`msal-cache repair` fixes all of them".into()
         }
-        number => format!("`msal-cache repair` mends {number} of them"),
+        number => format!("`msal-cache repair` fixes {number} of them"),
     };
-    let unread = troubles.iter().any(|it| matches!(it, Error::Corrupt { .. }));
-    let within = if unread { String::new() } else { format!(" in {}", count(entries, "entry")) };
-    run.out.line(format!("\n{}{within}; {mended}.", told.join(", ")))?;
+    let unreadable = store_errors.iter().any(|it| matches!(it, Error::Corrupt { .. }));
+    let within =
+        if unreadable { String::new() } else { format!(" in {}", count(entries, "entry")) };
+    run.out.line(format!("\n{}{within}; {repair}.", counts.join(", ")))?;
     Ok(())
 }
 
-/// A text in lines of at most this many characters, broken between words.
+/// Wraps text between words, into lines of at most `width` characters.
 pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -241,7 +250,7 @@ pub(crate) fn wrapped(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A finding for programs.
+/// A finding as JSON.
 pub(crate) fn as_json(finding: &Finding, users: &Users) -> Value {
     let entry = finding.entry();
     let home = redact::text(entry, "home_account_id");
@@ -258,7 +267,7 @@ pub(crate) fn as_json(finding: &Finding, users: &Users) -> Value {
     })
 }
 
-fn trouble_as_json(trouble: &Error) -> Value {
-    let kind = if matches!(trouble, Error::Corrupt { .. }) { "corrupt" } else { "insecure" };
-    json!({"kind": kind, "severity": "error", "message": trouble.to_string()})
+fn store_error_as_json(error: &Error) -> Value {
+    let kind = if matches!(error, Error::Corrupt { .. }) { "corrupt" } else { "insecure" };
+    json!({"kind": kind, "severity": "error", "message": error.to_string()})
 }

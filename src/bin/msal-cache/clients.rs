@@ -1,6 +1,6 @@
-//! The clients that nearly everyone has in a cache, by name.
+//! Names of widely used public clients.
 
-/// Public client ids of Microsoft's tools, as their sources and documentation give them.
+/// Client ids of Microsoft's tools, from their source code and documentation.
 const KNOWN: [(&str, &str); 6] = [
     ("04b07795-8ddb-461a-bbee-02f9e1bf7b46", "Azure CLI"),
     ("14d82eec-204b-4c2f-b7e8-296a70dab67e", "Graph PowerShell"),
@@ -10,18 +10,18 @@ const KNOWN: [(&str, &str); 6] = [
     ("d3590ed6-52b3-4102-aeff-aad2292ab01c", "Microsoft Office"),
 ];
 
-/// The name of a client, if it is one that everyone knows.
+/// The name of a well-known client.
 pub(crate) fn name(client_id: &str) -> Option<&'static str> {
     let known = KNOWN.iter().find(|(id, _)| id.eq_ignore_ascii_case(client_id))?;
     Some(known.1)
 }
 
-/// What to call a client in a narrow column: its name, or its id in lower case.
+/// The name of a client, or its id in lower case: for narrow columns.
 pub(crate) fn short(client_id: &str) -> String {
     name(client_id).map_or_else(|| client_id.to_lowercase(), str::to_owned)
 }
 
-/// The id, with the name where there is one: `04b07795-... (Azure CLI)`.
+/// The id, with the name if it is known: `04b07795-... (Azure CLI)`.
 pub(crate) fn long(client_id: &str) -> String {
     match name(client_id) {
         Some(name) => format!("{client_id} ({name})"),

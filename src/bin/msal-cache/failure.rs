@@ -1,24 +1,24 @@
-//! What went wrong, told to a person or a script, and the exit codes.
+//! Errors as reported to users and scripts, and exit codes.
 
 use std::error::Error as _;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use msal_cache::Error;
 use serde_json::json;
 
-/// How a run ends that did not fail. The numbers stand in the help.
+/// The outcome of a run that didn't fail. The help text lists the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// It was done, or something was found.
+    /// Success.
     Done,
-    /// Nothing was found; or what was looked for, such as faults, was.
+    /// Nothing matched, or a check found problems.
     Found,
-    /// A check found that others can open the store.
+    /// A check found that other users can access the store.
     Insecure,
-    /// A check found that the store is not a cache.
+    /// A check found that the store is not a token cache.
     Corrupt,
 }
 
@@ -33,20 +33,22 @@ impl From<Outcome> for ExitCode {
     }
 }
 
-/// Why a run ends early.
+/// Why a run failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The library says so.
+    /// An error of the library.
     Cache(Error),
-    /// What was asked doesn't make sense, or not here.
+    /// The input document can't be used as what is `expected`.
+    Input { path: PathBuf, expected: &'static str, source: Error },
+    /// The arguments or the input are invalid.
     Usage { reason: String, hint: Option<String> },
-    /// There is nothing of the kind.
+    /// Nothing matches the request.
     NothingFound { reason: String, hint: Option<String> },
-    /// There is no store to look into.
+    /// The store doesn't exist.
     Missing(PathBuf),
-    /// A file that isn't a store can't be read or written.
+    /// A file other than the store can't be read or written.
     File { operation: &'static str, path: PathBuf, source: io::Error },
-    /// What was to be printed could not be.
+    /// Standard output can't be written.
     Output(io::Error),
 }
 
@@ -71,7 +73,12 @@ impl Failure {
         Self::NothingFound { reason: reason.into(), hint: None }
     }
 
-    /// What the user could do about it.
+    /// An input document that can't be used as what is `expected`.
+    pub(crate) fn input(path: &Path, expected: &'static str, source: Error) -> Self {
+        Self::Input { path: path.to_owned(), expected, source }
+    }
+
+    /// Adds advice for the user.
     pub(crate) fn with_hint(mut self, text: impl Into<String>) -> Self {
         if let Self::Usage { hint, .. } | Self::NothingFound { hint, .. } = &mut self {
             *hint = Some(text.into());
@@ -79,26 +86,44 @@ impl Failure {
         self
     }
 
-    /// A name that stays, and the exit code.
+    /// Stable error name and exit code.
     fn kind(&self) -> (&'static str, u8) {
-        match self {
-            Self::NothingFound { .. } => ("nothing-found", 1),
-            Self::Usage { .. } => ("usage", 2),
-            Self::Cache(Error::Invalid { .. }) => ("invalid-input", 2),
-            Self::Cache(Error::Locked { .. }) => ("locked", 3),
-            Self::Cache(Error::Corrupt { .. }) => ("corrupt", 4),
-            Self::Cache(Error::Insecure { .. }) => ("insecure", 5),
-            Self::Missing(_) => ("missing", 6),
-            Self::Cache(Error::ReadOnly { .. }) => ("read-only", 6),
-            Self::Cache(Error::TooLarge { .. }) => ("too-large", 6),
-            Self::Cache(Error::Io { .. }) | Self::File { .. } | Self::Output(_) => ("io", 6),
-            Self::Cache(Error::Conflict) => ("conflict", 7),
-            Self::Cache(_) => ("store-failed", 7),
+        let error = match self {
+            Self::NothingFound { .. } => return ("nothing-found", 1),
+            Self::Usage { .. } => return ("usage", 2),
+            Self::Missing(_) => return ("missing", 6),
+            Self::File { .. } | Self::Output(_) => return ("io", 6),
+            Self::Cache(error) | Self::Input { source: error, .. } => error,
+        };
+        match error {
+            Error::Invalid { .. } => ("invalid-input", 2),
+            Error::Locked { .. } => ("locked", 3),
+            Error::Corrupt { .. } => ("corrupt", 4),
+            Error::Insecure { .. } => ("insecure", 5),
+            Error::ReadOnly { .. } => ("read-only", 6),
+            Error::TooLarge { .. } => ("too-large", 6),
+            Error::Io { .. } => ("io", 6),
+            Error::Conflict => ("conflict", 7),
+            _ => ("store-failed", 7),
         }
     }
 
     fn message(&self) -> String {
         match self {
+            Self::Input { path, expected, source } => {
+                let input = match path.to_str() {
+                    Some("-") => "standard input".into(),
+                    _ => path.display().to_string(),
+                };
+                let reason = match source {
+                    Error::Corrupt { reason, position: Some((line, column)), .. } => {
+                        format!("{reason} (line {line}, column {column})")
+                    }
+                    Error::Corrupt { reason, .. } | Error::Invalid { reason, .. } => reason.clone(),
+                    other => other.to_string(),
+                };
+                format!("{input} is not {expected}: {reason}")
+            }
             Self::Cache(error) => {
                 let mut message = error.to_string();
                 let mut cause = error.source();
@@ -110,11 +135,11 @@ impl Failure {
                 message
             }
             Self::Usage { reason, .. } | Self::NothingFound { reason, .. } => reason.clone(),
-            Self::Missing(path) => format!("there is no {}", path.display()),
+            Self::Missing(path) => format!("could not find {}", path.display()),
             Self::File { operation, path, source } => {
                 format!("could not {operation} {}: {source}", path.display())
             }
-            Self::Output(error) => format!("could not print: {error}"),
+            Self::Output(error) => format!("could not write to standard output: {error}"),
         }
     }
 
@@ -122,24 +147,24 @@ impl Failure {
         let hint = match self {
             Self::Usage { hint, .. } | Self::NothingFound { hint, .. } => return hint.clone(),
             Self::Cache(Error::Locked { .. }) => {
-                "`msal-cache lock STORE` tells whether the holder is alive; \
-                 --lock-timeout waits longer"
+                "--lock-timeout waits longer; for a file, `msal-cache lock STORE` shows whether the \
+                 holder is running"
             }
             Self::Cache(Error::Corrupt { .. }) => {
-                "`msal-cache repair STORE` sets a broken file aside and saves what can be read of it"
+                "`msal-cache repair STORE` moves a broken file aside and recovers its readable records"
             }
             Self::Cache(Error::Insecure { .. }) => {
-                "`msal-cache repair STORE` makes it private; --insecure works on it as it is"
+                "`msal-cache repair STORE` makes it private; --insecure opens it as it is"
             }
-            Self::Missing(_) => "`msal-cache places` lists where caches are",
-            Self::Cache(Error::Conflict) => "others keep writing; try again",
+            Self::Missing(_) => "`msal-cache places` lists well-known cache locations",
+            Self::Cache(Error::Conflict) => "other processes keep writing to the store; try again",
             _ => return None,
         };
         Some(hint.into())
     }
 
-    /// Tells it on standard error and gives the exit code. A reader who has gone away, as `head`
-    /// does, is no failure.
+    /// Prints the error to standard error and returns the exit code. A closed pipe, e.g. to `head`,
+    /// is not an error.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
@@ -147,10 +172,10 @@ impl Failure {
         let (kind, code) = self.kind();
         let (message, hint) = (printable(&self.message()), self.hint());
         if json {
-            let told = json!({"error": {
+            let report = json!({"error": {
                 "kind": kind, "exit_code": code, "message": message, "hint": hint,
             }});
-            anstream::eprintln!("{told}");
+            anstream::eprintln!("{report}");
         } else {
             let (error, dim) = (AnsiColor::Red.on_default().bold(), Style::new().dimmed());
             anstream::eprintln!("{error}error:{error:#} {message}");
@@ -162,7 +187,7 @@ impl Failure {
     }
 }
 
-/// A text that may come out of a cache, without what would steer a terminal.
+/// Text from a cache, with control characters replaced: they could control the terminal.
 pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '\u{fffd}' } else { char }).collect()
 }

@@ -1,18 +1,19 @@
-//! Who holds the lock of a file.
+//! Shows the holder of a file's lock.
 
-use msal_cache::{FileStore, LockHolder};
+use msal_cache::FileStore;
+use msal_cache::file::LockHolder;
 use serde_json::json;
 
-use crate::Run;
 use crate::check::wrapped;
 use crate::failure::{Failure, Outcome, printable};
 use crate::out::{BOLD, DIM, GOOD};
-use crate::store::Place;
+use crate::run::Run;
+use crate::store::StoreRef;
 
-pub(crate) fn lock(run: &mut Run<'_>, store: &str) -> Result<Outcome, Failure> {
-    let place = Place::named(store)?;
-    let Place::File(path) = &place else {
-        let reason = "a database has no lock file: SQLite locks it for each transaction";
+pub(crate) fn lock(run: &mut Run<'_>, name: &str) -> Result<Outcome, Failure> {
+    let store = StoreRef::parse(name)?;
+    let StoreRef::File(path) = &store else {
+        let reason = "a database has no lock file: SQLite locks it during each transaction";
         return Err(Failure::usage(reason));
     };
     let holder = FileStore::lock_holder(path)?;
@@ -34,28 +35,29 @@ pub(crate) fn lock(run: &mut Run<'_>, store: &str) -> Result<Outcome, Failure> {
         return Ok(outcome);
     }
     let Some(holder) = holder else {
-        run.out.line(format!("{GOOD}Nobody{GOOD:#} holds the lock."))?;
+        run.out.line(format!("{GOOD}No process{GOOD:#} holds the lock."))?;
         return Ok(outcome);
     };
     let program = holder.program().map(|it| format!(" ({})", printable(it))).unwrap_or_default();
     let who = match holder.process() {
         Some(process) => format!("Process {process}{program}"),
-        None => "Somebody who left no name".into(),
+        None => "An unknown process".into(),
     };
-    let since = since.map(|at| run.out.calendar.both(at)).unwrap_or_default();
-    run.out.line(format!("{BOLD}{who}{BOLD:#} holds the lock, since {since}."))?;
-    let means = match holder.is_alive() {
+    let since = since.map(|at| format!(", acquired {}", run.out.calendar.both(at)));
+    let since = since.unwrap_or_default();
+    run.out.line(format!("{BOLD}{who}{BOLD:#} holds the lock{since}."))?;
+    let state = match holder.is_alive() {
         Some(true) => {
-            "is there. The MSAL libraries hold the lock for a moment, so if it stays, \
-                       that program hangs, or another one has got its process id."
+            "The process is running. MSAL libraries hold the lock only briefly: if it stays held, \
+             the program hangs, or another program has its process id."
         }
         Some(false) => {
-            "is gone, or in another container. This library takes the lock over by \
-                        itself; MSAL Python and Node wait until the lock file is removed."
+            "The process has exited, or runs in another container. This library takes the lock \
+             over; MSAL Python and Node wait until the lock file is removed."
         }
-        None => "may be there or not: that can't be told from here.",
+        None => "Whether the process is running can't be determined from here.",
     };
-    for line in wrapped(&format!("The process {means}"), run.out.width.unwrap_or(100)) {
+    for line in wrapped(state, run.out.width.unwrap_or(100)) {
         run.out.line(line)?;
     }
     let path = printable(&holder.path().display().to_string());

@@ -1,7 +1,7 @@
-//! The command `msal-cache`: see, check, repair and move token caches.
+//! The command `msal-cache`: inspects, checks, repairs and moves token caches.
 //!
-//! The library does the work; what is here asks it and renders the answer. One file for each
-//! family of subcommands; `redact` is the only one in which secrets come out of an entry.
+//! The library does the work; the command calls it and renders the results. Each file holds one
+//! group of subcommands. Only `redact` reads secrets from entries.
 
 mod accounts;
 mod add;
@@ -10,6 +10,7 @@ mod check;
 mod clients;
 mod export;
 mod failure;
+mod flags;
 mod import;
 mod lock;
 mod out;
@@ -18,6 +19,7 @@ mod progress;
 mod redact;
 mod remove;
 mod repair;
+mod run;
 mod select;
 mod shell;
 mod show;
@@ -28,68 +30,36 @@ mod table;
 mod time;
 mod tokens;
 mod watch;
+mod well_known;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use msal_cache::Entry;
 
-use crate::args::{Arguments, Command, Common};
+use crate::args::{Arguments, Command};
 use crate::failure::{Failure, Outcome};
 use crate::out::Out;
-use crate::store::{Access, Cache, Place};
-
-/// What a subcommand has at hand.
-pub(crate) struct Run<'a> {
-    common: &'a Common,
-    out: &'a mut Out,
-}
-
-/// A store that was opened, and all that is in it.
-pub(crate) struct Loaded {
-    place: Place,
-    cache: Cache,
-    entries: Vec<Entry>,
-}
-
-impl Run<'_> {
-    fn open(&self, name: &str, access: Access) -> Result<(Place, Cache), Failure> {
-        let place = Place::named(name)?;
-        let cache = place.open(self.common, access)?;
-        Ok((place, cache))
-    }
-
-    /// Opens a store that has to be there, and reads all of it.
-    fn load(&self, name: &str) -> Result<Loaded, Failure> {
-        let (place, cache) = self.open(name, Access::Existing)?;
-        let entries = progress::during("Reading", || cache.entries(None))?;
-        Ok(Loaded { place, cache, entries })
-    }
-
-    fn now(&self) -> i64 {
-        self.out.calendar.now
-    }
-}
+use crate::run::Run;
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        // A script that reads JSON gets it, whatever it did wrong.
+        // With --json, usage errors are JSON too.
         Err(error) if error.use_stderr() && std::env::args().any(|it| it == "--json") => {
             let text = error.to_string();
             let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            return Failure::usage(reason).with_hint("--help tells more").report(true);
+            return Failure::usage(reason).with_hint("run with --help for usage").report(true);
         }
         Err(error) => error.exit(),
     };
     let now = store::clock(&arguments.common).now();
     let mut out = Out::new(&arguments.common, now);
     let run = Run { common: &arguments.common, out: &mut out };
-    let done = dispatch(run, &arguments.command);
-    match done.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
+    let result = dispatch(run, &arguments.command);
+    match result.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
-            // What was printed before belongs before the error.
+            // Earlier output comes before the error.
             let _ = out.flush();
             failure.report(arguments.common.json)
         }
@@ -99,7 +69,7 @@ fn main() -> ExitCode {
 fn dispatch(mut run: Run<'_>, command: &Command) -> Result<Outcome, Failure> {
     let run = &mut run;
     match command {
-        Command::Accounts { store, who } => accounts::list(run, &store.store, who),
+        Command::Accounts { store, owner } => accounts::list(run, &store.store, owner),
         Command::Tokens { store, filter, sort, reverse } => {
             tokens::list(run, &store.store, filter, *sort, *reverse)
         }
@@ -111,9 +81,9 @@ fn dispatch(mut run: Run<'_>, command: &Command) -> Result<Outcome, Failure> {
         Command::Repair { store, dry, no_backup } => {
             repair::repair(run, &store.store, dry.dry_run, !no_backup)
         }
-        Command::Why { store, wanted } => silent::why(run, &store.store, wanted),
-        Command::GetToken { store, wanted, show_secrets } => {
-            silent::get_token(run, &store.store, wanted, *show_secrets)
+        Command::Why { store, request } => silent::why(run, &store.store, request),
+        Command::GetToken { store, request, show_secrets } => {
+            silent::get_token(run, &store.store, request, *show_secrets)
         }
         Command::Add { store, input, client, token_endpoint, scope, grant_type, profile } => {
             let request = add::Request { client, token_endpoint, scope, grant_type };

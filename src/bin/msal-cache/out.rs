@@ -1,4 +1,4 @@
-//! Where results go: lines for people, one line of JSON for programs.
+//! Output of results: lines of text, or one line of JSON.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -6,7 +6,7 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::args::{Color, Common};
+use crate::flags::{Color, GlobalArgs};
 use crate::table::Table;
 use crate::time::Calendar;
 
@@ -20,15 +20,15 @@ pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
 /// The output of a run.
 pub(crate) struct Out {
     stdout: io::BufWriter<AutoStream<io::Stdout>>,
-    /// Whether a program reads it.
+    /// Whether to print JSON.
     pub(crate) json: bool,
-    /// How wide a line may be; none in a pipe.
+    /// Maximum line width; `None` in a pipe and with `--wide`.
     pub(crate) width: Option<usize>,
     pub(crate) calendar: Calendar,
 }
 
 impl Out {
-    pub(crate) fn new(common: &Common, now: i64) -> Self {
+    pub(crate) fn new(common: &GlobalArgs, now: i64) -> Self {
         match common.color {
             Color::Auto => ColorChoice::Auto,
             Color::Always => ColorChoice::Always,
@@ -40,7 +40,7 @@ impl Out {
         Self { stdout, json: common.json, width, calendar: Calendar::new(now) }
     }
 
-    /// Prints a line for people. It may be styled.
+    /// Prints a line of text, which may be styled.
     pub(crate) fn line(&mut self, line: impl AsRef<str>) -> io::Result<()> {
         writeln!(self.stdout, "{}", line.as_ref().trim_end())
     }
@@ -49,14 +49,14 @@ impl Out {
         table.lines(self.width).into_iter().try_for_each(|line| self.line(line))
     }
 
-    /// Prints a result for programs.
+    /// Prints a result as one line of JSON.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
         serde_json::to_writer(&mut self.stdout, value)?;
         writeln!(self.stdout)?;
         self.stdout.flush()
     }
 
-    /// Prints what is no text, such as a manual page.
+    /// Prints bytes as they are, e.g. a manual page.
     pub(crate) fn raw(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stdout.write_all(bytes)
     }
@@ -65,22 +65,22 @@ impl Out {
         self.stdout.flush()
     }
 
-    /// Whether a person sees it at once.
+    /// Whether standard output is a terminal.
     pub(crate) fn is_terminal() -> bool {
         io::stdout().is_terminal()
     }
 }
 
-/// The width of the terminal; `COLUMNS` goes before it.
+/// The value of `COLUMNS`, or the width of the terminal.
 fn width() -> Option<usize> {
-    let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    let found = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
-    said.or_else(found).filter(|width| *width >= 20)
+    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
+    columns.or_else(terminal).filter(|width| *width >= 20)
 }
 
-/// A number of bytes as people read it.
+/// A number of bytes with a decimal unit: `4.0 kB`.
 pub(crate) fn bytes(bytes: usize) -> String {
-    #[expect(clippy::cast_precision_loss, reason = "it is rounded anyhow")]
+    #[expect(clippy::cast_precision_loss, reason = "the result is rounded")]
     let of = |unit: usize| bytes as f64 / unit as f64;
     match bytes {
         0..1000 => format!("{bytes} B"),
@@ -103,7 +103,7 @@ pub(crate) fn count(number: usize, noun: &str) -> String {
     }
 }
 
-/// A number with its thousands apart.
+/// A number with thousands separators.
 pub(crate) fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();

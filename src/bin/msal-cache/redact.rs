@@ -1,13 +1,15 @@
-//! The one place where secrets come out of an entry. What leaves it is redacted, unless the
-//! caller passes [`Secrets::Shown`], which stands for a flag that the user gave.
+//! The only module that reads secrets from entries. It returns redacted values, unless the caller
+//! passes [`Secrets::Shown`], which means that the user gave `--show-secrets`.
 
 use std::borrow::Cow;
 
-use msal_cache::{AccessToken, Bytes, CredentialType, Entry, check};
+use msal_cache::entry::AccessToken;
+use msal_cache::store::Bytes;
+use msal_cache::{CredentialType, Entry, check};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-/// Whether the user asked for secrets, by a flag that says so.
+/// Whether the user asked for secrets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Secrets {
     Hidden,
@@ -20,8 +22,8 @@ impl From<bool> for Secrets {
     }
 }
 
-/// The fields that hold no secret. Whatever isn't here might, and is hidden: what a library
-/// invents next is hidden until somebody has looked at it.
+/// Fields that contain no secret. All other fields are redacted, so that fields which a library
+/// adds in future are redacted by default.
 const PUBLIC: [&str; 32] = [
     "account_source",
     "alternative_account_id",
@@ -57,7 +59,7 @@ const PUBLIC: [&str; 32] = [
     "username",
 ];
 
-/// What an ID token says about its user and itself that is fit to be shown.
+/// Claims of an ID token that are printed.
 const PUBLIC_CLAIMS: [&str; 12] = [
     "preferred_username",
     "name",
@@ -73,11 +75,10 @@ const PUBLIC_CLAIMS: [&str; 12] = [
     "ver",
 ];
 
-/// How a redacted text begins, so that it is known again.
+/// Prefix of redacted text, by which an import recognizes it.
 const MARK: &str = "[redacted";
 
-/// A short name for an entry: 8 hexadecimal digits of a hash of its section and key, which
-/// stays the same while the entry does.
+/// A short, stable id of an entry: 8 hexadecimal digits of a hash of its section and key.
 pub(crate) fn id(entry: &Entry) -> String {
     let mut hash = Sha256::new();
     hash.update(entry.credential_type().as_str());
@@ -86,7 +87,7 @@ pub(crate) fn id(entry: &Entry) -> String {
     hex(&hash.finalize()[..4])
 }
 
-/// How many bytes the entry takes, without its key.
+/// The size of the entry in bytes, without its key.
 pub(crate) fn size(entry: &Entry) -> usize {
     entry.json().expose().len()
 }
@@ -99,8 +100,8 @@ pub(crate) fn value(entry: &Entry, secrets: Secrets) -> Value {
             fields
                 .into_iter()
                 .map(|(name, value)| {
-                    let shown = if is_public(&name, &value) { value } else { hidden(&value) };
-                    (name, shown)
+                    let value = if is_public(&name, &value) { value } else { hidden(&value) };
+                    (name, value)
                 })
                 .collect(),
         ),
@@ -110,17 +111,17 @@ pub(crate) fn value(entry: &Entry, secrets: Secrets) -> Value {
     }
 }
 
-/// The text of an entry's field as it is shown in a table; secrets never are.
+/// A field as text for tables; `None` if it may hold a secret.
 pub(crate) fn text<'a>(entry: &'a Entry, name: &str) -> Option<Cow<'a, str>> {
     PUBLIC.contains(&name).then(|| entry.get(name)).flatten().filter(|text| !text.is_empty())
 }
 
-/// A document of these entries in the schema of the MSAL libraries, without its secrets.
+/// A redacted document of these entries, in the schema of the MSAL libraries.
 pub(crate) fn document(entries: &[Entry]) -> Value {
     let mut document = Map::new();
     for entry in entries {
         let section = entry.credential_type();
-        // Members that are no sections stand in the document itself.
+        // Members that aren't sections belong to the top level of the document.
         if matches!(section, CredentialType::Other(name) if name.is_empty()) {
             document.insert(entry.key().to_owned(), value(entry, Secrets::Hidden));
             continue;
@@ -133,12 +134,12 @@ pub(crate) fn document(entries: &[Entry]) -> Value {
     Value::Object(document)
 }
 
-/// Whether the entry came out of a redacted export.
+/// Whether the entry comes from a redacted export.
 pub(crate) fn is_redacted(entry: &Entry) -> bool {
     entry.json().expose().contains(&format!("\"{MARK}"))
 }
 
-/// The claims of an ID token that are fit to be shown.
+/// The printable claims of an ID token.
 pub(crate) fn claims(entry: &Entry) -> Map<String, Value> {
     let claims = entry.id_token().and_then(|token| token.claims().ok());
     let Some(claims) = claims else { return Map::new() };
@@ -149,12 +150,12 @@ pub(crate) fn claims(entry: &Entry) -> Map<String, Value> {
         .collect()
 }
 
-/// A token in clear, for the subcommand that is there to print one.
+/// A token in clear text, for `get-token`.
 pub(crate) fn bearer(token: AccessToken<'_>) -> &str {
     token.secret().expose()
 }
 
-/// The names of the fields in which two versions of an entry differ.
+/// The names of the fields that differ between two versions of an entry.
 pub(crate) fn changed(one: &Entry, other: &Entry) -> Vec<String> {
     let fields = |entry: &Entry| match serde_json::from_str(entry.json().expose()) {
         Ok(Value::Object(fields)) => fields,
@@ -172,7 +173,7 @@ fn is_public(name: &str, value: &Value) -> bool {
     PUBLIC.contains(&name) && !value.is_object() && !value.is_array()
 }
 
-/// What is said of a value instead of it: enough to tell whether two are the same.
+/// The redacted form of a value; equal values have equal forms.
 fn hidden(value: &Value) -> Value {
     let text = match value {
         Value::Null => return Value::Null,
@@ -181,7 +182,7 @@ fn hidden(value: &Value) -> Value {
         other => other.to_string(),
     };
     let length = text.chars().count();
-    // A hash of what is short can be found by trying.
+    // The hash of a short value could be reversed by brute force.
     if length < 32 {
         return json!(format!("{MARK}]"));
     }
@@ -198,7 +199,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// What can be read of a broken document, in clear, for the store that it is put into.
-pub(crate) fn salvaged(broken: &Bytes) -> msal_cache::Result<String> {
+/// The records that can be recovered from a broken document, in clear text.
+pub(crate) fn salvage(broken: &Bytes) -> msal_cache::Result<String> {
     check::salvage(broken.expose())
 }

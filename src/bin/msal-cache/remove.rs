@@ -1,51 +1,54 @@
-//! Taking entries out.
+//! Removes entries: `remove`, `sign-out`, `purge` and `clear`.
 
 use std::io::{IsTerminal, Write};
 
-use msal_cache::{Batch, CacheStore, Entry, Expect, Record};
+use msal_cache::Entry;
 use serde_json::json;
 
-use crate::args::Filter;
 use crate::failure::{Failure, Outcome, printable};
+use crate::flags::EntryFilter;
 use crate::out::{BOLD, DIM, GOOD, Out, count};
-use crate::select::{Chosen, Users, by_id, expires_on, tally};
-use crate::store::Access;
-use crate::{Loaded, Run, progress, tokens};
+use crate::run::{Loaded, Run};
+use crate::select::{Selection, Users, by_id, expires_on, tally};
+use crate::store::{Access, write};
+use crate::{progress, tokens};
 
 pub(crate) fn remove(
     run: &mut Run<'_>,
-    store: &str,
+    name: &str,
     ids: &[String],
-    filter: &Filter,
+    filter: &EntryFilter,
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
     if ids.is_empty() == filter.is_empty() {
-        let reason = "say what to remove: either ids, or flags such as --client";
-        return Err(Failure::usage(reason).with_hint("`msal-cache clear` removes everything"));
+        let reason = "specify either entry ids or filters, e.g. --client";
+        return Err(
+            Failure::usage(reason).with_hint("to remove all entries, use `msal-cache clear`")
+        );
     }
-    let loaded = run.load(store)?;
+    let loaded = run.load(name)?;
     let users = Users::of(&loaded.entries);
-    let chosen = Chosen::new(filter, &users, run.now());
+    let selection = Selection::new(filter, &users, run.now());
     let mut entries = Vec::new();
     for id in ids {
         entries.push(by_id(&loaded.entries, id)?);
     }
     if ids.is_empty() {
-        entries.extend(loaded.entries.iter().filter(|it| chosen.contains(it)));
+        entries.extend(loaded.entries.iter().filter(|it| selection.contains(it)));
     }
-    take_out(run, &loaded, &entries, "removed", dry_run)
+    delete(run, &loaded, &entries, "removed", dry_run)
 }
 
 pub(crate) fn sign_out(
     run: &mut Run<'_>,
-    store: &str,
+    name: &str,
     account: &str,
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
-    let loaded = run.load(store)?;
+    let loaded = run.load(name)?;
     let users = Users::of(&loaded.entries);
     let home = users.one(account)?;
-    // Whatever the section is, and whether it can be read or not: nothing is left.
+    // Includes unknown sections and unreadable records: no entry of the user may remain.
     let of_user = |it: &&Entry| it.get("home_account_id").is_some_and(|it| it == home);
     let entries: Vec<_> = loaded.entries.iter().filter(of_user).collect();
     if !dry_run {
@@ -53,23 +56,23 @@ pub(crate) fn sign_out(
     }
     if !run.out.json {
         let name = printable(users.name(home));
-        let done = if dry_run { "would be signed out" } else { "is signed out" };
-        run.out.line(format!("{BOLD}{name}{BOLD:#} {done}."))?;
+        let done = if dry_run { "would be signed out" } else { "signed out" };
+        run.out.line(format!("{BOLD}{name}{BOLD:#} {done}"))?;
     }
     report(run, &loaded, &entries, "removed", dry_run)
 }
 
-pub(crate) fn purge(run: &mut Run<'_>, store: &str, dry_run: bool) -> Result<Outcome, Failure> {
+pub(crate) fn purge(run: &mut Run<'_>, name: &str, dry_run: bool) -> Result<Outcome, Failure> {
     if dry_run {
-        let loaded = run.load(store)?;
+        let loaded = run.load(name)?;
         let expired = |it: &&Entry| expires_on(it).is_some_and(|at| at < run.now());
         let entries: Vec<_> = loaded.entries.iter().filter(expired).collect();
-        return take_out(run, &loaded, &entries, "deleted", true);
+        return delete(run, &loaded, &entries, "deleted", true);
     }
-    let (place, cache) = run.open(store, Access::Existing)?;
+    let (store, cache) = run.open(name, Access::Existing)?;
     let purged = progress::during("Purging", || cache.purge_expired())?;
     if run.out.json {
-        run.out.json(&json!({"store": place.path(), "dry_run": false, "purged": purged}))?;
+        run.out.json(&json!({"store": store.path(), "dry_run": false, "purged": purged}))?;
     } else {
         let purged = usize::try_from(purged).unwrap_or(usize::MAX);
         let tokens = count(purged, "expired access token");
@@ -80,26 +83,26 @@ pub(crate) fn purge(run: &mut Run<'_>, store: &str, dry_run: bool) -> Result<Out
 
 pub(crate) fn clear(
     run: &mut Run<'_>,
-    store: &str,
+    name: &str,
     yes: bool,
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
-    let loaded = run.load(store)?;
+    let loaded = run.load(name)?;
     if !yes && !dry_run {
         let what = tally(&loaded.entries);
-        let path = printable(&loaded.place.path().display().to_string());
+        let path = printable(&loaded.store.path().display().to_string());
         confirm(&format!("Delete {what} in {path}?"))?;
     }
     let entries: Vec<_> = loaded.entries.iter().collect();
     if dry_run {
-        return take_out(run, &loaded, &entries, "deleted", true);
+        return delete(run, &loaded, &entries, "deleted", true);
     }
     progress::during("Clearing", || loaded.cache.deserialize(""))?;
     report(run, &loaded, &entries, "deleted", false)
 }
 
-/// Deletes entries by the keys under which they stand, in one commit.
-fn take_out(
+/// Deletes entries by their stored keys, in one commit.
+fn delete(
     run: &mut Run<'_>,
     loaded: &Loaded,
     entries: &[&Entry],
@@ -107,13 +110,7 @@ fn take_out(
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
     if !dry_run && !entries.is_empty() {
-        let mut batch = Batch::new();
-        for entry in entries {
-            let record = Record::from(*entry);
-            let change = batch.change(record.partition(), Expect::Any);
-            change.delete(record.credential_type, record.key);
-        }
-        msal_cache::retry(|| loaded.cache.store().commit(&batch))?;
+        write(&loaded.cache, &[], entries)?;
     }
     report(run, loaded, entries, done, dry_run)
 }
@@ -130,21 +127,21 @@ fn report(
     if run.out.json {
         let removed: Vec<_> =
             entries.iter().map(|it| tokens::as_json(it, &users, run.now())).collect();
-        let place = loaded.place.path();
-        run.out.json(&json!({"store": place, "dry_run": dry_run, "removed": removed}))?;
+        let store = loaded.store.path();
+        run.out.json(&json!({"store": store, "dry_run": dry_run, "removed": removed}))?;
         return Ok(outcome);
     }
     if entries.is_empty() {
-        run.out.line("There is nothing of the kind.")?;
+        run.out.line("No matching entries.")?;
         return Ok(outcome);
     }
     let mut table = tokens::table(entries, &users, run.out);
     table.lift();
     let lines = table.lines(run.out.width);
-    for line in lines.iter().take(MOST + 1) {
+    for line in lines.iter().take(MAX_LISTED + 1) {
         run.out.line(line)?;
     }
-    if let Some(more) = lines.len().checked_sub(MOST + 1).filter(|more| *more > 0) {
+    if let Some(more) = lines.len().checked_sub(MAX_LISTED + 1).filter(|more| *more > 0) {
         run.out.line(format!("{DIM}and {} more{DIM:#}", crate::out::grouped(more)))?;
     }
     let what = tally(entries.iter().copied());
@@ -156,14 +153,14 @@ fn report(
     Ok(outcome)
 }
 
-/// How many entries are listed.
-const MOST: usize = 20;
+/// The maximum number of entries that are listed.
+const MAX_LISTED: usize = 20;
 
-/// Asks whoever sits at the terminal. Without one, the answer is no.
+/// Asks for confirmation on the terminal; without a terminal, it fails.
 fn confirm(question: &str) -> Result<(), Failure> {
     if !std::io::stdin().is_terminal() || !Out::is_terminal() {
-        let reason = "this deletes everything, and there is nobody to ask";
-        return Err(Failure::usage(reason).with_hint("--yes does it without asking"));
+        let reason = "deleting all entries must be confirmed on a terminal";
+        return Err(Failure::usage(reason).with_hint("--yes skips the confirmation"));
     }
     print!("{question} [y/N] ");
     std::io::stdout().flush()?;

@@ -1,14 +1,14 @@
-//! Which entries are meant: by id, by user, by what they are.
+//! Selects entries by id, by user and by filter, and sorts them.
 
 use std::collections::{BTreeMap, HashMap};
 
 use msal_cache::{CredentialType, Entry};
 
-use crate::args::{Filter, Sort, Type, Who};
 use crate::failure::Failure;
+use crate::flags::{EntryFilter, OwnerFilter, Sort, Type};
 use crate::redact;
 
-/// Users by the id of their home account, with the names that their accounts have.
+/// Home account ids, with the user names of their accounts.
 #[derive(Debug, Default)]
 pub(crate) struct Users(BTreeMap<String, Vec<String>>);
 
@@ -24,17 +24,17 @@ impl Users {
         Self(users)
     }
 
-    /// How many there are.
+    /// The number of users.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// What to call a user: the name, or the id where there is none.
+    /// The name of a user, or the home account id if no name is known.
     pub(crate) fn name<'a>(&'a self, home: &'a str) -> &'a str {
         self.0.get(home).and_then(|names| names.first()).map_or(home, String::as_str)
     }
 
-    /// The ids of those whose name or id begins like this.
+    /// The home account ids of the users with this name, id, or prefix of one.
     pub(crate) fn matching(&self, wanted: &str) -> Vec<&str> {
         let wanted = wanted.to_lowercase();
         let is = |home: &str, names: &[String], fits: fn(&str, &str) -> bool| {
@@ -45,23 +45,23 @@ impl Users {
             let users = self.0.iter().filter(move |(home, names)| is(home, names, fits));
             users.map(|(home, _)| home.as_str()).collect::<Vec<_>>()
         };
-        // A whole name is meant even where another one goes on behind it.
+        // A full match wins over other names with the same prefix.
         let exact = all(|it, wanted| it == wanted);
         if exact.is_empty() { all(|it, wanted| it.starts_with(wanted)) } else { exact }
     }
 
-    /// The one user who is meant.
+    /// The one user with this name, id, or prefix of one.
     pub(crate) fn one(&self, wanted: &str) -> Result<&str, Failure> {
         match self.matching(wanted)[..] {
             [] => {
-                let reason = format!("nobody in the cache is called {wanted:?}");
-                Err(Failure::nothing(reason).with_hint("`msal-cache accounts STORE` lists who is"))
+                let reason = format!("no user in the cache matches {wanted:?}");
+                Err(Failure::nothing(reason).with_hint("`msal-cache accounts STORE` lists users"))
             }
             [one] => Ok(one),
             ref several => {
                 let names: Vec<_> = several.iter().take(5).map(|home| self.label(home)).collect();
-                let reason = format!("{wanted:?} may be {}", names.join(", or "));
-                Err(Failure::usage(reason).with_hint("write more of it, or the home account id"))
+                let reason = format!("{wanted:?} is ambiguous: it matches {}", names.join(", "));
+                Err(Failure::usage(reason).with_hint("use a longer prefix, or the home account id"))
             }
         }
     }
@@ -74,17 +74,17 @@ impl Users {
     }
 }
 
-/// Whether an entry is what the flags ask for.
-pub(crate) struct Chosen<'a> {
-    filter: &'a Filter,
+/// A filter, resolved against the users of the cache.
+pub(crate) struct Selection<'a> {
+    filter: &'a EntryFilter,
     homes: Option<Vec<String>>,
     scopes: Vec<String>,
     now: i64,
 }
 
-impl<'a> Chosen<'a> {
-    pub(crate) fn new(filter: &'a Filter, users: &Users, now: i64) -> Self {
-        let homes = filter.who.account.as_ref().map(|account| match account.as_str() {
+impl<'a> Selection<'a> {
+    pub(crate) fn new(filter: &'a EntryFilter, users: &Users, now: i64) -> Self {
+        let homes = filter.owner.account.as_ref().map(|account| match account.as_str() {
             "" => Vec::new(),
             account => users.matching(account).into_iter().map(str::to_owned).collect(),
         });
@@ -94,12 +94,12 @@ impl<'a> Chosen<'a> {
     }
 
     pub(crate) fn contains(&self, entry: &Entry) -> bool {
-        let Filter { types, who, expired, valid, .. } = self.filter;
+        let EntryFilter { types, owner, expired, valid, .. } = self.filter;
         let of_type = types.is_empty() || types.contains(&type_of(entry));
         let of_user =
             self.homes.as_ref().is_none_or(|homes| match redact::text(entry, "home_account_id") {
                 Some(home) => homes.iter().any(|it| **it == *home),
-                None => who.account.as_deref() == Some(""),
+                None => owner.account.as_deref() == Some(""),
             });
         let state = match expires_on(entry) {
             Some(at) => (!expired || at < self.now) && (!valid || at >= self.now),
@@ -110,17 +110,17 @@ impl<'a> Chosen<'a> {
         of_type
             && of_user
             && state
-            && begins(entry, "client_id", who.client.as_deref())
-            && begins(entry, "realm", who.tenant.as_deref())
-            && begins(entry, "environment", who.environment.as_deref())
+            && begins(entry, "client_id", owner.client.as_deref())
+            && begins(entry, "realm", owner.tenant.as_deref())
+            && begins(entry, "environment", owner.environment.as_deref())
             && self.scopes.iter().all(|scope| granted.contains(&scope.as_str()))
     }
 }
 
-impl Filter {
-    /// Whether anything is asked for at all.
+impl EntryFilter {
+    /// Whether no filter is set.
     pub(crate) fn is_empty(&self) -> bool {
-        let Who { account, client, tenant, environment } = &self.who;
+        let OwnerFilter { account, client, tenant, environment } = &self.owner;
         self.types.is_empty()
             && [account, client, tenant, environment].iter().all(|it| it.is_none())
             && self.scope.is_empty()
@@ -141,7 +141,7 @@ pub(crate) fn expires_on(entry: &Entry) -> Option<i64> {
     entry.access_token().map(|token| token.expires_on())
 }
 
-/// When an entry was stored, as far as it tells.
+/// When an entry was stored, if known.
 pub(crate) fn stored_at(entry: &Entry) -> Option<i64> {
     match entry.access_token() {
         Some(token) => token.cached_at(),
@@ -161,7 +161,7 @@ pub(crate) fn type_of(entry: &Entry) -> Type {
 }
 
 impl Type {
-    /// As it is printed, and said on the command line.
+    /// The value of `--type`.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Access => "access",
@@ -173,7 +173,7 @@ impl Type {
         }
     }
 
-    /// In a sentence.
+    /// The noun for entries of this type.
     pub(crate) fn noun(self) -> &'static str {
         match self {
             Self::Access => "access token",
@@ -186,7 +186,7 @@ impl Type {
     }
 }
 
-/// The entry of this id, beginning of an id, or key.
+/// The one entry with this id, prefix of an id, or key.
 pub(crate) fn by_id<'a>(entries: &'a [Entry], wanted: &str) -> Result<&'a Entry, Failure> {
     let lower = wanted.to_lowercase();
     let found: Vec<_> = entries
@@ -195,18 +195,27 @@ pub(crate) fn by_id<'a>(entries: &'a [Entry], wanted: &str) -> Result<&'a Entry,
         .collect();
     match found[..] {
         [] => {
-            let reason = format!("no entry has the id {wanted:?}");
+            let reason = format!("no entry matches the id {wanted:?}");
             Err(Failure::nothing(reason).with_hint("`msal-cache tokens STORE` prints the ids"))
         }
         [one] => Ok(one),
         ref several => {
             let ids: Vec<_> = several.iter().map(|it| redact::id(it)).collect();
-            Err(Failure::usage(format!("{wanted:?} may be {}", ids.join(", or "))))
+            Err(Failure::usage(format!("{wanted:?} is ambiguous: it matches {}", ids.join(", "))))
         }
     }
 }
 
-/// Puts entries in order. What doesn't have what they are sorted by comes last.
+/// The entries of one user, or all.
+pub(crate) fn of_account(entries: &[Entry], account: Option<&str>) -> Result<Vec<Entry>, Failure> {
+    let Some(account) = account else { return Ok(entries.to_vec()) };
+    let users = Users::of(entries);
+    let home = users.one(account)?;
+    let of_user = |it: &&Entry| it.get("home_account_id").is_some_and(|it| it == home);
+    Ok(entries.iter().filter(of_user).cloned().collect())
+}
+
+/// Sorts entries. Entries without the sort key come last.
 pub(crate) fn sort(entries: &mut [&Entry], by: Sort, users: &Users) {
     let text = |entry: &Entry, name| redact::text(entry, name).unwrap_or_default().into_owned();
     let user = |entry: &Entry| {
@@ -225,16 +234,16 @@ pub(crate) fn sort(entries: &mut [&Entry], by: Sort, users: &Users) {
     }
 }
 
-/// How many there are of each type, in a sentence: `2 access tokens, 1 account`.
+/// The number of entries of each type: `2 access tokens, 1 account`.
 pub(crate) fn tally<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> String {
     let mut counts = HashMap::<_, usize>::new();
     for entry in entries {
         *counts.entry(type_of(entry).as_str()).or_default() += 1;
     }
     let types = [Type::Access, Type::Refresh, Type::Id, Type::Account, Type::App, Type::Other];
-    let told: Vec<_> = types
+    let counts_by_type: Vec<_> = types
         .iter()
         .filter_map(|it| Some(crate::out::count(*counts.get(it.as_str())?, it.noun())))
         .collect();
-    if told.is_empty() { "nothing".into() } else { told.join(", ") }
+    if counts_by_type.is_empty() { "no entries".into() } else { counts_by_type.join(", ") }
 }

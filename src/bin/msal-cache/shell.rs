@@ -1,14 +1,14 @@
-//! Completions and manual pages, made of what `args` says.
+//! Shell completions and manual pages, generated from `args`.
 
 use std::path::Path;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
 
-use crate::Run;
 use crate::args::Arguments;
 use crate::failure::{Failure, Outcome};
 use crate::out::GOOD;
+use crate::run::Run;
 
 const NAME: &str = "msal-cache";
 
@@ -19,28 +19,29 @@ pub(crate) fn completions(run: &mut Run<'_>, shell: Shell) -> Result<Outcome, Fa
     Ok(Outcome::Done)
 }
 
-pub(crate) fn man(run: &mut Run<'_>, folder: Option<&Path>) -> Result<Outcome, Failure> {
-    let Some(folder) = folder else {
+pub(crate) fn man(run: &mut Run<'_>, directory: Option<&Path>) -> Result<Outcome, Failure> {
+    let Some(directory) = directory else {
         let mut page = Vec::new();
         let manual = clap_mangen::Man::new(Arguments::command());
         manual.render(&mut page)?;
         page.extend_from_slice(b".SH JSON\n.nf\n");
-        page.extend(roff(SHAPES).into_bytes());
+        page.extend(roff(JSON_FORMAT).into_bytes());
         page.extend_from_slice(b".fi\n");
         run.out.raw(&page)?;
         return Ok(Outcome::Done);
     };
-    let failed = |source| Failure::File { operation: "write to", path: folder.to_owned(), source };
-    std::fs::create_dir_all(folder).map_err(failed)?;
-    clap_mangen::generate_to(Arguments::command(), folder).map_err(failed)?;
-    run.out.line(format!("{GOOD}✓{GOOD:#} the manual is in {}", folder.display()))?;
+    let failed =
+        |source| Failure::File { operation: "write to", path: directory.to_owned(), source };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    clap_mangen::generate_to(Arguments::command(), directory).map_err(failed)?;
+    run.out.line(format!("{GOOD}✓{GOOD:#} manual written to {}", directory.display()))?;
     Ok(Outcome::Done)
 }
 
-/// The shape of what `--json` prints, as it is documented.
-const SHAPES: &str = include_str!("../../docs/json.txt");
+/// The documentation of `--json`.
+const JSON_FORMAT: &str = include_str!("../../docs/json.txt");
 
-/// A text that roff leaves alone.
+/// Escapes text for roff.
 fn roff(text: &str) -> String {
     let text = text.replace('\\', "\\e").replace('-', "\\-");
     text.lines().flat_map(|line| ["\\&", line, "\n"]).collect()

@@ -1,34 +1,35 @@
-//! One entry, and what would find it.
+//! Shows one entry and the requests that match it.
 
 use std::borrow::Cow;
 
 use msal_cache::Entry;
 use serde_json::{Value, json};
 
-use crate::args::Type;
 use crate::check::wrapped;
 use crate::failure::{Failure, Outcome, printable};
+use crate::flags::Type;
 use crate::out::{BOLD, DIM, WARN, bytes};
 use crate::redact::{self, Secrets};
+use crate::run::Run;
 use crate::select::{Users, by_id, expires_on, stored_at, type_of};
 use crate::table::{Cell, Column, Table};
-use crate::{Run, clients, tokens};
+use crate::{clients, tokens};
 
 pub(crate) fn show(
     run: &mut Run<'_>,
-    store: &str,
+    name: &str,
     id: &str,
     secrets: Secrets,
 ) -> Result<Outcome, Failure> {
-    let loaded = run.load(store)?;
+    let loaded = run.load(name)?;
     let users = Users::of(&loaded.entries);
     let entry = by_id(&loaded.entries, id)?;
-    let found_by = found_by(entry, &users);
+    let matched_by = matched_by(entry, &users);
     if run.out.json {
         let mut shown = tokens::as_json(entry, &users, run.now());
         shown["fields"] = redact::value(entry, secrets);
         shown["claims"] = Value::Object(redact::claims(entry));
-        shown["found_by"] = json!(found_by);
+        shown["found_by"] = json!(matched_by);
         run.out.json(&json!({ "entry": shown }))?;
         return Ok(Outcome::Done);
     }
@@ -44,14 +45,14 @@ pub(crate) fn show(
     }
     run.out.line("")?;
     let mut table = Table::new([Column::new(""), Column::new("")]);
-    let times =
+    let is_time =
         |name: &str| name.ends_with("_on") || name.ends_with("_at") || name.ends_with("_time");
     for (name, value) in redact::value(entry, secrets).as_object().into_iter().flatten() {
         let text = match value {
             Value::String(text) => text.clone(),
             other => other.to_string(),
         };
-        let seconds = text.parse().ok().filter(|_| times(name));
+        let seconds = text.parse().ok().filter(|_| is_time(name));
         let text = match seconds {
             Some(at) => format!("{text}  {}", run.out.calendar.both(at)),
             None => text,
@@ -59,7 +60,7 @@ pub(crate) fn show(
         let hidden = text.starts_with("[redacted");
         table.row([Cell::new(name), if hidden { Cell::dim(text) } else { Cell::new(text) }]);
     }
-    // Whoever looks at one entry wants all of it.
+    // One entry is shown in full, whatever the width.
     for line in table.lines(None) {
         run.out.line(line)?;
     }
@@ -79,25 +80,25 @@ pub(crate) fn show(
             run.out.line(line)?;
         }
     }
-    run.out.line(format!("\n{BOLD}Found by{BOLD:#}"))?;
-    for by in found_by {
+    run.out.line(format!("\n{BOLD}Matched by{BOLD:#}"))?;
+    for by in matched_by {
         let lines = wrapped(&printable(&by), run.out.width.unwrap_or(100).max(30) - 4);
         for (at, line) in lines.iter().enumerate() {
             run.out.line(format!("{}{line}", if at == 0 { "  " } else { "    " }))?;
         }
     }
-    let mut about = vec![bytes(redact::size(entry))];
-    about.extend(stored_at(entry).map(|at| format!("stored {}", run.out.calendar.relative(at))));
-    about.extend(expires_on(entry).map(|at| {
-        let word = if at < run.now() { "expired" } else { "expires" };
-        format!("{word} {}", run.out.calendar.relative(at))
+    let mut footer = vec![bytes(redact::size(entry))];
+    footer.extend(stored_at(entry).map(|at| format!("stored {}", run.out.calendar.relative(at))));
+    footer.extend(expires_on(entry).map(|at| {
+        let verb = if at < run.now() { "expired" } else { "expires" };
+        format!("{verb} {}", run.out.calendar.relative(at))
     }));
-    run.out.line(format!("\n{DIM}{}{DIM:#}", about.join(" · ")))?;
+    run.out.line(format!("\n{DIM}{}{DIM:#}", footer.join(" · ")))?;
     Ok(Outcome::Done)
 }
 
-/// What an app has to ask for to get this entry.
-fn found_by(entry: &Entry, users: &Users) -> Vec<String> {
+/// The requests that match this entry.
+fn matched_by(entry: &Entry, users: &Users) -> Vec<String> {
     let text = |name| redact::text(entry, name).map(Cow::into_owned);
     let or_any = |what: &str, value: Option<String>| match value {
         Some(value) => format!("{what} {value}"),
@@ -106,11 +107,11 @@ fn found_by(entry: &Entry, users: &Users) -> Vec<String> {
     let user = match text("home_account_id") {
         Some(home) if users.name(&home) == home => format!("user {home}"),
         Some(home) => format!("user {} ({home})", users.name(&home)),
-        None => "the app itself, for no user".into(),
+        None => "the app itself, without a user".into(),
     };
     let client = or_any("client", text("client_id").map(|id| clients::long(&id)));
     if entry.problem().is_some() {
-        return vec!["nothing: searches pass it over".into()];
+        return vec!["no request: searches skip it".into()];
     }
     let mut by = match type_of(entry) {
         Type::Access => {
@@ -119,28 +120,32 @@ fn found_by(entry: &Entry, users: &Users) -> Vec<String> {
                 user,
                 client,
                 or_any("tenant", text("realm")),
-                format!("any of these scopes, or several: {scopes}"),
+                format!("one or more of these scopes: {scopes}"),
             ]
         }
         Type::Refresh => {
             let family = text("family_id");
             let client = match family {
-                Some(family) => format!("{client}, and every other of family {family}"),
+                Some(family) => format!("{client}, and every other client of family {family}"),
                 None => client,
             };
-            vec![user, client, "any tenant and any scopes: it is traded for an access token".into()]
+            vec![
+                user,
+                client,
+                "any tenant and any scopes: it is redeemed for an access token".into(),
+            ]
         }
         Type::Id => vec![user, client, or_any("tenant", text("realm"))],
-        Type::Account => vec![user, "every client that lists the accounts".into()],
+        Type::Account => vec![user, "every client that lists accounts".into()],
         Type::App => vec![client],
-        Type::Other => vec!["nothing in this library, which keeps it as it is".into()],
+        Type::Other => vec!["no request of this library, which keeps it unchanged".into()],
     };
-    by.extend(
-        text("environment").map(|host| format!("environment {host}, or another of its names")),
-    );
+    by.extend(text("environment").map(|host| format!("environment {host} or one of its aliases")));
     if let Some(token) = entry.access_token() {
-        by.extend(token.key_id().map(|key| format!("key {key} alone, to which it is bound")));
-        by.extend(token.ext_cache_key().map(|key| format!("requests of extended cache key {key}")));
+        by.extend(token.key_id().map(|key| format!("key {key} only, to which it is bound")));
+        by.extend(
+            token.ext_cache_key().map(|key| format!("requests with extended cache key {key}")),
+        );
     }
     by
 }

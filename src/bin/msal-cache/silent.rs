@@ -1,39 +1,40 @@
-//! What an app would get without asking its user, and why.
+//! Plans silent requests: `why` and `get-token`.
 
 use std::collections::HashSet;
 
-use msal_cache::{
-    AccountInfo, CacheStore, Candidate, Entry, RefreshReason, Role, SilentPlan, SilentRequest,
-    TokenCache, Verdict,
-};
+use msal_cache::acquire::RefreshReason;
+use msal_cache::plan::{Candidate, Role, SilentPlan, Verdict};
+use msal_cache::store::CacheStore;
+use msal_cache::{AccountInfo, Entry, SilentRequest, TokenCache};
 use serde_json::{Value, json};
 
-use crate::args::{Type, Wanted};
 use crate::failure::{Failure, Outcome, printable};
+use crate::flags::{TokenArgs, Type};
 use crate::out::{BAD, BOLD, DIM, GOOD, Out, WARN, count};
+use crate::run::Run;
 use crate::select::{Users, expires_on, stored_at, type_of};
 use crate::table::{Cell, Column, Table};
-use crate::{Run, clients, redact, tokens};
+use crate::{clients, redact, tokens};
 
-/// Where tokens come from unless something else is known.
+/// The authority host if no other is known.
 const PUBLIC_CLOUD: &str = "login.microsoftonline.com";
 
-/// A request, and what would come of it.
-struct Asked {
+/// A silent request and its plan.
+struct PlannedRequest {
     home: Option<String>,
     environment: String,
     tenant: String,
     plan: SilentPlan,
 }
 
-impl Asked {
-    /// The token that is in the cache and good; one that is only to be refreshed by now is.
+impl PlannedRequest {
+    /// The valid token in the cache, which may be due for a refresh.
     fn token(&self) -> Option<&Entry> {
         let aging = self.plan.refresh_reason() == Some(RefreshReason::Aging);
         self.plan.cached().or_else(|| self.plan.fallback().filter(|_| aging))
     }
 
-    /// What the library would do.
+    /// What the library would do, as a stable name.
     fn outcome(&self) -> &'static str {
         match (&self.home, self.plan.cached(), self.plan.attempts()) {
             (_, Some(_), _) => "cached",
@@ -46,26 +47,26 @@ impl Asked {
 
 pub(crate) fn get_token(
     run: &mut Run<'_>,
-    store: &str,
-    wanted: &Wanted,
+    name: &str,
+    args: &TokenArgs,
     show_secrets: bool,
 ) -> Result<Outcome, Failure> {
     if Out::is_terminal() && !show_secrets {
-        let reason = "this is a terminal, and the token would stay on the screen";
-        let hint = "pass it on, as in $(msal-cache get-token ...), or add --show-secrets";
+        let reason = "standard output is a terminal, and the token would stay on the screen";
+        let hint = "use $(msal-cache get-token ...) in a command, or add --show-secrets";
         return Err(Failure::usage(reason).with_hint(hint));
     }
-    let loaded = run.load(store)?;
+    let loaded = run.load(name)?;
     let users = Users::of(&loaded.entries);
-    let asked = ask(&loaded.cache, &loaded.entries, &users, wanted)?;
-    let token = asked.token().and_then(Entry::access_token);
+    let request = plan(&loaded.cache, &loaded.entries, &users, args)?;
+    let token = request.token().and_then(Entry::access_token);
     let Some(token) = token else {
-        let reason = match asked.outcome() {
-            "refresh" => "there is no good token in the cache: it has to be refreshed",
-            "sign-in" => "there is no good token in the cache, and none to refresh one with",
-            _ => "there is no good token in the cache",
+        let reason = match request.outcome() {
+            "refresh" => "the cache has no valid token for this request: a refresh is needed",
+            "sign-in" => "the cache has no valid token and no refresh token for this request",
+            _ => "the cache has no valid token for this request",
         };
-        let hint = "`msal-cache why`, with the same flags, tells what was looked at";
+        let hint = "`msal-cache why` with the same options shows the tokens that were considered";
         return Err(Failure::nothing(reason).with_hint(hint));
     };
     if run.out.json {
@@ -81,62 +82,63 @@ pub(crate) fn get_token(
     Ok(Outcome::Done)
 }
 
-pub(crate) fn why(run: &mut Run<'_>, store: &str, wanted: &Wanted) -> Result<Outcome, Failure> {
-    let loaded = run.load(store)?;
+pub(crate) fn why(run: &mut Run<'_>, name: &str, args: &TokenArgs) -> Result<Outcome, Failure> {
+    let loaded = run.load(name)?;
     let users = Users::of(&loaded.entries);
-    let asked = ask(&loaded.cache, &loaded.entries, &users, wanted)?;
-    let outcome = if asked.plan.cached().is_some() { Outcome::Done } else { Outcome::Found };
+    let request = plan(&loaded.cache, &loaded.entries, &users, args)?;
+    let outcome = if request.plan.cached().is_some() { Outcome::Done } else { Outcome::Found };
     if run.out.json {
-        run.out.json(&as_json(&asked, wanted, &users, run.now()))?;
+        run.out.json(&as_json(&request, args, &users, run.now()))?;
     } else {
-        explain(run, &asked, wanted, &users)?;
+        explain(run, &request, args, &users)?;
     }
     Ok(outcome)
 }
 
-/// Plans the request, for the tenant that was given or for each that it may be about.
-fn ask<S: CacheStore>(
+/// Plans the request for each candidate authority, and returns the first plan with a valid token,
+/// or else the first plan.
+fn plan<S: CacheStore>(
     cache: &TokenCache<S>,
     entries: &[Entry],
     users: &Users,
-    wanted: &Wanted,
-) -> Result<Asked, Failure> {
-    let home = wanted.account.as_deref().map(|account| users.one(account)).transpose()?;
+    args: &TokenArgs,
+) -> Result<PlannedRequest, Failure> {
+    let home = args.account.as_deref().map(|account| users.one(account)).transpose()?;
     let request = match home {
-        Some(home) => SilentRequest::new(&wanted.scope, &AccountInfo::of(home)),
-        None => SilentRequest::for_client(&wanted.scope),
+        Some(home) => SilentRequest::new(&args.scope, &AccountInfo::of(home)),
+        None => SilentRequest::for_client(&args.scope),
     };
     let mut first = None;
-    for (environment, tenant) in authorities(entries, home, wanted) {
-        let client = cache.client(&wanted.client, format!("https://{environment}/{tenant}"));
+    for (environment, tenant) in authorities(entries, home, args) {
+        let client = cache.client(&args.client, format!("https://{environment}/{tenant}"));
         let plan = client.plan(&request)?;
-        let asked = Asked { home: home.map(str::to_owned), environment, tenant, plan };
-        if asked.token().is_some() {
-            return Ok(asked);
+        let candidate = PlannedRequest { home: home.map(str::to_owned), environment, tenant, plan };
+        if candidate.token().is_some() {
+            return Ok(candidate);
         }
-        first.get_or_insert(asked);
+        first.get_or_insert(candidate);
     }
-    first.ok_or_else(|| Failure::usage("it doesn't tell for which tenant; add --tenant"))
+    first.ok_or_else(|| Failure::usage("the tenant is unknown; add --tenant"))
 }
 
-/// The authorities that the request may be about: what the flags say, or else where the client
-/// has tokens of the user from, and the user's home.
-fn authorities(entries: &[Entry], home: Option<&str>, wanted: &Wanted) -> Vec<(String, String)> {
+/// The candidate authorities, as host and tenant: the options, or else those of the client's access
+/// tokens for the user, those of the user's accounts, and the user's home tenant.
+fn authorities(entries: &[Entry], home: Option<&str>, args: &TokenArgs) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let of_user = |it: &&Entry| redact::text(it, "home_account_id").as_deref() == home;
-    let of_client = |it: &&Entry| redact::text(it, "client_id").as_deref() == Some(&wanted.client);
+    let of_client = |it: &&Entry| redact::text(it, "client_id").as_deref() == Some(&args.client);
     let text = |entry: &Entry, name| redact::text(entry, name).map(String::from);
     let tokens =
         entries.iter().filter(|it| type_of(it) == Type::Access).filter(of_user).filter(of_client);
     let accounts = entries.iter().filter(|it| type_of(it) == Type::Account).filter(of_user);
     for entry in tokens.chain(accounts) {
-        let environment = wanted.environment.clone().or_else(|| text(entry, "environment"));
-        let tenant = wanted.tenant.clone().or_else(|| text(entry, "realm"));
+        let environment = args.environment.clone().or_else(|| text(entry, "environment"));
+        let tenant = args.tenant.clone().or_else(|| text(entry, "realm"));
         found.extend(environment.zip(tenant));
     }
     let utid = home.and_then(|home| Some(home.rsplit_once('.')?.1.to_owned()));
-    let environment = wanted.environment.clone().unwrap_or_else(|| PUBLIC_CLOUD.into());
-    found.extend(wanted.tenant.clone().or(utid).map(|tenant| (environment, tenant)));
+    let environment = args.environment.clone().unwrap_or_else(|| PUBLIC_CLOUD.into());
+    found.extend(args.tenant.clone().or(utid).map(|tenant| (environment, tenant)));
     let mut seen = HashSet::new();
     found.retain(|authority| seen.insert(authority.clone()));
     found
@@ -144,42 +146,46 @@ fn authorities(entries: &[Entry], home: Option<&str>, wanted: &Wanted) -> Vec<(S
 
 fn explain(
     run: &mut Run<'_>,
-    asked: &Asked,
-    wanted: &Wanted,
+    request: &PlannedRequest,
+    args: &TokenArgs,
     users: &Users,
 ) -> Result<(), Failure> {
-    let who = asked.home.as_deref().map_or("the app itself", |home| users.name(home));
+    let who = request.home.as_deref().map_or("the app itself", |home| users.name(home));
     let mut table = Table::new([Column::new(""), Column::new("")]);
     for (name, text) in [
         ("user", who.to_owned()),
-        ("client", clients::long(&wanted.client)),
-        ("tenant", format!("{} at {}", asked.tenant, asked.environment)),
-        ("scopes", wanted.scope.join(" ")),
+        ("client", clients::long(&args.client)),
+        ("tenant", format!("{} at {}", request.tenant, request.environment)),
+        ("scopes", args.scope.join(" ")),
     ] {
         table.row([Cell::dim(name), Cell::new(text)]);
     }
     run.out.table(&table)?;
 
-    let candidates = asked.plan.candidates();
-    let whose = if asked.home.is_some() { "of this user" } else { "of the app itself" };
+    let candidates = request.plan.candidates();
+    let owner = if request.home.is_some() { "for this user" } else { "for the app itself" };
     let number = count(candidates.len(), "access token");
-    run.out.line(format!("\n{BOLD}In the cache: {number} {whose}{BOLD:#}"))?;
+    run.out.line(format!("\n{BOLD}In the cache: {number} {owner}{BOLD:#}"))?;
     for (verdict, ids) in verdicts(run, candidates) {
         run.out.line(format!("  {verdict}  {DIM}{ids}{DIM:#}"))?;
     }
-    if asked.plan.cached().is_none() && asked.home.is_some() {
-        // One that occurs twice is traded once.
+    if request.plan.cached().is_none() && request.home.is_some() {
+        // A refresh token that occurs twice is redeemed once.
         let mut seen = HashSet::new();
-        let attempts: Vec<_> =
-            asked.plan.attempts().iter().filter(|it| seen.insert(redact::id(it.entry()))).collect();
+        let attempts: Vec<_> = request
+            .plan
+            .attempts()
+            .iter()
+            .filter(|it| seen.insert(redact::id(it.entry())))
+            .collect();
         let number = count(attempts.len(), "refresh token");
-        run.out.line(format!("\n{BOLD}To trade for a new one: {number}{BOLD:#}"))?;
+        run.out.line(format!("\n{BOLD}Usable for a refresh: {number}{BOLD:#}"))?;
         for (at, attempt) in attempts.iter().enumerate() {
             let role = match (attempt.role(), redact::text(attempt.entry(), "family_id")) {
                 (Role::MaybeFamily, Some(family)) => {
-                    format!("of family {family}, to which the client may belong")
+                    format!("family {family} (the client may be a member)")
                 }
-                (Role::Family, Some(family)) => format!("of family {family}, the client's"),
+                (Role::Family, Some(family)) => format!("family {family} (the client is a member)"),
                 _ => "the client's own".into(),
             };
             let stored = stored_at(attempt.entry());
@@ -190,18 +196,18 @@ fn explain(
         }
     }
     run.out.line("")?;
-    let answer = answer(run, asked);
+    let answer = answer(run, request);
     run.out.line(answer)?;
     Ok(())
 }
 
-/// What was found about the access tokens: those of one verdict together, the nearest to a token
-/// that could be used first.
+/// The verdicts on the access tokens, each with its count and token ids; the closest to a usable
+/// token come first.
 fn verdicts(run: &Run<'_>, candidates: &[Candidate]) -> Vec<(String, String)> {
-    const MOST: usize = 3;
+    const MAX_IDS: usize = 3;
     let mut groups = Vec::<(u8, String, Vec<String>)>::new();
     for candidate in candidates {
-        let (rank, text) = told(run, candidate);
+        let (rank, text) = describe(run, candidate);
         let id = redact::id(candidate.entry());
         match groups.iter_mut().find(|(_, known, _)| *known == text) {
             Some((_, _, ids)) => ids.push(id),
@@ -215,8 +221,8 @@ fn verdicts(run: &Run<'_>, candidates: &[Candidate]) -> Vec<(String, String)> {
             1 => WARN,
             _ => BAD,
         };
-        let mut shown = ids.iter().take(MOST).cloned().collect::<Vec<_>>().join(" ");
-        if ids.len() > MOST {
+        let mut shown = ids.iter().take(MAX_IDS).cloned().collect::<Vec<_>>().join(" ");
+        if ids.len() > MAX_IDS {
             shown.push_str(" ...");
         }
         (format!("{:>3}  {style}{}{style:#}", ids.len(), printable(&text)), shown)
@@ -224,40 +230,41 @@ fn verdicts(run: &Run<'_>, candidates: &[Candidate]) -> Vec<(String, String)> {
     lines.collect()
 }
 
-fn told(run: &Run<'_>, candidate: &Candidate) -> (u8, String) {
+/// A verdict as text, with the rank by which verdicts are sorted.
+fn describe(run: &Run<'_>, candidate: &Candidate) -> (u8, String) {
     let calendar = &run.out.calendar;
     let expiry = expires_on(candidate.entry()).map(|at| calendar.both(at)).unwrap_or_default();
     match candidate.verdict() {
-        Verdict::Good => (0, format!("good, expires {expiry}")),
-        Verdict::Aging(_) => (0, format!("good, expires {expiry}, to be refreshed by now")),
-        Verdict::AboutToExpire(_) => (1, format!("too close to its expiry {expiry}")),
+        Verdict::Good => (0, format!("valid, expires {expiry}")),
+        Verdict::Aging(_) => (0, format!("valid, expires {expiry}, due for a refresh")),
+        Verdict::AboutToExpire(_) => (1, format!("expires too soon: {expiry}")),
         Verdict::Expired(_) => (2, format!("expired {expiry}")),
-        Verdict::LacksScopes(scopes) => (3, format!("without scope {}", scopes.join(" "))),
+        Verdict::LacksScopes(scopes) => (3, format!("lacks scope {}", scopes.join(" "))),
         other => (4, other.to_string()),
     }
 }
 
-/// The answer in a sentence.
-fn answer(run: &Run<'_>, asked: &Asked) -> String {
-    if let Some(entry) = asked.plan.cached() {
+/// The outcome as a sentence.
+fn answer(run: &Run<'_>, request: &PlannedRequest) -> String {
+    if let Some(entry) = request.plan.cached() {
         let (id, at) = (redact::id(entry), expires_on(entry).unwrap_or_default());
         let expires = run.out.calendar.relative(at);
         return format!("{GOOD}Token {id} would be returned{GOOD:#}; it expires {expires}.");
     }
-    let fallback = match asked.plan.fallback().map(redact::id) {
-        Some(id) if asked.token().is_some() => format!(" Should that fail, {id} is returned."),
-        Some(id) => format!(" Should there be no answer, {id} is returned."),
+    let fallback = match request.plan.fallback().map(redact::id) {
+        Some(id) if request.token().is_some() => format!(" If that fails, token {id} is returned."),
+        Some(id) => format!(" If the server doesn't answer, token {id} is returned."),
         None => String::new(),
     };
-    match asked.outcome() {
+    match request.outcome() {
         "refresh" => format!(
-            "{WARN}The server would be asked{WARN:#}, with the first refresh token that it takes.{fallback}"
+            "{WARN}A refresh is needed{WARN:#}: the refresh tokens are tried in the order shown.{fallback}"
         ),
         "client-credential" => format!(
-            "{WARN}The server would be asked{WARN:#}, with the credential of the client.{fallback}"
+            "{WARN}A token request is needed{WARN:#}, with the credential of the client.{fallback}"
         ),
         _ => format!(
-            "{BAD}The user has to sign in{BAD:#}: there is no token, and none to refresh one with.{fallback}"
+            "{BAD}The user has to sign in{BAD:#}: there is no valid token and no refresh token.{fallback}"
         ),
     }
 }
@@ -283,15 +290,15 @@ fn verdict_name(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn as_json(asked: &Asked, wanted: &Wanted, users: &Users, now: i64) -> Value {
-    let candidates = asked.plan.candidates().iter().map(|it| {
+fn as_json(request: &PlannedRequest, args: &TokenArgs, users: &Users, now: i64) -> Value {
+    let candidates = request.plan.candidates().iter().map(|it| {
         json!({
             "id": redact::id(it.entry()),
             "verdict": verdict_name(it.verdict()),
             "message": it.verdict().to_string(),
         })
     });
-    let attempts = asked.plan.attempts().iter().map(|it| {
+    let attempts = request.plan.attempts().iter().map(|it| {
         let role = match it.role() {
             Role::MaybeFamily => "maybe-family",
             Role::Family => "family",
@@ -300,16 +307,16 @@ fn as_json(asked: &Asked, wanted: &Wanted, users: &Users, now: i64) -> Value {
         json!({"id": redact::id(it.entry()), "role": role})
     });
     json!({
-        "outcome": asked.outcome(),
-        "home_account_id": asked.home,
-        "client_id": wanted.client,
-        "environment": asked.environment,
-        "tenant": asked.tenant,
-        "scopes": wanted.scope,
-        "token": asked.plan.cached().map(|it| tokens::as_json(it, users, now)),
-        "reason": asked.plan.refresh_reason().map(|it| it.to_string()),
+        "outcome": request.outcome(),
+        "home_account_id": request.home,
+        "client_id": args.client,
+        "environment": request.environment,
+        "tenant": request.tenant,
+        "scopes": args.scope,
+        "token": request.plan.cached().map(|it| tokens::as_json(it, users, now)),
+        "reason": request.plan.refresh_reason().map(|it| it.to_string()),
         "candidates": candidates.collect::<Vec<_>>(),
         "attempts": attempts.collect::<Vec<_>>(),
-        "fallback": asked.plan.fallback().map(redact::id),
+        "fallback": request.plan.fallback().map(redact::id),
     })
 }

@@ -1,21 +1,24 @@
-//! How much there is, of what, for whom.
+//! Counts entries by type, age, client and tenant.
 
 use std::collections::BTreeMap;
 
 use msal_cache::Entry;
 use serde_json::{Map, Value, json};
 
-use crate::args::Type;
 use crate::failure::{Failure, Outcome, printable};
+use crate::flags::Type;
 use crate::out::{BAD, BOLD, DIM, GOOD, NAME, WARN, bytes, count, grouped};
+use crate::run::Run;
 use crate::select::{Users, expires_on, stored_at, type_of};
+use crate::store::StoreRef;
 use crate::table::{Cell, Column, Table, bar};
-use crate::{Run, clients, redact};
+use crate::{clients, redact};
 
-/// How many lines a list has.
-const LINES: usize = 8;
+/// The maximum number of lines of a list.
+const MAX_LINES: usize = 8;
 
-const BAR: usize = 24;
+/// The width of the longest bar.
+const BAR_WIDTH: usize = 24;
 
 /// A number of entries and their size.
 #[derive(Clone, Copy, Default)]
@@ -35,13 +38,13 @@ impl Sum {
     }
 }
 
-/// What is counted in one pass.
+/// Statistics, counted in one pass.
 #[derive(Default)]
 struct Stats {
     all: Sum,
     types: BTreeMap<u8, (&'static str, Sum)>,
-    good: Sum,
-    soon: Sum,
+    valid: Sum,
+    expiring_soon: Sum,
     expired: Sum,
     unreadable: usize,
     clients: BTreeMap<String, Sum>,
@@ -74,8 +77,8 @@ impl Stats {
             if let Some(at) = expires_on(entry) {
                 let sum = match at - now {
                     ..0 => &mut stats.expired,
-                    0..300 => &mut stats.soon,
-                    _ => &mut stats.good,
+                    0..300 => &mut stats.expiring_soon,
+                    _ => &mut stats.valid,
                 };
                 sum.add(entry);
                 if at >= now {
@@ -88,35 +91,35 @@ impl Stats {
     }
 }
 
-pub(crate) fn stats(run: &mut Run<'_>, store: &str) -> Result<Outcome, Failure> {
-    let loaded = run.load(store)?;
+pub(crate) fn stats(run: &mut Run<'_>, name: &str) -> Result<Outcome, Failure> {
+    let loaded = run.load(name)?;
     let stats = Stats::of(&loaded.entries, run.now());
     let users = Users::of(&loaded.entries).len();
-    let size = loaded.place.path().metadata().map_or(0, |found| found.len());
+    let size = loaded.store.path().metadata().map_or(0, |found| found.len());
     if run.out.json {
-        run.out.json(&as_json(&stats, &loaded.place, users, size))?;
+        run.out.json(&as_json(&stats, &loaded.store, users, size))?;
         return Ok(Outcome::Done);
     }
     let size = bytes(usize::try_from(size).unwrap_or(usize::MAX));
-    let place = printable(&loaded.place.path().display().to_string());
-    run.out.line(format!("{BOLD}{place}{BOLD:#} {DIM}{} · {size}{DIM:#}", loaded.place.kind()))?;
+    let store = printable(&loaded.store.path().display().to_string());
+    run.out.line(format!("{BOLD}{store}{BOLD:#} {DIM}{} · {size}{DIM:#}", loaded.store.kind()))?;
     if stats.all.entries == 0 {
-        run.out.line("\nIt is empty.")?;
+        run.out.line("\nThe cache is empty.")?;
         return Ok(Outcome::Done);
     }
-    let said = [
+    let totals = [
         count(users, "user"),
         count(stats.clients.len(), "client"),
         count(stats.tenants.len(), "tenant"),
     ];
-    run.out.line(said.join(", "))?;
+    run.out.line(totals.join(", "))?;
 
     run.out.line("")?;
     let most = stats.types.values().map(|(_, sum)| sum.entries).max().unwrap_or_default();
     let rows = stats.types.values().map(|(noun, sum)| (format!("{noun}s"), *sum));
     bars(run, rows.collect(), most)?;
 
-    if stats.good.entries + stats.soon.entries + stats.expired.entries > 0 {
+    if stats.valid.entries + stats.expiring_soon.entries + stats.expired.entries > 0 {
         run.out.line(format!("\n{BOLD}Access tokens{BOLD:#}"))?;
         ages(run, &stats)?;
     }
@@ -129,9 +132,8 @@ pub(crate) fn stats(run: &mut Run<'_>, store: &str) -> Result<Outcome, Failure> 
     run.out.line("")?;
     if stats.unreadable > 0 {
         let unreadable = count(stats.unreadable, "record");
-        run.out.line(format!(
-            "{WARN}{unreadable} can't be used{WARN:#}: `msal-cache check` says why."
-        ))?;
+        run.out
+            .line(format!("{WARN}{unreadable} can't be used{WARN:#}: see `msal-cache check`."))?;
     }
     if stats.expired.entries > 0 {
         let (number, freed) = (count(stats.expired.entries, "token"), bytes(stats.expired.bytes));
@@ -142,7 +144,7 @@ pub(crate) fn stats(run: &mut Run<'_>, store: &str) -> Result<Outcome, Failure> 
     Ok(Outcome::Done)
 }
 
-/// A line with a bar for each sum.
+/// Prints a line with a bar for each sum.
 fn bars(run: &mut Run<'_>, rows: Vec<(String, Sum)>, most: usize) -> Result<(), Failure> {
     let mut table = Table::new([
         Column::new("").shrinks(16),
@@ -154,31 +156,36 @@ fn bars(run: &mut Run<'_>, rows: Vec<(String, Sum)>, most: usize) -> Result<(), 
         table.row([
             Cell::new(name),
             Cell::new(grouped(sum.entries)),
-            Cell::styled(bar(share(sum.entries, most), BAR), NAME),
+            Cell::styled(bar(share(sum.entries, most), BAR_WIDTH), NAME),
             Cell::dim(bytes(sum.bytes)),
         ]);
     }
     Ok(run.out.table(&table)?)
 }
 
-/// How the access tokens stand.
+/// Prints the ages of the access tokens.
 fn ages(run: &mut Run<'_>, stats: &Stats) -> Result<(), Failure> {
-    let most = [stats.good, stats.soon, stats.expired].iter().map(|it| it.entries).max();
+    let most = [stats.valid, stats.expiring_soon, stats.expired].iter().map(|it| it.entries).max();
     let calendar = run.out.calendar.clone();
-    let told = |at: Option<i64>| at.map(|at| calendar.relative(at)).unwrap_or_default();
+    let relative = |at: Option<i64>| at.map(|at| calendar.relative(at)).unwrap_or_default();
     let mut table =
         Table::new([Column::new(""), Column::new("").right(), Column::new(""), Column::new("")]);
-    let last = Some(told(stats.last_expiry)).filter(|it| !it.is_empty());
+    let last = Some(relative(stats.last_expiry)).filter(|it| !it.is_empty());
     for (name, sum, style, note) in [
-        ("good", stats.good, GOOD, last.map(|last| format!("the last expires {last}"))),
-        ("expire within 5 min", stats.soon, WARN, Some("are refreshed before use".to_owned())),
+        ("valid", stats.valid, GOOD, last.map(|last| format!("last one expires {last}"))),
+        (
+            "expiring within 5 min",
+            stats.expiring_soon,
+            WARN,
+            Some("refreshed before use".to_owned()),
+        ),
         ("expired", stats.expired, BAD, None),
     ] {
         if sum.entries > 0 {
             table.row([
                 Cell::new(name),
                 Cell::new(grouped(sum.entries)),
-                Cell::styled(bar(share(sum.entries, most.unwrap_or_default()), BAR), style),
+                Cell::styled(bar(share(sum.entries, most.unwrap_or_default()), BAR_WIDTH), style),
                 Cell::dim(note.unwrap_or_default()),
             ]);
         }
@@ -196,12 +203,12 @@ fn ages(run: &mut Run<'_>, stats: &Stats) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The largest sums, and the rest as one.
+/// Prints the largest sums, and the rest as one sum.
 fn top(run: &mut Run<'_>, sums: &BTreeMap<String, Sum>) -> Result<(), Failure> {
     let mut rows: Vec<_> = sums.iter().map(|(id, sum)| (clients::short(id), *sum)).collect();
     rows.sort_by_key(|(_, sum)| std::cmp::Reverse(sum.entries));
-    if rows.len() > LINES {
-        let rest = rows.split_off(LINES - 1);
+    if rows.len() > MAX_LINES {
+        let rest = rows.split_off(MAX_LINES - 1);
         let mut sum = Sum::default();
         for (_, it) in &rest {
             sum.entries += it.entries;
@@ -213,26 +220,26 @@ fn top(run: &mut Run<'_>, sums: &BTreeMap<String, Sum>) -> Result<(), Failure> {
     bars(run, rows, most)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "it becomes a bar of a few characters")]
+#[expect(clippy::cast_precision_loss, reason = "the result is the length of a short bar")]
 fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-fn as_json(stats: &Stats, place: &crate::Place, users: usize, size: u64) -> Value {
+fn as_json(stats: &Stats, store: &StoreRef, users: usize, size: u64) -> Value {
     let by = |sums: &BTreeMap<String, Sum>| {
         sums.iter().map(|(name, sum)| (name.clone(), sum.json())).collect::<Map<_, _>>()
     };
     let types = stats.types.values().map(|(noun, sum)| ((*noun).to_owned(), sum.json()));
     json!({
-        "store": place.path(),
-        "kind": place.kind(),
+        "store": store.path(),
+        "kind": store.kind(),
         "store_bytes": size,
         "entries": stats.all.entries,
         "bytes": stats.all.bytes,
         "users": users,
         "types": types.collect::<Map<_, _>>(),
-        "valid": stats.good.entries + stats.soon.entries,
-        "expiring_soon": stats.soon.entries,
+        "valid": stats.valid.entries + stats.expiring_soon.entries,
+        "expiring_soon": stats.expiring_soon.entries,
         "expired": stats.expired.entries,
         "expired_bytes": stats.expired.bytes,
         "unreadable": stats.unreadable,

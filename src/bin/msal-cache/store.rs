@@ -1,4 +1,4 @@
-//! From the name of a store to the store.
+//! Names, opens and writes stores.
 
 use std::fs::File;
 use std::io::Read;
@@ -6,50 +6,50 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use msal_cache::{
-    CacheStore, Clock, FileStore, ManualClock, OnCorrupt, Permissions, SqliteStore, SystemClock,
-    TokenCache,
-};
+use msal_cache::clock::{Clock, ManualClock, SystemClock};
+use msal_cache::file::{OnCorrupt, Permissions};
+use msal_cache::store::{Batch, CacheStore, Expect, Record};
+use msal_cache::{Entry, FileStore, SqliteStore, TokenCache};
 
-use crate::args::Common;
 use crate::failure::Failure;
-use crate::places;
+use crate::flags::GlobalArgs;
+use crate::well_known;
 
 /// A cache in any store.
 pub(crate) type Cache = TokenCache<Box<dyn CacheStore>>;
 
-/// Where a store is.
+/// A store, as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum StoreRef {
     File(PathBuf),
     Sqlite(PathBuf),
 }
 
-/// What is done with it.
+/// How to open a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// It has to be there.
+    /// The store must exist.
     Existing,
-    /// It is created if it is missing.
+    /// A missing store is created.
     Create,
 }
 
-impl Place {
-    /// The place of this name.
-    pub(crate) fn named(name: &str) -> Result<Self, Failure> {
+impl StoreRef {
+    /// Parses a path, `file:PATH`, `sqlite:PATH` or the name of a well-known location.
+    pub(crate) fn parse(name: &str) -> Result<Self, Failure> {
         if let Some(path) = name.strip_prefix("file:") {
             return Ok(Self::File(expand(path)));
         }
         if let Some(path) = name.strip_prefix("sqlite:") {
             return Ok(Self::Sqlite(expand(path)));
         }
-        if let Some(path) = places::find(name)? {
+        if let Some(path) = well_known::find(name)? {
             return Ok(Self::of_path(path));
         }
         Ok(Self::of_path(expand(name)))
     }
 
-    /// What stands at a path tells what it is; of what is missing, its name does.
+    /// The content decides between file and database; of a missing store, the extension does.
     fn of_path(path: PathBuf) -> Self {
         let mut begins = [0; 16];
         let read = File::open(&path).and_then(|mut file| file.read_exact(&mut begins));
@@ -75,19 +75,19 @@ impl Place {
     }
 
     /// Opens the store.
-    pub(crate) fn open(&self, common: &Common, access: Access) -> Result<Cache, Failure> {
+    pub(crate) fn open(&self, common: &GlobalArgs, access: Access) -> Result<Cache, Failure> {
         let permissions = if common.insecure { Permissions::Ignore } else { Permissions::Refuse };
         self.open_with(common, access, permissions, OnCorrupt::Error)
     }
 
     pub(crate) fn open_with(
         &self,
-        common: &Common,
+        common: &GlobalArgs,
         access: Access,
         permissions: Permissions,
         on_corrupt: OnCorrupt,
     ) -> Result<Cache, Failure> {
-        // A dangling link is a file that a write would create.
+        // A dangling link counts as existing: a write creates its target.
         if access == Access::Existing && self.path().symlink_metadata().is_err() {
             return Err(Failure::Missing(self.path().to_owned()));
         }
@@ -108,15 +108,33 @@ impl Place {
     }
 }
 
-/// The clock that the run goes by.
-pub(crate) fn clock(common: &Common) -> Arc<dyn Clock> {
+/// Stores entries unchanged and deletes those of `deleted`, in one commit.
+pub(crate) fn write<S: CacheStore>(
+    cache: &TokenCache<S>,
+    entries: &[Entry],
+    deleted: &[&Entry],
+) -> Result<(), Failure> {
+    let mut batch = Batch::new();
+    for record in deleted.iter().map(|it| Record::from(*it)) {
+        let change = batch.change(record.partition(), Expect::Any);
+        change.delete_record(&record);
+    }
+    for record in entries.iter().map(Record::from) {
+        batch.change(record.partition(), Expect::Any).put(record);
+    }
+    msal_cache::store::retry(|| cache.store().commit(&batch))?;
+    Ok(())
+}
+
+/// The system clock, or the time given by `--now`.
+pub(crate) fn clock(common: &GlobalArgs) -> Arc<dyn Clock> {
     match common.now {
         Some(now) => Arc::new(ManualClock::new(now)),
         None => Arc::new(SystemClock),
     }
 }
 
-/// The path, with the home folder in place of `~/`, which a shell leaves alone behind `sqlite:`.
+/// Expands a leading `~/`, which a shell doesn't expand after `sqlite:`.
 fn expand(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), std::env::home_dir()) {
         (Some(rest), Some(home)) => home.join(rest),

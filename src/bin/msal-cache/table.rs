@@ -1,4 +1,4 @@
-//! Tables for people: aligned columns without lines, as wide as the terminal.
+//! Tables of aligned columns without rules, fitted to the terminal width.
 
 use anstyle::Style;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
@@ -12,7 +12,7 @@ const GAP: usize = 2;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Cell {
     text: String,
-    /// What is said where it is said once for all rows, if that is more.
+    /// A longer text for a column that is lifted out of the table.
     full: Option<String>,
     style: Style,
 }
@@ -26,7 +26,7 @@ impl Cell {
         Self { text: printable(text.as_ref()), full: None, style }
     }
 
-    /// It stands for more, which is told where there is room.
+    /// Sets a longer text, used if the column is lifted out of the table.
     pub(crate) fn short_for(mut self, full: impl AsRef<str>) -> Self {
         self.full = Some(printable(full.as_ref()));
         self
@@ -37,14 +37,14 @@ impl Cell {
     }
 }
 
-/// How a column is set.
+/// Title and layout of a column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Column {
     title: &'static str,
     right: bool,
-    /// How narrow it may become.
+    /// Minimum width, if the column can be cut.
     least: Option<usize>,
-    /// Left out where all rows say the same, which is then said once.
+    /// Label of the value if all rows share it, which is then printed once below the table.
     lift: Option<&'static str>,
 }
 
@@ -53,21 +53,21 @@ impl Column {
         Self { title, right: false, least: None, lift: None }
     }
 
-    /// Its texts end at its right edge.
+    /// Aligns the cells to the right.
     pub(crate) const fn right(mut self) -> Self {
         self.right = true;
         self
     }
 
-    /// It may be cut down to this width.
+    /// Allows the column to be cut down to this width.
     pub(crate) const fn shrinks(mut self, least: usize) -> Self {
         self.least = Some(least);
         self
     }
 
-    /// Where all rows have the same text, it is said once, as `what text`.
-    pub(crate) const fn lifts(mut self, what: &'static str) -> Self {
-        self.lift = Some(what);
+    /// Removes the column if all rows have the same text, which is then printed as `label text`.
+    pub(crate) const fn lifts(mut self, label: &'static str) -> Self {
+        self.lift = Some(label);
         self
     }
 }
@@ -84,23 +84,23 @@ impl Table {
         Self { columns: columns.into_iter().collect(), rows: Vec::new() }
     }
 
-    /// Adds a row: a cell for each column.
+    /// Adds a row with one cell for each column.
     pub(crate) fn row(&mut self, cells: impl IntoIterator<Item = Cell>) {
         self.rows.push(cells.into_iter().collect());
     }
 
-    /// Takes out the columns in which all rows say the same, and returns what they say.
+    /// Removes columns in which all rows are equal, and returns their labels and values.
     pub(crate) fn lift(&mut self) -> Vec<String> {
         let mut lifted = Vec::new();
         if self.rows.len() < 2 {
             return lifted;
         }
         for at in (0..self.columns.len()).rev() {
-            let Some(what) = self.columns[at].lift else { continue };
+            let Some(label) = self.columns[at].lift else { continue };
             let first = &self.rows[0][at];
             if self.rows.iter().all(|row| row[at].text == first.text) {
                 if !first.text.is_empty() {
-                    lifted.push(format!("{what} {}", first.full.as_ref().unwrap_or(&first.text)));
+                    lifted.push(format!("{label} {}", first.full.as_ref().unwrap_or(&first.text)));
                 }
                 self.columns.remove(at);
                 for row in &mut self.rows {
@@ -112,7 +112,7 @@ impl Table {
         lifted
     }
 
-    /// The lines, none wider than `width` as far as the columns can be cut.
+    /// The lines of the table, cut to `width` as far as the columns allow it.
     pub(crate) fn lines(&self, width: Option<usize>) -> Vec<String> {
         let widths = self.widths(width);
         let header = Style::new().bold();
@@ -130,7 +130,7 @@ impl Table {
         let mut widths: Vec<_> = (0..self.columns.len()).map(natural).collect();
         let Some(width) = width else { return widths };
         let gaps = GAP * widths.len().saturating_sub(1);
-        // Whatever is widest gives way first.
+        // The widest column shrinks first.
         while widths.iter().sum::<usize>() + gaps > width {
             let can_shrink =
                 |at: &usize| self.columns[*at].least.is_some_and(|least| widths[*at] > least);
@@ -166,7 +166,7 @@ impl Table {
     }
 }
 
-/// The text, cut to a width, with an ellipsis where something is missing.
+/// The text cut to a width, with an ellipsis at the cut.
 pub(crate) fn cut(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -192,10 +192,10 @@ pub(crate) fn bar(share: f64, width: usize) -> String {
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
         clippy::cast_precision_loss,
-        reason = "a share between 0 and 1 of a few dozen characters"
+        reason = "the share is between 0 and 1, and the width a few dozen characters"
     )]
     let eighths = (share.clamp(0.0, 1.0) * (width * 8) as f64).round() as usize;
-    // What is there at all is to be seen.
+    // A share above zero is always visible.
     let eighths = if share > 0.0 { eighths.max(1) } else { eighths };
     let mut bar = "█".repeat(eighths / 8);
     if !eighths.is_multiple_of(8) {
@@ -209,7 +209,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_table_fits_and_says_once_what_all_rows_say() {
+    fn a_table_fits_the_width_and_lifts_shared_values() {
         let columns = [
             Column::new("ID"),
             Column::new("CLIENT").lifts("client"),
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_shows_whatever_is_there() {
+    fn a_bar_is_visible_for_any_share_above_zero() {
         assert_eq!(bar(0.0, 4), "");
         assert_eq!(bar(0.001, 4), "▏");
         assert_eq!(bar(0.5, 4), "██");

@@ -1,9 +1,9 @@
-//! Times as people read them.
+//! Formatting of times.
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-/// The time that a run goes by, and the time zone that it prints in.
+/// The current time of a run, and the time zone for output.
 #[derive(Clone, Debug)]
 pub(crate) struct Calendar {
     pub(crate) now: i64,
@@ -11,12 +11,12 @@ pub(crate) struct Calendar {
 }
 
 impl Calendar {
-    /// In the time zone of the system, or of `TZ`.
+    /// Uses the time zone of the system, or of `TZ`.
     pub(crate) fn new(now: i64) -> Self {
         Self { now, zone: TimeZone::system() }
     }
 
-    /// How far away a time is, in one unit: `in 42 min`, `2 h ago`.
+    /// A time relative to now, in one unit: `in 42 min`, `2 h ago`.
     pub(crate) fn relative(&self, at: i64) -> String {
         let away = at.saturating_sub(self.now);
         if away == 0 {
@@ -26,12 +26,12 @@ impl Calendar {
         if away > 0 { format!("in {length}") } else { format!("{length} ago") }
     }
 
-    /// A date and a time to the minute: `2026-11-25 19:02`. What is no date is its number.
+    /// Date and time to the minute: `2026-11-25 19:02`. Out of range, the number of seconds.
     pub(crate) fn date(&self, at: i64) -> String {
         self.formatted(at, "%Y-%m-%d %H:%M")
     }
 
-    /// As much of it as is needed: the time of this day, the day of this year, the month.
+    /// Short form: the time if it is today, the day if it is this year, else the month.
     pub(crate) fn short(&self, at: i64) -> String {
         let is_same = |format| self.formatted(at, format) == self.formatted(self.now, format);
         if is_same("%F") {
@@ -43,17 +43,17 @@ impl Calendar {
         }
     }
 
-    /// A time of this day to the second.
+    /// Time of day to the second.
     pub(crate) fn clock(&self, at: i64) -> String {
         self.formatted(at, "%H:%M:%S")
     }
 
-    /// For the name of a file.
+    /// Timestamp for a file name.
     pub(crate) fn stamp(&self, at: i64) -> String {
         self.formatted(at, "%Y%m%d-%H%M%S")
     }
 
-    /// Both: `in 42 min (2026-11-25 19:02)`.
+    /// Relative time and date: `in 42 min (2026-11-25 19:02)`.
     pub(crate) fn both(&self, at: i64) -> String {
         format!("{} ({})", self.relative(at), self.date(at))
     }
@@ -66,7 +66,7 @@ impl Calendar {
     }
 }
 
-/// A number of seconds in the largest unit of which there are two or more, rounded down.
+/// Seconds in the largest unit that gives at least two, rounded down.
 pub(crate) fn length(seconds: u64) -> String {
     const UNITS: [(u64, &str); 6] = [
         (365 * 86_400, "years"),
@@ -85,9 +85,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_time_is_told_in_one_unit() {
+    fn a_relative_time_has_one_unit() {
         let calendar = Calendar { now: 1_000_000, zone: TimeZone::UTC };
-        for (away, told) in [
+        for (away, expected) in [
             (0, "now"),
             (1, "in 1 s"),
             (-90, "90 s ago"),
@@ -99,7 +99,7 @@ mod tests {
             (-90 * 86_400, "3 months ago"),
             (800 * 86_400, "in 2 years"),
         ] {
-            assert_eq!(calendar.relative(1_000_000 + away), told);
+            assert_eq!(calendar.relative(1_000_000 + away), expected);
         }
         assert_eq!(calendar.date(0), "1970-01-01 00:00");
         assert_eq!(calendar.date(i64::MAX), i64::MAX.to_string());

@@ -1,4 +1,4 @@
-//! The tokens of a cache.
+//! Lists tokens.
 
 use std::collections::HashMap;
 
@@ -6,29 +6,30 @@ use msal_cache::Entry;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::args::{Filter, Sort, Type};
 use crate::failure::{Failure, Outcome};
+use crate::flags::{EntryFilter, Sort, Type};
 use crate::out::{BAD, DIM, GOOD, Out, WARN};
-use crate::select::{Chosen, Users, expires_on, sort, stored_at, tally, type_of};
+use crate::run::Run;
+use crate::select::{Selection, Users, expires_on, sort, stored_at, tally, type_of};
 use crate::table::{Cell, Column, Table};
-use crate::{Run, clients, redact};
+use crate::{clients, redact};
 
 pub(crate) fn list(
     run: &mut Run<'_>,
-    store: &str,
-    filter: &Filter,
+    name: &str,
+    filter: &EntryFilter,
     by: Sort,
     reverse: bool,
 ) -> Result<Outcome, Failure> {
-    let loaded = run.load(store)?;
+    let loaded = run.load(name)?;
     let users = Users::of(&loaded.entries);
-    let chosen = Chosen::new(filter, &users, run.now());
+    let selection = Selection::new(filter, &users, run.now());
     let is_token = |it: &&Entry| matches!(type_of(it), Type::Access | Type::Refresh | Type::Id);
     let mut found: Vec<_> = loaded
         .entries
         .iter()
         .filter(|it| !filter.types.is_empty() || is_token(it))
-        .filter(|it| chosen.contains(it))
+        .filter(|it| selection.contains(it))
         .collect();
     sort(&mut found, by, &users);
     if reverse {
@@ -36,38 +37,38 @@ pub(crate) fn list(
     }
     let outcome = if found.is_empty() { Outcome::Found } else { Outcome::Done };
     if run.out.json {
-        let tokens = Each { entries: &found, users: &users, now: run.now() };
+        let tokens = JsonEntries { entries: &found, users: &users, now: run.now() };
         run.out.json(&HashMap::from([("tokens", tokens)]))?;
         return Ok(outcome);
     }
     if found.is_empty() {
-        run.out.line("No such token.")?;
+        run.out.line("No matching tokens.")?;
         return Ok(outcome);
     }
     let mut table = table(&found, &users, run.out);
-    let mut said = vec![tally(found.iter().copied())];
-    said.extend(table.lift());
+    let mut summary = vec![tally(found.iter().copied())];
+    summary.extend(table.lift());
     run.out.table(&table)?;
-    for line in said {
+    for line in summary {
         run.out.line(format!("{DIM}{}{DIM:#}", crate::failure::printable(&line)))?;
     }
     Ok(outcome)
 }
 
-/// Entries that are told one by one: there may be 100,000 of them.
-struct Each<'a> {
+/// Serializes entries one by one, since there may be 100,000 of them.
+struct JsonEntries<'a> {
     entries: &'a [&'a Entry],
     users: &'a Users,
     now: i64,
 }
 
-impl Serialize for Each<'_> {
+impl Serialize for JsonEntries<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.entries.iter().map(|it| as_json(it, self.users, self.now)))
     }
 }
 
-/// A row for each entry. What doesn't fit a narrow terminal is left out or cut.
+/// A table with a row for each entry. On a narrow terminal, columns are omitted or cut.
 pub(crate) fn table(entries: &[&Entry], users: &Users, out: &Out) -> Table {
     let roomy = out.width.is_none_or(|width| width >= 120);
     let mut columns = vec![
@@ -111,7 +112,7 @@ pub(crate) fn table(entries: &[&Entry], users: &Users, out: &Out) -> Table {
     table
 }
 
-/// When an entry expires, in words and as a date.
+/// When an entry expires, as relative time and as date.
 fn expiry(entry: &Entry, out: &Out, roomy: bool) -> (Cell, Cell) {
     let Some(at) = expires_on(entry) else {
         let problem = entry.problem().filter(|_| type_of(entry) != Type::Other);
@@ -128,7 +129,7 @@ fn expiry(entry: &Entry, out: &Out, roomy: bool) -> (Cell, Cell) {
     (relative, Cell::dim(date))
 }
 
-/// What is told of an entry in JSON: the same for every type, absent fields as `null`.
+/// An entry as JSON: the same members for every type, `null` if absent.
 pub(crate) fn as_json(entry: &Entry, users: &Users, now: i64) -> Value {
     let text = |name| redact::text(entry, name);
     let home = text("home_account_id");
@@ -154,6 +155,6 @@ pub(crate) fn as_json(entry: &Entry, users: &Users, now: i64) -> Value {
         "expires_on": expires_on,
         "expired": expires_on.map(|at| at < now),
         "bytes": redact::size(entry),
-        "problem": entry.problem(),
+        "problem": entry.problem().map(|it| it.to_string()),
     })
 }

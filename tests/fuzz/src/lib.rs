@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use msal_cache::clock::ManualClock;
+use msal_cache::store::{Blob, BlobStore, CacheStore, Document, Revision};
 use msal_cache::{
-    Blob, BlobStore, CacheStore, CredentialType, Document, Entry, Error, Event, Fields,
-    ManualClock, Memory, Profile, Query, Result, Revision, TokenCache,
+    CredentialType, Entry, Error, Event, Fields, Memory, Profile, Query, Result, TokenCache,
 };
-use msal_cache_core::{decompose, for_each_member};
+use msal_cache_core::internal::{decompose, for_each_member, seconds};
 use serde_json::Value;
 
 /// When it all happens, in seconds since the epoch.
@@ -218,7 +219,7 @@ pub fn merge(data: &[u8]) {
 fn is_expired(entry: &Entry) -> bool {
     let expires_on = entry.get("expires_on");
     *entry.credential_type() == CredentialType::AccessToken
-        && expires_on.and_then(|it| msal_cache_core::seconds(&it)).is_some_and(|at| at < NOW)
+        && expires_on.and_then(|it| seconds(&it)).is_some_and(|at| at < NOW)
 }
 
 /// The JSON of an event is stored or refused, and what is stored can be read.

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use msal_cache::{Error, Event, ManualClock, Memory, TokenCache};
+use msal_cache::clock::ManualClock;
+use msal_cache::{Error, Event, Memory, TokenCache};
 use msal_cache_peers::{
     NOW, Ours, Peer, Random, Theirs, alike, difference, document, id_token, otherwise, outcome,
     without_empty_sections,

@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use msal_cache::{Event, FileStore, ManualClock, Permissions, Profile, TokenCache};
+use msal_cache::clock::ManualClock;
+use msal_cache::file::Permissions;
+use msal_cache::{Event, FileStore, Profile, TokenCache};
 use msal_cache_peers::{NOW, Peer, cache_files, difference, document, id_token};
 use serde_json::{Value, json};
 use tempfile::TempDir;

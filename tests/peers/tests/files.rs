@@ -5,7 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use msal_cache::{CredentialType, Event, FileStore, ManualClock, Query, TokenCache, ext_cache_key};
+use msal_cache::clock::ManualClock;
+use msal_cache::store::ext_cache_key;
+use msal_cache::{CredentialType, Event, FileStore, Query, TokenCache};
 use msal_cache_peers::{
     NOW, Peer, alike, cache_files, difference, document, id_token, without_empty_sections,
 };

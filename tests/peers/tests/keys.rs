@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use msal_cache::{
-    CredentialType, Entry, Error, Event, Fields, ManualClock, Memory, Query, TokenCache,
-    ext_cache_key,
-};
+use msal_cache::clock::ManualClock;
+use msal_cache::store::ext_cache_key;
+use msal_cache::{CredentialType, Entry, Error, Event, Fields, Memory, Query, TokenCache};
 use msal_cache_peers::{NOW, Peer, Random};
 use serde_json::{Map, Value, json};
 

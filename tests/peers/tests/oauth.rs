@@ -13,11 +13,12 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use msal_cache::{
-    AcquireError, AcquiredToken, CacheStore, Client, Clock, CredentialType, DeviceFlowError,
-    FileStore, HttpEndpoint, HttpEndpointBuilder, ManualClock, Memory, Query, SilentRequest,
-    SystemClock, TokenCache, TokenSource, TransportErrorKind,
-};
+use msal_cache::acquire::TokenSource;
+use msal_cache::clock::{Clock, ManualClock, SystemClock};
+use msal_cache::endpoint::TransportErrorKind;
+use msal_cache::http::{DeviceFlowError, HttpEndpoint, HttpEndpointBuilder};
+use msal_cache::store::CacheStore;
+use msal_cache::{AcquireError, AcquiredToken, Client, CredentialType, FileStore, Memory, Query, SilentRequest, TokenCache};
 use msal_cache_peers::{Asked, OAuthServer};
 use serde_json::json;
 use sha2::Sha256;

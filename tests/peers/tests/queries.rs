@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use msal_cache::{CredentialType, Entry, Fields, ManualClock, Memory, Query, TokenCache};
+use msal_cache::clock::ManualClock;
+use msal_cache::{CredentialType, Entry, Fields, Memory, Query, TokenCache};
 use msal_cache_peers::{Peer, cache_files, difference, document, outcome, without_empty_sections};
 use serde_json::{Value, json};
 

@@ -168,8 +168,8 @@ pub fn a_commit_returns_what_a_load_finds<H: Harness>() {
         let revisions = commit(&store, &batch);
         for (change, returned) in batch.changes().iter().zip(&revisions) {
             let (found, partition) = (load(&store, change.partition()), change.partition());
-            assert_eq!(found.revision, *returned, "of {partition:?} in round {round}");
-            assert_eq!(found.records.is_empty(), *returned == Revision::ABSENT, "{partition:?}");
+            assert_eq!(found.revision(), *returned, "of {partition:?} in round {round}");
+            assert_eq!(found.records().is_empty(), *returned == Revision::ABSENT, "{partition:?}");
         }
     }
 }
@@ -185,9 +185,9 @@ pub fn a_batch_that_changes_nothing_is_no_error<H: Harness>() {
     put(&store, &records);
     commit(&store, &Batch::new());
     let returned = put(&store, &records)[0];
-    assert_eq!(load(&store, &Partition::user("u")).revision, returned);
+    assert_eq!(load(&store, &Partition::user("u")).revision(), returned);
     let returned = delete(&store, &[account("u", "no such key", "")])[0];
-    assert_eq!(load(&store, &Partition::user("u")).revision, returned);
+    assert_eq!(load(&store, &Partition::user("u")).revision(), returned);
     assert_holds(&place.open(), &records);
 }
 
@@ -205,7 +205,7 @@ pub fn a_change_without_operations_still_expects<H: Harness>() {
     assert_conflict(&store, &guarded(Expect::Revision(Revision::ABSENT)));
     assert_holds(&store, &[account("u", "k", "1")]);
     let returned = commit(&store, &guarded(Expect::Revision(revision)));
-    assert_eq!(load(&store, &Partition::user("u")).revision, returned[1]);
+    assert_eq!(load(&store, &Partition::user("u")).revision(), returned[1]);
     let mut nothing = Batch::new();
     nothing.change(Partition::user("nobody"), Expect::Revision(Revision::ABSENT));
     assert_eq!(commit(&store, &nothing), [Revision::ABSENT]);

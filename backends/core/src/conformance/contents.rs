@@ -1,8 +1,10 @@
 //! What survives: everything that was put.
 
 use super::Harness;
-use super::tools::{account, assert_holds, assert_same, delete, list, load, put, puts, record};
-use crate::{CacheStore, CredentialType, Expect, Json, Partition, Record};
+use super::tools::{
+    account, assert_holds, assert_same, commit, delete, list, load, put, puts, record,
+};
+use crate::{Batch, CacheStore, CredentialType, Expect, Json, Partition, Record};
 
 /// Records of every section of the schema and of sections that nobody knows come back, also
 /// through another handle, and are not taken for each other.
@@ -40,13 +42,15 @@ pub fn a_section_is_its_name<H: Harness>() {
     let store = place.open();
     let spelled_out = CredentialType::Other("Account".into());
     let [a, b] = ["a", "b"].map(|key| account("u", key, "1"));
-    let again = Record { credential_type: spelled_out.clone(), ..account("u", "a", "2") };
+    let again = Record::new(spelled_out.clone(), "a", account("u", "a", "2").value().clone());
     put(&store, &[a, b.clone()]);
     put(&store, std::slice::from_ref(&again));
     let held = [account("u", "a", "2"), b.clone()];
     assert_holds(&store, &held);
-    assert_same("a listing", &list(&store, Some(&spelled_out)).records, &held);
-    delete(&store, &[again]);
+    assert_same("a listing", list(&store, Some(&spelled_out)).records(), &held);
+    let mut batch = Batch::new();
+    batch.change(again.partition(), Expect::Any).delete(spelled_out, "a".into());
+    commit(&store, &batch);
     assert_holds(&place.open(), &[b]);
 }
 
@@ -69,7 +73,7 @@ pub fn members_of_the_document_survive<H: Harness>() {
     put(&store, &records);
     assert_holds(&store, &records);
     assert_holds(&place.open(), &records);
-    assert_same("those of nobody", &load(&store, &Partition::unowned()).records, &records[..8]);
+    assert_same("those of nobody", load(&store, &Partition::unowned()).records(), &records[..8]);
 
     records[0] = record("", "version", "4");
     put(&store, &records[..1]);
@@ -168,7 +172,7 @@ pub fn values_survive_as_they_were_written<H: Harness>() {
     assert_holds(&place.open(), &records);
     // A later commit of something else writes them once more.
     put(&store, &[account("v", "l", "")]);
-    assert_same("the same", &load(&store, &Partition::user("u")).records, &records);
+    assert_same("the same", load(&store, &Partition::user("u")).records(), &records);
 }
 
 /// Characters of any kind survive in values. They may come back as escapes, the numbers beside

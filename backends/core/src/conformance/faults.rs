@@ -19,11 +19,11 @@ pub fn a_failed_commit_changes_nothing<H: Faults>() {
         assert_holds(&place.open(), &before);
         for (record, revision) in before.iter().zip(revisions) {
             let partition = record.partition();
-            assert!(load_since(&store, &partition, revision).is_none(), "{partition:?} changed");
-            if let Ok(Load::Snapshot(found)) = failing.load(&partition, None) {
+            assert!(load_since(&store, partition, revision).is_none(), "{partition:?} changed");
+            if let Ok(Load::Snapshot(found)) = failing.load(partition, None) {
                 assert_same(
                     "what the failed handle reads",
-                    &found.records,
+                    found.records(),
                     std::slice::from_ref(record),
                 );
             }
@@ -47,7 +47,7 @@ pub fn after_a_failed_commit_others_go_on<H: Faults>() {
         drop(failing);
         assert_holds(&store, &before);
         assert_holds(&place.open(), &before);
-        revisions[1] = load(&store, &Partition::user("v")).revision;
+        revisions[1] = load(&store, &Partition::user("v")).revision();
     }
 }
 
@@ -79,7 +79,7 @@ fn failing(place: &impl Faults) -> Vec<Box<dyn CacheStore>> {
 fn prepare(store: &dyn CacheStore) -> ([Record; 2], [Revision; 2]) {
     let records = [account("u", "ku", "1"), account("v", "kv", "1")];
     put(store, &records);
-    let revisions = records.each_ref().map(|it| load(store, &it.partition()).revision);
+    let revisions = records.each_ref().map(|it| load(store, it.partition()).revision());
     (records, revisions)
 }
 

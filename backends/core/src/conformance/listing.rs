@@ -35,7 +35,7 @@ pub fn listings_are_exact<H: Harness>() {
     }
     assert_holds(&other, &held);
     let unknown = CredentialType::from("Nobody's");
-    assert_same("a section that isn't there", &list(&store, Some(&unknown)).records, &[]);
+    assert_same("a section that isn't there", list(&store, Some(&unknown)).records(), &[]);
     while !held.is_empty() {
         delete(&store, &[held.remove(held.len() / 2)]);
         assert_holds(&store, &held);
@@ -77,16 +77,16 @@ pub fn a_listing_is_unchanged_until_something_changes<H: Harness>() {
     ];
     for (at, change) in changes.iter().enumerate() {
         for listed in [Some(&section), None] {
-            let before = list(&store, listed).revision;
+            let before = list(&store, listed).revision();
             assert!(list_since(&store, listed, before).is_none(), "unchanged before {at}");
         }
-        let before = [Some(&section), None].map(|it| (it, list(&store, it).revision));
+        let before = [Some(&section), None].map(|it| (it, list(&store, it).revision()));
         change(&mut tokens);
         for (listed, before) in before {
             let after = list_since(&store, listed, before);
             let after = after.unwrap_or_else(|| panic!("change {at} was not noticed"));
-            assert_same(&format!("after change {at}"), &after.records, &tokens);
-            assert!(list_since(&store, listed, after.revision).is_none(), "nothing since {at}");
+            assert_same(&format!("after change {at}"), after.records(), &tokens);
+            assert!(list_since(&store, listed, after.revision()).is_none(), "nothing since {at}");
         }
     }
 }
@@ -95,11 +95,11 @@ pub fn a_listing_is_unchanged_until_something_changes<H: Harness>() {
 pub fn every_section_counts_in_the_listing_of_all<H: Harness>() {
     let place = H::new();
     let store = place.open();
-    let mut known = list(&store, None).revision;
+    let mut known = list(&store, None).revision();
     for section in ["AccessToken", "Account", "IdToken", "RefreshToken", "AppMetadata", "X", ""] {
         put_one(&store, &record(section, "k", "3"));
         let now = list_since(&store, None, known);
-        known = now.unwrap_or_else(|| panic!("{section:?} was not noticed")).revision;
+        known = now.unwrap_or_else(|| panic!("{section:?} was not noticed")).revision();
     }
 }
 

@@ -27,7 +27,7 @@ pub fn a_known_key_keeps_its_place<H: Harness>() {
     let mut records = ["c", "a", "b"].map(|key| account("u", key, "old"));
     put(&store, &records);
     for at in [1, 0, 2] {
-        records[at] = account("u", &records[at].key, "new");
+        records[at] = account("u", records[at].key(), "new");
         put_one(&store, &records[at]);
         assert_holds(&store, &records);
     }

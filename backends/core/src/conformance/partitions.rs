@@ -24,7 +24,7 @@ pub fn partitions_are_read_apart<H: Harness>() {
     assert_holds(&store, &records);
     assert_holds(&place.open(), &records);
     for record in &records {
-        let found = load(&store, &record.partition()).records;
+        let found = load(&store, record.partition()).into_records();
         assert_same("a partition of one record", &found, std::slice::from_ref(record));
     }
 }
@@ -63,7 +63,7 @@ pub fn a_record_belongs_to_whom_it_names<H: Harness>() {
 
 /// The records that say that they are of this partition.
 fn those_of(records: &[Record], partition: &Partition) -> Vec<Record> {
-    records.iter().filter(|it| it.partition() == *partition).cloned().collect()
+    records.iter().filter(|it| *it.partition() == *partition).cloned().collect()
 }
 
 /// Users whose names look alike, to a database, a file system or a pattern, are different users.

@@ -18,13 +18,13 @@ pub fn what_is_not_there_is_empty_and_absent<H: Harness>() {
         Partition::unowned(),
     ] {
         let found = load(&store, &partition);
-        assert_same("an empty place", &found.records, &[]);
-        assert_eq!(found.revision, Revision::ABSENT, "{partition:?} of an empty place");
+        assert_same("an empty place", found.records(), &[]);
+        assert_eq!(found.revision(), Revision::ABSENT, "{partition:?} of an empty place");
         assert!(load_since(&store, &partition, Revision::ABSENT).is_none(), "{partition:?}");
     }
     assert_holds(&store, &[]);
     put_one(&store, &account("u", "k", "somebody"));
-    assert_eq!(load(&store, &Partition::user("nobody")).revision, Revision::ABSENT);
+    assert_eq!(load(&store, &Partition::user("nobody")).revision(), Revision::ABSENT);
 }
 
 /// What one handle writes, every handle reads: one that is opened later, and one that has looked
@@ -34,19 +34,19 @@ pub fn what_one_handle_writes_every_handle_reads<H: Harness>() {
     let (writer, reader) = (place.open(), place.open());
     let user = Partition::user("u");
     assert_holds(&reader, &[]);
-    let mut known = load(&reader, &user).revision;
+    let mut known = load(&reader, &user).revision();
     for name in ["first", "second", "third"] {
         let records = [account("u", "k", name), account("v", "l", name)];
         put(&writer, &records);
         assert_holds(&reader, &records);
         assert_holds(&place.open(), &records);
         let since = load_since(&reader, &user, known).expect("it has changed since");
-        assert_same("what is new", &since.records, &records[..1]);
-        known = since.revision;
+        assert_same("what is new", since.records(), &records[..1]);
+        known = since.revision();
     }
     delete(&writer, &[account("u", "k", ""), account("v", "l", "")]);
     let since = load_since(&reader, &user, known).expect("it is gone since");
-    assert_eq!(since.revision, Revision::ABSENT);
+    assert_eq!(since.revision(), Revision::ABSENT);
     assert_holds(&reader, &[]);
     assert_holds(&place.open(), &[]);
 }
@@ -64,14 +64,18 @@ pub fn a_known_revision_is_unchanged_until_something_changes<H: Harness>() {
         &|| _ = delete(&store, &[account("u", "k", "2")]),
     ];
     for (at, change) in changes.iter().enumerate() {
-        let before = load(&store, &user).revision;
+        let before = load(&store, &user).revision();
         assert!(load_since(&store, &user, before).is_none(), "nothing changed before {at}");
         change();
         let after = load_since(&store, &user, before);
         let after = after.unwrap_or_else(|| panic!("change {at} was not noticed"));
-        assert_ne!(after.revision, before, "after change {at}");
-        assert_eq!(load(&store, &user).revision, after.revision, "read twice after change {at}");
-        assert!(load_since(&store, &user, after.revision).is_none(), "nothing since {at}");
+        assert_ne!(after.revision(), before, "after change {at}");
+        assert_eq!(
+            load(&store, &user).revision(),
+            after.revision(),
+            "read twice after change {at}"
+        );
+        assert!(load_since(&store, &user, after.revision()).is_none(), "nothing since {at}");
     }
 }
 
@@ -85,16 +89,16 @@ pub fn an_invented_revision_reads_everything<H: Harness>() {
     for invented in [Revision::ABSENT, Revision::unique(), Revision::from_u128(u128::MAX)] {
         let everything = load_since(&store, &Partition::user("u"), invented);
         let everything = everything.unwrap_or_else(|| panic!("{invented:?} was taken for known"));
-        assert_same("a load", &everything.records, &records);
+        assert_same("a load", everything.records(), &records);
         for section in [None, Some(&CredentialType::Account)] {
             let everything = list_since(&store, section, invented);
             let everything =
                 everything.unwrap_or_else(|| panic!("{invented:?} was taken for a listing's"));
-            assert_same("a listing", &everything.records, &records);
+            assert_same("a listing", everything.records(), &records);
         }
     }
     let nothing = load_since(&store, &Partition::user("nobody"), Revision::unique());
-    assert_eq!(nothing.expect("the revision is invented").revision, Revision::ABSENT);
+    assert_eq!(nothing.expect("the revision is invented").revision(), Revision::ABSENT);
 }
 
 /// Two places that have seen as many commits, of the same shape and size, are still two: the
@@ -107,11 +111,11 @@ pub fn a_revision_of_another_place_reads_everything<H: Harness>() {
         let ours = [account("u", "k", ours)];
         put(&here, &ours);
         put_one(&there, &account("u", "k", theirs));
-        let theirs = load(&there, &user).revision;
+        let theirs = load(&there, &user).revision();
         let everything = load_since(&here, &user, theirs).expect("it is another place's revision");
-        assert_same("a load", &everything.records, &ours);
-        let theirs = list(&there, None).revision;
+        assert_same("a load", everything.records(), &ours);
+        let theirs = list(&there, None).revision();
         let everything = list_since(&here, None, theirs).expect("it is another place's listing");
-        assert_same("a listing", &everything.records, &ours);
+        assert_same("a listing", everything.records(), &ours);
     }
 }

@@ -46,17 +46,17 @@ pub fn revisions_do_not_return_after_reopening<H: Persistent>() {
         let store = place.open();
         for known in &loaded {
             let since = load_since(&store, &user, *known).expect("it held something else");
-            assert_same("a load", &since.records, &now);
+            assert_same("a load", since.records(), &now);
             let late = store.commit(&puts(Expect::Revision(*known), &now));
             assert!(matches!(late, Err(Error::Conflict)), "an earlier revision was accepted");
         }
         for known in &listed {
             let since = list_since(&store, None, *known).expect("it listed something else");
-            assert_same("a listing", &since.records, &now);
+            assert_same("a listing", since.records(), &now);
         }
-        loaded.push(load(&store, &user).revision);
+        loaded.push(load(&store, &user).revision());
         loaded.push(revision);
-        listed.push(list(&store, None).revision);
+        listed.push(list(&store, None).revision());
         drop(store);
         // Every second time the place is empty in between.
         if n % 2 == 0 {
@@ -72,8 +72,8 @@ pub fn a_new_handle_goes_on_where_the_last_one_ended<H: Persistent>() {
     for n in 0..5 {
         let store = place.open();
         let before = load(&store, &Partition::user("u"));
-        assert_eq!(before.records.len(), n);
+        assert_eq!(before.records().len(), n);
         let more = account("u", &format!("k{n}"), "");
-        commit(&store, &puts(Expect::Revision(before.revision), &[more]));
+        commit(&store, &puts(Expect::Revision(before.revision()), &[more]));
     }
 }

@@ -32,21 +32,21 @@ pub fn a_change_there_and_back_is_no_trap<H: Harness>() {
     let user = Partition::user("u");
     let (one, two) = (account("u", "k", "1"), account("u", "k", "2"));
     put_one(&store, &one);
-    let first = load(&other, &user).revision;
+    let first = load(&other, &user).revision();
     put_one(&store, &two);
-    let between = load(&other, &user).revision;
+    let between = load(&other, &user).revision();
     put_one(&store, &one);
     for handle in [&store, &other] {
         let now = load_since(handle, &user, between).expect("it has changed since");
-        assert_same("what is there now", &now.records, std::slice::from_ref(&one));
-        assert_ne!(now.revision, between);
+        assert_same("what is there now", now.records(), std::slice::from_ref(&one));
+        assert_ne!(now.revision(), between);
         let late = handle.commit(&puts(Expect::Revision(between), &[account("u", "k", "3")]));
         assert!(matches!(late, Err(Error::Conflict)), "a revision of other contents was accepted");
     }
     assert_ne!(first, between);
     // Whoever saw it at first may be told either, and finds the same.
     if let Some(now) = load_since(&store, &user, first) {
-        assert_same("what is there again", &now.records, &[one]);
+        assert_same("what is there again", now.records(), &[one]);
     }
 }
 
@@ -68,8 +68,8 @@ pub fn an_emptied_partition_does_not_begin_anew<H: Harness>() {
             assert_eq!(purge(store, 100), 1);
         }
         let emptied = load_since(store, &user, known).expect("it has changed since");
-        assert_same("an emptied partition", &emptied.records, &[]);
-        assert_eq!(emptied.revision, Revision::ABSENT);
+        assert_same("an emptied partition", emptied.records(), &[]);
+        assert_eq!(emptied.revision(), Revision::ABSENT);
         assert_holds(store, &[]);
     }
 }
@@ -107,14 +107,14 @@ pub fn revisions_of_a_listing_do_not_return<H: Harness>() {
         put(store, &records);
         for known in &seen {
             let now = list_since(store, None, *known).expect("it listed other records");
-            assert_same("a listing", &now.records, &records);
-            assert_ne!(now.revision, *known, "it stood for other records");
+            assert_same("a listing", now.records(), &records);
+            assert_ne!(now.revision(), *known, "it stood for other records");
         }
-        seen.push(list(store, None).revision);
+        seen.push(list(store, None).revision());
         delete(store, &records);
         let now = list_since(store, None, seen[seen.len() - 1]).expect("everything is gone");
-        assert_same("a listing of nothing", &now.records, &[]);
-        seen.push(now.revision);
+        assert_same("a listing of nothing", now.records(), &[]);
+        seen.push(now.revision());
         // Nothing is nothing: it may have one revision, which then stands for it each time.
         let listed_nothing = seen.pop();
         assert!(!seen.contains(&listed_nothing.expect("just pushed")), "it stood for records");
@@ -134,8 +134,8 @@ impl History {
         assert_ne!(revision, Revision::ABSENT, "{partition:?} holds something");
         for known in &self.0 {
             assert_ne!(revision, *known, "a revision of {partition:?} has returned");
-            let since = load_since(store, &partition, *known).expect("it held something else");
-            assert_same("a load", &since.records, std::slice::from_ref(record));
+            let since = load_since(store, partition, *known).expect("it held something else");
+            assert_same("a load", since.records(), std::slice::from_ref(record));
         }
         if let Some(stale) = self.0.last() {
             let late = store.commit(&puts(Expect::Revision(*stale), std::slice::from_ref(record)));

@@ -38,7 +38,7 @@ pub(super) fn puts(expect: Expect, records: &[Record]) -> Batch {
 pub(super) fn deletes(expect: Expect, records: &[Record]) -> Batch {
     let mut batch = Batch::new();
     for record in records {
-        let (section, key) = (record.credential_type.clone(), record.key.clone());
+        let (section, key) = (record.credential_type().clone(), record.shared_key().clone());
         batch.change(record.partition(), expect).delete(section, key);
     }
     batch
@@ -120,22 +120,22 @@ fn snapshot(load: Result<Load>) -> Option<Snapshot> {
 /// those of one section and one partition in this order, since no more is promised of order.
 #[track_caller]
 pub(super) fn assert_holds(store: &dyn CacheStore, expected: &[Record]) {
-    assert_same("the listing of all sections", &list(store, None).records, expected);
+    assert_same("the listing of all sections", list(store, None).records(), expected);
     let known = CredentialType::KNOWN.iter().map(CredentialType::as_str);
     let sections: BTreeSet<_> = known.chain(expected.iter().map(section_of)).collect();
     for section in sections.into_iter().map(CredentialType::from) {
-        let found = list(store, Some(&section)).records;
+        let found = list(store, Some(&section)).into_records();
         let expected: Vec<_> =
-            expected.iter().filter(|it| it.credential_type == section).cloned().collect();
+            expected.iter().filter(|it| *it.credential_type() == section).cloned().collect();
         assert_same(&format!("the listing of section {section:?}"), &found, &expected);
     }
     let partitions: BTreeSet<_> = expected.iter().map(Record::partition).collect();
     for partition in partitions {
-        let found = load(store, &partition);
+        let found = load(store, partition);
         let expected: Vec<_> =
             expected.iter().filter(|it| it.partition() == partition).cloned().collect();
-        assert_same(&format!("partition {partition:?}"), &found.records, &expected);
-        assert_ne!(found.revision, Revision::ABSENT, "partition {partition:?} holds something");
+        assert_same(&format!("partition {partition:?}"), found.records(), &expected);
+        assert_ne!(found.revision(), Revision::ABSENT, "partition {partition:?} holds something");
     }
 }
 
@@ -165,21 +165,21 @@ type Groups<'a> = BTreeMap<(Partition, &'a str), Vec<&'a Record>>;
 fn grouped(records: &[Record]) -> Groups<'_> {
     let mut groups = Groups::new();
     for record in records {
-        groups.entry((record.partition(), section_of(record))).or_default().push(record);
+        groups.entry((record.partition().clone(), section_of(record))).or_default().push(record);
     }
     groups
 }
 
 fn section_of(record: &Record) -> &str {
-    record.credential_type.as_str()
+    record.credential_type().as_str()
 }
 
 /// Values are text and come back as they were put. One liberty is given, because the document
 /// that all MSAL libraries share is ASCII: what isn't may be escaped.
 fn is_same(found: &Record, expected: &Record) -> bool {
-    let [text, expected_text] = [found, expected].map(|it| it.value.expose());
-    found.key == expected.key
-        && found.credential_type == expected.credential_type
+    let [text, expected_text] = [found, expected].map(|it| it.value().expose());
+    found.key() == expected.key()
+        && found.credential_type() == expected.credential_type()
         && (text == expected_text
             || !expected_text.is_ascii() && respelled(text) == respelled(expected_text))
 }
@@ -215,8 +215,8 @@ fn shown(records: &[&Record]) -> String {
         return "nothing".into();
     }
     let shown = records.iter().take(20).map(|record| {
-        let text: String = record.value.expose().chars().take(120).collect();
-        format!("{:?}: {text}", record.key)
+        let text: String = record.value().expose().chars().take(120).collect();
+        format!("{:?}: {text}", record.key())
     });
     format!("{} records: {}", records.len(), shown.collect::<Vec<_>>().join(", "))
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use super::tools::{
     account, assert_holds, commit, list, list_since, load, load_since, put, record,
 };
+use crate::internal::for_each_member;
 use crate::{
-    Batch, CacheStore, CredentialType, Expect, Partition, Record, Revision, Snapshot,
-    for_each_member, retry,
+    Batch, CacheStore, CredentialType, Expect, Partition, Record, Revision, Snapshot, retry,
 };
 
 /// How often each writer adds and counts.
@@ -26,9 +26,9 @@ pub(super) fn write(store: &dyn CacheStore, writer: usize) {
         put(store, &added(writer, round));
         let counted = retry(|| {
             let before = load(store, &Partition::user("count"));
-            let [count, again, echo] = counts(count_in(&before.records) + 1);
+            let [count, again, echo] = counts(count_in(before.records()) + 1);
             let mut batch = Batch::new();
-            let change = batch.change(count.partition(), Expect::Revision(before.revision));
+            let change = batch.change(count.partition(), Expect::Revision(before.revision()));
             change.put(count).put(again);
             batch.change(echo.partition(), Expect::Any).put(echo);
             store.commit(&batch)
@@ -59,7 +59,7 @@ fn counts(count: usize) -> [Record; 3] {
 fn count_in(records: &[Record]) -> usize {
     let mut counts = records.iter().map(|record| {
         let mut count = None;
-        for_each_member(record.value.expose(), |name, json| {
+        for_each_member(record.value().expose(), |name, json| {
             if name == "count" {
                 count = json.parse().ok();
             }
@@ -111,7 +111,7 @@ impl Seen {
             let count = seen.map_or(0, |(_, count)| count);
             assert_eq!(count, writers * ROUNDS, "what a reader sees of the count in the end");
         }
-        let held = list(store, None).records;
+        let held = list(store, None).into_records();
         let expected: Vec<_> = (0..writers)
             .flat_map(|writer| (0..ROUNDS).flat_map(move |round| added(writer, round)))
             .chain(counts(writers * ROUNDS))
@@ -127,11 +127,11 @@ impl Seen {
 #[track_caller]
 fn note(seen: &mut Option<(Revision, usize)>, now: Option<Snapshot>, whole: usize) {
     let Some(now) = now else { return };
-    assert!([0, whole].contains(&now.records.len()), "half a commit was read");
-    let count = count_in(&now.records);
+    assert!([0, whole].contains(&now.records().len()), "half a commit was read");
+    let count = count_in(now.records());
     let before = seen.map_or(0, |(_, count)| count);
     assert!(count >= before, "after {before} commits only {count} were read");
-    *seen = Some((now.revision, count));
+    *seen = Some((now.revision(), count));
 }
 
 /// Counts who is at work, and counts down also where one of them panics, so that nobody waits

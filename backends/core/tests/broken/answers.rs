@@ -22,11 +22,11 @@ macro_rules! loads {
                 $partition: &Partition,
                 known: Option<Revision>,
             ) -> Result<Load> {
-                let revision = held($sound, $partition).revision;
+                let revision = held($sound, $partition).revision();
                 Ok(if known == Some(revision) {
                     Load::Unchanged
                 } else {
-                    Load::Snapshot(Snapshot { revision, records: $records })
+                    Load::Snapshot(Snapshot::new(revision, $records))
                 })
             }
         }
@@ -39,34 +39,34 @@ loads! {
     });
     LoadsByTheLetter = |sound, partition| {
         let name = partition.as_str().rsplit('/').next().unwrap_or_default();
-        let records = held(sound, partition).records.into_iter();
-        records.filter(|it| it.value.expose().contains(name)).collect()
+        let records = held(sound, partition).into_records().into_iter();
+        records.filter(|it| it.value().expose().contains(name)).collect()
     };
     LoadsByPattern = |sound, partition| those(sound, |it| {
         is_like(it.as_str().as_bytes(), partition.as_str().as_bytes())
     });
-    LoadsWithoutCase = |sound, partition| those(sound, |it| {
-        it.as_str().eq_ignore_ascii_case(partition.as_str())
+    LoadsByCollation = |sound, partition| those(sound, |it| {
+        collated(it.as_str()) == collated(partition.as_str())
     });
     LoadsByPrefix = |sound, partition| those(sound, |it| {
         it.as_str().starts_with(partition.as_str())
     });
     LoadsInReverse = |sound, partition| {
-        held(sound, partition).records.into_iter().rev().collect()
+        held(sound, partition).into_records().into_iter().rev().collect()
     };
     LoadsByKey = |sound, partition| {
-        let mut records = held(sound, partition).records;
-        records.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut records = held(sound, partition).into_records();
+        records.sort_by(|a, b| a.key().cmp(b.key()));
         records
     };
     LoadsAPageOfFifty = |sound, partition| {
-        held(sound, partition).records.into_iter().take(50).collect()
+        held(sound, partition).into_records().into_iter().take(50).collect()
     };
     LoadsRecordByRecord = |sound, partition| {
-        let records = held(sound, partition).records.into_iter();
+        let records = held(sound, partition).into_records().into_iter();
         let again = records.filter_map(|record| {
             thread::sleep(Duration::from_micros(200));
-            held(sound, partition).records.into_iter().find(|it| it.key == record.key)
+            held(sound, partition).into_records().into_iter().find(|it| it.key() == record.key())
         });
         again.collect()
     };
@@ -86,8 +86,9 @@ macro_rules! lists {
                 known: Option<Revision>,
             ) -> Result<Load> {
                 let answer = |snapshot: Snapshot| {
-                    let $records = snapshot.records.into_iter();
-                    Snapshot { revision: snapshot.revision, records: $answer }
+                    let revision = snapshot.revision();
+                    let $records = snapshot.into_records().into_iter();
+                    Snapshot::new(revision, $answer)
                 };
                 Ok(match $sound.list(of, known)? {
                     Load::Snapshot(snapshot) => Load::Snapshot(answer(snapshot)),
@@ -104,15 +105,15 @@ lists! {
     };
     ListsAPageOfFifty = |records, _sound| records.take(50).collect();
     ListsKnownSectionsOnly = |records, _sound| {
-        records.filter(|it| CredentialType::KNOWN.contains(&it.credential_type)).collect()
+        records.filter(|it| CredentialType::KNOWN.contains(it.credential_type())).collect()
     };
     ListsInReverse = |records, _sound| records.rev().collect();
     ListsPartitionByPartition = |records, sound| {
         let again = records.filter_map(|record| {
             thread::sleep(Duration::from_micros(100));
-            let now = held(sound, &record.partition()).records.into_iter();
+            let now = held(sound, record.partition()).into_records();
             now.into_iter().find(|it| {
-                it.key == record.key && it.credential_type == record.credential_type
+                it.key() == record.key() && it.credential_type() == record.credential_type()
             })
         });
         again.collect()
@@ -176,10 +177,13 @@ impl Flaw for ListsNothingNewButMore {
         of: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        let Load::Snapshot(mut snapshot) = sound.list(of, None)? else { unreachable!() };
-        snapshot.revision = Revision::from_u128(snapshot.records.len() as u128);
-        let unchanged = known == Some(snapshot.revision);
-        Ok(if unchanged { Load::Unchanged } else { Load::Snapshot(snapshot) })
+        let Load::Snapshot(snapshot) = sound.list(of, None)? else { unreachable!() };
+        let revision = Revision::from_u128(snapshot.records().len() as u128);
+        Ok(if known == Some(revision) {
+            Load::Unchanged
+        } else {
+            Load::Snapshot(Snapshot::new(revision, snapshot.into_records()))
+        })
     }
 }
 
@@ -208,13 +212,18 @@ pub(crate) struct PrintsItsRecords;
 
 impl Flaw for PrintsItsRecords {
     fn print(&self, sound: &Memory) -> String {
-        everything(sound).records.iter().map(|it| it.value.expose().to_owned()).collect()
+        everything(sound).records().iter().map(|it| it.value().expose().to_owned()).collect()
     }
 }
 
 /// The records of the partitions that `wanted` takes for the right ones.
 fn those(sound: &Memory, wanted: impl Fn(&Partition) -> bool) -> Vec<Record> {
-    everything(sound).records.into_iter().filter(|it| wanted(&it.partition())).collect()
+    everything(sound).into_records().into_iter().filter(|it| wanted(it.partition())).collect()
+}
+
+/// A name as a collation that ignores accents compares it.
+fn collated(name: &str) -> String {
+    name.replace('\u{301}', "").replace('\u{e9}', "e").replace('\u{df}', "ss")
 }
 
 /// SQL's `LIKE`.

@@ -64,10 +64,10 @@ commits! {
     }));
     DropsDeletes = |sound, batch| sound.commit(&each(batch, |_, op| match op {
         Op::Delete { .. } => vec![],
-        put => vec![put.clone()],
+        Op::Put(_) => vec![op.clone()],
     }));
     DropsAPutOfWhatIsThere = |sound, batch| sound.commit(&each(batch, |change, op| match op {
-        Op::Put(record) if held(sound, change.partition()).records.contains(record) => vec![],
+        Op::Put(record) if held(sound, change.partition()).records().contains(record) => vec![],
         op => vec![op.clone()],
     }));
     PutsBeforeItDeletes = |sound, batch| sound.commit(&doing(batch, |change| {
@@ -79,15 +79,15 @@ commits! {
         Op::Delete { key, .. } => CredentialType::KNOWN
             .map(|credential_type| Op::Delete { credential_type, key: key.clone() })
             .to_vec(),
-        put => vec![put.clone()],
+        Op::Put(_) => vec![op.clone()],
     }));
     DeletesInOtherPartitions = |sound, batch| {
         let mut more = batch.clone();
-        for record in everything(sound).records {
+        for record in everything(sound).into_records() {
             let deletion = deletion(&record);
             let is_meant = |op: &Op| format!("{op:?}") == format!("{deletion:?}");
             if batch.changes().iter().flat_map(Change::ops).any(is_meant) {
-                add(&mut more, &record.partition(), Expect::Any, [&deletion]);
+                add(&mut more, record.partition(), Expect::Any, [&deletion]);
             }
         }
         let mut revisions = sound.commit(&more)?;
@@ -96,13 +96,13 @@ commits! {
     };
     MovesAKnownKeyToTheEnd = |sound, batch| sound.commit(&each(batch, |_, op| match op {
         Op::Put(record) => vec![deletion(record), op.clone()],
-        delete => vec![delete.clone()],
+        Op::Delete { .. } => vec![op.clone()],
     }));
     ChangesTheRevisionsOfAll = |sound, batch| {
         let mut more = batch.clone();
-        for record in everything(sound).records {
-            if batch.changes().iter().all(|it| *it.partition() != record.partition()) {
-                add(&mut more, &record.partition(), Expect::Any, [&Op::Put(record)]);
+        for record in everything(sound).into_records() {
+            if batch.changes().iter().all(|it| *it.partition() != *record.partition()) {
+                add(&mut more, record.partition(), Expect::Any, [&Op::Put(record.clone())]);
             }
         }
         let mut revisions = sound.commit(&more)?;
@@ -141,10 +141,7 @@ commits! {
         matches!(section, CredentialType::Other(name) if !name.is_empty())
     });
     TellsSectionsOfOneNameApart = |sound, batch| sound.commit(&each(batch, |_, op| match op {
-        Op::Put(record) if is_spelled_out(&record.credential_type) => {
-            let section = format!("another {}", record.credential_type).as_str().into();
-            vec![Op::Put(Record::new(section, record.key.clone(), record.value.clone()))]
-        }
+        Op::Delete { credential_type, .. } if is_spelled_out(credential_type) => vec![],
         op => vec![op.clone()],
     }));
     DropsMembersOfTheDocument = |sound, batch| {
@@ -158,17 +155,17 @@ pub(crate) struct LetsAnyConflict(Mutex<Option<Revision>>);
 
 impl Flaw for LetsAnyConflict {
     fn load(&self, sound: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
-        *self.0.lock().unwrap() = Some(everything(sound).revision);
+        *self.0.lock().unwrap() = Some(everything(sound).revision());
         sound.load(of, known)
     }
 
     fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
         let mut seen = self.0.lock().unwrap();
-        if seen.is_some_and(|seen| seen != everything(sound).revision) {
+        if seen.is_some_and(|seen| seen != everything(sound).revision()) {
             return Err(Error::Conflict);
         }
         let revisions = sound.commit(batch);
-        *seen = Some(everything(sound).revision);
+        *seen = Some(everything(sound).revision());
         revisions
     }
 }
@@ -176,8 +173,8 @@ impl Flaw for LetsAnyConflict {
 /// Whether all expectations hold at this moment.
 fn check(sound: &Memory, batch: &Batch) -> Result<()> {
     let holds = batch.changes().iter().all(|change| match change.expect() {
-        Expect::Revision(expected) => held(sound, change.partition()).revision == expected,
-        _ => true,
+        Expect::Revision(expected) => held(sound, change.partition()).revision() == expected,
+        Expect::Any => true,
     });
     if holds { Ok(()) } else { Err(Error::Conflict) }
 }
@@ -198,13 +195,13 @@ fn apart(sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
 fn named(sound: &Memory, batch: &Batch, key: fn(&str) -> String) -> Result<Vec<Revision>> {
     sound.commit(&each(batch, |_, op| match op {
         Op::Put(it) => {
-            let record = Record::new(it.credential_type.clone(), key(&it.key), it.value.clone());
+            let record =
+                Record::new(it.credential_type().clone(), key(it.key()), it.value().clone());
             vec![Op::Put(record)]
         }
         Op::Delete { credential_type, key: it } => {
             vec![Op::Delete { credential_type: credential_type.clone(), key: key(it).into() }]
         }
-        other => vec![other.clone()],
     }))
 }
 
@@ -212,10 +209,10 @@ fn named(sound: &Memory, batch: &Batch, key: fn(&str) -> String) -> Result<Vec<R
 fn valued(sound: &Memory, batch: &Batch, value: fn(&str) -> String) -> Result<Vec<Revision>> {
     sound.commit(&each(batch, |_, op| match op {
         Op::Put(it) => {
-            let value = Json::from_stored(value(it.value.expose()));
-            vec![Op::Put(Record::new(it.credential_type.clone(), it.key.clone(), value))]
+            let value = Json::from_stored(value(it.value().expose()));
+            vec![Op::Put(Record::new(it.credential_type().clone(), it.shared_key().clone(), value))]
         }
-        delete => vec![delete.clone()],
+        Op::Delete { .. } => vec![op.clone()],
     }))
 }
 
@@ -230,7 +227,7 @@ fn without(
     dropped: fn(&CredentialType) -> bool,
 ) -> Result<Vec<Revision>> {
     sound.commit(&each(batch, |_, op| match op {
-        Op::Put(record) if dropped(&record.credential_type) => vec![],
+        Op::Put(record) if dropped(record.credential_type()) => vec![],
         op => vec![op.clone()],
     }))
 }

@@ -51,9 +51,9 @@ failures! {
     CallsAFaultAConflict = |_place, _batch| Err(Error::Conflict);
     RollsBackToANewRevision = |place, batch| {
         let first = batch.changes()[0].partition();
-        for record in held(&place.sound, first).records {
+        for record in held(&place.sound, first).records() {
             let mut same = Batch::new();
-            add(&mut same, first, Expect::Any, [&Op::Put(record)]);
+            add(&mut same, first, Expect::Any, [&Op::Put(record.clone())]);
             place.sound.commit(&same)?;
         }
         Err(failure())
@@ -64,7 +64,7 @@ failures! {
     };
     QuotesWhatFailed = |_place, batch| {
         let quoted = batch.changes().iter().flat_map(Change::ops).find_map(|op| match op {
-            Op::Put(record) if &*record.key == "kw" => Some(record.value.expose().to_owned()),
+            Op::Put(record) if record.key() == "kw" => Some(record.value().expose().to_owned()),
             _ => None,
         });
         Err(Error::backend("broken", quoted.unwrap_or_default()))

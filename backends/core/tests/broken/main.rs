@@ -128,7 +128,7 @@ broken! { broken_answers: cases, Place<answers>:
     LoadsEveryUser: a_batch_over_several_partitions_is_applied_whole
     LoadsByTheLetter: a_record_belongs_to_whom_it_names
     LoadsByPattern: users_that_look_alike_are_different_users
-    LoadsWithoutCase: users_that_look_alike_are_different_users
+    LoadsByCollation: users_that_look_alike_are_different_users
     LoadsByPrefix: partitions_are_read_apart
     LoadsInReverse: records_come_in_the_order_in_which_they_were_put
     LoadsByKey: records_come_in_the_order_in_which_they_were_put

@@ -49,39 +49,39 @@ macro_rules! numberings {
 
 numberings! {
     CountsFromOneWhenEmptied = |numbers, partition, held| {
-        if held.records.is_empty() {
+        if held.records().is_empty() {
             numbers.last.remove(partition);
             return 0;
         }
-        numbers.count(partition, held.revision)
+        numbers.count(partition, held.revision())
     };
     CountsInEachPlace = |numbers, partition, held| {
-        if held.records.is_empty() { 0 } else { 1000 + numbers.count(partition, held.revision) }
+        if held.records().is_empty() { 0 } else { 1000 + numbers.count(partition, held.revision()) }
     };
     TakesTheSize = |_numbers, _partition, held| {
-        held.records.iter().map(|it| it.value.expose().len() as u128).sum()
+        held.records().iter().map(|it| it.value().expose().len() as u128).sum()
     };
-    CountsRecords = |_numbers, _partition, held| held.records.len() as u128;
+    CountsRecords = |_numbers, _partition, held| held.records().len() as u128;
     HashesTheLastRecord = |_numbers, _partition, held| {
-        hash(held.records.last().into_iter().map(|it| parts(it).to_vec()))
+        hash(held.records().last().into_iter().map(|it| parts(it).to_vec()))
     };
     HashesKeysAlone = |_numbers, _partition, held| {
-        hash(held.records.iter().map(|it| vec![it.key.as_bytes()]))
+        hash(held.records().iter().map(|it| vec![it.key().as_bytes()]))
     };
     HashesWithoutLengths = |_numbers, _partition, held| {
-        let whole = held.records.iter().flat_map(parts).collect::<Vec<_>>().concat();
+        let whole = held.records().iter().flat_map(parts).collect::<Vec<_>>().concat();
         if whole.is_empty() { 0 } else { hash([vec![whole.as_slice()]]) }
     };
     NumbersTheEmpty = |numbers, partition, held| {
-        let empty = u128::from(held.records.is_empty()) << 64;
+        let empty = u128::from(held.records().is_empty()) << 64;
         if empty > 0 && !numbers.last.contains_key(partition) { return 0 }
-        let state = Revision::from_u128(held.revision.as_u128() | empty);
+        let state = Revision::from_u128(held.revision().as_u128() | empty);
         numbers.count(partition, state) | empty
     };
 }
 
 fn parts(record: &Record) -> [&[u8]; 3] {
-    [record.credential_type.as_str(), &record.key, record.value.expose()].map(str::as_bytes)
+    [record.credential_type().as_str(), record.key(), record.value().expose()].map(str::as_bytes)
 }
 
 fn hash<'a>(parts: impl IntoIterator<Item = Vec<&'a [u8]>>) -> u128 {
@@ -109,7 +109,7 @@ impl<N: Numbering> CacheStore for Renumbered<N> {
         Ok(if known == Some(revision) {
             Load::Unchanged
         } else {
-            Load::Snapshot(Snapshot { revision, records: held.records })
+            Load::Snapshot(Snapshot::new(revision, held.into_records()))
         })
     }
 
@@ -118,9 +118,9 @@ impl<N: Numbering> CacheStore for Renumbered<N> {
             Expect::Revision(expected) => {
                 let (revision, held) = self.number(change.partition());
                 let right = expected == revision;
-                Expect::Revision(if right { held.revision } else { Revision::unique() })
+                Expect::Revision(if right { held.revision() } else { Revision::unique() })
             }
-            expect => expect,
+            Expect::Any => Expect::Any,
         });
         self.sound.commit(&sound)?;
         Ok(batch.changes().iter().map(|change| self.number(change.partition()).0).collect())
@@ -241,11 +241,11 @@ impl Harness for SortedWhenOpened {
     fn open(&self) -> Self::Store {
         let mut place = self.0.lock().unwrap();
         if Arc::strong_count(&place) == 1 {
-            let mut records = everything(&**place).records;
-            records.sort_by(|a, b| a.key.cmp(&b.key));
+            let mut records = everything(&**place).into_records();
+            records.sort_by(|a, b| a.key().cmp(b.key()));
             let mut batch = Batch::new();
             for record in records {
-                batch.change(record.partition(), Expect::Any).put(record);
+                batch.change(record.partition(), Expect::Any).put(record.clone());
             }
             *place = Arc::default();
             place.commit(&batch).unwrap();

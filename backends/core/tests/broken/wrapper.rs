@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use msal_cache_core::conformance::Harness;
 use msal_cache_core::{
-    Batch, CacheStore, Change, CredentialType, Expect, Load, Memory, Op, Partition, Record, Result,
-    Revision, Snapshot,
+    Batch, CacheStore, Change, CredentialType, Expect, Load, Memory, Op, Partition, Record,
+    RefreshGuard, Result, Revision, Snapshot,
 };
 
 /// What goes wrong: one of the verbs does something else than the sound store would. One value
@@ -31,6 +32,18 @@ pub(crate) trait Flaw: Default + Send + Sync {
 
     fn purge(&self, sound: &Memory, now: i64) -> Result<u64> {
         sound.purge(now)
+    }
+
+    fn load_many(
+        &self,
+        sound: &Memory,
+        wanted: &[(&Partition, Option<Revision>)],
+    ) -> Result<Vec<Load>> {
+        sound.load_many(wanted)
+    }
+
+    fn guard(&self, sound: &Memory, of: &Partition, wait: Duration) -> Result<RefreshGuard> {
+        sound.guard(of, wait)
     }
 
     fn print(&self, _sound: &Memory) -> String {
@@ -69,6 +82,18 @@ impl<F: Flaw> CacheStore for Broken<F> {
 
     fn purge(&self, now: i64) -> Result<u64> {
         self.flaw.purge(&self.sound, now)
+    }
+
+    fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+        self.flaw.load_many(&self.sound, wanted)
+    }
+
+    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
+        self.flaw.guard(&self.sound, partition, wait)
+    }
+
+    fn is_immediate(&self) -> bool {
+        self.sound.is_immediate()
     }
 }
 
@@ -146,12 +171,14 @@ pub(crate) fn add<'a>(
             Op::Delete { credential_type, key } => {
                 change.delete(credential_type.clone(), key.clone())
             }
-            other => unreachable!("there are two operations, {other:?} is none"),
         };
     }
 }
 
 /// The operation that deletes this record.
 pub(crate) fn deletion(record: &Record) -> Op {
-    Op::Delete { credential_type: record.credential_type.clone(), key: record.key.clone() }
+    Op::Delete {
+        credential_type: record.credential_type().clone(),
+        key: record.shared_key().clone(),
+    }
 }

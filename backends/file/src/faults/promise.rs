@@ -11,18 +11,18 @@ use msal_cache_core::{
 };
 use rustix::io::Errno;
 
-use super::{Fault, clear, fail_always, fail_nth};
+use super::{InjectedFault, clear, fail_always, fail_nth};
 use crate::FileStore;
 use crate::seam::Call;
 
-const FAULTS: [Fault; 7] = [
-    Fault::Errno(Errno::NOSPC),
-    Fault::Errno(Errno::IO),
-    Fault::Errno(Errno::INTR),
-    Fault::Errno(Errno::ROFS),
-    Fault::Errno(Errno::BUSY),
-    Fault::Errno(Errno::XDEV),
-    Fault::ShortWrite,
+const FAULTS: [InjectedFault; 7] = [
+    InjectedFault::Errno(Errno::NOSPC),
+    InjectedFault::Errno(Errno::IO),
+    InjectedFault::Errno(Errno::INTR),
+    InjectedFault::Errno(Errno::ROFS),
+    InjectedFault::Errno(Errno::BUSY),
+    InjectedFault::Errno(Errno::XDEV),
+    InjectedFault::ShortWrite,
 ];
 
 const OLD: &str = r#"{"Account": {"old": {"home_account_id": "old", "x": [1.50]}}}"#;
@@ -40,11 +40,11 @@ fn accounts(path: &Path) -> Vec<String> {
     let Load::Snapshot(found) = store.list(Some(&CredentialType::Account), None).unwrap() else {
         panic!("nothing was known");
     };
-    found.records.iter().map(|record| record.key.to_string()).collect()
+    found.records().iter().map(|record| record.key().to_owned()).collect()
 }
 
 /// A way to write, and what stands there before.
-struct Case {
+struct FaultCase {
     name: &'static str,
     /// What is in the file; nothing, if the folder isn't there either.
     old: Option<&'static str>,
@@ -56,7 +56,7 @@ struct Case {
     lacks: Option<(Call, Errno)>,
 }
 
-impl Case {
+impl FaultCase {
     const fn new(name: &'static str) -> Self {
         Self { name, old: Some(OLD), link: false, in_one_way: false, lacks: None }
     }
@@ -94,13 +94,23 @@ impl Case {
     }
 }
 
-const CASES: [Case; 6] = [
-    Case::new("replacing a file"),
-    Case { old: None, ..Case::new("creating file and folder") },
-    Case { link: true, ..Case::new("through a link") },
-    Case { lacks: Some((Call::Exchange, Errno::NOSYS)), ..Case::new("without exchanging") },
-    Case { lacks: Some((Call::Exchange, Errno::BUSY)), ..Case::new("into a mounted file") },
-    Case { old: Some("{broken"), in_one_way: true, ..Case::new("setting a broken file aside") },
+const CASES: [FaultCase; 6] = [
+    FaultCase::new("replacing a file"),
+    FaultCase { old: None, ..FaultCase::new("creating file and folder") },
+    FaultCase { link: true, ..FaultCase::new("through a link") },
+    FaultCase {
+        lacks: Some((Call::Exchange, Errno::NOSYS)),
+        ..FaultCase::new("without exchanging")
+    },
+    FaultCase {
+        lacks: Some((Call::Exchange, Errno::BUSY)),
+        ..FaultCase::new("into a mounted file")
+    },
+    FaultCase {
+        old: Some("{broken"),
+        in_one_way: true,
+        ..FaultCase::new("setting a broken file aside")
+    },
 ];
 
 #[test]
@@ -133,7 +143,7 @@ struct Tally {
     harmless: BTreeSet<Call>,
 }
 
-impl Case {
+impl FaultCase {
     /// Makes each call of a write fail in turn, in each way.
     fn try_all(&self) -> Tally {
         let mut tally = Tally::default();
@@ -144,7 +154,7 @@ impl Case {
             }
             for (at, fault) in FAULTS.into_iter().enumerate() {
                 let skipped = self.in_one_way && at != nth % (FAULTS.len() - 1);
-                if !skipped && (fault != Fault::ShortWrite || call == Call::Write) {
+                if !skipped && (fault != InjectedFault::ShortWrite || call == Call::Write) {
                     self.try_one(nth, call, fault, &mut tally);
                 }
             }
@@ -152,7 +162,7 @@ impl Case {
         tally
     }
 
-    fn try_one(&self, nth: usize, call: Call, fault: Fault, tally: &mut Tally) {
+    fn try_one(&self, nth: usize, call: Call, fault: InjectedFault, tally: &mut Tally) {
         let what = format!("{}: call {nth}, {call:?}: {fault:?}", self.name);
         let (_place, store, file) = self.set_up();
         fail_nth(&file, nth, fault);
@@ -180,8 +190,8 @@ impl Case {
 
     /// What can fail without failing the write. Reading is tried again when it is interrupted; a
     /// file that can't be exchanged is written otherwise; the rest is courtesy.
-    fn is_harmless(&self, call: Call, fault: Fault) -> bool {
-        let is = |errno| fault == Fault::Errno(errno);
+    fn is_harmless(&self, call: Call, fault: InjectedFault) -> bool {
+        let is = |errno| fault == InjectedFault::Errno(errno);
         match call {
             Call::Read => is(Errno::INTR),
             Call::Exchange => is(Errno::BUSY) || is(Errno::XDEV),
@@ -193,7 +203,7 @@ impl Case {
     }
 }
 
-fn unchanged(case: &Case, file: &Path, what: &str) {
+fn unchanged(case: &FaultCase, file: &Path, what: &str) {
     let text = fs::read_to_string(file).ok();
     let aside = fs::read_to_string(file.with_file_name("cache.json.corrupt-1")).ok();
     match case.old {

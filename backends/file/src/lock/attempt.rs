@@ -11,7 +11,7 @@ use msal_cache_core::{Error, Result};
 use parking_lot::{Condvar, Mutex};
 
 use super::system::{Contender, LockFile};
-use super::{Holder, Patience, Shared, fairness};
+use super::{Holder, LockTimeouts, ProcessLock, fairness};
 
 /// Pauses grow from one millisecond to twice this: short enough that nobody sleeps through the
 /// quiet time, after which turns are taken.
@@ -24,20 +24,20 @@ const SLACK: Duration = Duration::from_millis(100);
 const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// A thread that asks for the lock file, and whoever waits for it.
-pub(super) struct Attempt {
-    state: Mutex<State>,
+pub(super) struct LockAttempt {
+    state: Mutex<AttemptState>,
     changed: Condvar,
 }
 
-struct State {
+struct AttemptState {
     /// When to stop asking.
     deadline: Instant,
     /// Whether anybody is there to take the answer.
     waiting: bool,
-    answer: Option<Result<Answer>>,
+    answer: Option<Result<AttemptOutcome>>,
 }
 
-enum Answer {
+enum AttemptOutcome {
     Taken(LockFile),
     /// Until the deadline, somebody else held it.
     Held(Option<Holder>),
@@ -45,12 +45,12 @@ enum Answer {
 
 /// Asks for the lock file until it is granted or the timeout has passed since `started`.
 pub(super) fn take(
-    shared: &Arc<Shared>,
-    pending: &mut Option<Arc<Attempt>>,
+    shared: &Arc<ProcessLock>,
+    pending: &mut Option<Arc<LockAttempt>>,
     started: Instant,
-    patience: Patience,
+    timeouts: LockTimeouts,
 ) -> Result<LockFile> {
-    let deadline = started + patience.timeout.min(FOR_EVER);
+    let deadline = started + timeouts.timeout.min(FOR_EVER);
     let locked = |holder| {
         let (path, waited) = (shared.path.clone(), started.elapsed());
         Err(Error::Locked { path, holder, waited })
@@ -59,27 +59,27 @@ pub(super) fn take(
         // One that hangs is waited for on: another would hang as well.
         let attempt = match pending.take() {
             Some(attempt) => attempt,
-            None => Attempt::start(shared, deadline, patience.grace),
+            None => LockAttempt::start(shared, deadline, timeouts.grace),
         };
         match attempt.wait(deadline) {
             None => {
                 *pending = Some(attempt);
                 return locked(Some("a file system that does not answer".into()));
             }
-            Some(Ok(Answer::Taken(file))) => return Ok(file),
-            Some(Ok(Answer::Held(holder))) if Instant::now() >= deadline => {
+            Some(Ok(AttemptOutcome::Taken(file))) => return Ok(file),
+            Some(Ok(AttemptOutcome::Held(holder))) if Instant::now() >= deadline => {
                 return locked(holder.as_ref().and_then(Holder::describe));
             }
             // It was asked for by somebody whose deadline has passed.
-            Some(Ok(Answer::Held(_))) => {}
+            Some(Ok(AttemptOutcome::Held(_))) => {}
             Some(Err(error)) => return Err(error),
         }
     }
 }
 
-impl Attempt {
-    fn start(shared: &Arc<Shared>, deadline: Instant, grace: Duration) -> Arc<Self> {
-        let state = State { deadline, waiting: true, answer: None };
+impl LockAttempt {
+    fn start(shared: &Arc<ProcessLock>, deadline: Instant, grace: Duration) -> Arc<Self> {
+        let state = AttemptState { deadline, waiting: true, answer: None };
         let attempt = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
         let (asking, shared_there) = (attempt.clone(), shared.clone());
         let ask = move || asking.ask(Contender::new(&shared_there, grace));
@@ -96,12 +96,12 @@ impl Attempt {
         let began = Instant::now();
         let answer = loop {
             match contender.try_take() {
-                Ok(Some(file)) => break Ok(Answer::Taken(file)),
+                Ok(Some(file)) => break Ok(AttemptOutcome::Taken(file)),
                 Err(error) => break Err(error),
                 Ok(None) => {}
             }
             let Some(left) = self.time_left() else {
-                break Ok(Answer::Held(contender.holder().cloned()));
+                break Ok(AttemptOutcome::Held(contender.holder().cloned()));
             };
             // Waiters that began together mustn't go on asking together.
             thread::sleep(pause.mul_f64(1.0 + fastrand::f64()).min(left));
@@ -115,7 +115,7 @@ impl Attempt {
         let mut state = self.state.lock();
         state.answer = Some(match answer {
             // One that nobody waits for any more is released.
-            Ok(Answer::Taken(_)) if !state.waiting => Ok(Answer::Held(None)),
+            Ok(AttemptOutcome::Taken(_)) if !state.waiting => Ok(AttemptOutcome::Held(None)),
             answer => answer,
         });
         self.changed.notify_all();
@@ -128,7 +128,7 @@ impl Attempt {
     }
 
     /// Waits for the answer; `None` where the file system has given none at the deadline.
-    fn wait(&self, deadline: Instant) -> Option<Result<Answer>> {
+    fn wait(&self, deadline: Instant) -> Option<Result<AttemptOutcome>> {
         let mut state = self.state.lock();
         state.deadline = deadline;
         state.waiting = true;

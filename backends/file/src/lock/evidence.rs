@@ -8,14 +8,14 @@ use crate::fingerprint::Fingerprint;
 
 /// A lock file of somebody else, and since when it is known to stand there.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Met {
+pub(super) struct Sighting {
     pub(super) file: Fingerprint,
     pub(super) since: Instant,
 }
 
 /// What is known about the process that a lock file names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Process {
+pub(super) enum ProcessState {
     /// There is none, or it has ended and waits for its parent to notice.
     Dead,
     /// It runs since this long, where the system tells.
@@ -33,7 +33,7 @@ const ROUNDING: Duration = Duration::from_secs(2);
 /// clocks that were set may look like that, so then only what was seen counts.
 pub(super) fn is_left(
     holder: &Holder,
-    process: Process,
+    process: ProcessState,
     age: Option<Duration>,
     seen: Duration,
     grace: Duration,
@@ -44,8 +44,8 @@ pub(super) fn is_left(
     }
     match (holder.pid, process) {
         (None, _) => false,
-        (Some(_), Process::Dead) => old,
-        (Some(_), Process::Alive(runs)) => {
+        (Some(_), ProcessState::Dead) => old,
+        (Some(_), ProcessState::Alive(runs)) => {
             let inherited = runs.zip(age).is_some_and(|(runs, age)| runs + ROUNDING < age);
             inherited && seen >= grace
         }
@@ -53,14 +53,14 @@ pub(super) fn is_left(
 }
 
 /// What Linux tells of a process that exists; elsewhere it is alive, and no more is known.
-pub(super) fn existing(pid: u32, ticks_per_second: u64) -> Process {
+pub(super) fn existing(pid: u32, ticks_per_second: u64) -> ProcessState {
     let Ok(stat) = fs::read_to_string(format!("/proc/{pid}/stat")) else {
-        return Process::Alive(None);
+        return ProcessState::Alive(None);
     };
     // The name of the program, in parentheses, may hold anything.
-    let Some((_, fields)) = stat.rsplit_once(") ") else { return Process::Alive(None) };
+    let Some((_, fields)) = stat.rsplit_once(") ") else { return ProcessState::Alive(None) };
     if matches!(fields.as_bytes().first(), Some(b'Z' | b'X')) {
-        return Process::Dead;
+        return ProcessState::Dead;
     }
     let seconds =
         |text: &str| text.parse().ok().and_then(|it| Duration::try_from_secs_f64(it).ok());
@@ -69,7 +69,7 @@ pub(super) fn existing(pid: u32, ticks_per_second: u64) -> Process {
     let started = fields.split(' ').nth(19).and_then(|ticks| ticks.parse::<u64>().ok());
     let started =
         started.map(|ticks| Duration::from_millis(ticks * 1000 / ticks_per_second.max(1)));
-    Process::Alive(up.zip(started).map(|(up, started)| up.saturating_sub(started)))
+    ProcessState::Alive(up.zip(started).map(|(up, started)| up.saturating_sub(started)))
 }
 
 #[cfg(test)]
@@ -78,45 +78,51 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    fn left(content: &str, process: Process, age: u32, seen: u32) -> bool {
+    fn left(content: &str, process: ProcessState, age: u32, seen: u32) -> bool {
         let holder = Holder::parse(content.as_bytes());
         is_left(&holder, process, Some(SECOND * age), SECOND * seen, SECOND * 10)
     }
 
     #[test]
     fn a_dead_process_is_followed_once_its_file_is_old() {
-        assert!(!left("7 az", Process::Dead, 9, 9));
-        assert!(left("7 az", Process::Dead, 10, 0));
-        assert!(left("7 az", Process::Dead, 0, 10));
-        assert!(left("", Process::Dead, 10, 0));
-        assert!(!left("", Process::Dead, 9, 0));
-        assert!(!left("nobody", Process::Dead, 1000, 1000));
+        assert!(!left("7 az", ProcessState::Dead, 9, 9));
+        assert!(left("7 az", ProcessState::Dead, 10, 0));
+        assert!(left("7 az", ProcessState::Dead, 0, 10));
+        assert!(left("", ProcessState::Dead, 10, 0));
+        assert!(!left("", ProcessState::Dead, 9, 0));
+        assert!(!left("nobody", ProcessState::Dead, 1000, 1000));
     }
 
     #[test]
     fn a_live_process_is_followed_only_if_it_is_younger_than_the_file() {
-        let runs = |seconds| Process::Alive(Some(SECOND * seconds));
+        let runs = |seconds| ProcessState::Alive(Some(SECOND * seconds));
         assert!(!left("7 az", runs(1000), 1000, 1000));
         assert!(!left("7 az", runs(999), 1000, 1000));
         assert!(left("7 az", runs(990), 1000, 10));
         assert!(!left("7 az", runs(990), 1000, 9), "clocks may have been set");
-        assert!(!left("7 az", Process::Alive(None), 1000, 1000));
+        assert!(!left("7 az", ProcessState::Alive(None), 1000, 1000));
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn what_linux_tells_of_a_process() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let Process::Alive(Some(runs)) = existing(child.id(), 100) else { panic!("it sleeps") };
+        let ProcessState::Alive(Some(runs)) = existing(child.id(), 100) else {
+            panic!("it sleeps")
+        };
         assert!(runs < 20 * SECOND, "{runs:?}");
-        let Process::Alive(Some(first)) = existing(1, 100) else { panic!("there is a first") };
+        let ProcessState::Alive(Some(first)) = existing(1, 100) else { panic!("there is a first") };
         assert!(first >= runs);
         child.kill().unwrap();
         // Until its parent asks for its end it is there, and dead.
-        while existing(child.id(), 100) != Process::Dead {
+        while existing(child.id(), 100) != ProcessState::Dead {
             std::thread::sleep(Duration::from_millis(1));
         }
         child.wait().unwrap();
-        assert_eq!(existing(child.id(), 100), Process::Alive(None), "there is nothing to read");
+        assert_eq!(
+            existing(child.id(), 100),
+            ProcessState::Alive(None),
+            "there is nothing to read"
+        );
     }
 }

@@ -78,9 +78,9 @@ mod tests {
     fn those_who_poll_meet_the_quiet_time_long_before_they_give_up() {
         // A hold that began just before it has ended by the middle of it.
         let is_free = |now| rest(now).is_some_and(|left| left <= Duration::from_millis(QUIET - 10));
-        for (every, patience) in [(250, 11), (100, 20)] {
+        for (every, timeouts) in [(250, 11), (100, 20)] {
             for start in 0..PERIOD {
-                let met = (0..patience).any(|attempt| is_free(start + every * attempt));
+                let met = (0..timeouts).any(|attempt| is_free(start + every * attempt));
                 assert!(met, "every {every} from {start}");
             }
         }

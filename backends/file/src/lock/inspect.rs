@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use msal_cache_core::Result;
-use msal_cache_place::{absolute, error, folder};
+use msal_cache_disk::{absolute, error, folder};
 
 use super::holder::Holder;
 use super::system;

@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msal_cache_core::Result;
+use msal_cache_core::{Result, event};
 use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
 use tempfile::{NamedTempFile, TempPath};
 
-use super::evidence::{self, Process};
-use super::{Holder, Met, Shared};
+use super::evidence::{self, ProcessState};
+use super::{Holder, ProcessLock, Sighting};
+use crate::clock::ClockReading;
 use crate::error::{absent, io, writing};
 use crate::fingerprint::Fingerprint;
-use crate::{disk, folder, platform, trace};
+use crate::{disk, folder, platform};
 
 /// How long the removed file stays flocked after a release. A process of Go or .NET that opened
 /// it just before finds it locked, and looks for the file under its name again.
@@ -27,25 +28,23 @@ const LONGEST: u64 = 4096;
 
 /// One who wants the lock.
 pub(super) struct Contender<'a> {
-    shared: &'a Shared,
+    shared: &'a ProcessLock,
     grace: Duration,
-    candidate: Option<Candidate>,
+    candidate: Option<LockCandidate>,
     holder: Option<Holder>,
 }
 
 /// A lock file of our own, flocked and written, that lacks only its name. A lock file that appears
 /// under its name complete is never met half made.
-struct Candidate {
+struct LockCandidate {
     file: File,
     name: TempPath,
-    /// When it was written, by the clock of the file system, in nanoseconds since the epoch.
-    written: i128,
-    /// The same moment.
-    at: Instant,
+    /// When it was written.
+    clock: ClockReading,
 }
 
 impl<'a> Contender<'a> {
-    pub(super) fn new(shared: &'a Shared, grace: Duration) -> Self {
+    pub(super) fn new(shared: &'a ProcessLock, grace: Duration) -> Self {
         Self { shared, grace, candidate: None, holder: None }
     }
 
@@ -74,7 +73,8 @@ impl<'a> Contender<'a> {
         match disk::link(&candidate.name, path) {
             Ok(()) => {
                 drop(candidate.name);
-                let lock = LockFile::new(path, candidate.file);
+                let mut lock = LockFile::new(path, candidate.file);
+                lock.clock = Some(candidate.clock);
                 Ok(lock.is_ours().then_some(lock))
             }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -91,7 +91,7 @@ impl<'a> Contender<'a> {
         }
     }
 
-    fn prepare(&self) -> Result<Option<Candidate>> {
+    fn prepare(&self) -> Result<Option<LockCandidate>> {
         let path = &self.shared.path;
         let folder = folder::of(path);
         let created = match disk::create_temporary(path) {
@@ -108,9 +108,9 @@ impl<'a> Contender<'a> {
             return Ok(None);
         }
         disk::write(&mut file, path, Holder::line().as_bytes()).map_err(writing("write", path))?;
-        let at = Instant::now();
         let found = disk::look_at_open(&file, path).map_err(io("look at", path))?;
-        Ok(Some(Candidate { file, name, written: platform::fingerprint(&found).modified, at }))
+        let clock = ClockReading::of(platform::fingerprint(&found));
+        Ok(Some(LockCandidate { file, name, clock }))
     }
 
     /// Without hard links: whoever meets the file before it is flocked and written sees nothing
@@ -149,7 +149,7 @@ impl<'a> Contender<'a> {
         let since = {
             let mut met = self.shared.met.lock();
             let known = met.filter(|met| met.file == found_file);
-            met.insert(known.unwrap_or(Met { file: found_file, since: now })).since
+            met.insert(known.unwrap_or(Sighting { file: found_file, since: now })).since
         };
         self.holder = None;
         if !found.is_file() {
@@ -175,14 +175,15 @@ impl<'a> Contender<'a> {
         if !lock.is_ours() {
             return None;
         }
-        trace::took_over(path, holder.pid);
+        let pid = holder.pid;
+        event!(warn, path = %path.display(), ?pid, "took over the lock of a dead process");
         Some(lock)
     }
 
     fn is_left(&mut self, holder: &Holder, file: Fingerprint, seen: Duration) -> bool {
         let process = match holder.pid {
-            None => Process::Dead,
-            Some(pid) if platform::is_dead(pid) => Process::Dead,
+            None => ProcessState::Dead,
+            Some(pid) if platform::is_dead(pid) => ProcessState::Dead,
             Some(pid) => evidence::existing(pid, clock_ticks_per_second()),
         };
         evidence::is_left(holder, process, self.age(file), seen, self.grace)
@@ -193,9 +194,7 @@ impl<'a> Contender<'a> {
         if self.candidate.is_none() {
             self.candidate = self.prepare().ok()?;
         }
-        let candidate = self.candidate.as_ref()?;
-        let before = u64::try_from(candidate.written - file.modified).ok()?;
-        Some(Duration::from_nanos(before) + candidate.at.elapsed())
+        self.candidate.as_ref()?.clock.age(file)
     }
 }
 
@@ -204,11 +203,20 @@ pub(super) struct LockFile {
     path: PathBuf,
     /// Absent only while it is being dropped.
     file: Option<File>,
+    /// When it was written, where the file system has hard links.
+    clock: Option<ClockReading>,
 }
 
 impl LockFile {
     fn new(path: &Path, file: File) -> Self {
-        Self { path: path.to_owned(), file: Some(file) }
+        Self { path: path.to_owned(), file: Some(file), clock: None }
+    }
+
+    /// The time of the file system when the lock file was written. Absent where the system can't
+    /// link files: there a replaced file isn't known for certain, so what was read before the lock
+    /// was taken has to be read again.
+    pub(super) fn clock(&self) -> Option<ClockReading> {
+        self.clock
     }
 
     /// Whether it still stands under its name: others may have taken it for theirs.
@@ -245,7 +253,7 @@ pub(super) fn is_alive(pid: u32) -> Option<bool> {
     // A number that no process can have says nothing.
     i32::try_from(pid).ok()?;
     let exists = !platform::is_dead(pid);
-    let runs = || evidence::existing(pid, clock_ticks_per_second()) != Process::Dead;
+    let runs = || evidence::existing(pid, clock_ticks_per_second()) != ProcessState::Dead;
     Some(exists && runs())
 }
 
@@ -272,9 +280,9 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(10);
 
-    fn place() -> (tempfile::TempDir, Arc<Shared>) {
+    fn place() -> (tempfile::TempDir, Arc<ProcessLock>) {
         let place = tempfile::tempdir().unwrap();
-        let shared = Shared::of(&place.path().join("cache.json.lockfile"));
+        let shared = ProcessLock::of(&place.path().join("cache.json.lockfile"));
         (place, shared)
     }
 

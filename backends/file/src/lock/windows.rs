@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use msal_cache_core::Result;
 
-use super::{Holder, Shared};
+use super::{Holder, ProcessLock};
+use crate::clock::ClockReading;
 use crate::error::writing;
 use crate::{disk, folder};
 
@@ -30,12 +31,12 @@ const SHARING_VIOLATION: i32 = 32;
 
 /// One who wants the lock.
 pub(super) struct Contender<'a> {
-    shared: &'a Shared,
+    shared: &'a ProcessLock,
     holder: Option<Holder>,
 }
 
 impl<'a> Contender<'a> {
-    pub(super) fn new(shared: &'a Shared, _: Duration) -> Self {
+    pub(super) fn new(shared: &'a ProcessLock, _: Duration) -> Self {
         Self { shared, holder: None }
     }
 
@@ -92,6 +93,12 @@ fn is_held(error: &io::Error) -> bool {
 pub(super) struct LockFile(#[expect(dead_code, reason = "kept for its handle")] File);
 
 impl LockFile {
+    /// Nothing is known about the clock of the file system.
+    #[expect(clippy::unused_self, reason = "the signature is that of the other systems")]
+    pub(super) fn clock(&self) -> Option<ClockReading> {
+        None
+    }
+
     /// Nobody can delete or rename it while the handle is open.
     #[expect(clippy::unused_self, reason = "the face is that of the other systems")]
     pub(super) fn is_ours(&self) -> bool {

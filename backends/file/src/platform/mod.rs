@@ -5,7 +5,7 @@ mod unix;
 #[cfg(windows)]
 mod windows;
 
-pub(crate) use msal_cache_place::platform::*;
+pub(crate) use msal_cache_disk::platform::*;
 #[cfg(unix)]
 pub(crate) use unix::*;
 #[cfg(windows)]

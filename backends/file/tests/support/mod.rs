@@ -19,9 +19,9 @@ use msal_cache_file::{FileBlob, FileStore};
 pub const NOBODY: u32 = 65534;
 
 /// A folder of its own for each test.
-pub struct Place(tempfile::TempDir);
+pub struct TestDir(tempfile::TempDir);
 
-impl Place {
+impl TestDir {
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -78,7 +78,7 @@ pub fn add(store: &FileStore, name: &str) -> Result<()> {
 pub fn accounts(store: &FileStore) -> Result<Vec<String>> {
     match store.list(Some(&CredentialType::Account), None)? {
         Load::Snapshot(found) => {
-            Ok(found.records.iter().map(|record| record.key.to_string()).collect())
+            Ok(found.records().iter().map(|record| record.key().to_owned()).collect())
         }
         Load::Unchanged => panic!("nothing was known"),
     }

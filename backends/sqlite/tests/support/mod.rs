@@ -96,13 +96,13 @@ pub fn load(store: &dyn CacheStore, user: &str) -> Snapshot {
 
 pub fn list(store: &dyn CacheStore, section: Option<&str>) -> Vec<Record> {
     match store.list(section.map(CredentialType::from).as_ref(), None).unwrap() {
-        Load::Snapshot(snapshot) => snapshot.records,
+        Load::Snapshot(snapshot) => snapshot.into_records(),
         Load::Unchanged => panic!("unchanged since when?"),
     }
 }
 
 pub fn keys(records: &[Record]) -> Vec<&str> {
-    records.iter().map(|record| &*record.key).collect()
+    records.iter().map(Record::key).collect()
 }
 
 /// The database as somebody else sees it.

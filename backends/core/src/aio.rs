@@ -1,0 +1,97 @@
+//! The contract for stores that wait without blocking a thread.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::load::ConsistentRead;
+use crate::{Batch, Blob, CredentialType, Load, Partition, RefreshGuard, Result, Revision};
+
+/// The contract of [`CacheStore`](crate::CacheStore) for a store that waits without blocking a
+/// thread: the same verbs with the same promises, returning futures.
+///
+/// Implement it with `async fn`. A future that is dropped before it is ready leaves the store
+/// consistent: a commit is applied as a whole or not at all.
+///
+/// [`Ready`](crate::Ready) and `Offload` make one of a blocking store, `Blocking` makes a blocking
+/// store of this one. [`BoxedCacheStore`](crate::BoxedCacheStore) is the form for `Box<dyn …>`.
+pub trait AsyncCacheStore: fmt::Debug + Send + Sync {
+    /// See [`CacheStore::load`](crate::CacheStore::load).
+    fn load(
+        &self,
+        partition: &Partition,
+        known: Option<Revision>,
+    ) -> impl Future<Output = Result<Load>> + Send;
+
+    /// See [`CacheStore::load_many`](crate::CacheStore::load_many). A store on a server should
+    /// override the provided body, which takes a round trip for each partition and each look.
+    fn load_many(
+        &self,
+        wanted: &[(&Partition, Option<Revision>)],
+    ) -> impl Future<Output = Result<Vec<Load>>> + Send {
+        async {
+            let mut reading = ConsistentRead::new(wanted);
+            while let Some((partition, known)) = reading.next()? {
+                reading.read(self.load(partition, known).await?);
+            }
+            Ok(reading.finish())
+        }
+    }
+
+    /// See [`CacheStore::commit`](crate::CacheStore::commit).
+    fn commit(&self, batch: &Batch) -> impl Future<Output = Result<Vec<Revision>>> + Send;
+
+    /// See [`CacheStore::list`](crate::CacheStore::list).
+    fn list(
+        &self,
+        credential_type: Option<&CredentialType>,
+        known: Option<Revision>,
+    ) -> impl Future<Output = Result<Load>> + Send;
+
+    /// See [`CacheStore::purge`](crate::CacheStore::purge).
+    fn purge(&self, now: i64) -> impl Future<Output = Result<u64>> + Send;
+
+    /// See [`CacheStore::guard`](crate::CacheStore::guard). The provided body excludes nothing.
+    fn guard(
+        &self,
+        partition: &Partition,
+        wait: Duration,
+    ) -> impl Future<Output = Result<RefreshGuard>> + Send {
+        let _ = (partition, wait);
+        async { Ok(RefreshGuard::none()) }
+    }
+}
+
+/// The contract of [`BlobStore`](crate::BlobStore) for a store that waits without blocking a
+/// thread. [`Document`](crate::Document) makes an [`AsyncCacheStore`] of it.
+pub trait AsyncBlobStore: fmt::Debug + Send + Sync {
+    /// See [`BlobStore::read`](crate::BlobStore::read).
+    fn read(&self, known: Option<Revision>) -> impl Future<Output = Result<Blob>> + Send;
+
+    /// See [`BlobStore::swap`](crate::BlobStore::swap).
+    fn swap(
+        &self,
+        expected: Revision,
+        bytes: &[u8],
+    ) -> impl Future<Output = Result<Revision>> + Send;
+
+    /// See [`BlobStore::quarantine`](crate::BlobStore::quarantine). The provided body declines.
+    fn quarantine(&self, unreadable: Revision) -> impl Future<Output = Result<bool>> + Send {
+        let _ = unreadable;
+        async { Ok(false) }
+    }
+
+    /// See [`BlobStore::guard`](crate::BlobStore::guard). The provided body excludes nothing.
+    fn guard(
+        &self,
+        partition: &Partition,
+        wait: Duration,
+    ) -> impl Future<Output = Result<RefreshGuard>> + Send {
+        let _ = (partition, wait);
+        async { Ok(RefreshGuard::none()) }
+    }
+
+    /// What to call this blob in an error, such as its address.
+    fn place(&self) -> String {
+        "the stored document".into()
+    }
+}

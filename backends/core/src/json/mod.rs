@@ -1,0 +1,11 @@
+//! JSON as text: scanned and kept as it was written.
+
+mod name;
+mod object;
+mod scan;
+mod value;
+
+pub use name::quoted_name;
+pub use object::{Scalar, for_each_member, seconds};
+pub(crate) use scan::Scanner;
+pub use value::Json;

@@ -1,0 +1,85 @@
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::{
+    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, CredentialType, Load,
+    Partition, RefreshGuard, Result, Revision,
+};
+
+/// A blocking store as an async one whose futures are ready when they are first polled: each verb
+/// blocks the thread that polls it.
+///
+/// For code that is written once, as `async fn`, and is run without an async runtime; and for
+/// stores whose verbs wait for nothing ([`CacheStore::is_immediate`]). `Offload` moves the verbs
+/// of other stores to threads that may block.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ready<S>(pub S);
+
+/// Runs a future that never waits: its stores are [`Ready`], and so is all else that it awaits.
+///
+/// # Panics
+///
+/// Where the future waits.
+#[doc(hidden)]
+pub fn now<F: Future>(future: F) -> F::Output {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("a blocking store waits within its call"),
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<S: CacheStore> AsyncCacheStore for Ready<S> {
+    #[inline]
+    async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
+        self.0.load(partition, known)
+    }
+
+    async fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+        self.0.load_many(wanted)
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
+        self.0.commit(batch)
+    }
+
+    async fn list(
+        &self,
+        credential_type: Option<&CredentialType>,
+        known: Option<Revision>,
+    ) -> Result<Load> {
+        self.0.list(credential_type, known)
+    }
+
+    async fn purge(&self, now: i64) -> Result<u64> {
+        self.0.purge(now)
+    }
+
+    async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
+        self.0.guard(partition, wait)
+    }
+}
+
+#[deny(clippy::missing_trait_methods)]
+impl<B: BlobStore> AsyncBlobStore for Ready<B> {
+    async fn read(&self, known: Option<Revision>) -> Result<Blob> {
+        self.0.read(known)
+    }
+
+    async fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
+        self.0.swap(expected, bytes)
+    }
+
+    async fn quarantine(&self, unreadable: Revision) -> Result<bool> {
+        self.0.quarantine(unreadable)
+    }
+
+    async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
+        self.0.guard(partition, wait)
+    }
+
+    fn place(&self) -> String {
+        self.0.place()
+    }
+}

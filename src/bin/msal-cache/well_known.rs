@@ -1,0 +1,53 @@
+//! Well-known cache locations, by name.
+
+use std::path::{Path, PathBuf};
+
+use msal_cache::file::{Cae, Location};
+
+use crate::failure::Failure;
+
+/// A well-known cache.
+pub(crate) struct WellKnown {
+    pub(crate) name: &'static str,
+    pub(crate) owner: &'static str,
+    pub(crate) path: PathBuf,
+}
+
+type Locate = fn() -> msal_cache::Result<Location>;
+
+/// Name, owner and path of each.
+const KNOWN: [(&str, &str, Locate); 3] = [
+    ("azure-cli", "Azure CLI", Location::azure_cli),
+    ("shared", "developer tools", || Location::developer_tools(Cae::Without)),
+    ("shared-cae", "developer tools (CAE)", || Location::developer_tools(Cae::With)),
+];
+
+/// Prefix that makes an app's name the name of its cache.
+pub(crate) const APP: &str = "app:";
+
+/// All locations with a fixed name.
+pub(crate) fn all() -> Result<Vec<WellKnown>, Failure> {
+    let located = KNOWN
+        .iter()
+        .map(|(name, owner, locate)| Ok(WellKnown { name, owner, path: locate()?.into() }));
+    located.collect()
+}
+
+/// The path of a well-known location, or `None` if `name` isn't the name of one.
+pub(crate) fn find(name: &str) -> Result<Option<PathBuf>, Failure> {
+    if let Some(app) = name.strip_prefix(APP) {
+        return Ok(Some(Location::app(app)?.into()));
+    }
+    let Some((_, _, locate)) = KNOWN.iter().find(|(known, ..)| *known == name) else {
+        return Ok(None);
+    };
+    let path: PathBuf = locate()?.into();
+    // The user may mean the file of this name.
+    if Path::new(name).exists() {
+        let reason =
+            format!("{name} is ambiguous: a file and a well-known location have this name");
+        let hint = format!("use ./{name} or file:{}", path.display());
+        return Err(Failure::usage(reason).with_hint(hint));
+    }
+    Ok(Some(path))
+}

@@ -1,0 +1,323 @@
+//! Inspects entries for problems.
+
+use std::collections::{HashMap, HashSet};
+
+use msal_cache_core::internal::{Scalar, for_each_member, seconds};
+use msal_cache_core::{CredentialType, Partition};
+
+use super::finding::{Finding, Kind};
+use super::identity::{RecordIdentity, identity, scopes, token_type};
+use super::key::key_fits;
+use crate::model::{Clouds, Entry, schema};
+
+/// Fields that are strings in the schema.
+pub(super) const STRINGS: [&str; 20] = [
+    "home_account_id",
+    "environment",
+    "client_id",
+    "secret",
+    "credential_type",
+    "realm",
+    "target",
+    "token_type",
+    "cached_at",
+    "expires_on",
+    "extended_expires_on",
+    "refresh_on",
+    "key_id",
+    "keyid",
+    "kid",
+    "family_id",
+    "last_modification_time",
+    "local_account_id",
+    "username",
+    "authority_type",
+];
+
+/// Optional times. They may be missing, but not empty.
+pub(super) const TIMES: [&str; 3] = ["cached_at", "extended_expires_on", "refresh_on"];
+
+/// Checks the entries of a whole cache, or all entries of some of its users. `now` is in seconds
+/// since the Unix epoch. The findings are in the order of the entries.
+///
+/// ```
+/// use msal_cache::{CredentialType, Entry, Fields, check};
+///
+/// let fields = Fields::new()
+///     .set("credential_type", "AccessToken")
+///     .set("secret", "s3cret")
+///     .set("client_id", "c")
+///     .set("cached_at", "1700000000")
+///     .set("expires_on", "1700003600");
+/// let entry = Entry::new(CredentialType::AccessToken, &fields)?;
+/// let found = check::check(&[entry], 1_700_007_200);
+/// assert_eq!(found[0].to_string(), "has expired");
+/// assert_eq!(found[0].remedy(), Some("deletes it"));
+/// # Ok::<(), msal_cache::Error>(())
+/// ```
+pub fn check(entries: &[Entry], now: i64) -> Vec<Finding> {
+    let newest = newest(entries, now);
+    let context = CheckContext::of(entries, now);
+    let mut findings = Vec::new();
+    for entry in entries {
+        let mut found = |kind| findings.push(Finding::new(kind, entry));
+        if !CredentialType::KNOWN.contains(entry.credential_type()) {
+            if let Some(kind) = unknown_section(entry) {
+                found(kind);
+            }
+            continue;
+        }
+        if entry.json().expose() == "null" {
+            found(Kind::Null);
+            continue;
+        }
+        if let Some(problem) = entry.problem() {
+            found(Kind::Unreadable(problem));
+        } else if entry.has_expired(now) {
+            found(Kind::Expired);
+            continue;
+        } else if let Some(other) = newer(entry, &newest) {
+            found(Kind::Duplicate(other.key().to_owned()));
+            continue;
+        } else if let Some(key) = better_key(entry) {
+            found(Kind::MisplacedKey(key));
+        }
+        fields(entry, &mut found);
+        context.inspect(entry, &mut found);
+    }
+    findings
+}
+
+/// The finding for an entry outside the known sections. A known section that is `null` is empty.
+fn unknown_section(entry: &Entry) -> Option<Kind> {
+    let is_member = entry.credential_type().as_str().is_empty();
+    let is_empty_section = entry.json().expose() == "null"
+        && CredentialType::KNOWN.iter().any(|known| known.as_str() == entry.key());
+    match (is_member, is_empty_section) {
+        (true, true) => None,
+        (true, false) => Some(Kind::UnknownMember),
+        (false, _) => Some(Kind::UnknownSection),
+    }
+}
+
+/// The key that MSAL Python builds, if the entry is stored under a key of no library.
+pub(super) fn better_key(entry: &Entry) -> Option<String> {
+    let key = (!key_fits(entry)).then(|| entry.computed_key()).flatten()?;
+    (*key != *entry.key()).then(|| key.to_string())
+}
+
+/// The newest record of each identity.
+fn newest(entries: &[Entry], now: i64) -> HashMap<RecordIdentity, &Entry> {
+    let mut newest = HashMap::<_, &Entry>::new();
+    for entry in entries.iter().filter(|it| it.problem().is_none() && !it.has_expired(now)) {
+        let Some(identity) = identity(entry) else { continue };
+        newest
+            .entry(identity)
+            .and_modify(|known| {
+                // At equal times, prefer the key that every library finds.
+                let rank = |it: &Entry| (it.stored_at(), key_fits(it));
+                if rank(entry) > rank(known) {
+                    *known = entry;
+                }
+            })
+            .or_insert(entry);
+    }
+    newest
+}
+
+/// The newer record with the same identity.
+fn newer<'a>(entry: &Entry, newest: &HashMap<RecordIdentity, &'a Entry>) -> Option<&'a Entry> {
+    newest.get(&identity(entry)?).copied().filter(|it| it.key() != entry.key())
+}
+
+/// Finds problems of single fields.
+fn fields(entry: &Entry, found: &mut impl FnMut(Kind)) {
+    let mut seen = HashSet::new();
+    let read = for_each_member(entry.json().expose(), |name, json| {
+        let scalar = Scalar::of(json);
+        match &scalar {
+            Scalar::Number(_) if STRINGS.contains(&&*name) => {
+                found(Kind::Number(name.clone().into_owned()));
+            }
+            _ if TIMES.contains(&&*name) && is_empty(&scalar) => {
+                found(Kind::EmptyTime(name.clone().into_owned()));
+            }
+            _ => {}
+        }
+        if scalar != Scalar::Null {
+            seen.insert(name.into_owned());
+        }
+    });
+    if read.is_err() {
+        return;
+    }
+    let has = |name: &str| seen.contains(name);
+    let section = entry.credential_type();
+    match section {
+        CredentialType::Account => {
+            if !has("authority_type") {
+                found(Kind::NoAuthorityType);
+            }
+            if !has("local_account_id") {
+                found(Kind::NoLocalAccountId);
+            }
+        }
+        CredentialType::AccessToken | CredentialType::RefreshToken | CredentialType::IdToken => {
+            match entry.text("credential_type") {
+                None => found(Kind::NoCredentialType),
+                Some(said) if is_type_of(&said, section) => {}
+                Some(said) => found(Kind::OtherCredentialType(said.into_owned())),
+            }
+            if *section == CredentialType::AccessToken {
+                if !has("cached_at") {
+                    found(Kind::NoCachedAt);
+                }
+                let home = entry.is_null_or_missing("home_account_id");
+                if home && entry.json().expose().contains("\"home_account_id\"") {
+                    found(Kind::NullHomeAccount);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a time is `null` or blank.
+pub(super) fn is_empty(time: &Scalar<'_>) -> bool {
+    matches!(time, Scalar::Null) || time.as_str().is_some_and(|text| text.trim().is_empty())
+}
+
+fn is_type_of(said: &str, section: &CredentialType) -> bool {
+    said == section.as_str()
+        || (said == "AccessToken_With_AuthScheme" && *section == CredentialType::AccessToken)
+}
+
+/// The other entries of the cache, indexed for the checks that involve more than one entry.
+struct CheckContext<'a> {
+    users_with_accounts: HashSet<&'a str>,
+    users_with_tokens: HashSet<&'a str>,
+    /// App metadata by client id.
+    clients: HashMap<String, Vec<&'a Entry>>,
+    /// Access tokens by everything but their scopes, and by each scope.
+    by_scope: HashMap<(Vec<String>, String), Vec<&'a Entry>>,
+}
+
+impl<'a> CheckContext<'a> {
+    fn of(entries: &'a [Entry], now: i64) -> Self {
+        let mut context = Self {
+            users_with_accounts: HashSet::new(),
+            users_with_tokens: HashSet::new(),
+            clients: HashMap::new(),
+            by_scope: HashMap::new(),
+        };
+        for entry in entries.iter().filter(|it| it.problem().is_none() && !it.has_expired(now)) {
+            let home = entry.known("home_account_id").filter(|home| !home.is_empty());
+            match entry.credential_type() {
+                CredentialType::Account => context.users_with_accounts.extend(home),
+                CredentialType::RefreshToken => context.users_with_tokens.extend(home),
+                CredentialType::AppMetadata => {
+                    let client = entry.text("client_id").unwrap_or_default().to_lowercase();
+                    context.clients.entry(client).or_default().push(entry);
+                }
+                CredentialType::AccessToken => {
+                    context.users_with_tokens.extend(home);
+                    let but_for_scopes = but_for_scopes(entry);
+                    for scope in api_scopes(entry) {
+                        let key = (but_for_scopes.clone(), scope);
+                        context.by_scope.entry(key).or_default().push(entry);
+                    }
+                }
+                _ => {}
+            }
+        }
+        context
+    }
+
+    fn inspect(&self, entry: &Entry, found: &mut impl FnMut(Kind)) {
+        let home = entry.known("home_account_id").filter(|home| !home.is_empty());
+        match entry.credential_type() {
+            CredentialType::Account
+                if home.is_some_and(|home| !self.users_with_tokens.contains(home)) =>
+            {
+                found(Kind::NoTokens);
+            }
+            CredentialType::AppMetadata => {
+                if let Some(other) = self.alias(entry) {
+                    found(Kind::Alias(other.key().to_owned()));
+                }
+            }
+            CredentialType::AccessToken
+            | CredentialType::RefreshToken
+            | CredentialType::IdToken => {
+                if home.is_some_and(|home| !self.users_with_accounts.contains(home)) {
+                    found(Kind::NoAccount);
+                }
+                if let Some(other) = self.overlapping(entry) {
+                    found(Kind::Overlap(other.key().to_owned()));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Other metadata of the same client, under another host name of the same cloud.
+    fn alias(&self, entry: &Entry) -> Option<&'a Entry> {
+        let client = entry.text("client_id")?.to_lowercase();
+        let same = self.clients.get(&client).filter(|same| same.len() > 1)?;
+        let host = entry.known("environment")?;
+        let clouds = Clouds::default();
+        same.iter().copied().find(|it| {
+            let other = it.known("environment").unwrap_or_default();
+            !host.eq_ignore_ascii_case(other) && clouds.are_one(host, other)
+        })
+    }
+
+    /// Another access token that has a scope in common with this one.
+    fn overlapping(&self, entry: &Entry) -> Option<&'a Entry> {
+        if *entry.credential_type() != CredentialType::AccessToken || entry.problem().is_some() {
+            return None;
+        }
+        let but_for_scopes = but_for_scopes(entry);
+        api_scopes(entry).find_map(|scope| {
+            let tokens = self.by_scope.get(&(but_for_scopes.clone(), scope))?;
+            tokens.iter().copied().find(|it| it.key() != entry.key())
+        })
+    }
+}
+
+/// The scopes without those of `OpenID` Connect, which every token has.
+fn api_scopes(entry: &Entry) -> impl Iterator<Item = String> {
+    scopes(entry).into_iter().filter(move |scope| !schema::is_openid_scope(scope))
+}
+
+/// The values other than scopes that distinguish two access tokens.
+fn but_for_scopes(entry: &Entry) -> Vec<String> {
+    let text = |name| entry.text(name).unwrap_or_default().to_lowercase();
+    let mut parts = ["environment", "home_account_id", "client_id", "realm", "user_assertion_hash"]
+        .map(text)
+        .to_vec();
+    parts.push(token_type(entry));
+    parts.push(entry.ext_cache_key().unwrap_or_default().to_owned());
+    parts
+}
+
+/// The partitions that have findings with a remedy.
+pub(crate) fn repairable_partitions(findings: &[Finding]) -> Vec<Partition> {
+    let mut partitions: Vec<_> = findings
+        .iter()
+        .filter(|it| it.remedy().is_some())
+        .map(|it| it.entry().partition().clone())
+        .collect();
+    partitions.sort_unstable();
+    partitions.dedup();
+    partitions
+}
+
+/// The text of a number as the libraries write it. A time loses its fraction of a second.
+pub(super) fn as_text(name: &str, number: &str) -> String {
+    let time = TIMES.contains(&name) || matches!(name, "expires_on" | "last_modification_time");
+    match seconds(number).filter(|_| time) {
+        Some(seconds) => seconds.to_string(),
+        None => number.to_owned(),
+    }
+}

@@ -1,0 +1,145 @@
+use std::sync::Arc;
+
+use msal_cache_core::{AsyncCacheStore, Partition, Result, event};
+
+use crate::engine::in_flight::{Followed, Joined};
+use crate::engine::refresh::Refresh;
+use crate::engine::runtime::{Finish, Runtime};
+use crate::engine::state::Engine;
+use crate::model::{
+    AcquireError, AcquiredToken, AsyncTokenEndpoint, ClientConfig, Decoded, Profile, RefreshReason,
+    SilentRequest,
+};
+use crate::plan::{ReadSet, ResolvedRequest, SilentPlan, silent};
+
+impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
+    /// Acquires a token from the cache, or from the server. `endpoint_id` identifies the endpoint.
+    pub(crate) async fn acquire<'a, E>(
+        self: &Arc<Self>,
+        client: &ClientConfig,
+        request: &SilentRequest,
+        endpoint: E,
+        endpoint_id: usize,
+    ) -> Result<AcquiredToken, AcquireError>
+    where
+        S: 'a,
+        R: Finish<'a> + 'a,
+        E: AsyncTokenEndpoint + Clone + 'a,
+    {
+        let request = ResolvedRequest::new(client, request, self.profile(), self.clouds())?;
+        let in_flight = &self.state.in_flight;
+        let ended = in_flight.ended();
+        let partition = request.partition();
+        let read = self.first_read(&request, &partition).await?;
+        let nothing = Decoded::default();
+        let stored = &read.get(&partition).unwrap_or(&nothing).entries;
+        if let Some(entry) = silent::cached(&request, stored, self.now()) {
+            event!(
+                debug,
+                target: "msal_cache::client",
+                of = partition.digest(),
+                client_id = request.client_id,
+                "gave out a cached access token"
+            );
+            return Ok(AcquiredToken::cached(entry));
+        }
+        let plan = SilentPlan::of(&request, stored, self.now());
+        let reason = plan.reason.unwrap_or(RefreshReason::Absent);
+        event!(
+            debug,
+            target: "msal_cache::client",
+            of = partition.digest(),
+            client_id = request.client_id,
+            ?reason,
+            "a new access token is needed"
+        );
+        let identity = request.identity();
+        let request = Arc::new(request);
+        loop {
+            match in_flight.join(identity, endpoint_id) {
+                Joined::Leader(leader) => {
+                    let refresh = Refresh {
+                        engine: self.clone(),
+                        request,
+                        partition,
+                        endpoint,
+                        reason,
+                        // The request before may have ended after the read.
+                        is_read_stale: in_flight.ended() != ended,
+                    };
+                    let work = async move {
+                        let result = refresh.run(&plan, read).await;
+                        leader.done(result.clone());
+                        result
+                    };
+                    return self.runtime.finish(Box::pin(work)).await;
+                }
+                Joined::Follower(other) => {
+                    if let Some(aging) = plan.still_good() {
+                        return Ok(AcquiredToken::aging(aging.clone(), reason));
+                    }
+                    loop {
+                        match other.follow(endpoint_id) {
+                            Followed::Waiting(ended) => self.runtime.wait(ended, None).await,
+                            Followed::Done(result) => return result,
+                            Followed::Abandoned => break,
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The one read of a hit. A refresh of a user's token reads again, once it has the guard; the
+    /// response to an app's own request is stored with the metadata of clients.
+    async fn first_read(
+        &self,
+        request: &ResolvedRequest,
+        partition: &Partition,
+    ) -> Result<ReadSet> {
+        if request.is_for_client() {
+            let metadata = Partition::app_metadata();
+            if self.state.decoded.exact(&metadata).is_none() {
+                return self.read_set(&[partition.clone(), metadata]).await;
+            }
+        }
+        let mut read = ReadSet::default();
+        read.insert(partition.clone(), self.partition(partition).await?);
+        Ok(read)
+    }
+
+    /// What [`acquire`](Self::acquire) would do now.
+    pub(crate) async fn plan(
+        &self,
+        client: &ClientConfig,
+        request: &SilentRequest,
+    ) -> Result<SilentPlan> {
+        let request = ResolvedRequest::new(client, request, self.profile(), self.clouds())?;
+        let read = self.read_for(&request).await?;
+        Ok(self.plan_from(&request, &read))
+    }
+
+    /// Reads all that a plan for this request depends on.
+    pub(crate) async fn read_for(&self, request: &ResolvedRequest) -> Result<ReadSet> {
+        let all = [request.partition(), Partition::app_metadata(), Partition::unowned()];
+        let needed = match (request.is_for_client(), self.profile()) {
+            (true, _) => &all[..1],
+            (false, Profile::Python) => &all[..2],
+            // To store the response.
+            (false, Profile::Family) => &all,
+        };
+        self.read_set(needed).await
+    }
+
+    pub(crate) fn plan_from(&self, request: &ResolvedRequest, read: &ReadSet) -> SilentPlan {
+        let nothing = Decoded::default();
+        let entries = |partition| &read.get(partition).unwrap_or(&nothing).entries;
+        let (own, metadata) = (request.partition(), Partition::app_metadata());
+        let stored = entries(&own);
+        let mut plan = SilentPlan::of(request, stored, self.now());
+        if plan.cached.is_none() && !plan.is_for_client {
+            plan.add_attempts(request, stored, entries(&metadata));
+        }
+        plan
+    }
+}

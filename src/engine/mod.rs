@@ -1,0 +1,19 @@
+//! The steps of a cache: read, plan, commit, request, wait. Each is written once, as `async fn`
+//! over an async store and a [`Runtime`]; the blocking face polls it once, the async face awaits
+//! it.
+
+mod accounts;
+mod acquire;
+mod decoded_cache;
+mod in_flight;
+mod read;
+mod refresh;
+mod runtime;
+mod settle;
+mod sign_out;
+mod state;
+mod whole;
+mod write;
+
+pub(crate) use runtime::Threads;
+pub(crate) use state::{Engine, Options};

@@ -1,0 +1,185 @@
+//! Reading: partitions, sections, searches.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use msal_cache_core::{
+    AsyncCacheStore, CredentialType, Error, Load, Partition, Record, Result, Revision, event,
+};
+use smallvec::SmallVec;
+
+use crate::engine::runtime::Runtime;
+use crate::engine::state::Engine;
+use crate::model::{Decoded, Entry, Query};
+use crate::plan::ReadSet;
+
+/// The result of a search, mostly so small that it needs no allocation.
+pub(crate) type Found = SmallVec<[Entry; 4]>;
+
+impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
+    /// The entries that match a query. Its only suspension is the load, so that a hit costs little
+    /// more than the store's.
+    pub(crate) async fn find(
+        &self,
+        credential_type: &CredentialType,
+        query: &Query,
+    ) -> Result<Found> {
+        let read = match query.partition(credential_type) {
+            Some(partition) => {
+                let known = self.state.decoded.partition(&partition);
+                let revision = known.as_ref().map(|known| known.revision);
+                let load = self.store.load(&partition, revision).await?;
+                self.decoded(&partition, known, load)?
+            }
+            None => self.section(credential_type).await?,
+        };
+        Ok(self.matches(&read, credential_type, query))
+    }
+
+    fn matches(&self, read: &Decoded, credential_type: &CredentialType, query: &Query) -> Found {
+        // Nothing else expires. Reading the clock takes a tenth of the time of a hit.
+        let is_token = *credential_type == CredentialType::AccessToken;
+        let now = if is_token { self.now() } else { 0 };
+        let matches = |it: &&Entry| {
+            it.credential_type() == credential_type
+                && it.problem().is_none()
+                && !it.has_expired(now)
+                && query.matches(it)
+        };
+        let mut found: Found = read.entries.iter().filter(matches).cloned().collect();
+        if is_token && self.state.options.limits.need_recency() {
+            found.iter().for_each(|it| it.use_at(now));
+        }
+        if found.len() > 1 {
+            let has_scopes = query.has_scopes();
+            found.sort_by_key(|it| {
+                (if has_scopes { it.scopes().len() } else { 0 }, Reverse(it.stored_at()))
+            });
+        }
+        let section = credential_type.as_str();
+        event!(
+            trace,
+            credential_type = section,
+            among = read.entries.len(),
+            found = found.len(),
+            "searched"
+        );
+        found
+    }
+
+    /// All entries of one section or of all, whether they can be used or not.
+    pub(crate) async fn entries(
+        &self,
+        credential_type: Option<&CredentialType>,
+    ) -> Result<Vec<Entry>> {
+        let records = self.list(credential_type).await?;
+        // For the store, an empty section is a record.
+        let is_empty_section =
+            |it: &Record| it.credential_type().as_str().is_empty() && it.value().expose() == "{}";
+        Ok(records.into_iter().filter(|it| !is_empty_section(it)).map(Entry::read).collect())
+    }
+
+    pub(crate) async fn list(
+        &self,
+        credential_type: Option<&CredentialType>,
+    ) -> Result<Vec<Record>> {
+        match self.store.list(credential_type, None).await? {
+            Load::Snapshot(snapshot) => Ok(snapshot.into_records()),
+            Load::Unchanged => Err(unchanged_unasked()),
+        }
+    }
+
+    pub(crate) async fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
+        let known = self.state.decoded.partition(partition);
+        let revision = known.as_ref().map(|known| known.revision);
+        let load = self.store.load(partition, revision).await?;
+        self.decoded(partition, known, load)
+    }
+
+    /// Reads several partitions at one moment.
+    pub(crate) async fn read_set(&self, partitions: &[Partition]) -> Result<ReadSet> {
+        self.completed(ReadSet::default(), partitions).await
+    }
+
+    /// Adds the partitions that a read set lacks, as they are known, and reads those that aren't.
+    /// What is known may be stale.
+    pub(crate) async fn known_or_read(
+        &self,
+        mut read: ReadSet,
+        partitions: &[Partition],
+    ) -> Result<ReadSet> {
+        read.may_be_stale = true;
+        for partition in partitions {
+            if read.get(partition).is_none()
+                && let Some(known) = self.state.decoded.exact(partition)
+            {
+                read.insert(partition.clone(), known);
+            }
+        }
+        self.completed(read, partitions).await
+    }
+
+    /// Reads the partitions that a read set lacks, at one moment.
+    async fn completed(&self, mut read: ReadSet, partitions: &[Partition]) -> Result<ReadSet> {
+        let missing = partitions.iter().filter(|it| read.get(it).is_none());
+        let known: SmallVec<[(&Partition, Option<Arc<Decoded>>); 3]> =
+            missing.map(|it| (it, self.state.decoded.partition(it))).collect();
+        let wanted: SmallVec<[(&Partition, Option<Revision>); 3]> =
+            known.iter().map(|(it, known)| (*it, known.as_ref().map(|it| it.revision))).collect();
+        let loads: SmallVec<[Load; 3]> = match &wanted[..] {
+            [] => SmallVec::new(),
+            [(partition, revision)] => {
+                SmallVec::from_iter([self.store.load(partition, *revision).await?])
+            }
+            wanted => self.store.load_many(wanted).await?.into(),
+        };
+        if loads.len() != known.len() {
+            return Err(Error::backend("cache", "it returned another number of partitions"));
+        }
+        for ((partition, known), load) in known.into_iter().zip(loads) {
+            let decoded = self.decoded(partition, known, load)?;
+            read.insert(partition.clone(), decoded);
+        }
+        Ok(read)
+    }
+
+    /// Decodes what was loaded of a partition, and remembers it.
+    fn decoded(
+        &self,
+        partition: &Partition,
+        known: Option<Arc<Decoded>>,
+        load: Load,
+    ) -> Result<Arc<Decoded>> {
+        let snapshot = match load {
+            Load::Unchanged => return known.ok_or_else(unchanged_unasked),
+            Load::Snapshot(snapshot) => snapshot,
+        };
+        let read = Arc::new(Decoded::of(snapshot, known.as_deref()));
+        if read.entries.iter().any(|entry| entry.partition() != partition) {
+            // The store confuses partitions. No token is better than another user's.
+            return Err(Error::Corrupt {
+                place: "the store".into(),
+                reason: "it returned a record of another partition than the requested one".into(),
+                position: None,
+            });
+        }
+        self.state.decoded.put_partition(partition, read.clone());
+        Ok(read)
+    }
+
+    pub(crate) async fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
+        let known = self.state.decoded.section(credential_type);
+        let revision = known.as_ref().map(|known| known.revision);
+        let snapshot = match self.store.list(Some(credential_type), revision).await? {
+            Load::Unchanged => return known.ok_or_else(unchanged_unasked),
+            Load::Snapshot(snapshot) => snapshot,
+        };
+        let read = Arc::new(Decoded::of(snapshot, known.as_deref()));
+        self.state.decoded.put_section(credential_type, read.clone());
+        Ok(read)
+    }
+}
+
+fn unchanged_unasked() -> Error {
+    Error::backend("cache", "it reported `Unchanged` to a caller that knows no revision")
+}

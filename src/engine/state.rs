@@ -1,0 +1,99 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use msal_cache_core::Guards;
+
+use crate::engine::decoded_cache::DecodedCache;
+use crate::engine::in_flight::InFlight;
+use crate::model::{Clock, Clouds, Limits, Profile, SystemClock};
+use crate::plan::Rules;
+
+/// The options of a cache.
+#[derive(Clone)]
+pub(crate) struct Options {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) profile: Profile,
+    pub(crate) clouds: Clouds,
+    pub(crate) limits: Limits,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            profile: Profile::default(),
+            clouds: Clouds::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("profile", &self.profile)
+            .field("clouds", &self.clouds)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A cache over an async store: what the faces share.
+pub(crate) struct Engine<S, R> {
+    pub(crate) store: S,
+    pub(crate) runtime: R,
+    pub(crate) state: Arc<State>,
+}
+
+/// What a cache knows besides its store.
+pub(crate) struct State {
+    pub(crate) options: Options,
+    pub(crate) decoded: DecodedCache,
+    /// Approximately how many access tokens are stored, where their number is limited.
+    pub(crate) stored: AtomicUsize,
+    pub(crate) changed: AtomicBool,
+    pub(crate) in_flight: Arc<InFlight>,
+    /// Refreshes of this process: the process takes part in the guard of the store only once.
+    pub(crate) guards: Guards,
+}
+
+impl<S, R> Engine<S, R> {
+    pub(crate) fn new(store: S, runtime: R, options: Options) -> Self {
+        let state = Arc::new(State {
+            decoded: DecodedCache::new(options.limits.decoded_bytes),
+            options,
+            // Unknown: the first sign-in counts.
+            stored: AtomicUsize::new(usize::MAX / 2),
+            changed: AtomicBool::new(false),
+            in_flight: Arc::default(),
+            guards: Guards::new(),
+        });
+        Self { store, runtime, state }
+    }
+
+    pub(crate) fn now(&self) -> i64 {
+        self.state.options.clock.now()
+    }
+
+    pub(crate) fn profile(&self) -> Profile {
+        self.state.options.profile
+    }
+
+    pub(crate) fn clouds(&self) -> &Clouds {
+        &self.state.options.clouds
+    }
+
+    pub(crate) fn rules(&self, now: i64) -> Rules<'_> {
+        let Options { profile, clouds, limits, .. } = &self.state.options;
+        Rules { now, profile: *profile, clouds, most: limits.access_tokens_of_one_owner }
+    }
+
+    pub(crate) fn set_changed(&self) {
+        self.state.changed.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn has_changed(&self) -> bool {
+        self.state.changed.load(Ordering::SeqCst)
+    }
+}

@@ -1,0 +1,171 @@
+//! Writing: token responses, changes of records, deletion of expired tokens.
+
+use std::sync::atomic::Ordering;
+
+use msal_cache_core::internal::{Next, Retry};
+use msal_cache_core::{AsyncCacheStore, Batch, CredentialType, Error, Partition, Result, event};
+
+use crate::engine::runtime::Runtime;
+use crate::engine::state::Engine;
+use crate::model::{Decoded, Entry, Event, Fields, Profile};
+use crate::plan::{Facts, ReadSet, batch, records};
+
+impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
+    /// Stores a token response.
+    pub(crate) async fn add(&self, event: &Event) -> Result<()> {
+        let now = self.now();
+        let facts = Facts::of(event, now, self.profile())?;
+        let records = self.store_response(&facts, ReadSet::default()).await?;
+        event!(debug, records = records.len(), "stored a token response");
+        // The response is stored, so the call has succeeded. What can't be deleted now is deleted
+        // by the next call.
+        if let Err(error) = self.keep_to_limit(now).await {
+            event!(warn, %error, "the cache is over its limit; the next sign-in tries again");
+        }
+        Ok(())
+    }
+
+    /// Stores the records of a response, and returns them. `read` is what the caller has read.
+    pub(crate) async fn store_response(
+        &self,
+        facts: &Facts<'_>,
+        read: ReadSet,
+    ) -> Result<Vec<Entry>> {
+        let mut partitions = facts.partitions();
+        if self.profile() == Profile::Family {
+            partitions.push(Partition::unowned());
+        }
+        let (mut retry, mut known) = (Retry::new(), Some(read));
+        loop {
+            let attempt = async {
+                // What is known needn't be read: the commit finds out whether it is still true.
+                // That may fail once; the second attempt is right whatever is stored.
+                let read = match known.take() {
+                    Some(read) => self.known_or_read(read, &partitions).await,
+                    None => self.read_set(&partitions).await,
+                };
+                let read = readable(read, &partitions)?;
+                let records = records::records(facts, &read, self.profile(), self.clouds())?;
+                let (batch, swept) = batch::add(&read, &records, self.rules(facts.now));
+                self.commit(&batch, &records).await?;
+                event!(trace, swept, "deleted expired or replaced records");
+                Ok(records)
+            };
+            match retry.after(attempt.await) {
+                Next::Return(stored) => {
+                    if stored.is_ok() {
+                        self.set_changed();
+                    }
+                    return stored;
+                }
+                Next::Retry(pause) => self.runtime.sleep(pause).await,
+            }
+        }
+    }
+
+    /// Deletes access tokens if there are more than the limit.
+    async fn keep_to_limit(&self, now: i64) -> Result<()> {
+        let Some(most) = self.state.options.limits.access_tokens else { return Ok(()) };
+        if self.state.stored.fetch_add(1, Ordering::Relaxed) < most {
+            return Ok(());
+        }
+        let tokens = self.list(Some(&CredentialType::AccessToken)).await?;
+        let tokens: Vec<_> = tokens.into_iter().map(Entry::read).collect();
+        let mut left = tokens.len();
+        if left > most {
+            let down_to = most / 4 * 3;
+            // The entries that searches have found record when.
+            let used_at = |it: &Entry| {
+                let read = self.state.decoded.partition(it.partition());
+                let read = read.iter().flat_map(|read| &read.entries);
+                let known = read.filter(|known| known.has_key_of(it)).map(Entry::used_at);
+                known.max().unwrap_or_default().max(it.used_at())
+            };
+            let batch = batch::evict(&tokens, down_to, now, used_at);
+            self.commit(&batch, &[]).await?;
+            left = down_to;
+        }
+        self.state.stored.store(left, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Changes fields of a record; removes it where there are none.
+    pub(crate) async fn modify(&self, old: &Entry, fields: Option<&Fields>) -> Result<()> {
+        let Some(fields) = fields.filter(|fields| !fields.is_empty()) else {
+            self.commit(&batch::remove(old), &[]).await?;
+            self.set_changed();
+            return Ok(());
+        };
+        let change = |stored: &Decoded| {
+            batch::change(stored, old, fields, self.profile()).map(|batch| (Some(batch), ()))
+        };
+        self.change(old.partition(), change).await
+    }
+
+    /// Reads a partition, plans and commits, again after a conflict. `plan` returns no batch where
+    /// there is nothing to do.
+    pub(crate) async fn change<T>(
+        &self,
+        partition: &Partition,
+        plan: impl Fn(&Decoded) -> Result<(Option<Batch>, T)>,
+    ) -> Result<T> {
+        let mut retry = Retry::new();
+        loop {
+            let attempt = async {
+                let stored = self.partition(partition).await?;
+                let (batch, planned) = plan(&stored)?;
+                if let Some(batch) = batch {
+                    self.commit_change(&batch).await?;
+                }
+                Ok(planned)
+            };
+            match retry.after(attempt.await) {
+                Next::Return(done) => return done,
+                Next::Retry(pause) => self.runtime.sleep(pause).await,
+            }
+        }
+    }
+
+    /// Deletes all expired access tokens.
+    pub(crate) async fn purge_expired(&self) -> Result<u64> {
+        let purged = self.store.purge(self.now()).await?;
+        if purged > 0 {
+            self.state.decoded.forget_all();
+            self.set_changed();
+        }
+        Ok(purged)
+    }
+
+    /// Commits a batch, and remembers that the cache was changed.
+    pub(crate) async fn commit_change(&self, batch: &Batch) -> Result<()> {
+        if !batch.is_empty() {
+            self.commit(batch, &[]).await?;
+            self.set_changed();
+        }
+        Ok(())
+    }
+
+    /// Commits a batch that puts these entries, among others.
+    pub(crate) async fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
+        if !batch.is_empty() {
+            let revisions = self.store.commit(batch).await?;
+            self.state.decoded.committed(batch, written, &revisions);
+        }
+        Ok(())
+    }
+}
+
+/// What is stored, as far as it can be read. A broken cache must not prevent a sign-in: the commit
+/// decides whether it can be repaired.
+fn readable(read: Result<ReadSet>, partitions: &[Partition]) -> Result<ReadSet> {
+    match read {
+        Err(Error::Corrupt { .. }) => {
+            let mut nothing = ReadSet::default();
+            for partition in partitions {
+                nothing.insert(partition.clone(), std::sync::Arc::default());
+            }
+            Ok(nothing)
+        }
+        read => read,
+    }
+}

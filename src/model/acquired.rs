@@ -1,0 +1,177 @@
+use std::sync::Arc;
+
+use msal_cache_core::Error;
+
+use crate::model::{AccessToken, Entry, InteractionRequired, Secret, ServerError, TransportError};
+
+/// An access token that an app can use now, where it came from, and why a refresh happened.
+///
+/// `Debug` prints no secret. Cloning shares the token.
+#[derive(Clone, Debug)]
+pub struct AcquiredToken {
+    entry: Entry,
+    source: TokenSource,
+    refresh_reason: Option<RefreshReason>,
+    refresh_error: Option<Arc<AcquireError>>,
+}
+
+/// Where a token came from. The names are those of MSAL Python's `token_source`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TokenSource {
+    /// The cache; also where another thread or process has just stored it.
+    Cache,
+    /// The server, in response to this call or to a call of another thread that this one waited
+    /// for.
+    IdentityProvider,
+}
+
+impl TokenSource {
+    /// `cache` or `identity_provider`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Cache => "cache",
+            Self::IdentityProvider => "identity_provider",
+        }
+    }
+}
+
+/// Why no cached access token could be returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum RefreshReason {
+    /// The cache holds no access token for this request.
+    Absent,
+    /// The cached one has expired or is about to.
+    Expired,
+    /// The cached one is valid, but the server asked to refresh it by now (`refresh_in`).
+    Aging,
+    /// The cached one was stored in the future: the clock was set back since, so it is unknown when
+    /// the token expires.
+    ClockMovedBack,
+    /// The caller asked for a new one.
+    ForceRefresh,
+    /// The caller has a claims challenge, which no cached token satisfies.
+    ClaimsChallenge,
+}
+
+impl AcquiredToken {
+    pub(crate) fn cached(entry: Entry) -> Self {
+        Self { entry, source: TokenSource::Cache, refresh_reason: None, refresh_error: None }
+    }
+
+    pub(crate) fn issued(entry: Entry, reason: RefreshReason) -> Self {
+        let source = TokenSource::IdentityProvider;
+        Self { entry, source, refresh_reason: Some(reason), refresh_error: None }
+    }
+
+    /// A cached token that is valid, while another thread or process refreshes it.
+    pub(crate) fn aging(entry: Entry, reason: RefreshReason) -> Self {
+        let source = TokenSource::Cache;
+        Self { entry, source, refresh_reason: Some(reason), refresh_error: None }
+    }
+
+    pub(crate) fn fallback(entry: Entry, reason: RefreshReason, error: AcquireError) -> Self {
+        let (source, refresh_error) = (TokenSource::Cache, Some(Arc::new(error)));
+        Self { entry, source, refresh_reason: Some(reason), refresh_error }
+    }
+
+    /// The token in clear text: what follows `Bearer ` in a request.
+    pub fn secret(&self) -> Secret<'_> {
+        Secret::new(self.entry.known("secret").unwrap_or_default())
+    }
+
+    /// The token with its scopes, times and tenant.
+    pub fn access_token(&self) -> AccessToken<'_> {
+        AccessToken(&self.entry)
+    }
+
+    /// The entry of the token, as it is stored.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Where it came from.
+    pub fn source(&self) -> TokenSource {
+        self.source
+    }
+
+    /// Why it was refreshed, or why that was tried; `None` where a cached token was returned at
+    /// once.
+    pub fn refresh_reason(&self) -> Option<RefreshReason> {
+        self.refresh_reason
+    }
+
+    /// Why the refresh failed, where this is the token that was to be refreshed. It is still valid;
+    /// or, while the server doesn't respond, it is within its extended lifetime
+    /// (`ext_expires_in`), which some APIs accept then.
+    pub fn refresh_error(&self) -> Option<&AcquireError> {
+        self.refresh_error.as_deref()
+    }
+}
+
+/// Why no token was acquired.
+///
+/// It can be cloned, since all callers that wait for one request get its error.
+#[derive(Clone, Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AcquireError {
+    /// The user has to sign in: there is no refresh token, or the server accepts none of them.
+    #[error(transparent)]
+    InteractionRequired(InteractionRequired),
+
+    /// The server refused a request that the app made for itself. A sign-in wouldn't change that.
+    #[error("the token endpoint refused the client")]
+    Refused(#[source] ServerError),
+
+    /// The server didn't respond, and there is no token to fall back to.
+    #[error(transparent)]
+    Transport(TransportError),
+
+    /// The server's response can't be used. Nothing of it was stored.
+    #[error("the token endpoint returned an unusable response")]
+    Answer(#[source] Arc<Error>),
+
+    /// The cache can't be used.
+    #[error(transparent)]
+    Cache(Arc<Error>),
+
+    /// The token was acquired, but could not be stored. It is valid, and an app can use it. The
+    /// next call sends a request again; where the server has also replaced the refresh token, the
+    /// new one is lost.
+    #[error("the token was acquired, but could not be stored")]
+    NotStored {
+        /// The token.
+        token: Box<AcquiredToken>,
+        /// Why it could not be stored.
+        source: Arc<Error>,
+    },
+}
+
+impl AcquireError {
+    /// Whether the user has to sign in.
+    pub fn is_interaction_required(&self) -> bool {
+        matches!(self, Self::InteractionRequired(_))
+    }
+
+    /// The error of the server, where it refused.
+    pub fn server_error(&self) -> Option<&ServerError> {
+        match self {
+            Self::InteractionRequired(required) => required.server_error(),
+            Self::Refused(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<Error> for AcquireError {
+    fn from(error: Error) -> Self {
+        Self::Cache(Arc::new(error))
+    }
+}
+
+impl From<TransportError> for AcquireError {
+    fn from(error: TransportError) -> Self {
+        Self::Transport(error)
+    }
+}

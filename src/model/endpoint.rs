@@ -1,0 +1,327 @@
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use msal_cache_core::Ready;
+
+use crate::model::{Fields, Form};
+
+/// The token endpoint of an authorization server (RFC 6749, section 3.2), over any HTTP client.
+///
+/// An implementation sends the form and returns the response; it decides nothing. It authenticates
+/// a confidential client: it has the secret or the assertion, and adds it to the request. It also
+/// sets the time-outs: other threads and processes that need the same token wait for as long as a
+/// call takes. It must not repeat a request that may have arrived, since a refresh token may be
+/// valid for one use.
+///
+/// The cache calls it without holding a lock of the store.
+///
+/// ```
+/// use msal_cache::endpoint::{TokenEndpoint, TokenRequest, TokenResponse, TransportError};
+///
+/// /// A server that always returns the same response.
+/// struct Canned(u16, &'static str);
+///
+/// impl TokenEndpoint for Canned {
+///     fn send(&self, _: &TokenRequest) -> Result<TokenResponse, TransportError> {
+///         TokenResponse::from_json(self.0, self.1)
+///     }
+/// }
+/// # let _: &dyn TokenEndpoint = &Canned(200, "{}");
+/// ```
+pub trait TokenEndpoint: Send + Sync {
+    /// Sends a request by `POST` and returns the response, whether it is a success or a refusal.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] where there is no response, or its body is not a JSON object. A response
+    /// is not an error, whatever its status.
+    fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError>;
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<E: TokenEndpoint + ?Sized> TokenEndpoint for $pointer {
+            fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
+                (**self).send(request)
+            }
+        }
+    )*};
+}
+
+forward!(&E, Arc<E>, Box<E>);
+
+/// A [`TokenEndpoint`] that waits without blocking a thread.
+///
+/// The cache finishes a request that has begun even if its caller goes away: the server may have
+/// replaced the refresh token.
+pub trait AsyncTokenEndpoint: Send + Sync {
+    /// See [`TokenEndpoint::send`].
+    fn send(
+        &self,
+        request: &TokenRequest,
+    ) -> impl Future<Output = Result<TokenResponse, TransportError>> + Send;
+}
+
+/// A blocking endpoint: the request blocks the thread that polls it.
+impl<E: TokenEndpoint> AsyncTokenEndpoint for Ready<E> {
+    async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
+        self.0.send(request)
+    }
+}
+
+impl<E: AsyncTokenEndpoint> AsyncTokenEndpoint for Arc<E> {
+    async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
+        (**self).send(request).await
+    }
+}
+
+/// A request to a token endpoint. `Debug` prints no value of the form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenRequest {
+    token_endpoint: String,
+    client_id: String,
+    form: Form,
+    anchor_mailbox: Option<String>,
+}
+
+impl TokenRequest {
+    /// A request of this client to this address.
+    pub fn new(
+        token_endpoint: impl Into<String>,
+        client_id: impl Into<String>,
+        form: Form,
+    ) -> Self {
+        let (token_endpoint, client_id) = (token_endpoint.into(), client_id.into());
+        Self { token_endpoint, client_id, form, anchor_mailbox: None }
+    }
+
+    /// Sets the user whose tokens are requested; see [`anchor_mailbox`](Self::anchor_mailbox).
+    pub fn with_home_account_id(mut self, home_account_id: &str) -> Self {
+        self.anchor_mailbox = Some(format!("Oid:{}", home_account_id.replace('.', "@")));
+        self
+    }
+
+    /// Where to send it, such as
+    /// `https://login.microsoftonline.com/<tenant>/oauth2/v2.0/token`.
+    pub fn token_endpoint(&self) -> &str {
+        &self.token_endpoint
+    }
+
+    /// The client. It is in the form too.
+    pub fn client_id(&self) -> &str {
+        &self.client_id
+    }
+
+    /// The body of the request, without the authentication of the client.
+    pub fn form(&self) -> &Form {
+        &self.form
+    }
+
+    /// The value of the header `X-AnchorMailbox`, by which Microsoft's servers route a request to
+    /// the user's region. Other servers ignore it.
+    pub fn anchor_mailbox(&self) -> Option<&str> {
+        self.anchor_mailbox.as_deref()
+    }
+}
+
+/// The response of a token endpoint: tokens (RFC 6749, section 5.1) or a refusal (section 5.2).
+/// `Debug` prints no value of the body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenResponse {
+    status: u16,
+    body: Fields,
+    retry_after: Option<Duration>,
+}
+
+impl TokenResponse {
+    /// A response with this HTTP status and body.
+    pub fn new(status: u16, body: Fields) -> Self {
+        Self { status, body, retry_after: None }
+    }
+
+    /// Parses a response.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] where the body is not a JSON object, such as the page of a proxy. Its
+    /// kind is [`Unavailable`](TransportErrorKind::Unavailable) for the status of an outage, else
+    /// [`Malformed`](TransportErrorKind::Malformed). The body is not quoted.
+    pub fn from_json(status: u16, body: &str) -> Result<Self, TransportError> {
+        match object(body) {
+            Ok(body) => Ok(Self::new(status, body)),
+            Err(error) => {
+                let kind = if is_outage(status) {
+                    TransportErrorKind::Unavailable
+                } else {
+                    TransportErrorKind::Malformed
+                };
+                Err(TransportError::new(kind, error).with_status(status))
+            }
+        }
+    }
+
+    /// Adds the wait that the header `Retry-After` asks for.
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// The members of the JSON object, secrets included.
+    pub fn body(&self) -> &Fields {
+        &self.body
+    }
+
+    /// How long the server asks to wait before the next request.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// Whether the status says that the server can't respond now.
+    pub(crate) fn is_outage(&self) -> bool {
+        is_outage(self.status)
+    }
+}
+
+/// The members of an object, or why the body isn't one, without quoting it.
+fn object(body: &str) -> Result<Fields, Box<dyn StdError + Send + Sync>> {
+    let not_json = |error: serde_json::Error| {
+        format!("the body is not JSON (line {}, column {})", error.line(), error.column())
+    };
+    Ok(Fields::from_value("the body", serde_json::from_str(body).map_err(not_json)?)?)
+}
+
+fn is_outage(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
+/// A token endpoint didn't respond, or its response says nothing about the request.
+///
+/// It can be cloned, since all callers that wait for one request get its error.
+#[derive(Clone)]
+pub struct TransportError {
+    kind: TransportErrorKind,
+    status: Option<u16>,
+    retry_after: Option<Duration>,
+    correlation_id: Option<Arc<str>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// The kind of a [`TransportError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum TransportErrorKind {
+    /// The server can't be reached: no network, no such host, an untrusted certificate.
+    Unreachable,
+    /// The server didn't respond in time. It may have granted the request.
+    TimedOut,
+    /// The connection was lost before the response arrived. The server may have granted the request.
+    Interrupted,
+    /// The server responded that it is unavailable: status 429, or 500 and above.
+    Unavailable,
+    /// The response is not that of a token endpoint.
+    Malformed,
+    /// Another failure, such as a client assertion that couldn't be created.
+    Other,
+}
+
+impl TransportError {
+    /// An error of this kind, with its cause.
+    pub fn new(
+        kind: TransportErrorKind,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self { source: Some(Arc::from(source.into())), ..Self::without_source(kind) }
+    }
+
+    /// An error of this kind without a cause.
+    pub(crate) fn without_source(kind: TransportErrorKind) -> Self {
+        Self { kind, status: None, retry_after: None, correlation_id: None, source: None }
+    }
+
+    /// Adds the HTTP status.
+    pub fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Adds the wait that the header `Retry-After` asks for.
+    pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
+        self.retry_after = wait;
+        self
+    }
+
+    /// Adds the id under which the request was sent.
+    #[must_use]
+    pub fn with_correlation_id(mut self, id: impl Into<Arc<str>>) -> Self {
+        self.correlation_id = Some(id.into());
+        self
+    }
+
+    /// The kind of the error.
+    pub fn kind(&self) -> TransportErrorKind {
+        self.kind
+    }
+
+    /// The HTTP status, if there was a response.
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    /// How long the server asks to wait before the next request.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
+    }
+
+    /// The id by which the server's operator finds the request, if it had one.
+    pub fn correlation_id(&self) -> Option<&str> {
+        self.correlation_id.as_deref()
+    }
+}
+
+impl fmt::Display for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self.kind {
+            TransportErrorKind::Unreachable => "the token endpoint can't be reached",
+            TransportErrorKind::TimedOut => "the token endpoint didn't respond in time",
+            TransportErrorKind::Interrupted => "the connection to the token endpoint was lost",
+            TransportErrorKind::Unavailable => "the token endpoint is unavailable",
+            TransportErrorKind::Malformed => "the token endpoint returned an invalid response",
+            TransportErrorKind::Other => "the request to the token endpoint failed",
+        })?;
+        if let Some(status) = self.status {
+            write!(f, " (HTTP status {status})")?;
+        }
+        if let Some(wait) = self.retry_after {
+            write!(f, "; retry after {} s", wait.as_secs())?;
+        }
+        if let Some(id) = &self.correlation_id {
+            write!(f, "; correlation id {id}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for TransportError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransportError")
+            .field("kind", &self.kind)
+            .field("status", &self.status)
+            .field("retry_after", &self.retry_after)
+            .field("correlation_id", &self.correlation_id)
+            .field("source", &self.source)
+            .finish()
+    }
+}
+
+impl StdError for TransportError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}

@@ -1,0 +1,243 @@
+//! Writes JSON objects as text, without leaving copies of secrets behind.
+
+use std::fmt::Write;
+use std::ops::Range;
+
+use msal_cache_core::Json;
+use msal_cache_core::internal::{for_each_member, quoted_name};
+use serde_json::Value;
+use smallvec::SmallVec;
+use zeroize::Zeroizing;
+
+use crate::model::Fields;
+
+/// The value of a member.
+pub(crate) enum FieldValue<'a> {
+    Null,
+    Text(&'a str),
+    /// JSON, as it was written.
+    Raw(&'a str),
+    /// The JSON of a value that is not a string.
+    Made(Zeroizing<String>),
+}
+
+impl<'a> From<&'a str> for FieldValue<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for FieldValue<'a> {
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<Option<&'a str>> for FieldValue<'a> {
+    fn from(text: Option<&'a str>) -> Self {
+        text.map_or(Self::Null, Self::Text)
+    }
+}
+
+impl<'a> From<&'a Option<String>> for FieldValue<'a> {
+    fn from(text: &'a Option<String>) -> Self {
+        text.as_deref().into()
+    }
+}
+
+impl<'a> From<&'a Value> for FieldValue<'a> {
+    fn from(value: &'a Value) -> Self {
+        match value {
+            Value::Null => Self::Null,
+            Value::String(text) => Self::Text(text),
+            other => Self::Made(Zeroizing::new(other.to_string())),
+        }
+    }
+}
+
+/// The JSON of these members, in their order.
+pub(crate) fn write<N: AsRef<str>>(members: &[(N, FieldValue<'_>)]) -> Json {
+    write_with_ranges(members, |_| ())
+}
+
+/// The JSON of these members. `range` is called with the range of each value.
+pub(crate) fn write_with_ranges<N: AsRef<str>>(
+    members: &[(N, FieldValue<'_>)],
+    mut range: impl FnMut(Range<usize>),
+) -> Json {
+    // The full length: a string that grows leaves its old buffer behind.
+    let mut length = 2;
+    let pieces: SmallVec<[_; 16]> = members
+        .iter()
+        .map(|(name, part)| {
+            let name = match name.as_ref() {
+                name if name.is_ascii() => Written::quoted(name),
+                name => Written::Made(quoted_name(name)),
+            };
+            let part = match part {
+                FieldValue::Null => Written::Plain("null"),
+                FieldValue::Text(text) => Written::quoted(text),
+                FieldValue::Raw(json) => Written::Plain(json),
+                FieldValue::Made(json) => Written::Plain(json),
+            };
+            length += name.len() + part.len() + 4;
+            (name, part)
+        })
+        .collect();
+    let mut out = String::with_capacity(length);
+    out.push('{');
+    for (at, (name, part)) in pieces.iter().enumerate() {
+        if at > 0 {
+            out.push_str(", ");
+        }
+        name.push_to(&mut out);
+        out.push_str(": ");
+        let start = out.len();
+        part.push_to(&mut out);
+        range(start..out.len());
+    }
+    out.push('}');
+    Json::from_stored(out)
+}
+
+/// A part of the text that is written.
+enum Written<'a> {
+    Plain(&'a str),
+    Made(String),
+    Quoted(&'a str),
+    /// Some characters of it need a backslash.
+    Escaped(&'a str),
+}
+
+impl<'a> Written<'a> {
+    fn quoted(text: &'a str) -> Self {
+        if is_plain(text) { Self::Quoted(text) } else { Self::Escaped(text) }
+    }
+
+    /// Its length at most, in bytes.
+    fn len(&self) -> usize {
+        match self {
+            Self::Plain(text) => text.len(),
+            Self::Made(text) => text.len(),
+            Self::Quoted(text) => text.len() + 2,
+            Self::Escaped(text) => text.len() * 6 + 2,
+        }
+    }
+
+    fn push_to(&self, out: &mut String) {
+        match self {
+            Self::Plain(text) => out.push_str(text),
+            Self::Made(text) => out.push_str(text),
+            Self::Quoted(text) => {
+                out.push('"');
+                out.push_str(text);
+                out.push('"');
+            }
+            Self::Escaped(text) => {
+                out.push('"');
+                for char in text.chars() {
+                    match char {
+                        '"' | '\\' => out.extend(['\\', char]),
+                        // Writing to a string can't fail.
+                        ..' ' => drop(write!(out, "\\u{:04x}", u32::from(char))),
+                        _ => out.push(char),
+                    }
+                }
+                out.push('"');
+            }
+        }
+    }
+}
+
+/// Whether nothing has to be escaped. Checks sixteen bytes at a time, which takes a few
+/// instructions.
+fn is_plain(text: &str) -> bool {
+    let special =
+        |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    let any = |chunk: &[u8; 16]| chunk.iter().fold(0, |any, byte| any | special(*byte)) != 0;
+    let (chunks, rest) = text.as_bytes().as_chunks();
+    let mut last = [b' '; 16];
+    last[..rest.len()].copy_from_slice(rest);
+    !chunks.iter().any(any) && !any(&last)
+}
+
+/// What to do with a member that is changed to `null`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Nulls {
+    Written,
+    LeftOut,
+}
+
+/// An object with some members changed in place, and new ones at the end. The text of every other
+/// member is kept.
+pub(crate) fn merge(json: &Json, changes: &Fields, nulls: Nulls) -> serde_json::Result<Json> {
+    let mut members = Vec::new();
+    for_each_member(json.expose(), |name, text| members.push((name, FieldValue::Raw(text))))?;
+    for (name, value) in changes.iter() {
+        if value.is_null() && nulls == Nulls::LeftOut {
+            members.retain(|(known, _)| known != name);
+            continue;
+        }
+        // A name that occurs twice is written once; of two, readers take the last.
+        match members.iter().rposition(|(known, _)| known == name) {
+            Some(at) => {
+                members[at].1 = value.into();
+                let mut index = 0..;
+                members.retain(|(known, _)| index.next() == Some(at) || known != name);
+            }
+            None => members.push((name.into(), value.into())),
+        }
+    }
+    Ok(write(&members))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_a_parser_reads() {
+        let text = "a\"\\\n\u{0}\u{1f}/é語😀\u{7f}";
+        let value = Value::from(vec![Value::Null, text.into(), 1.5.into()]);
+        let members = [
+            (Cow::from("text"), FieldValue::from(text)),
+            (text.into(), (&value).into()),
+            ("none".into(), (&None).into()),
+            ("raw".into(), FieldValue::Raw("[ 1.50 ]")),
+        ];
+        let json = write(&members);
+        let read: Value = serde_json::from_str(json.expose()).unwrap();
+        let expected = serde_json::json!({"text": text, text: value, "none": null, "raw": [1.5]});
+        assert_eq!(read, expected);
+        assert!(json.expose().contains("[ 1.50 ]"));
+    }
+
+    #[test]
+    fn what_is_not_changed_keeps_its_text() {
+        let json = Json::new(r#"{"n":1.50e3, "secret":"old","x":{"deep":[ null ]}, "n2":9e999}"#);
+        let changes = Fields::new().set("secret", "new").set("added", 1);
+        let merged = merge(&json.unwrap(), &changes, Nulls::Written).unwrap();
+        assert_eq!(
+            merged.expose(),
+            r#"{"n": 1.50e3, "secret": "new", "x": {"deep":[ null ]}, "n2": 9e999, "added": 1}"#
+        );
+    }
+
+    #[test]
+    fn a_name_that_occurs_twice_becomes_one_when_it_is_changed() {
+        let json = Json::new(r#"{"a":1,"b":2,"a":3}"#).unwrap();
+        let merged = merge(&json, &Fields::new().set("a", 4), Nulls::Written).unwrap();
+        assert_eq!(merged.expose(), r#"{"b": 2, "a": 4}"#);
+    }
+
+    #[test]
+    fn a_null_is_written_or_its_member_left_out() {
+        let json = Json::new(r#"{"a":1,"b":null,"a":3}"#).unwrap();
+        let changes = Fields::new().set("a", None::<&str>).set("c", None::<&str>);
+        let merged = |nulls| merge(&json, &changes, nulls).unwrap();
+        assert_eq!(merged(Nulls::Written).expose(), r#"{"b": null, "a": null, "c": null}"#);
+        assert_eq!(merged(Nulls::LeftOut).expose(), r#"{"b": null}"#);
+    }
+}

@@ -1,0 +1,112 @@
+//! From the stored accounts to the users who are signed in.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::model::{AccountInfo, AuthorityType, Entry, Hosts, TenantProfile};
+
+/// The pseudo-account of a managed cloud shell, where no user has signed in.
+const CLOUD_SHELL: &str = "CLOUDSHELL";
+
+/// The users with these names, whatever the case.
+pub(crate) fn named(mut accounts: Vec<AccountInfo>, username: &str) -> Vec<AccountInfo> {
+    let wanted = username.to_lowercase();
+    let is_named = |name: Option<&str>| name.is_some_and(|it| it.to_lowercase() == wanted);
+    accounts.retain(|it| {
+        is_named(it.username())
+            || it.tenant_profiles().iter().any(|profile| is_named(profile.username()))
+    });
+    accounts
+}
+
+/// The users of one cloud.
+pub(crate) fn grouped(entries: &[Entry], hosts: &Hosts) -> Vec<AccountInfo> {
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    let mut users: Vec<Vec<(usize, &Entry)>> = Vec::new();
+    for entry in entries {
+        let Some(account) = entry.account() else { continue };
+        let Some(rank) = hosts.rank(account.environment()) else { continue };
+        let Some(home) = account.home_account_id().filter(|home| !home.is_empty()) else {
+            continue;
+        };
+        if account.authority_type() == Some(AuthorityType::from(CLOUD_SHELL)) {
+            continue;
+        }
+        let at = *places.entry(home).or_insert_with(|| {
+            users.push(Vec::new());
+            users.len() - 1
+        });
+        users[at].push((rank, entry));
+    }
+    users.iter().map(|entries| account(entries)).collect()
+}
+
+/// One user, from all their accounts. Of two accounts, the later one counts, as in MSAL Python; the
+/// account of the home tenant counts more than that of a guest.
+fn account(entries: &[(usize, &Entry)]) -> AccountInfo {
+    let views: Vec<_> = entries.iter().filter_map(|(_, entry)| entry.account()).collect();
+    let home = entries.iter().find_map(|(_, it)| it.known("home_account_id")).unwrap_or_default();
+    let home_tenant = home.rsplit_once('.').map(|(_, tenant)| tenant);
+    let mut account = AccountInfo::of(home);
+    for (entry, view) in entries.iter().map(|(_, entry)| entry).zip(&views) {
+        account.authority_type = view.authority_type().or(account.authority_type);
+        account.account_source =
+            view.account_source().map(str::to_owned).or(account.account_source);
+        let profile = TenantProfile {
+            realm: view.realm().unwrap_or_default().to_owned(),
+            local_account_id: view.local_account_id().map(str::to_owned),
+            username: view.username().map(str::to_owned),
+            is_home_tenant: false,
+        };
+        for profile in [profile].into_iter().chain(profiles_of_node(entry)) {
+            add_profile(&mut account.tenant_profiles, profile);
+        }
+    }
+    for profile in &mut account.tenant_profiles {
+        profile.is_home_tenant =
+            home_tenant.is_some_and(|tenant| profile.realm.eq_ignore_ascii_case(tenant));
+    }
+    let last_name = || {
+        let names = entries.iter().rev().filter_map(|(_, it)| it.known("username"));
+        names.filter(|it| !it.is_empty()).map(str::to_owned).next()
+    };
+    account.tenant_profiles.sort_by_key(|it| !it.is_home_tenant);
+    let at_home = account.tenant_profiles.first().filter(|it| it.is_home_tenant);
+    account.username = at_home
+        .and_then(|it| it.username.clone().filter(|name| !name.is_empty()))
+        .or_else(last_name);
+    let nearest = entries.iter().min_by_key(|(rank, _)| *rank);
+    account.environment = nearest.and_then(|(_, it)| it.known("environment")).map(str::to_owned);
+    account
+}
+
+fn add_profile(profiles: &mut Vec<TenantProfile>, new: TenantProfile) {
+    match profiles.iter_mut().find(|it| it.realm.eq_ignore_ascii_case(&new.realm)) {
+        None => profiles.push(new),
+        Some(known) => {
+            known.local_account_id = new.local_account_id.or(known.local_account_id.take());
+            known.username = new.username.or(known.username.take());
+        }
+    }
+}
+
+/// MSAL Node stores one account for each user, with its tenant profiles as texts of JSON.
+fn profiles_of_node(entry: &Entry) -> Vec<TenantProfile> {
+    if !entry.json().expose().contains("\"tenantProfiles\"") {
+        return Vec::new();
+    }
+    let Ok(fields) = entry.fields() else { return Vec::new() };
+    let texts = fields.get("tenantProfiles").and_then(Value::as_array);
+    let profile = |text: &Value| {
+        let profile: Value = serde_json::from_str(text.as_str()?).ok()?;
+        let text = |name: &str| profile.get(name).and_then(Value::as_str).map(str::to_owned);
+        Some(TenantProfile {
+            realm: text("tenantId")?,
+            local_account_id: text("localAccountId"),
+            username: text("username"),
+            is_home_tenant: false,
+        })
+    };
+    texts.into_iter().flatten().filter_map(profile).collect()
+}

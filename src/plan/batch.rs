@@ -1,0 +1,179 @@
+//! From what is stored and what is requested to the batch that does it. Nothing here reads or
+//! writes, so a plan can be made again after a conflict.
+
+use hashbrown::HashSet;
+use msal_cache_core::{Batch, CredentialType, Error, Expect, Partition, Record, Result};
+
+use crate::model::{Clouds, Decoded, Entry, Fields, Nulls, Profile, merge};
+use crate::plan::family;
+use crate::plan::read_set::ReadSet;
+
+/// The options of a cache, at the time of a plan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules<'a> {
+    pub(crate) now: i64,
+    pub(crate) profile: Profile,
+    pub(crate) clouds: &'a Clouds,
+    /// The most access tokens of one owner.
+    pub(crate) most: Option<usize>,
+}
+
+impl Rules<'_> {
+    /// Whether a stored entry is deleted when these records are stored.
+    fn sweeps(&self, old: &Entry, records: &[Entry]) -> bool {
+        old.has_expired(self.now)
+            || self.profile == Profile::Family
+                && (family::is_nothing(old)
+                    || records.iter().any(|new| family::replaces(new, old, self.clouds)))
+    }
+
+    /// The access tokens that are deleted too, so that their owner has no more than the limit when
+    /// these records are stored: those that were used longest ago.
+    fn surplus<'a>(
+        &self,
+        partition: &Partition,
+        stored: &'a Decoded,
+        records: &[Entry],
+    ) -> Vec<&'a Entry> {
+        let Some(most) = self.most else { return Vec::new() };
+        let is_token = |it: &Entry| *it.credential_type() == CredentialType::AccessToken;
+        let new = records.iter().filter(|it| is_token(it) && it.partition() == partition).count();
+        let stays = |it: &&Entry| {
+            is_token(it)
+                && !self.sweeps(it, records)
+                && !records.iter().any(|new| new.has_key_of(it))
+        };
+        let mut old: Vec<_> = stored.entries.iter().filter(stays).collect();
+        let surplus = (old.len() + new).saturating_sub(most).min(old.len());
+        old.sort_by_key(|it| it.used_at());
+        old.truncate(surplus);
+        old
+    }
+}
+
+/// Stores the records of a token response, and deletes the access tokens of the same partitions
+/// that have expired; for [`Profile::Family`], also what the new records replace. Also returns the
+/// number of deleted records.
+pub(crate) fn add(read: &ReadSet, records: &[Entry], rules: Rules<'_>) -> (Batch, usize) {
+    let mut batch = Batch::new();
+    let mut swept = 0;
+    for (partition, stored) in read.iter() {
+        // Writing records is right whatever is stored by now. Deleting is not: another writer may
+        // have stored a valid token under the same key.
+        let swept_anyway = stored.entries.iter().filter(|it| rules.sweeps(it, records));
+        for old in swept_anyway.chain(rules.surplus(partition, stored, records)) {
+            batch.change(partition, Expect::Revision(stored.revision)).delete_record(old.record());
+            swept += 1;
+        }
+    }
+    for new in records {
+        let Some(stored) = read.get(new.partition()) else { continue };
+        let old = stored.at_key_of(new);
+        let expect = match (new.credential_type(), old) {
+            // It is the same in each response to a client. Without it, a sign-in changes one
+            // partition.
+            (CredentialType::AppMetadata, Some(old)) if same_fields(old, new) => continue,
+            // It was merged with the stored one.
+            (CredentialType::Account, Some(_)) if rules.profile == Profile::Family => {
+                Expect::Revision(stored.revision)
+            }
+            _ => Expect::Any,
+        };
+        batch.change(new.partition(), expect).put(new.record().clone());
+    }
+    if read.may_be_stale {
+        // Also of the partitions that don't change: the plan omits what they have already.
+        for (partition, stored) in read.iter() {
+            batch.change(partition, Expect::Revision(stored.revision));
+        }
+    }
+    (batch, swept)
+}
+
+/// Deletes access tokens until `down_to` are left: those that have expired, then those that were
+/// used longest ago, by `used_at`. Deletes nothing of another type.
+pub(crate) fn evict(
+    tokens: &[Entry],
+    down_to: usize,
+    now: i64,
+    used_at: impl Fn(&Entry) -> i64,
+) -> Batch {
+    let is_token = |it: &&Entry| *it.credential_type() == CredentialType::AccessToken;
+    let mut tokens: Vec<_> = tokens.iter().filter(is_token).collect();
+    let surplus = tokens.len().saturating_sub(down_to);
+    tokens.sort_by_cached_key(|it| (!it.has_expired(now), used_at(it)));
+    let mut batch = Batch::new();
+    for it in &tokens[..surplus] {
+        // Whatever is stored by now: an access token can be requested again.
+        batch.change(it.partition(), Expect::Any).delete_record(it.record());
+    }
+    batch
+}
+
+/// Changes fields of the record that is stored under the key of `old`; of `old` itself, if there
+/// is none any more, or if it is another owner's by now.
+pub(crate) fn change(
+    stored: &Decoded,
+    old: &Entry,
+    fields: &Fields,
+    profile: Profile,
+) -> Result<Batch> {
+    let nulls = match profile {
+        Profile::Python => Nulls::Written,
+        Profile::Family => Nulls::LeftOut,
+    };
+    let base = stored.at_key_of(old).filter(|it| it.has_owner_of(old)).unwrap_or(old);
+    let json = merge(base.json(), fields, nulls)
+        .map_err(|_| Error::invalid(format!("record {:?}", old.key()), "it is not an object"))?;
+    let new = old.record().with_value(json);
+    let mut batch = Batch::new();
+    let change = batch.change(old.partition(), Expect::Revision(stored.revision));
+    if new.partition() == old.partition() {
+        change.put(new);
+    } else {
+        // The change gives it another owner.
+        change.delete_record(&new);
+        batch.change(new.partition(), Expect::Any).put(new.clone());
+    }
+    Ok(batch)
+}
+
+/// Removes the record that is stored under the key of an entry.
+pub(crate) fn remove(old: &Entry) -> Batch {
+    let mut batch = Batch::new();
+    batch.change(old.partition(), Expect::Any).delete_record(old.record());
+    batch
+}
+
+/// Puts records, whatever is stored.
+pub(crate) fn put_all(records: &[Record]) -> Batch {
+    put_into(Batch::new(), records)
+}
+
+fn put_into(mut batch: Batch, records: &[Record]) -> Batch {
+    for record in records {
+        batch.change(record.partition(), Expect::Any).put(record.clone());
+    }
+    batch
+}
+
+/// Replaces everything that is stored by other records.
+pub(crate) fn replace(stored: &[Record], new: &[Record]) -> Batch {
+    let mut batch = Batch::new();
+    let kept: HashSet<_> = new.iter().map(|it| (it.credential_type(), it.key())).collect();
+    for old in stored {
+        if !kept.contains(&(old.credential_type(), old.key())) {
+            batch.change(old.partition(), Expect::Any).delete_record(old);
+        }
+    }
+    put_into(batch, new)
+}
+
+/// Whether two records have the same fields, however they are written.
+fn same_fields(one: &Entry, other: &Entry) -> bool {
+    one.json() == other.json()
+        || match (one.fields(), other.fields()) {
+            (Ok(one), Ok(other)) => one == other,
+            _ => false,
+        }
+}

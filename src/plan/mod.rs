@@ -1,0 +1,24 @@
+//! The plan behind a token: what a silent acquisition would do, and why.
+//!
+//! [`Client::plan`](crate::Client::plan) returns a [`SilentPlan`].
+
+// All decisions of the crate are here, without I/O: from what is stored and what is requested to a
+// batch, a token or a request.
+
+pub(crate) mod accounts;
+pub(crate) mod batch;
+mod explain;
+pub(crate) mod facts;
+mod family;
+mod read_set;
+pub(crate) mod records;
+pub(crate) mod refresh;
+mod request;
+pub(crate) mod sign_out;
+pub(crate) mod silent;
+
+pub(crate) use batch::Rules;
+pub(crate) use facts::Facts;
+pub(crate) use read_set::ReadSet;
+pub(crate) use request::ResolvedRequest;
+pub use silent::{Attempt, Candidate, ClientFamily, Role, SilentPlan, Verdict};

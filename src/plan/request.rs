@@ -1,0 +1,191 @@
+//! A request of a client, checked and completed: what a plan is made for.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use msal_cache_core::{Error, Partition, Result, Revision};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use crate::model::{
+    AuthorityHosts, ClientConfig, Clouds, Event, Form, Profile, SilentRequest, merged_claims,
+    schema,
+};
+use crate::plan::facts::{ext_cache_key_of, python_str};
+use crate::plan::family;
+
+/// A request of a client, checked.
+#[derive(Clone, Debug)]
+pub(crate) struct ResolvedRequest {
+    pub(crate) client_id: String,
+    pub(crate) authority: Arc<AuthorityHosts>,
+    pub(crate) skew: i64,
+    pub(crate) guard_wait: Duration,
+    pub(crate) request: SilentRequest,
+    /// Without a type in the request, any type for a token with a key, and `Bearer` for one
+    /// without.
+    pub(crate) token_type: Option<String>,
+    pub(crate) key_id: Option<String>,
+    pub(crate) ext_cache_key: Option<String>,
+    claims: Option<String>,
+    capabilities: Arc<[String]>,
+}
+
+impl ResolvedRequest {
+    /// Checks a request of this client.
+    pub(crate) fn new(
+        client: &ClientConfig,
+        request: &SilentRequest,
+        profile: Profile,
+        clouds: &Clouds,
+    ) -> Result<Self> {
+        if profile == Profile::Family {
+            // Before a refresh token is spent on it.
+            family::check(&Event::new(&client.id).data(request.data.clone()))?;
+        }
+        let authority = client.authority(clouds)?;
+        let text =
+            |name: &str| request.data.get(name).map(|value| python_str(name, value)).transpose();
+        let non_empty = |text: Option<String>| text.filter(|it| !it.is_empty());
+        let (token_type, key_id) = (non_empty(text("token_type")?), non_empty(text("key_id")?));
+        if token_type.as_deref() == Some("ssh-cert") {
+            if non_empty(text("req_cnf")?).is_none() {
+                let reason = "an SSH certificate needs the public key, as a JSON Web Key";
+                return Err(Error::invalid("data.req_cnf", reason));
+            }
+            if key_id.is_none() {
+                let reason = "an SSH certificate needs the id of the key in req_cnf";
+                return Err(Error::invalid("data.key_id", reason));
+            }
+        }
+        let token_type = token_type.or_else(|| key_id.is_none().then(|| schema::BEARER.to_owned()));
+        match &request.home_account_id {
+            Some(home) if home.is_empty() => {
+                return Err(Error::invalid("account", "its home_account_id is empty"));
+            }
+            Some(_) => {
+                if request.scopes.iter().any(|it| schema::REQUESTED_SCOPES.contains(&it.as_str())) {
+                    let reason =
+                        "openid, profile and offline_access are requested anyway; leave them out";
+                    return Err(Error::invalid("scopes", reason));
+                }
+            }
+            None => {
+                let realm = authority.realm.to_lowercase();
+                if schema::MULTI_TENANT.contains(&realm.as_str()) {
+                    let reason = "an app's own tokens belong to one tenant; name it instead of \
+                                  common, organizations or consumers";
+                    return Err(Error::invalid("authority", reason));
+                }
+                if request.scopes.is_empty() {
+                    let reason = "name one, such as https://graph.microsoft.com/.default";
+                    return Err(Error::invalid("scopes", reason));
+                }
+            }
+        }
+        let claims = merged_claims(
+            request.claims_challenge.as_deref(),
+            &client.capabilities,
+            request.data.get("client_claims").and_then(Value::as_str),
+        )?;
+        Ok(Self {
+            client_id: client.id.clone(),
+            authority,
+            skew: client.skew,
+            guard_wait: client.guard_wait,
+            request: request.clone(),
+            token_type,
+            key_id,
+            ext_cache_key: ext_cache_key_of(&request.data)?,
+            claims,
+            capabilities: client.capabilities.clone(),
+        })
+    }
+
+    /// The same request without `force_refresh`.
+    pub(crate) fn unforced(&self) -> Self {
+        Self { request: self.request.clone().force_refresh(false), ..self.clone() }
+    }
+
+    /// The partition of all records that a plan may use, but the metadata of clients.
+    pub(crate) fn partition(&self) -> Partition {
+        let (client, realm) = (&self.client_id, &self.authority.realm);
+        let app = || Partition::app(client, realm, self.ext_cache_key.as_deref());
+        self.request.home_account_id.as_deref().map_or_else(app, Partition::user)
+    }
+
+    /// Whether the app requests a token for itself.
+    pub(crate) fn is_for_client(&self) -> bool {
+        self.request.home_account_id.is_none()
+    }
+
+    /// The scopes to request from the server, sorted.
+    pub(crate) fn scopes(&self) -> BTreeSet<&str> {
+        let mut scopes: BTreeSet<_> = self.request.scopes.iter().map(String::as_str).collect();
+        if self.request.home_account_id.is_some() {
+            scopes.extend(schema::REQUESTED_SCOPES);
+        }
+        scopes
+    }
+
+    /// The form of a client credentials request (RFC 6749, section 4.4.2).
+    pub(crate) fn client_form(&self) -> Result<Form> {
+        Ok(self.form("client_credentials")?.with("scope", self.scope()))
+    }
+
+    /// The form that redeems a refresh token (RFC 6749, section 6).
+    pub(crate) fn refresh_form(&self, refresh_token: &str) -> Result<Form> {
+        let form = self.form("refresh_token")?.with("refresh_token", refresh_token);
+        Ok(form.with("scope", self.scope()))
+    }
+
+    fn scope(&self) -> String {
+        self.scopes().into_iter().collect::<Vec<_>>().join(" ")
+    }
+
+    fn form(&self, grant_type: &'static str) -> Result<Form> {
+        let mut form = Form::new()
+            .with("client_id", &self.client_id)
+            .with("grant_type", grant_type)
+            .with("client_info", "1");
+        for (name, value) in self.request.data.iter() {
+            // Part of the claims.
+            if name == "client_claims" {
+                continue;
+            }
+            let value = python_str(name, value)?;
+            if !value.is_empty() {
+                form = form.with(name.to_owned(), value);
+            }
+        }
+        Ok(match &self.claims {
+            Some(claims) => form.with("claims", claims),
+            None => form,
+        })
+    }
+
+    /// Identifies requests that can share one response.
+    pub(crate) fn identity(&self) -> Revision {
+        let request = &self.request;
+        let lower = |it: &String| it.to_ascii_lowercase();
+        let scopes: Vec<_> = request.scopes.iter().map(lower).collect();
+        // The data may contain a secret.
+        let mut parts = Vec::from(
+            [
+                self.client_id.clone(),
+                self.authority.token_endpoint.clone(),
+                request.home_account_id.clone().unwrap_or_default(),
+                scopes.join(" "),
+                format!("{} {}", request.force_refresh, self.skew),
+                self.claims.clone().unwrap_or_default(),
+                self.capabilities.join(" "),
+            ]
+            .map(Zeroizing::new),
+        );
+        for (name, value) in request.data.iter() {
+            parts.extend([name.to_owned(), value.to_string()].map(Zeroizing::new));
+        }
+        Revision::of_contents(parts.iter().map(|it| it.as_bytes()))
+    }
+}

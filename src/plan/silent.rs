@@ -1,0 +1,410 @@
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use msal_cache_core::CredentialType;
+use msal_cache_core::internal::seconds;
+
+use crate::model::{Entry, Hosts, Problem, RefreshReason, schema};
+use crate::plan::request::ResolvedRequest;
+
+/// The most, in seconds, that the clocks of two machines differ by. A token that was stored further
+/// in the future shows that the clock was set back.
+const CLOCKS_DIFFER: i64 = 300;
+
+/// The family whose refresh tokens a client tries that doesn't know yet whether it is in one: the
+/// only family there is.
+const FIRST_PARTY: &str = "1";
+
+/// What a silent acquisition would do, step by step, decided from what is in the cache.
+///
+/// [`Client::plan`](crate::Client::plan) returns it, to find out why a token is refreshed or why
+/// the user has to sign in; [`Client::acquire`](crate::Client::acquire) carries it out. `Display`
+/// explains it, without secrets and user names.
+///
+/// ```
+/// use msal_cache::{AccountInfo, SilentRequest, TokenCache};
+///
+/// let cache = TokenCache::in_memory();
+/// let client = cache.client("client-id", "https://login.microsoftonline.com/common");
+/// let request = SilentRequest::new(["User.Read"], &AccountInfo::of("uid.utid"));
+/// let plan = client.plan(&request)?;
+/// assert!(plan.cached().is_none() && plan.attempts().is_empty());
+/// assert!(plan.to_string().contains("the user has to sign in"));
+/// # Ok::<(), msal_cache::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SilentPlan {
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) cached: Option<Entry>,
+    pub(crate) reason: Option<RefreshReason>,
+    pub(crate) fallback: Option<Fallback>,
+    pub(crate) family: ClientFamily,
+    pub(crate) attempts: Vec<Attempt>,
+    /// Whether the user has an account.
+    pub(crate) has_account: bool,
+    pub(crate) is_for_client: bool,
+    pub(crate) token_endpoint: String,
+}
+
+/// An access token that was considered.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    entry: Entry,
+    verdict: Verdict,
+}
+
+/// Whether an access token can be returned: the first reason, in this order, against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// It can be returned.
+    Good,
+    /// The record can't be used.
+    Unreadable(Problem),
+    /// It belongs to another user.
+    OtherUser,
+    /// It belongs to another client.
+    OtherClient,
+    /// It belongs to another cloud.
+    OtherEnvironment,
+    /// It is for another tenant.
+    OtherTenant,
+    /// Its type is not the requested one, such as `pop` instead of `Bearer`.
+    OtherTokenType,
+    /// It is bound to another key than the requested one, or to one although none is requested.
+    OtherKey,
+    /// It has another extended cache key.
+    OtherExtendedCacheKey,
+    /// It lacks these requested scopes.
+    LacksScopes(Vec<String>),
+    /// The request skips cached tokens.
+    PassedOver,
+    /// It was stored in the future, this many seconds from now.
+    ClockMovedBack(i64),
+    /// It expired this many seconds ago.
+    Expired(i64),
+    /// It expires in this many seconds, sooner than the skew allows.
+    AboutToExpire(i64),
+    /// It is valid, but was to be refreshed this many seconds ago.
+    Aging(i64),
+}
+
+impl Candidate {
+    /// The access token.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Whether it can be returned.
+    pub fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+}
+
+/// A token to return if the refresh fails.
+#[derive(Clone, Debug)]
+pub(crate) struct Fallback {
+    pub(crate) entry: Entry,
+    /// Only while the server doesn't respond, not after a refusal.
+    pub(crate) outage_only: bool,
+}
+
+/// The family of the client, as far as the cache knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientFamily {
+    /// Unknown, since the client has no token yet.
+    Unknown,
+    /// The client is in no family.
+    None,
+    /// The client is in this family.
+    Member(String),
+}
+
+/// A refresh token that would be redeemed.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    entry: Entry,
+    role: Role,
+}
+
+/// Why a refresh token is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Role {
+    /// It belongs to a family that the client may be in. If the server responds
+    /// `client_mismatch`, no other token of the family is tried.
+    MaybeFamily,
+    /// It belongs to the client's family.
+    Family,
+    /// It belongs to the client.
+    Own,
+}
+
+impl Attempt {
+    /// Whether a refresh token that the server calls bad may be removed. One of a family belongs to
+    /// other clients too, for which it may be valid.
+    pub(crate) fn is_expendable(&self) -> bool {
+        self.role == Role::Own && self.entry.known("family_id").is_none_or(str::is_empty)
+    }
+
+    /// The refresh token.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// Why it is tried.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+}
+
+impl SilentPlan {
+    /// The access tokens of the user, or of the app, in the order in which they are stored.
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
+    }
+
+    /// The access token that would be returned without a request.
+    pub fn cached(&self) -> Option<&Entry> {
+        self.cached.as_ref()
+    }
+
+    /// Why a new token is needed; `None` where a cached one is valid.
+    pub fn refresh_reason(&self) -> Option<RefreshReason> {
+        self.reason
+    }
+
+    /// The refresh tokens that would be redeemed, in this order, until the server accepts one. One
+    /// that occurs twice, as the family's and as the client's own, is redeemed once. Empty where
+    /// [`cached`](Self::cached) is returned, and for an app's own tokens, which are requested with
+    /// the credential of the client.
+    pub fn attempts(&self) -> &[Attempt] {
+        &self.attempts
+    }
+
+    /// The access token that would be returned if the refresh failed.
+    pub fn fallback(&self) -> Option<&Entry> {
+        self.fallback.as_ref().map(|it| &it.entry)
+    }
+
+    /// The family of the client, as far as the cache knows it.
+    pub fn family(&self) -> &ClientFamily {
+        &self.family
+    }
+
+    /// The token that is valid, but to be refreshed by now.
+    pub(crate) fn still_good(&self) -> Option<&Entry> {
+        self.fallback.as_ref().filter(|it| !it.outage_only).map(|it| &it.entry)
+    }
+
+    /// The plan for a request whose partition has these entries. Where the token of a user has to
+    /// be refreshed, [`add_attempts`](Self::add_attempts) completes it.
+    pub(crate) fn of(request: &ResolvedRequest, stored: &[Entry], now: i64) -> Self {
+        let tokens =
+            stored.iter().filter(|it| *it.credential_type() == CredentialType::AccessToken);
+        let candidates: Vec<_> = tokens
+            .map(|it| Candidate { entry: it.clone(), verdict: verdict(request, it, now) })
+            .collect();
+        let mut plan = Self {
+            cached: best(request, &candidates, |it| *it == Verdict::Good),
+            reason: None,
+            fallback: None,
+            family: ClientFamily::Unknown,
+            attempts: Vec::new(),
+            has_account: false,
+            is_for_client: request.request.home_account_id.is_none(),
+            token_endpoint: request.authority.token_endpoint.clone(),
+            candidates,
+        };
+        if plan.cached.is_none() {
+            let aging = best(request, &plan.candidates, |it| matches!(it, Verdict::Aging(_)));
+            plan.reason = Some(plan.reason_to_refresh(request));
+            let outage_only = aging.is_none();
+            let entry = aging.or_else(|| outlasting(request, &plan.candidates, now));
+            plan.fallback = entry.map(|entry| Fallback { entry, outage_only });
+        }
+        plan
+    }
+
+    /// Adds the refresh tokens to redeem, which depend on the metadata of clients.
+    pub(crate) fn add_attempts(
+        &mut self,
+        request: &ResolvedRequest,
+        stored: &[Entry],
+        metadata: &[Entry],
+    ) {
+        if let Some(home) = &request.request.home_account_id {
+            self.family = family(&request.client_id, &request.authority.hosts, metadata);
+            self.attempts = attempts(request, home, stored, &self.family);
+            self.has_account = has_account(stored, home, &request.authority.hosts);
+        }
+    }
+
+    fn reason_to_refresh(&self, request: &ResolvedRequest) -> RefreshReason {
+        let any = |verdict: fn(&Verdict) -> bool| {
+            self.candidates.iter().any(|candidate| verdict(&candidate.verdict))
+        };
+        if request.request.force_refresh {
+            RefreshReason::ForceRefresh
+        } else if request.request.claims_challenge.is_some() {
+            RefreshReason::ClaimsChallenge
+        } else if any(|it| matches!(it, Verdict::Aging(_))) {
+            RefreshReason::Aging
+        } else if any(|it| matches!(it, Verdict::Expired(_) | Verdict::AboutToExpire(_))) {
+            RefreshReason::Expired
+        } else if any(|it| matches!(it, Verdict::ClockMovedBack(_))) {
+            RefreshReason::ClockMovedBack
+        } else {
+            RefreshReason::Absent
+        }
+    }
+}
+
+/// The access token that would be returned, without the rest of a plan.
+pub(crate) fn cached(request: &ResolvedRequest, stored: &[Entry], now: i64) -> Option<Entry> {
+    let tokens = stored.iter().filter(|it| *it.credential_type() == CredentialType::AccessToken);
+    let good = tokens.filter(|it| verdict(request, it, now) == Verdict::Good);
+    good.min_by_key(|it| preference(request, it)).cloned()
+}
+
+/// Whether a user has an account on these hosts.
+pub(crate) fn has_account(stored: &[Entry], home_account_id: &str, hosts: &Hosts) -> bool {
+    stored.iter().filter_map(Entry::account).any(|it| {
+        it.home_account_id() == Some(home_account_id) && hosts.rank(it.environment()).is_some()
+    })
+}
+
+/// The preferred access token of those with such a verdict.
+fn best(
+    request: &ResolvedRequest,
+    among: &[Candidate],
+    fits: fn(&Verdict) -> bool,
+) -> Option<Entry> {
+    let fit = among.iter().filter(|it| fits(&it.verdict)).map(|it| &it.entry);
+    fit.min_by_key(|it| preference(request, it)).cloned()
+}
+
+/// Whether an access token can be returned. Its fields say whose it is, and not its partition: ids
+/// that differ in case share one, and a store may confuse them.
+fn verdict(request: &ResolvedRequest, token: &Entry, now: i64) -> Verdict {
+    let wanted = &request.request;
+    if let Some(problem) = token.problem() {
+        return Verdict::Unreadable(problem);
+    }
+    let home = token.known("home_account_id").filter(|home| !home.is_empty());
+    if home != wanted.home_account_id.as_deref() {
+        return Verdict::OtherUser;
+    }
+    if token.known("client_id") != Some(&request.client_id) {
+        return Verdict::OtherClient;
+    }
+    if request.authority.hosts.rank(token.known("environment")).is_none() {
+        return Verdict::OtherEnvironment;
+    }
+    if token.known("realm") != Some(&request.authority.realm) {
+        return Verdict::OtherTenant;
+    }
+    let token_type = token.known("token_type").unwrap_or(schema::BEARER);
+    if request.token_type.as_ref().is_some_and(|it| !it.eq_ignore_ascii_case(token_type)) {
+        return Verdict::OtherTokenType;
+    }
+    if token.known("key_id") != request.key_id.as_deref() {
+        return Verdict::OtherKey;
+    }
+    if token.ext_cache_key() != request.ext_cache_key.as_deref() {
+        return Verdict::OtherExtendedCacheKey;
+    }
+    let lacks = |scope: &&String| !token.scopes().any(|it| it.eq_ignore_ascii_case(scope));
+    let missing: Vec<_> = wanted.scopes.iter().filter(lacks).cloned().collect();
+    if !missing.is_empty() {
+        return Verdict::LacksScopes(missing);
+    }
+    if wanted.force_refresh || wanted.claims_challenge.is_some() {
+        return Verdict::PassedOver;
+    }
+    let time = |name| token.known(name).and_then(seconds);
+    // A token without an expiry has a problem.
+    let left = time("expires_on").unwrap_or_default().saturating_sub(now);
+    let stored_in = time("cached_at").unwrap_or(now).saturating_sub(now);
+    let aging = time("refresh_on").map(|at| now.saturating_sub(at)).filter(|since| *since >= 0);
+    match aging {
+        _ if left < 0 => Verdict::Expired(-left),
+        _ if left < request.skew => Verdict::AboutToExpire(left),
+        _ if stored_in > CLOCKS_DIFFER => Verdict::ClockMovedBack(stored_in),
+        Some(since) => Verdict::Aging(since),
+        None => Verdict::Good,
+    }
+}
+
+/// The fewest scopes first, then the nearest host, then the newest.
+fn preference(request: &ResolvedRequest, token: &Entry) -> (usize, Option<usize>, Reverse<i64>) {
+    let rank = request.authority.hosts.rank(token.known("environment"));
+    (token.scopes().count(), rank, Reverse(token.stored_at()))
+}
+
+/// The token with the longest extended lifetime (`ext_expires_in`), for an outage.
+fn outlasting(request: &ResolvedRequest, candidates: &[Candidate], now: i64) -> Option<Entry> {
+    let until = |it: &Entry| {
+        let time = |name| it.known(name).and_then(seconds).unwrap_or_default();
+        time("expires_on").max(time("extended_expires_on"))
+    };
+    let fit = candidates.iter().filter(|it| {
+        let late = matches!(
+            it.verdict,
+            Verdict::Expired(_) | Verdict::AboutToExpire(_) | Verdict::ClockMovedBack(_)
+        );
+        late && until(&it.entry) > now
+    });
+    fit.min_by_key(|it| (Reverse(until(&it.entry)), preference(request, &it.entry)))
+        .map(|it| it.entry.clone())
+}
+
+/// The family in the metadata of the client, of the nearest host that has some.
+pub(crate) fn family(client_id: &str, hosts: &Hosts, metadata: &[Entry]) -> ClientFamily {
+    let own = metadata.iter().filter_map(|it| {
+        let view = it.app_metadata().filter(|it| it.client_id() == Some(client_id))?;
+        Some((hosts.rank(view.environment())?, view.family_id()))
+    });
+    match own.min_by_key(|(rank, _)| *rank) {
+        None => ClientFamily::Unknown,
+        Some((_, id)) => id
+            .filter(|id| !id.is_empty())
+            .map_or(ClientFamily::None, |id| ClientFamily::Member(id.to_owned())),
+    }
+}
+
+/// The refresh tokens to redeem: host by host, the nearest first, as MSAL Python orders them.
+fn attempts(
+    request: &ResolvedRequest,
+    home: &str,
+    stored: &[Entry],
+    family: &ClientFamily,
+) -> Vec<Attempt> {
+    let usable =
+        |it: &&Entry| it.refresh_token().is_some_and(|token| token.home_account_id() == Some(home));
+    let mut tokens: Vec<_> = stored
+        .iter()
+        .filter(usable)
+        .filter_map(|it| Some((request.authority.hosts.rank(it.known("environment"))?, it)))
+        .collect();
+    // Stable: of two of the same age, the one that was stored first.
+    tokens.sort_by_key(|(rank, it)| (*rank, Reverse(it.stored_at())));
+    let (id, role) = match family {
+        ClientFamily::Unknown => (Some(FIRST_PARTY), Role::MaybeFamily),
+        ClientFamily::None => (None, Role::Family),
+        ClientFamily::Member(id) => (Some(id.as_str()), Role::Family),
+    };
+    let of_family = |it: &Entry| id.is_some() && it.known("family_id") == id;
+    let own = |it: &Entry| it.known("client_id") == Some(&request.client_id);
+    let mut attempts = Vec::new();
+    let ranks: Vec<_> = tokens.iter().map(|(rank, _)| *rank).collect();
+    let mut seen = HashSet::new();
+    for rank in ranks.into_iter().filter(|it| seen.insert(*it)) {
+        let here = || tokens.iter().filter(|(it, _)| *it == rank).map(|(_, it)| *it);
+        let attempt = |entry: &Entry, role| Attempt { entry: entry.clone(), role };
+        attempts.extend(here().filter(|it| of_family(it)).map(|it| attempt(it, role)));
+        attempts.extend(here().filter(|it| own(it)).map(|it| attempt(it, Role::Own)));
+    }
+    attempts
+}
