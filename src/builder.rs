@@ -51,6 +51,14 @@ impl<S> TokenCacheBuilder<S> {
     }
 }
 
+#[cfg(feature = "tokio")]
+impl<S: msal_cache_core::AsyncCacheStore> TokenCacheBuilder<S> {
+    /// Builds the async form of the cache.
+    pub fn build_async(self) -> crate::AsyncTokenCache<S> {
+        crate::AsyncTokenCache::build(self.store, self.options)
+    }
+}
+
 impl<S: fmt::Debug> fmt::Debug for TokenCacheBuilder<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenCacheBuilder")

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use msal_cache_core::internal::now;
-use msal_cache_core::{CacheStore, CredentialType, Error, Memory, Ready, Result};
+use msal_cache_core::{CacheStore, CredentialType, Memory, Ready, Result};
 
 use crate::TokenCacheBuilder;
 use crate::check::Finding;
@@ -95,7 +95,7 @@ impl<S: CacheStore> TokenCache<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] where the event is invalid, with the name of the field.
+    /// [`Error::Invalid`](crate::Error::Invalid) where the event is invalid, with the name of the field.
     pub fn add(&self, event: &Event) -> Result<()> {
         now(self.0.add(event))
     }
@@ -133,19 +133,14 @@ impl<S: CacheStore> TokenCache<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] where the entry has another type, or is not an object.
+    /// [`Error::Invalid`](crate::Error::Invalid) where the entry has another type, or is not an object.
     pub fn modify(
         &self,
         credential_type: CredentialType,
         old_entry: &Entry,
         new_key_value_pairs: Option<&Fields>,
     ) -> Result<()> {
-        if *old_entry.credential_type() != credential_type {
-            let found = old_entry.credential_type();
-            let reason = format!("it is {found} instead of {credential_type}");
-            return Err(Error::invalid("entry", reason));
-        }
-        now(self.0.modify(old_entry, new_key_value_pairs))
+        now(self.0.modify(&credential_type, old_entry, new_key_value_pairs))
     }
 
     /// Removes a refresh token.
@@ -155,10 +150,7 @@ impl<S: CacheStore> TokenCache<S> {
 
     /// Replaces the secret of a refresh token, and sets the time.
     pub fn update_rt(&self, rt_item: &Entry, new_rt: &str) -> Result<()> {
-        let fields = Fields::new()
-            .set("secret", new_rt)
-            .set("last_modification_time", self.0.now().to_string());
-        self.modify(CredentialType::RefreshToken, rt_item, Some(&fields))
+        now(self.0.update_rt(rt_item, new_rt))
     }
 
     /// Removes an access token.
@@ -218,7 +210,7 @@ impl<S: CacheStore> TokenCache<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] where a value is not JSON, or where the store has two records under one
+    /// [`Error::Corrupt`](crate::Error::Corrupt) where a value is not JSON, or where the store has two records under one
     /// key: the document would lose one.
     pub fn serialize(&self) -> Result<String> {
         now(self.0.serialize())
@@ -232,7 +224,7 @@ impl<S: CacheStore> TokenCache<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] where the text is not such a document. The cache is unchanged then.
+    /// [`Error::Corrupt`](crate::Error::Corrupt) where the text is not such a document. The cache is unchanged then.
     pub fn deserialize(&self, state: &str) -> Result<()> {
         now(self.0.deserialize(state))
     }

@@ -5,10 +5,59 @@ use msal_cache_core::internal::now;
 use msal_cache_core::{CacheStore, Memory, Ready, Result};
 
 use crate::TokenCache;
+use crate::engine::Acquisition;
 use crate::model::{
     AccountInfo, AcquireError, AcquiredToken, ClientConfig, SilentRequest, TokenEndpoint,
 };
 use crate::plan::{SilentPlan, accounts};
+
+/// The options of a client, for each face.
+macro_rules! client_options {
+    () => {
+        /// Sets the token endpoint, where it doesn't follow from the authority: the `token_endpoint` of
+        /// its metadata document (`<authority>/v2.0/.well-known/openid-configuration`). Tokens are
+        /// stored under the tenant in this address.
+        pub fn with_token_endpoint(mut self, address: impl Into<String>) -> Self {
+            self.config.set_token_endpoint(address.into(), self.cache.0.clouds());
+            self
+        }
+
+        /// Sets how long before it expires an access token is no longer returned, in seconds. 300
+        /// unless set.
+        pub fn with_skew(mut self, seconds: i64) -> Self {
+            self.config.skew = seconds.max(0);
+            self
+        }
+
+        /// Sets the capabilities of the app, such as `CP1`: it can handle a claims challenge. They are
+        /// part of the claims of each request (`xms_cc`), as MSAL's `client_capabilities`.
+        pub fn with_capabilities<C: Into<String>>(
+            mut self,
+            capabilities: impl IntoIterator<Item = C>,
+        ) -> Self {
+            self.config.capabilities = capabilities.into_iter().map(Into::into).collect();
+            self
+        }
+
+        /// Sets how long to wait for another thread or process that redeems a refresh token of the same
+        /// user, before [`Error::Locked`](crate::Error::Locked). One minute unless set. It should be
+        /// longer than the time-out of the endpoint.
+        pub fn with_guard_wait(mut self, wait: Duration) -> Self {
+            self.config.guard_wait = wait;
+            self
+        }
+
+        /// The address of the token endpoint.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::Invalid`](crate::Error::Invalid) where the authority is invalid.
+        pub fn token_endpoint(&self) -> Result<String> {
+            Ok(self.config.authority(self.cache.0.clouds())?.token_endpoint.clone())
+        }
+    };
+}
+pub(crate) use client_options;
 
 /// One app's view of a cache: its accounts, and silent acquisition of tokens.
 ///
@@ -31,51 +80,11 @@ impl<S: CacheStore> TokenCache<S> {
 }
 
 impl<S: CacheStore> Client<S> {
-    /// Sets the token endpoint, where it doesn't follow from the authority: the `token_endpoint` of
-    /// its metadata document (`<authority>/v2.0/.well-known/openid-configuration`). Tokens are
-    /// stored under the tenant in this address.
-    pub fn with_token_endpoint(mut self, address: impl Into<String>) -> Self {
-        self.config.set_token_endpoint(address.into(), self.cache.0.clouds());
-        self
-    }
-
-    /// Sets how long before it expires an access token is no longer returned, in seconds. 300
-    /// unless set.
-    pub fn with_skew(mut self, seconds: i64) -> Self {
-        self.config.skew = seconds.max(0);
-        self
-    }
-
-    /// Sets the capabilities of the app, such as `CP1`: it can handle a claims challenge. They are
-    /// part of the claims of each request (`xms_cc`), as MSAL's `client_capabilities`.
-    pub fn with_capabilities<C: Into<String>>(
-        mut self,
-        capabilities: impl IntoIterator<Item = C>,
-    ) -> Self {
-        self.config.capabilities = capabilities.into_iter().map(Into::into).collect();
-        self
-    }
-
-    /// Sets how long to wait for another thread or process that redeems a refresh token of the same
-    /// user, before [`Error::Locked`](crate::Error::Locked). One minute unless set. It should be
-    /// longer than the time-out of the endpoint.
-    pub fn with_guard_wait(mut self, wait: Duration) -> Self {
-        self.config.guard_wait = wait;
-        self
-    }
+    client_options!();
 
     /// The cache.
     pub fn cache(&self) -> &TokenCache<S> {
         &self.cache
-    }
-
-    /// The address of the token endpoint.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`](crate::Error::Invalid) where the authority is invalid.
-    pub fn token_endpoint(&self) -> Result<String> {
-        Ok(self.config.authority(self.cache.0.clouds())?.token_endpoint.clone())
     }
 
     #[cfg(feature = "http")]
@@ -259,7 +268,9 @@ impl<S: CacheStore> Client<S> {
         endpoint: &dyn TokenEndpoint,
     ) -> Result<AcquiredToken, AcquireError> {
         let address = std::ptr::from_ref(endpoint).cast::<()>().addr();
-        now(self.cache.0.acquire(&self.config, request, Ready(endpoint), address))
+        // A thread doesn't abandon its call.
+        let finish = Acquisition::run;
+        now(self.cache.0.acquire(&self.config, request, (Ready(endpoint), address), finish))
     }
 
     /// What [`acquire`](Self::acquire) would do now, without doing it.
@@ -302,10 +313,6 @@ impl<S> Clone for Client<S> {
 
 impl<S: fmt::Debug> fmt::Debug for Client<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client")
-            .field("client_id", &self.config.id)
-            .field("authority", &self.config.authority)
-            .field("token_endpoint", &self.config.token_endpoint)
-            .finish_non_exhaustive()
+        f.debug_struct("Client").field("config", &self.config).finish_non_exhaustive()
     }
 }

@@ -2,6 +2,8 @@
 #![cfg_attr(not(feature = "file"), doc = "The token cache that all MSAL libraries share.")]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+mod aio;
 mod builder;
 mod cache;
 pub mod check;
@@ -13,6 +15,8 @@ pub mod http;
 mod model;
 pub mod plan;
 
+#[cfg(feature = "tokio")]
+pub use aio::{AsyncClient, AsyncTokenCache};
 pub use builder::TokenCacheBuilder;
 pub use cache::TokenCache;
 pub use client::Client;

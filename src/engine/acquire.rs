@@ -2,29 +2,47 @@ use std::sync::Arc;
 
 use msal_cache_core::{AsyncCacheStore, Partition, Result, event};
 
-use crate::engine::in_flight::{Followed, Joined};
+use crate::engine::in_flight::{AcquireResult, Followed, Joined, Leader};
 use crate::engine::refresh::Refresh;
-use crate::engine::runtime::{Finish, Runtime};
+use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{
-    AcquireError, AcquiredToken, AsyncTokenEndpoint, ClientConfig, Decoded, Profile, RefreshReason,
-    SilentRequest,
+    AcquiredToken, AsyncTokenEndpoint, ClientConfig, Decoded, Profile, RefreshReason, SilentRequest,
 };
 use crate::plan::{ReadSet, ResolvedRequest, SilentPlan, silent};
 
+/// An acquisition from the server. It owns all that it needs, so that it can end without the caller
+/// that has started it: once a refresh token has been sent, the response must be stored, since the
+/// server may have replaced the token.
+pub(crate) struct Acquisition<S, R, E> {
+    refresh: Refresh<S, R, E>,
+    plan: SilentPlan,
+    read: ReadSet,
+    leader: Leader,
+}
+
+impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Acquisition<S, R, E> {
+    /// Acquires the token, for all callers that wait for it.
+    pub(crate) async fn run(self) -> AcquireResult {
+        let result = self.refresh.run(&self.plan, self.read).await;
+        self.leader.done(result.clone());
+        result
+    }
+}
+
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Acquires a token from the cache, or from the server. `endpoint_id` identifies the endpoint.
-    pub(crate) async fn acquire<'a, E>(
+    /// `finish` runs an acquisition to its end, even if the caller goes away.
+    pub(crate) async fn acquire<E, F>(
         self: &Arc<Self>,
         client: &ClientConfig,
         request: &SilentRequest,
-        endpoint: E,
-        endpoint_id: usize,
-    ) -> Result<AcquiredToken, AcquireError>
+        (endpoint, endpoint_id): (E, usize),
+        finish: impl FnOnce(Acquisition<S, R, E>) -> F,
+    ) -> AcquireResult
     where
-        S: 'a,
-        R: Finish<'a> + 'a,
-        E: AsyncTokenEndpoint + Clone + 'a,
+        E: AsyncTokenEndpoint,
+        F: Future<Output = AcquireResult>,
     {
         let request = ResolvedRequest::new(client, request, self.profile(), self.clouds())?;
         let in_flight = &self.state.in_flight;
@@ -67,12 +85,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                         // The request before may have ended after the read.
                         is_read_stale: in_flight.ended() != ended,
                     };
-                    let work = async move {
-                        let result = refresh.run(&plan, read).await;
-                        leader.done(result.clone());
-                        result
-                    };
-                    return self.runtime.finish(Box::pin(work)).await;
+                    return finish(Acquisition { refresh, plan, read, leader }).await;
                 }
                 Joined::Follower(other) => {
                     if let Some(aging) = plan.still_good() {

@@ -10,7 +10,7 @@ use msal_cache_core::Revision;
 
 use crate::model::{AcquireError, AcquiredToken};
 
-type AcquireResult = Result<AcquiredToken, AcquireError>;
+pub(crate) type AcquireResult = Result<AcquiredToken, AcquireError>;
 
 /// The requests that are in flight. Nothing is kept of one that has ended: neither the token, which
 /// the cache has, nor the error, which the next caller must not get.

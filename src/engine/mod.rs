@@ -15,5 +15,10 @@ mod state;
 mod whole;
 mod write;
 
+pub(crate) use acquire::Acquisition;
+#[cfg(feature = "tokio")]
+pub(crate) use in_flight::AcquireResult;
 pub(crate) use runtime::Threads;
+#[cfg(feature = "tokio")]
+pub(crate) use runtime::Tokio;
 pub(crate) use state::{Engine, Options};

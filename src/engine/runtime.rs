@@ -4,10 +4,9 @@ use std::thread;
 use std::time::Duration;
 
 use event_listener::{EventListener, Listener};
-use msal_cache_core::BoxFuture;
 
 /// What waits for a time, or for another caller.
-pub(crate) trait Runtime: Clone + Send + Sync {
+pub(crate) trait Runtime: Copy + Send + Sync {
     fn sleep(&self, pause: Duration) -> impl Future<Output = ()> + Send;
 
     /// Waits for an event, at most for `limit`.
@@ -16,12 +15,6 @@ pub(crate) trait Runtime: Clone + Send + Sync {
         event: EventListener,
         limit: Option<Duration>,
     ) -> impl Future<Output = ()> + Send;
-}
-
-/// What runs work to its end, even if the caller's future is dropped. Once a refresh token has been
-/// sent, the response must be stored: the server may have replaced the token.
-pub(crate) trait Finish<'a>: Runtime {
-    fn finish<T: Send + 'a>(&self, work: BoxFuture<'a, T>) -> impl Future<Output = T> + Send;
 }
 
 /// Blocks the thread, so each step is ready when it is first polled.
@@ -43,9 +36,21 @@ impl Runtime for Threads {
     }
 }
 
-impl<'a> Finish<'a> for Threads {
-    /// A thread doesn't abandon its call.
-    async fn finish<T: Send + 'a>(&self, work: BoxFuture<'a, T>) -> T {
-        work.await
+/// Waits without blocking a thread, in the tokio runtime that polls the step.
+#[cfg(feature = "tokio")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tokio;
+
+#[cfg(feature = "tokio")]
+impl Runtime for Tokio {
+    async fn sleep(&self, pause: Duration) {
+        tokio::time::sleep(pause).await;
+    }
+
+    async fn wait(&self, event: EventListener, limit: Option<Duration>) {
+        match limit {
+            Some(limit) => drop(tokio::time::timeout(limit, event).await),
+            None => event.await,
+        }
     }
 }

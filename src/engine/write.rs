@@ -89,8 +89,18 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         Ok(())
     }
 
-    /// Changes fields of a record; removes it where there are none.
-    pub(crate) async fn modify(&self, old: &Entry, fields: Option<&Fields>) -> Result<()> {
+    /// Changes fields of a record of this type; removes it where there are none.
+    pub(crate) async fn modify(
+        &self,
+        credential_type: &CredentialType,
+        old: &Entry,
+        fields: Option<&Fields>,
+    ) -> Result<()> {
+        if old.credential_type() != credential_type {
+            let found = old.credential_type();
+            let reason = format!("it is {found} instead of {credential_type}");
+            return Err(Error::invalid("entry", reason));
+        }
         let Some(fields) = fields.filter(|fields| !fields.is_empty()) else {
             self.commit(&batch::remove(old), &[]).await?;
             self.set_changed();
@@ -100,6 +110,14 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
             batch::change(stored, old, fields, self.profile()).map(|batch| (Some(batch), ()))
         };
         self.change(old.partition(), change).await
+    }
+
+    /// Replaces the secret of a refresh token.
+    pub(crate) async fn update_rt(&self, old: &Entry, secret: &str) -> Result<()> {
+        let fields = Fields::new()
+            .set("secret", secret)
+            .set("last_modification_time", self.now().to_string());
+        self.modify(&CredentialType::RefreshToken, old, Some(&fields)).await
     }
 
     /// Reads a partition, plans and commits, again after a conflict. `plan` returns no batch where

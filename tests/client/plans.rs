@@ -17,7 +17,7 @@ fn request() -> SilentRequest {
 fn every_token_that_was_looked_at_has_its_verdict() {
     let both = |secret, left| access_token("User.Read Mail.Read", secret, left);
     let cases = [
-        (json!({ "expires_on": "soon" }), "can't be read"),
+        (json!({ "expires_on": "soon" }), "can't be used"),
         (json!({ "client_id": "other" }), "of another client"),
         (json!({ "environment": "other.example" }), "of another cloud"),
         (json!({ "realm": "other" }), "for another tenant"),

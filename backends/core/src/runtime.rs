@@ -34,6 +34,11 @@ impl<S> Offload<S> {
     pub fn get_ref(&self) -> &S {
         &self.0
     }
+
+    /// The blocking store, shared.
+    pub fn into_inner(self) -> Arc<S> {
+        self.0
+    }
 }
 
 impl<S> Clone for Offload<S> {

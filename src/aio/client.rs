@@ -1,0 +1,154 @@
+use std::fmt;
+use std::panic;
+use std::time::Duration;
+
+use msal_cache_core::{AsyncCacheStore, Error, Result};
+
+use crate::AsyncTokenCache;
+use crate::client::client_options;
+use crate::engine::{AcquireResult, Acquisition, Tokio};
+use crate::model::{
+    AccountInfo, AcquireError, AcquiredToken, AsyncTokenEndpoint, ClientConfig, SilentRequest,
+};
+use crate::plan::{SilentPlan, accounts};
+
+/// The async form of [`Client`](crate::Client): one app's view of an async cache.
+///
+/// It has the methods of [`Client`](crate::Client), which describes them; those that read, write or
+/// send a request are `async`.
+///
+/// **Cancellation.** A request that has begun ends even if its future is dropped: the server may
+/// have replaced the refresh token, so the response is stored, and other callers that wait for the
+/// token get it. It runs as a task of the tokio runtime, and is lost only if that runtime shuts
+/// down.
+pub struct AsyncClient<S> {
+    cache: AsyncTokenCache<S>,
+    config: ClientConfig,
+}
+
+impl<S: AsyncCacheStore> AsyncTokenCache<S> {
+    /// The view of the app that is registered as `client_id` with `authority`. See
+    /// [`TokenCache::client`](crate::TokenCache::client).
+    pub fn client(
+        &self,
+        client_id: impl Into<String>,
+        authority: impl Into<String>,
+    ) -> AsyncClient<S> {
+        let config = ClientConfig::new(client_id.into(), authority.into(), self.0.clouds());
+        AsyncClient { cache: self.clone(), config }
+    }
+}
+
+impl<S: AsyncCacheStore> AsyncClient<S> {
+    client_options!();
+
+    /// The cache.
+    pub fn cache(&self) -> &AsyncTokenCache<S> {
+        &self.cache
+    }
+
+    /// See [`Client::accounts`](crate::Client::accounts).
+    pub async fn accounts(&self) -> Result<Vec<AccountInfo>> {
+        self.cache.0.accounts(&self.config).await
+    }
+
+    /// See [`Client::accounts_named`](crate::Client::accounts_named).
+    pub async fn accounts_named(&self, username: &str) -> Result<Vec<AccountInfo>> {
+        Ok(accounts::named(self.accounts().await?, username))
+    }
+
+    /// See [`Client::account`](crate::Client::account).
+    pub async fn account(&self, home_account_id: &str) -> Result<Option<AccountInfo>> {
+        self.cache.0.account(&self.config, home_account_id).await
+    }
+
+    /// See [`Client::remove_account`](crate::Client::remove_account).
+    pub async fn remove_account(&self, account: &AccountInfo) -> Result<usize> {
+        self.cache.0.remove_account(&self.config, account).await
+    }
+
+    /// See [`Client::remove_tokens_for_client`](crate::Client::remove_tokens_for_client).
+    pub async fn remove_tokens_for_client(&self) -> Result<usize> {
+        self.cache.0.remove_tokens_for_client(&self.config).await
+    }
+
+    /// See [`Client::acquire_token_silent`](crate::Client::acquire_token_silent).
+    pub async fn acquire_token_silent<T: AsRef<str>>(
+        &self,
+        scopes: impl IntoIterator<Item = T>,
+        account: &AccountInfo,
+        endpoint: &(impl AsyncTokenEndpoint + Clone + 'static),
+    ) -> Result<AcquiredToken, AcquireError>
+    where
+        S: 'static,
+    {
+        let request = SilentRequest::new(scopes, account);
+        self.acquire(&request, endpoint).await
+    }
+
+    /// See [`Client::acquire_token_for_client`](crate::Client::acquire_token_for_client).
+    pub async fn acquire_token_for_client<T: AsRef<str>>(
+        &self,
+        scopes: impl IntoIterator<Item = T>,
+        endpoint: &(impl AsyncTokenEndpoint + Clone + 'static),
+    ) -> Result<AcquiredToken, AcquireError>
+    where
+        S: 'static,
+    {
+        let request = SilentRequest::for_client(scopes);
+        self.acquire(&request, endpoint).await
+    }
+
+    /// See [`Client::acquire`](crate::Client::acquire).
+    pub async fn acquire(
+        &self,
+        request: &SilentRequest,
+        endpoint: &(impl AsyncTokenEndpoint + Clone + 'static),
+    ) -> Result<AcquiredToken, AcquireError>
+    where
+        S: 'static,
+    {
+        let address = std::ptr::from_ref(endpoint).addr();
+        let endpoint = (endpoint.clone(), address);
+        self.cache.0.acquire(&self.config, request, endpoint, finish).await
+    }
+
+    /// See [`Client::plan`](crate::Client::plan).
+    pub async fn plan(&self, request: &SilentRequest) -> Result<SilentPlan> {
+        self.cache.0.plan(&self.config, request).await
+    }
+
+    /// See [`Client::invalidate`](crate::Client::invalidate).
+    pub async fn invalidate(&self, token: &AcquiredToken) -> Result<bool> {
+        self.cache.0.evict(token.entry()).await
+    }
+}
+
+/// Runs an acquisition as a task of its own, which the caller's future doesn't take along when it is
+/// dropped.
+async fn finish<S, E>(acquisition: Acquisition<S, Tokio, E>) -> AcquireResult
+where
+    S: AsyncCacheStore + 'static,
+    E: AsyncTokenEndpoint + 'static,
+{
+    match tokio::spawn(acquisition.run()).await {
+        Ok(result) => result,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => panic::resume_unwind(panic),
+            // The runtime shuts down.
+            Err(error) => Err(Error::backend("runtime", error).into()),
+        },
+    }
+}
+
+impl<S> Clone for AsyncClient<S> {
+    fn clone(&self) -> Self {
+        Self { cache: self.cache.clone(), config: self.config.clone() }
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for AsyncClient<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncClient").field("config", &self.config).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! The behaviour of the cache and of its clients, driven asynchronously over a store that really
+//! waits: the same tests as in `main.rs`, compiled with `msal-cache-driven` in the place of
+//! `msal-cache`.
+
+#![allow(dead_code, reason = "not all that the tests share is used here")]
+
+extern crate msal_cache_driven as msal_cache;
+
+mod cache;
+mod canary;
+mod check;
+mod client;
+mod common;
+mod family;
+mod limits;
+mod model;
+mod moving;
+mod stores;
+
+#[path = "../examples/your_own_store.rs"]
+mod your_own_store;

@@ -1,0 +1,33 @@
+//! The blocking API of `msal-cache` over its async face and a store that really waits. Tests that
+//! are compiled with this crate in the place of `msal_cache` run the same steps asynchronously.
+
+#![allow(missing_docs, reason = "each method has the name of the one that it calls")]
+
+mod cache;
+mod client;
+mod waits;
+
+pub use cache::{TokenCache, TokenCacheBuilder};
+pub use client::Client;
+pub use msal_cache::{
+    AccountInfo, AcquireError, AcquiredToken, CredentialType, Entry, Error, Event, Fields, Limits,
+    Memory, Profile, Query, Result, Secret, SilentRequest, account, acquire, check, clock, cloud,
+    endpoint, entry, plan, store,
+};
+
+pub use msal_cache_file::FileStore;
+pub use msal_cache_sqlite::SqliteStore;
+
+use std::sync::LazyLock;
+
+use tokio::runtime::{Builder, Runtime};
+
+static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().expect("threads can be started")
+});
+
+/// Waits for a step, on a thread that runs no tasks.
+fn wait<T>(step: impl Future<Output = T>) -> T {
+    RUNTIME.block_on(step)
+}
