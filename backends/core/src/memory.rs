@@ -20,7 +20,7 @@ use crate::{
 /// don't wait for each other.
 pub struct Memory {
     shards: [RwLock<Shard>; SHARDS],
-    /// Which partition holds each stored key.
+    /// Which partition holds each stored key: one entry for each record.
     owners: [Mutex<HashTable<Owner>>; SHARDS],
     hasher: DefaultHashBuilder,
     /// Counts the commits, and so tells the revisions of the whole store apart. It changes while
@@ -56,7 +56,7 @@ struct StoredPartition {
 /// The hash of a section and a key, and the hash of the partition that holds the record.
 ///
 /// Hashes take less memory than names. Two keys that share a hash cost a commit more locks, and
-/// nothing else: what is moved is found by its key.
+/// nothing else: the record that moves is found by its key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Owner {
     key: u64,
@@ -94,20 +94,23 @@ impl Memory {
         Owner { key: self.hasher.hash_one((section.as_str(), key)), partition }
     }
 
-    /// Notes that a partition holds a key from now on. Returns false, and does nothing, where
-    /// another one holds it.
+    /// Adds an owner. Returns false, and does nothing, where another partition holds the key.
     fn claim(&self, owner: Owner) -> bool {
         let mut owners = self.owners(owner.key);
-        let mut known = owners.iter_hash(owner.key).filter(|it| it.key == owner.key).peekable();
-        let is_new = known.peek().is_none();
-        let is_foreign = known.any(|it| it.partition != owner.partition);
-        if is_new {
+        let mut same = owners.iter_hash(owner.key).filter(|it| it.key == owner.key);
+        let is_free = same.all(|it| it.partition == owner.partition);
+        if is_free {
             owners.insert_unique(owner.key, owner, |it| it.key);
         }
-        !is_foreign
+        is_free
     }
 
-    /// Notes that a partition doesn't hold a key any more.
+    /// Adds an owner, where no other partition can hold the key.
+    fn own(&self, owner: Owner) {
+        self.owners(owner.key).insert_unique(owner.key, owner, |it| it.key);
+    }
+
+    /// Removes an owner.
     fn release(&self, owner: Owner) {
         if let Ok(known) = self.owners(owner.key).find_entry(owner.key, |it| *it == owner) {
             known.remove();
@@ -170,14 +173,14 @@ impl CacheStore for Memory {
         let needed = in_order(hashes.iter().map(|hash| shard_of(*hash)));
         let mut commit = Commit::lock(self, batch, &hashes, needed.iter().copied());
         commit.check()?;
-        if commit.claim_keys() {
-            return Ok(commit.apply(false));
+        if let Some(claims) = commit.claim_keys() {
+            return Ok(commit.apply(Some(claims)));
         }
         // A key moves from another partition, which may not be locked.
         drop(commit);
         let mut commit = Commit::lock(self, batch, &hashes, 0..SHARDS);
         commit.check()?;
-        Ok(commit.apply(true))
+        Ok(commit.apply(None))
     }
 
     fn list(
@@ -246,6 +249,10 @@ fn in_order(shards: impl Iterator<Item = usize>) -> SmallVec<[usize; 4]> {
     shards
 }
 
+/// For each put of a batch, in order: the owner that was added for it, unless the partition held
+/// the key already.
+type Claims = SmallVec<[Option<Owner>; 8]>;
+
 /// A commit that has locked the shards of its partitions, or all.
 struct Commit<'a> {
     memory: &'a Memory,
@@ -288,86 +295,52 @@ impl<'a> Commit<'a> {
         Ok(())
     }
 
-    /// Claims the keys that are new to their partition. Returns false, and claims none, where one
-    /// is stored in another partition.
-    fn claim_keys(&mut self) -> bool {
-        let mut claimed: SmallVec<[Owner; 8]> = SmallVec::new();
+    /// Claims the keys that are new to their partition, so that no other commit can put them
+    /// elsewhere. Returns `None`, and claims none, where one is stored in another partition.
+    fn claim_keys(&mut self) -> Option<Claims> {
+        let mut claims = Claims::new();
         for (change, hash) in self.batch.changes().iter().zip(self.hashes) {
             for op in change.ops() {
-                let Op::Put(record) = op else { continue };
+                let Op::Put(_) = op else { continue };
                 let stored = self.stored(*hash, change.partition());
                 if stored.is_some_and(|it| it.number(op.target()).is_some()) {
+                    claims.push(None);
                     continue;
                 }
-                let owner = self.memory.owner((record.credential_type(), record.key()), *hash);
+                let owner = self.memory.owner(op.target(), *hash);
                 if !self.memory.claim(owner) {
-                    claimed.into_iter().for_each(|it| self.memory.release(it));
-                    return false;
+                    claims.into_iter().flatten().for_each(|it| self.memory.release(it));
+                    return None;
                 }
-                claimed.push(owner);
+                claims.push(Some(owner));
             }
         }
-        true
+        Some(claims)
     }
 
-    /// Claims a key for a partition, where all shards are locked, and deletes the record that
-    /// another partition has under it.
-    fn take_key(&mut self, record: &Record, partition: u64) {
-        let owner = self.memory.owner((record.credential_type(), record.key()), partition);
-        let others: SmallVec<[u64; 1]> = {
-            let owners = self.memory.owners(owner.key);
-            let same = owners.iter_hash(owner.key).filter(|it| it.key == owner.key);
-            same.map(|it| it.partition).filter(|it| *it != partition).collect()
-        };
-        for other in others {
-            self.delete_elsewhere(other, record);
-        }
-        let mut owners = self.memory.owners(owner.key);
-        if owners.find(owner.key, |it| *it == owner).is_none() {
-            owners.insert_unique(owner.key, owner, |it| it.key);
-        }
-    }
-
-    /// Deletes the record under the key of this one from the partition with this hash.
-    fn delete_elsewhere(&mut self, hash: u64, record: &Record) {
-        let target = (record.credential_type(), record.key());
-        let memory = self.memory;
-        let shard = self.shard(hash);
-        let holds = |(partition, stored): &mut (Partition, StoredPartition)| {
-            memory.hash(partition) == hash && stored.number(target).is_some()
-        };
-        let Some((partition, stored)) = shard.iter_mut().find_map(|it| holds(it).then_some(it))
-        else {
-            return;
-        };
-        stored.delete(target);
-        stored.revision = Revision::unique();
-        if stored.records.is_empty() {
-            let partition = partition.clone();
-            if let Ok(empty) = shard.find_entry(hash, |(it, _)| *it == partition) {
-                empty.remove();
-            }
-        }
-        memory.release(memory.owner(target, hash));
-    }
-
-    /// Applies the operations; `moves` says whether keys may move between partitions. Nothing in it
-    /// can fail.
-    fn apply(mut self, moves: bool) -> Vec<Revision> {
+    /// Applies the operations. Without claims, all shards are locked, and keys move from other
+    /// partitions. Nothing in it can fail.
+    fn apply(mut self, claims: Option<Claims>) -> Vec<Revision> {
         let Self { memory, batch, hashes, .. } = self;
         memory.commits.fetch_add(1, Ordering::SeqCst);
+        let moves = claims.is_none();
+        let mut claims = claims.unwrap_or_default().into_iter();
+        // Deleted keys stay owned until the end, since they may be put again.
+        let mut deleted: SmallVec<[Owner; 4]> = SmallVec::new();
         for (change, hash) in batch.changes().iter().zip(hashes) {
             if !moves {
-                self.apply_to(*hash, change.partition(), change.ops());
+                self.apply_to(*hash, change.partition(), change.ops(), &mut claims, &mut deleted);
                 continue;
             }
             for op in change.ops() {
                 if let Op::Put(record) = op {
-                    self.take_key(record, *hash);
+                    self.remove_from_others(record, *hash);
                 }
-                self.apply_to(*hash, change.partition(), std::slice::from_ref(op));
+                let ops = std::slice::from_ref(op);
+                self.apply_to(*hash, change.partition(), ops, &mut claims, &mut deleted);
             }
         }
+        deleted.into_iter().for_each(|it| memory.release(it));
         let revision = |(change, hash): (&Change, &u64)| {
             let stored = self.stored(*hash, change.partition());
             stored.map_or(Revision::ABSENT, |stored| stored.revision)
@@ -375,7 +348,14 @@ impl<'a> Commit<'a> {
         batch.changes().iter().zip(hashes).map(revision).collect()
     }
 
-    fn apply_to(&mut self, hash: u64, partition: &Partition, ops: &[Op]) {
+    fn apply_to(
+        &mut self,
+        hash: u64,
+        partition: &Partition,
+        ops: &[Op],
+        claims: &mut impl Iterator<Item = Option<Owner>>,
+        deleted: &mut SmallVec<[Owner; 4]>,
+    ) {
         let memory = self.memory;
         if ops.is_empty() {
             return;
@@ -385,25 +365,73 @@ impl<'a> Commit<'a> {
             .entry(hash, |(it, _)| it == partition, |(it, _)| memory.hash(it))
             .or_insert_with(|| (partition.clone(), StoredPartition::default()));
         let (_, stored) = entry.get_mut();
+        let mut changed = false;
         for op in ops {
             match op {
-                Op::Put(record) => stored.put(record.clone(), &memory.next),
+                Op::Put(record) => {
+                    changed = true;
+                    match (claims.next().flatten(), stored.put(record.clone(), &memory.next)) {
+                        (Some(_), true) | (None, false) => {}
+                        (None, true) => memory.own(memory.owner(op.target(), hash)),
+                        // An earlier operation has put the key, by a claim of its own.
+                        (Some(unused), false) => memory.release(unused),
+                    }
+                }
                 Op::Delete { .. } => {
                     if stored.delete(op.target()) {
-                        memory.release(memory.owner(op.target(), hash));
+                        changed = true;
+                        deleted.push(memory.owner(op.target(), hash));
                     }
                 }
             }
         }
-        stored.revision = Revision::unique();
+        if changed {
+            stored.revision = Revision::unique();
+        }
         if stored.records.is_empty() {
             entry.remove();
         }
     }
+
+    /// Removes the record under the key of this one from all partitions but the one with this
+    /// hash, where all shards are locked.
+    fn remove_from_others(&mut self, record: &Record, partition: u64) {
+        let target = (record.credential_type(), record.key());
+        let owner = self.memory.owner(target, partition);
+        let others: SmallVec<[Owner; 1]> = {
+            let owners = self.memory.owners(owner.key);
+            let same = owners.iter_hash(owner.key).filter(|it| it.key == owner.key);
+            same.filter(|it| it.partition != partition).copied().collect()
+        };
+        for other in others {
+            self.remove_from(other, target);
+        }
+    }
+
+    /// Removes a record from the partition that owns it, if it is there.
+    fn remove_from(&mut self, owner: Owner, target: (&CredentialType, &str)) {
+        let (memory, hash) = (self.memory, owner.partition);
+        let shard = self.shard(hash);
+        let mut found = None;
+        for (partition, stored) in shard.iter_hash_mut(hash) {
+            if memory.hash(partition) == hash && stored.delete(target) {
+                stored.revision = Revision::unique();
+                found = Some((partition.clone(), stored.records.is_empty()));
+                break;
+            }
+        }
+        // Another key has the same hash, or this one was deleted earlier in the commit.
+        let Some((partition, is_empty)) = found else { return };
+        if is_empty && let Ok(empty) = shard.find_entry(hash, |(it, _)| *it == partition) {
+            empty.remove();
+        }
+        memory.release(owner);
+    }
 }
 
 impl StoredPartition {
-    fn put(&mut self, record: Record, next: &AtomicU64) {
+    /// Puts a record, and returns whether its key is new.
+    fn put(&mut self, record: Record, next: &AtomicU64) -> bool {
         let known = self.number((record.credential_type(), record.key()));
         let number = known.unwrap_or_else(|| next.fetch_add(1, Ordering::Relaxed));
         if known.is_none()
@@ -412,6 +440,7 @@ impl StoredPartition {
             numbers.insert(identity(&record), number);
         }
         self.records.insert(number, record);
+        known.is_none()
     }
 
     fn delete(&mut self, target: (&CredentialType, &str)) -> bool {
@@ -534,6 +563,13 @@ mod tests {
         let of_v: Vec<_> = (0..50).map(|n| token("v", &n.to_string())).collect();
         commit(&of_u, false);
         commit(&of_u, false);
+        assert_eq!(owners(), 50);
+        // A known key is deleted and put again, and a new one is put twice.
+        let mut batch = Batch::new();
+        let change = batch.change(Partition::user("u"), Expect::Any);
+        change.delete_record(&of_u[49]).put(of_u[49].clone());
+        change.put(token("u", "new")).put(token("u", "new")).delete_record(&token("u", "new"));
+        memory.commit(&batch).unwrap();
         assert_eq!(owners(), 50);
         assert_eq!(commit(&of_v[..10], false).len(), 1);
         assert_eq!(owners(), 50);

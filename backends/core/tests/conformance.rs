@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use msal_cache_core::conformance::{Faults, Harness, Persistent};
+use msal_cache_core::conformance::{Faults, Guarding, Harness, Persistent};
 use msal_cache_core::{
     Blob, BlobStore, CacheStore, Document, Error, Memory, Result, Revision, conformance,
 };
@@ -21,8 +21,10 @@ impl Harness for InMemory {
     }
 }
 
+impl Guarding for InMemory {}
+
 mod memory {
-    msal_cache_core::conformance!(super::InMemory);
+    msal_cache_core::conformance!(super::InMemory: Guarding);
 }
 
 /// A string in memory, the smallest place for a document.

@@ -2,6 +2,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use msal_cache_core::internal::{compose, decompose};
 use msal_cache_core::{
@@ -207,6 +208,18 @@ fn deep_nesting_is_no_danger() {
     let deep = format!("{{\"X\": {{\"k\": {}1{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
     let composed = compose(records(&deep).unwrap()).unwrap();
     assert!(composed.contains(&"[".repeat(100_000)));
+}
+
+#[test]
+fn a_document_of_many_members_is_read_and_written_in_linear_time() {
+    let members: Vec<_> = (0..100_000).map(|n| format!("\"m{n}\": {n}")).collect();
+    let document = format!("{{{}}}", members.join(","));
+    let started = Instant::now();
+    let records = records(&document).unwrap();
+    assert_eq!(records.len(), members.len());
+    assert_eq!(decompose(&compose(records).unwrap()).unwrap().len(), members.len());
+    let took = started.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

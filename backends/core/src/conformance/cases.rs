@@ -1,6 +1,6 @@
 //! The list of the cases, in one place for the macro and for who has a test runner of its own.
 
-use super::{Faults, Harness, Persistent};
+use super::{Faults, Guarding, Harness, Persistent};
 
 /// A case: its name, and what runs it. It panics where the store breaks the promise.
 pub type Case = (&'static str, fn());
@@ -32,6 +32,23 @@ macro_rules! __conformance_cases {
             a_deleted_record_goes_and_comes_back_at_the_end
             a_large_partition_is_like_a_small_one
             operations_apply_in_their_order
+
+            a_put_moves_a_key_from_another_partition
+            a_partition_whose_last_record_moves_away_is_absent
+            a_moved_record_comes_last_in_its_new_partition
+            ids_that_differ_in_case_share_a_partition
+            clients_whose_keys_are_equal_share_a_record
+            the_last_put_of_a_key_in_a_batch_wins
+            a_delete_in_the_former_partition_of_a_key_does_nothing
+            a_moved_record_is_listed_and_purged_once
+            threads_that_put_one_key_into_partitions_of_their_own_leave_one_record
+
+            many_partitions_are_returned_in_the_order_asked
+            each_of_many_known_revisions_is_unchanged_by_itself
+            absent_partitions_among_many_are_empty
+            a_load_of_no_partition_is_empty
+            a_partition_that_is_asked_for_twice_is_answered_twice
+            many_partitions_are_read_at_one_moment
 
             a_batch_over_several_partitions_is_applied_whole
             a_stale_expectation_conflicts_and_changes_nothing
@@ -78,6 +95,16 @@ macro_rules! __conformance_cases {
             what_was_stored_outlives_the_handles
             revisions_do_not_return_after_reopening
             a_new_handle_goes_on_where_the_last_one_ended
+            a_new_place_is_opened_by_many_at_once
+        }
+    };
+    (Guarding $then:ident $place:ty) => {
+        $crate::$then! { $place:
+            a_guard_excludes_others_of_its_partition
+            a_guard_leaves_other_partitions_free
+            a_guard_is_released_when_it_is_dropped
+            a_guard_stops_no_other_verb
+            a_guard_has_one_holder_at_a_time
         }
     };
     (Faults $then:ident $place:ty) => {
@@ -99,7 +126,7 @@ macro_rules! __conformance_cases {
         ::core::compile_error!(::core::concat!(
             "no ability is called `",
             ::core::stringify!($other),
-            "`: there are `Persistent`, `Processes` and `Faults`"
+            "`: the abilities are `Persistent`, `Guarding`, `Processes` and `Faults`"
         ));
     };
 }
@@ -145,6 +172,11 @@ pub fn cases<H: Harness>() -> Vec<Case> {
 /// The cases of a place whose contents outlive the handles.
 pub fn persistent_cases<H: Persistent>() -> Vec<Case> {
     __conformance_cases!(Persistent __conformance_list H)
+}
+
+/// The cases of a place whose guards exclude each other.
+pub fn guarding_cases<H: Guarding>() -> Vec<Case> {
+    __conformance_cases!(Guarding __conformance_list H)
 }
 
 /// The cases of a place whose commits can be made to fail.

@@ -2,10 +2,10 @@
 
 use super::Harness;
 use super::tools::{
-    account, assert_holds, commit, delete, deletes, load, load_since, put, put_one, puts, record,
-    token,
+    account, assert_conflict, assert_holds, commit, delete, deletes, load, load_since, put,
+    put_one, puts, record, token,
 };
-use crate::{Batch, CacheStore, CredentialType, Error, Expect, Partition, Record, Revision};
+use crate::{Batch, CredentialType, Expect, Partition, Record, Revision};
 
 /// A batch may put and delete in several partitions and sections, and all of it happens.
 pub fn a_batch_over_several_partitions_is_applied_whole<H: Harness>() {
@@ -210,13 +210,4 @@ pub fn a_change_without_operations_still_expects<H: Harness>() {
     nothing.change(Partition::user("nobody"), Expect::Revision(Revision::ABSENT));
     assert_eq!(commit(&store, &nothing), [Revision::ABSENT]);
     assert_holds(&place.open(), &[account("u", "k", "1"), account("v", "l", "2")]);
-}
-
-#[track_caller]
-fn assert_conflict(store: &dyn CacheStore, batch: &Batch) {
-    match store.commit(batch) {
-        Err(Error::Conflict) => {}
-        Err(error) => panic!("an expectation that doesn't hold is no `Conflict` but {error:?}"),
-        Ok(_) => panic!("an expectation that doesn't hold was not checked"),
-    }
 }

@@ -20,8 +20,12 @@ pub trait Harness: Sized {
 }
 
 /// An ability: what is stored outlives the handles. After the last one is dropped, the next one
-/// that is opened finds it.
-pub trait Persistent: Harness {}
+/// that is opened finds it. Several threads may open the place at the same time.
+pub trait Persistent: Harness + Sync {}
+
+/// An ability: [`guard`](CacheStore::guard) excludes other guards of the partition, through every
+/// handle of the place. The provided body of that verb excludes nothing, which is correct too.
+pub trait Guarding: Harness {}
 
 /// An ability: another process can open the same place.
 ///

@@ -73,6 +73,7 @@
 //! | ability | what it says | cases |
 //! |---|---|---|
 //! | [`Persistent`] | what is stored outlives the handles | [`persistent_cases`] |
+//! | [`Guarding`] | guards exclude each other | [`guarding_cases`] |
 //! | [`Faults`] | a commit can be made to fail | [`fault_cases`] |
 //! | [`Processes`] | another process can open the place | [`processes_lose_nothing`] |
 //!
@@ -93,13 +94,17 @@ mod cases;
 mod commits;
 mod contents;
 mod faults;
+mod guarding;
 mod harness;
+mod identity;
 mod listing;
+mod opening;
 mod order;
 mod partitions;
 mod processes;
 mod purging;
 mod reading;
+mod reading_many;
 mod reopening;
 mod revisions;
 mod secrets;
@@ -107,17 +112,21 @@ mod threads;
 mod tools;
 mod traffic;
 
-pub use cases::{Case, cases, fault_cases, persistent_cases};
+pub use cases::{Case, cases, fault_cases, guarding_cases, persistent_cases};
 pub use commits::*;
 pub use contents::*;
 pub use faults::*;
-pub use harness::{Faults, Harness, Persistent, Processes};
+pub use guarding::*;
+pub use harness::{Faults, Guarding, Harness, Persistent, Processes};
+pub use identity::*;
 pub use listing::*;
+pub use opening::*;
 pub use order::*;
 pub use partitions::*;
 pub use processes::*;
 pub use purging::*;
 pub use reading::*;
+pub use reading_many::*;
 pub use reopening::*;
 pub use revisions::*;
 pub use secrets::*;

@@ -112,10 +112,11 @@ pub fn users_that_look_alike_are_different_users<H: Harness>() {
 pub fn a_delete_stays_in_its_partition<H: Harness>() {
     let place = H::new();
     let store = place.open();
-    let records = [account("u", "ku", "1"), account("v", "kv", "1")];
+    let records = [account("u", "ku", "1"), account("v", "kv", "1"), record("", "version", "3")];
     put(&store, &records);
     let mut batch = Batch::new();
-    batch.change(Partition::user("v"), Expect::Any).delete(CredentialType::Account, "ku".into());
+    let change = batch.change(Partition::user("v"), Expect::Any);
+    change.delete(CredentialType::Account, "ku".into()).delete_record(&records[2]);
     batch.change(Partition::unowned(), Expect::Any).delete(CredentialType::Account, "kv".into());
     commit(&store, &batch);
     assert_holds(&store, &records);

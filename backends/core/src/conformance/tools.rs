@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use crate::{
-    Batch, CacheStore, CredentialType, Expect, Json, Load, Partition, Record, Result, Revision,
-    Snapshot,
+    Batch, CacheStore, CredentialType, Error, Expect, Json, Load, Partition, Record, Result,
+    Revision, Snapshot,
 };
 
 pub(super) fn record(section: &str, key: &str, json: &str) -> Record {
@@ -113,6 +113,16 @@ fn snapshot(load: Result<Load>) -> Option<Snapshot> {
     match load.expect("reading has no reason to fail") {
         Load::Snapshot(snapshot) => Some(snapshot),
         Load::Unchanged => None,
+    }
+}
+
+/// Commits, and insists on [`Error::Conflict`].
+#[track_caller]
+pub(super) fn assert_conflict(store: &dyn CacheStore, batch: &Batch) {
+    match store.commit(batch) {
+        Err(Error::Conflict) => {}
+        Err(error) => panic!("a failed expectation is not reported as `Conflict`: {error:?}"),
+        Ok(_) => panic!("an expectation that doesn't hold was not checked"),
     }
 }
 

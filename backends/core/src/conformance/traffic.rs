@@ -56,7 +56,7 @@ fn counts(count: usize) -> [Record; 3] {
 
 /// The count that these records agree on.
 #[track_caller]
-fn count_in(records: &[Record]) -> usize {
+pub(super) fn count_in(records: &[Record]) -> usize {
     let mut counts = records.iter().map(|record| {
         let mut count = None;
         for_each_member(record.value().expose(), |name, json| {

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hashbrown::HashSet;
+use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
 
 use crate::document::index::KeyIndex;
 use crate::document::layout::{Body, Member, Slot, Source};
@@ -17,6 +18,8 @@ pub(crate) struct Edit<'a> {
     /// The text that holds the values of the old members.
     text: &'a str,
     members: Vec<(CredentialType, EditedBody)>,
+    /// The indexes of the members of each name.
+    names: HashMap<CredentialType, SmallVec<[usize; 2]>>,
     /// For each member, the indexes of its keys; made for an edit of many records.
     keys: Option<Vec<KeyIndex>>,
     looked_up: usize,
@@ -49,16 +52,26 @@ impl EditedBody {
 impl<'a> Edit<'a> {
     /// Members whose values are in `text`.
     pub(crate) fn new(text: &'a str, members: Vec<Member>) -> Self {
-        let members = members.into_iter().map(|member| {
-            let piece = match member.body {
+        let mut edit =
+            Self { text, members: Vec::new(), names: HashMap::new(), keys: None, looked_up: 0 };
+        for Member { name, body } in members {
+            let body = match body {
                 Body::Null => EditedBody::Null,
                 Body::Whole(value) => EditedBody::Whole(value),
                 Body::Section(slots) if slots.is_empty() => EditedBody::Empty,
                 Body::Section(slots) => EditedBody::Records(slots.into_iter().map(Some).collect()),
             };
-            (member.name, piece)
-        });
-        Self { text, members: members.collect(), keys: None, looked_up: 0 }
+            edit.add(name, body);
+        }
+        edit
+    }
+
+    /// Adds a member, and returns its index.
+    fn add(&mut self, name: CredentialType, body: EditedBody) -> usize {
+        let at = self.members.len();
+        self.names.entry(name.clone()).or_default().push(at);
+        self.members.push((name, body));
+        at
     }
 
     /// The index of a record in a section.
@@ -96,7 +109,8 @@ impl<'a> Edit<'a> {
         name: &CredentialType,
         is_it: impl Fn(&EditedBody) -> bool,
     ) -> Option<usize> {
-        self.members.iter().position(|(it, piece)| it == name && is_it(piece))
+        let named = self.names.get(name)?;
+        named.iter().copied().find(|at| is_it(&self.members[*at].1))
     }
 
     /// The index of the records of this name.
@@ -117,8 +131,7 @@ impl<'a> Edit<'a> {
                 self.members[at].1 = records;
                 return at;
             }
-            self.members.push((name.clone(), records));
-            self.members.len() - 1
+            self.add(name.clone(), records)
         })
     }
 
@@ -131,16 +144,21 @@ impl<'a> Edit<'a> {
         let section = self.section(name);
         let known = self.find(section, record.key());
         let (_, EditedBody::Records(slots)) = &mut self.members[section] else { return false };
+        let new = Slot::new(record);
         if let Some(at) = known {
-            let old = slots[at].replace(Slot::new(record));
-            return old.is_none_or(|old| old.value.text(self.text) != value.expose());
+            let old = slots[at].take();
+            if old.as_ref().is_some_and(|old| old.tag == new.tag) {
+                slots[at] = Some(new);
+                return old.is_none_or(|old| old.value.text(self.text) != value.expose());
+            }
+            // The key moves from another partition, and is new in this one.
         }
         if let Some(keys) = &mut self.keys {
             // The section may be new.
             keys.resize_with(keys.len().max(section + 1), KeyIndex::default);
             keys[section].find_or_insert(record.key(), slots.len(), |_| false);
         }
-        slots.push(Some(Slot::new(record)));
+        slots.push(Some(new));
         true
     }
 
@@ -155,7 +173,7 @@ impl<'a> Edit<'a> {
         let hidden = piece.is_placeholder()
             && self.records(&name).is_some_and(|at| self.members[at].1.holds_records());
         let Some(at) = self.member(&name) else {
-            self.members.push((name, piece));
+            self.add(name, piece);
             return !hidden;
         };
         let same = match (&self.members[at].1, &piece) {
@@ -176,6 +194,9 @@ impl<'a> Edit<'a> {
         key: &Arc<str>,
     ) -> bool {
         if name.is_document() {
+            if *partition != Partition::unowned() {
+                return false;
+            }
             let Some(at) = self.member(&CredentialType::from(&**key)) else { return false };
             self.members[at].1 = EditedBody::Gone;
             return true;

@@ -36,6 +36,8 @@ pub(crate) fn members<'a, K: Keep<'a>>(whole: &'a str) -> Result<Vec<Member<K>>,
 struct Reader<'a, K> {
     whole: &'a str,
     members: Vec<Member<K>>,
+    /// The indexes of the members, by name.
+    names: KeyIndex,
     /// For each member, the indexes of its keys.
     keys: Vec<KeyIndex>,
     /// The index of the section whose records are read.
@@ -46,7 +48,8 @@ struct Reader<'a, K> {
 
 impl<'a, K: Keep<'a>> Reader<'a, K> {
     fn new(whole: &'a str) -> Self {
-        Self { whole, members: Vec::new(), keys: Vec::new(), reading: 0, odd: None }
+        let (members, names, keys) = (Vec::new(), KeyIndex::default(), Vec::new());
+        Self { whole, members, names, keys, reading: 0, odd: None }
     }
 
     /// Reads a document; `None` where the text is not one.
@@ -79,7 +82,9 @@ impl<'a, K: Keep<'a>> Reader<'a, K> {
 
     /// The index of a member, which is added if it is missing.
     fn member(&mut self, name: CredentialType, body: Body<K>) -> usize {
-        if let Some(at) = self.members.iter().position(|member| member.name == name) {
+        let members = &self.members;
+        let is_at = |at: usize| members[at].name == name;
+        if let Some(at) = self.names.find_or_insert(name.as_str(), members.len(), is_at) {
             // A value that is no section doesn't displace records.
             if !matches!(self.members[at].body, Body::Section(_)) {
                 self.members[at].body = body;

@@ -6,6 +6,7 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -22,6 +23,9 @@ pub(crate) trait Manner: Send + Sync + 'static {
     fn is_unchanged(known: Revision, now: Revision) -> bool {
         known == now
     }
+
+    /// Prepares a place before it is opened.
+    fn prepare(_path: &Path) {}
 
     /// Replaces the file by means of `replace`, which checks first what it is told to.
     fn swap(path: &Path, replace: impl FnOnce(Check) -> Result<()>) -> Result<()>;
@@ -91,6 +95,38 @@ manners! {
     TakesTheLengthForARevision {
         fn revision(bytes: &[u8]) -> Revision {
             Revision::from_u128(bytes.len() as u128)
+        }
+
+        fn swap(path: &Path, replace: impl FnOnce(Check) -> Result<()>) -> Result<()> {
+            Locks::swap(path, replace)
+        }
+    }
+
+    /// A lock, and a file that is created where it was absent a moment ago.
+    EmptiesANewPlace {
+        fn prepare(path: &Path) {
+            static OPENED: AtomicU64 = AtomicU64::new(0);
+            if !path.exists() {
+                let moment = OPENED.fetch_add(1, Ordering::SeqCst) % 8;
+                thread::sleep(Duration::from_millis(5 + moment));
+                fs::write(path, "{}").unwrap();
+            }
+        }
+
+        fn swap(path: &Path, replace: impl FnOnce(Check) -> Result<()>) -> Result<()> {
+            Locks::swap(path, replace)
+        }
+    }
+
+    /// A lock, and a file that one handle creates while others fail.
+    CreatesAPlaceAlone {
+        fn prepare(path: &Path) {
+            if !path.exists() {
+                let new = path.with_extension("new");
+                File::create_new(&new).expect("another handle creates the place");
+                thread::sleep(Duration::from_millis(1));
+                fs::write(&new, "{}").and_then(|()| fs::rename(&new, path)).unwrap();
+            }
         }
 
         fn swap(path: &Path, replace: impl FnOnce(Check) -> Result<()>) -> Result<()> {
@@ -169,6 +205,8 @@ impl<M: Manner> Processes for Folder<M> {
     }
 
     fn open_at(address: &OsStr) -> Self::Store {
-        Document::new(Blobs(Path::new(address).join("cache.json"), PhantomData))
+        let path = Path::new(address).join("cache.json");
+        M::prepare(&path);
+        Document::new(Blobs(path, PhantomData))
     }
 }

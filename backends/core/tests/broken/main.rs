@@ -5,6 +5,9 @@ mod answers;
 mod commits;
 mod documents;
 mod faults;
+mod guards;
+mod identity;
+mod many;
 mod purges;
 mod revisions;
 mod wrapper;
@@ -14,11 +17,12 @@ use std::{panic, thread};
 
 use msal_cache_core::CacheStore;
 use msal_cache_core::conformance::{
-    self, Case, Harness, fault_cases, persistent_cases, processes_lose_nothing,
+    self, Case, Harness, fault_cases, guarding_cases, persistent_cases, processes_lose_nothing,
 };
 
 use documents::{Folder, Locks, LocksItsProcessOnly};
 use faults::Failing;
+use identity::Keyed;
 use revisions::Numbered;
 use wrapper::{Place, Sound};
 
@@ -187,6 +191,58 @@ broken! { broken_files: cases, Folder<documents>:
     TakesTheLengthForARevision: a_change_there_and_back_is_no_trap
 }
 
+broken! { broken_openings: persistent_cases, Folder<documents>:
+    EmptiesANewPlace: a_new_place_is_opened_by_many_at_once
+    CreatesAPlaceAlone: a_new_place_is_opened_by_many_at_once
+}
+
+broken! { broken_keys: cases, Keyed<identity>:
+    KeepsAKeyInEachPartition: a_put_moves_a_key_from_another_partition
+    ForgetsTheKeysThatItDeletes: a_put_moves_a_key_from_another_partition
+    MovesKeysOfUsersOnly: clients_whose_keys_are_equal_share_a_record
+    KeepsBothPutsOfABatch: the_last_put_of_a_key_in_a_batch_wins
+    MovesWithoutALock: threads_that_put_one_key_into_partitions_of_their_own_leave_one_record
+}
+
+broken! { broken_moves: cases, Place<identity>:
+    LoadsUnchangedAfterAMove: a_put_moves_a_key_from_another_partition
+    ExpectsTheRevisionBeforeAMove: a_put_moves_a_key_from_another_partition
+    KeepsAnEmptiedPartition: a_partition_whose_last_record_moves_away_is_absent
+    ReturnsTheRevisionBeforeAMove: a_partition_whose_last_record_moves_away_is_absent
+    KeepsTheNumberOfAMovedKey: a_moved_record_comes_last_in_its_new_partition
+    KeepsTheCaseOfATenant: ids_that_differ_in_case_share_a_partition
+    FirstPutOfABatchWins: the_last_put_of_a_key_in_a_batch_wins
+    DeletesWhatHasMoved: a_delete_in_the_former_partition_of_a_key_does_nothing
+    ListsMovedRecordsTwice: a_moved_record_is_listed_and_purged_once
+    CountsMovedRecordsTwice: a_moved_record_is_listed_and_purged_once
+}
+
+broken! { broken_loads_of_many: cases, Place<many>:
+    AnswersByName: many_partitions_are_returned_in_the_order_asked
+    IgnoresKnownRevisions: each_of_many_known_revisions_is_unchanged_by_itself
+    ComparesTheFirstRevisionOnly: each_of_many_known_revisions_is_unchanged_by_itself
+    SkipsAbsentPartitions: absent_partitions_among_many_are_empty
+    RefusesToReadNothing: a_load_of_no_partition_is_empty
+    KnowsOneRevisionOfAPartition: a_partition_that_is_asked_for_twice_is_answered_twice
+    ReadsOneByOne: many_partitions_are_read_at_one_moment
+}
+
+broken! { broken_guards: guarding_cases, Place<guards>:
+    ExcludesNothing: a_guard_excludes_others_of_its_partition
+    ExcludesItsHandleOnly: a_guard_excludes_others_of_its_partition
+    GivesUpAtOnce: a_guard_excludes_others_of_its_partition
+    ReportsAHeldGuardAsAConflict: a_guard_excludes_others_of_its_partition
+    ExcludesEveryPartition: a_guard_leaves_other_partitions_free
+    LooksBeforeItTakes: a_guard_has_one_holder_at_a_time
+    StopsWriters: a_guard_stops_no_other_verb
+}
+
+broken! { broken_releases: guarding_cases, Place<guards>:
+    NeverReleases: a_guard_is_released_when_it_is_dropped
+    ReleasesOnItsOwnThreadOnly: a_guard_is_released_when_it_is_dropped
+    WaitsToTheEnd: a_guard_is_released_when_it_is_dropped
+}
+
 broken! { broken_faults: fault_cases, Failing<faults>:
     KeepsThePartThatWentWell: a_failed_commit_changes_nothing
     CommitsAndFails: a_failed_commit_changes_nothing
@@ -209,6 +265,12 @@ fn every_broken_store_is_caught_and_every_case_catches_one() {
         broken_handles,
         broken_memories,
         broken_files,
+        broken_openings,
+        broken_keys,
+        broken_moves,
+        broken_loads_of_many,
+        broken_guards,
+        broken_releases,
         broken_faults,
     ];
     let verdicts: Vec<Verdict> = thread::scope(|scope| {
@@ -225,6 +287,7 @@ fn every_broken_store_is_caught_and_every_case_catches_one() {
     let every = cases::<Place<Sound>>()
         .into_iter()
         .chain(persistent_cases::<Folder<Locks>>())
+        .chain(guarding_cases::<Place<Sound>>())
         .chain(fault_cases::<Failing<faults::FailsProperly>>());
     for (case, _) in every {
         let bites = verdicts.iter().any(|it| it.caught.contains(&case));
@@ -249,7 +312,7 @@ fn a_lock_of_one_process() {
 mod sound {
     mod memory {
         use super::super::{Place, Sound};
-        msal_cache_core::conformance!(Place<Sound>);
+        msal_cache_core::conformance!(Place<Sound>: Guarding);
     }
 
     mod file {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use msal_cache_core::conformance::Harness;
+use msal_cache_core::conformance::{Guarding, Harness};
 use msal_cache_core::{
     Batch, CacheStore, Change, CredentialType, Expect, Load, Memory, Op, Partition, Record,
     RefreshGuard, Result, Revision, Snapshot,
@@ -117,6 +117,8 @@ impl<F: Flaw> Harness for Place<F> {
         Broken { sound: self.0.clone(), flaw: F::default() }
     }
 }
+
+impl<F: Flaw> Guarding for Place<F> {}
 
 /// What a sound store holds of a partition.
 pub(crate) fn held(sound: &impl CacheStore, partition: &Partition) -> Snapshot {
