@@ -58,6 +58,7 @@
 mod builder;
 mod database;
 mod error;
+mod migration;
 mod place;
 mod platform;
 mod pool;

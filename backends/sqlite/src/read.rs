@@ -7,25 +7,25 @@ use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
 use crate::error::Attempt;
 
-const FIND: &str = "SELECT revision, id FROM partitions WHERE name = ?1";
+const FIND: &str = "SELECT revision, id FROM partitions_2 WHERE name = ?1";
 
-/// The order is made here: in SQL, it would copy the values.
+/// The index of `records_2` by partition has this order, so nothing is sorted.
 const PARTITION: &str = "\
-    SELECT p.revision, r.credential_type, r.key, r.value, r.position \
-    FROM partitions p CROSS JOIN records r ON r.partition = p.id \
-    WHERE p.name = ?1";
+    SELECT p.revision, r.credential_type, r.key, r.value \
+    FROM partitions_2 p CROSS JOIN records_2 r ON r.partition = p.id \
+    WHERE p.name = ?1 ORDER BY r.position";
 
-const STORE_REVISION: &str = "SELECT revision FROM store WHERE id = 1";
+const STORE_REVISION: &str = "SELECT revision FROM store_2 WHERE id = 1";
 
 /// Has a row also where no record is found.
 const SECTION: &str = "\
     SELECT s.revision, r.credential_type, r.key, r.value \
-    FROM store s LEFT JOIN records r ON r.credential_type = ?1 \
+    FROM store_2 s LEFT JOIN records_2 r ON r.credential_type = ?1 \
     WHERE s.id = 1 ORDER BY r.position";
 
 const EVERYTHING: &str = "\
     SELECT s.revision, r.credential_type, r.key, r.value \
-    FROM store s LEFT JOIN records r ON TRUE \
+    FROM store_2 s LEFT JOIN records_2 r ON TRUE \
     WHERE s.id = 1 ORDER BY r.position";
 
 /// One partition. Each statement reads one state of the database, so none has to agree with
@@ -44,15 +44,13 @@ pub(crate) fn load(
     let mut statement = connection.prepare_cached(PARTITION)?;
     let mut rows = statement.query([partition.as_str()])?;
     let mut revision = Revision::ABSENT;
-    let mut records: Vec<(i64, Record)> = Vec::new();
+    let mut records = Vec::new();
     while let Some(row) = rows.next()? {
         if records.is_empty() {
             revision = revision_in(row)?;
         }
-        records.push((row.get(4)?, record(row)?));
+        records.push(record(row)?);
     }
-    records.sort_unstable_by_key(|(position, _)| *position);
-    let records = records.into_iter().map(|(_, record)| record).collect();
     Ok(Load::Snapshot(Snapshot::new(revision, records)))
 }
 
@@ -109,7 +107,8 @@ fn revision_in(row: &Row<'_>) -> rusqlite::Result<Revision> {
     Ok(Revision::from_u128(u128::from_be_bytes(row.get(0)?)))
 }
 
-fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
+/// The record in the columns 1 to 3: section, key and value.
+pub(crate) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let credential_type = CredentialType::from(row.get_ref(1)?.as_str()?);
     let key: Arc<str> = row.get_ref(2)?.as_str()?.into();
     Ok(Record::new(credential_type, key, Json::from_stored(row.get::<_, String>(3)?)))

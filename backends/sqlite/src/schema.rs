@@ -1,4 +1,4 @@
-//! Whose database it is, and the numbered steps by which it comes to its present form.
+//! Whose database it is, and how it comes to its present form.
 
 use std::path::Path;
 
@@ -6,19 +6,23 @@ use msal_cache_core::{Error, notice};
 use rusqlite::Connection;
 
 use crate::error::{Attempt, read_only};
+use crate::migration::{self, Summary};
 use crate::transaction::{Lock, transaction};
 use crate::wait::Patience;
 
 /// `PRAGMA application_id` of our databases: `MSLc` in ASCII.
 const APPLICATION: i32 = 0x4D53_4C63;
 
-/// The steps. The number of those that were taken is `PRAGMA user_version`. A step that has been
-/// released is never changed, and no step may let an older version of this crate, which may have
-/// the database open, write what the new form can't hold: it renames what it changes.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/001_records.sql")];
+/// The version of the tables, kept as `PRAGMA user_version`.
+const VERSION: usize = 1 + MIGRATIONS.len();
 
-/// How many there are.
-const STEPS: usize = MIGRATIONS.len();
+/// The tables of this version, for a new database.
+const TABLES: &str = migration::TABLES_2;
+
+/// The migrations, from version 1 on. One that has been released is never changed, and none may
+/// let an older version of this crate, which may have the database open, write what the new form
+/// can't hold: it renames what it changes.
+const MIGRATIONS: [fn(&Connection) -> Attempt<Summary>; 1] = [migration::to_version_2];
 
 /// The journals that a database should have.
 #[derive(Clone, Copy)]
@@ -39,13 +43,13 @@ pub(crate) enum JournalMode {
 enum State {
     /// It holds nothing.
     New,
-    /// So many steps were taken.
+    /// It has the tables of this version or of an older one.
     Ours(usize),
     /// It is not ours, or of a version that isn't known yet.
     Other(String),
 }
 
-/// Checks whose database this is, writing nothing, and then creates or completes it.
+/// Checks whose database this is, writing nothing, and then creates or migrates it.
 pub(crate) fn settle(
     connection: &Connection,
     path: &Path,
@@ -53,51 +57,77 @@ pub(crate) fn settle(
     is_read_only: bool,
     patience: &mut Patience,
 ) -> Attempt<()> {
-    // In one transaction: somebody else may be creating the tables this moment.
+    // In one transaction: another process may be creating the tables at this moment.
     let state = transaction(connection, Lock::Nothing, patience, || state(connection))?;
-    let (journal, done) = match state {
+    let (journal, version) = match state {
         State::Other(reason) => return Err(refuse(path, reason).into()),
         State::New => (Some(journals.new), 0),
-        State::Ours(done) => (journals.existing, done),
+        State::Ours(version) => (journals.existing, version),
     };
     if is_read_only {
-        return match done {
-            // What an older version wrote will have to be readable as it is.
-            STEPS => Ok(()),
-            _ => Err(read_only(path, "the tables are still to be created there").into()),
+        return match version {
+            VERSION => Ok(()),
+            0 => Err(read_only(path, "the tables are missing and can't be created").into()),
+            older => {
+                let reason = format!(
+                    "its tables have version {older} and can't be migrated to version {VERSION}"
+                );
+                Err(read_only(path, reason).into())
+            }
         };
     }
     if let Some(journal) = journal {
         set_journal(connection, journal)?;
     }
-    if done < STEPS {
+    if version < VERSION {
         migrate(connection, path, patience)?;
-        notice::info(path, format_args!("brought the tables from version {done} to {STEPS}"));
     }
     Ok(())
 }
 
-/// Takes the steps that are missing. Where several processes open a new database, one of them
-/// does and the others find it done.
+/// Creates the tables, or migrates those of an older version, in one transaction. Where several
+/// processes open a database, one of them does and the others find it done.
 pub(crate) fn migrate(
     connection: &Connection,
     path: &Path,
     patience: &mut Patience,
 ) -> Attempt<()> {
-    transaction(connection, Lock::Writing, patience, || {
-        let done = match state(connection)? {
-            State::New => 0,
-            State::Ours(done) => done,
+    let migrated = transaction(connection, Lock::Writing, patience, || {
+        let (version, summary) = match state(connection)? {
             State::Other(reason) => return Err(refuse(path, reason).into()),
+            State::Ours(VERSION) => return Ok(None),
+            State::New => {
+                connection.execute_batch(TABLES)?;
+                (0, Summary::default())
+            }
+            State::Ours(version) => (version, migrate_from(connection, version)?),
         };
-        for migration in &MIGRATIONS[done..] {
-            connection.execute_batch(migration)?;
-        }
         connection.execute_batch(&format!(
-            "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {STEPS}"
+            "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}"
         ))?;
-        Ok(())
-    })
+        Ok(Some((version, summary)))
+    })?;
+    match migrated {
+        None => {}
+        Some((0, _)) => notice::info(path, format_args!("created the tables, version {VERSION}")),
+        Some((version, Summary { renamed_partitions, superseded_records })) => notice::info(
+            path,
+            format_args!(
+                "migrated the tables from version {version} to {VERSION}: {renamed_partitions} \
+                 partitions renamed, {superseded_records} records superseded"
+            ),
+        ),
+    }
+    Ok(())
+}
+
+/// Migrates the tables of an older version.
+fn migrate_from(connection: &Connection, version: usize) -> Attempt<Summary> {
+    let mut summary = Summary::default();
+    for migrate in &MIGRATIONS[version - 1..] {
+        summary += migrate(connection)?;
+    }
+    Ok(summary)
 }
 
 /// What the database says of itself; to be asked within a transaction.
@@ -107,11 +137,11 @@ fn state(connection: &Connection) -> Attempt<State> {
     let version = number("PRAGMA user_version")?;
     if application == APPLICATION {
         return Ok(match usize::try_from(version) {
-            Ok(done @ 1..=STEPS) => State::Ours(done),
+            Ok(known @ 1..=VERSION) => State::Ours(known),
             Ok(0) | Err(_) => State::Other(format!("its version is {version}")),
             Ok(newer) => State::Other(format!(
                 "it was written by a newer version (its tables have version {newer}, this \
-                 version knows {STEPS})"
+                 version knows {VERSION})"
             )),
         });
     }

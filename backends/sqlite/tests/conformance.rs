@@ -20,14 +20,14 @@ fn open(path: &OsStr, journal: Journal) -> SqliteStore {
 /// What makes a commit fail: at its last record, in three ways, or at its very end. The key is
 /// that of a record which only such a commit brings.
 const FAULTS: [&str; 4] = [
-    "CREATE TRIGGER t BEFORE INSERT ON records WHEN new.key = 'kw' \
+    "CREATE TRIGGER t BEFORE INSERT ON records_2 WHEN new.key = 'kw' \
      BEGIN SELECT RAISE(ABORT, 'no'); END",
-    "CREATE TRIGGER t BEFORE INSERT ON records WHEN new.key = 'kw' \
+    "CREATE TRIGGER t BEFORE INSERT ON records_2 WHEN new.key = 'kw' \
      BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
-    "CREATE TRIGGER t BEFORE INSERT ON records WHEN new.key = 'kw' \
+    "CREATE TRIGGER t BEFORE INSERT ON records_2 WHEN new.key = 'kw' \
      BEGIN SELECT RAISE(FAIL, 'no'); END",
-    "CREATE TRIGGER t BEFORE UPDATE ON store \
-     WHEN EXISTS (SELECT 1 FROM records WHERE key = 'kw') \
+    "CREATE TRIGGER t BEFORE UPDATE ON store_2 \
+     WHEN EXISTS (SELECT 1 FROM records_2 WHERE key = 'kw') \
      BEGIN SELECT RAISE(ABORT, 'no'); END",
 ];
 

@@ -27,7 +27,8 @@ fn batch(fault: &str) -> Batch {
     let mut batch = Batch::new();
     for user in ["a", "b"] {
         let change = batch.change(Partition::user(user), Expect::Any);
-        change.put(account(user, "k", CANARY)).put(account(user, "k2", CANARY));
+        let [k, k2] = ["k", "k2"].map(|key| account(user, &format!("{user}-{key}"), CANARY));
+        change.put(k).put(k2);
         change.delete(CredentialType::Account, "old".into());
     }
     batch.change(Partition::user("c"), Expect::Any).put(account("c", fault, CANARY));
@@ -37,18 +38,18 @@ fn batch(fault: &str) -> Batch {
 #[test]
 fn a_fault_in_the_middle_changes_nothing() {
     for sql in [
-        "CREATE TRIGGER t BEFORE INSERT ON records WHEN new.key = 'fault' \
+        "CREATE TRIGGER t BEFORE INSERT ON records_2 WHEN new.key = 'fault' \
          BEGIN SELECT RAISE(ABORT, 'no'); END",
-        "CREATE TRIGGER t BEFORE INSERT ON records WHEN new.key = 'fault' \
+        "CREATE TRIGGER t BEFORE INSERT ON records_2 WHEN new.key = 'fault' \
          BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
-        "CREATE TRIGGER t BEFORE INSERT ON records WHEN new.key = 'fault' \
+        "CREATE TRIGGER t BEFORE INSERT ON records_2 WHEN new.key = 'fault' \
          BEGIN SELECT RAISE(FAIL, 'no'); END",
-        "CREATE TRIGGER t BEFORE UPDATE ON store BEGIN SELECT RAISE(ABORT, 'no'); END",
+        "CREATE TRIGGER t BEFORE UPDATE ON store_2 BEGIN SELECT RAISE(ABORT, 'no'); END",
     ] {
         for journal in [Journal::Wal, Journal::Rollback] {
             let place = Place::new();
             let store = SqliteStore::builder(place.database()).journal(journal).open().unwrap();
-            let before = [account("a", "old", "1"), account("a", "k", "1")];
+            let before = [account("a", "old", "1"), account("a", "a-k", "1")];
             let revision = put(&store, Expect::Any, &before).unwrap()[0];
             let other = raw(&place.database());
             other.execute_batch(sql).unwrap();
@@ -74,7 +75,7 @@ fn a_fault_in_a_purge_changes_nothing() {
     let other = raw(&place.database());
     other
         .execute_batch(
-            "CREATE TRIGGER t BEFORE UPDATE ON store BEGIN SELECT RAISE(ABORT, 'no'); END",
+            "CREATE TRIGGER t BEFORE UPDATE ON store_2 BEGIN SELECT RAISE(ABORT, 'no'); END",
         )
         .unwrap();
     assert!(matches!(store.purge(10), Err(Error::Backend { .. })));
@@ -90,12 +91,12 @@ fn damage_that_shows_later_is_told() {
     let store = SqliteStore::open(place.database()).unwrap();
     put(&store, Expect::Any, &[account("u", "k", CANARY)]).unwrap();
     let other = raw(&place.database());
-    other.execute_batch("UPDATE records SET value = x'FF00'").unwrap();
+    other.execute_batch("UPDATE records_2 SET value = x'FF00'").unwrap();
     let error = store.load(&Partition::user("u"), None).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
     let error = store.list(None, None).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
-    other.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE records").unwrap();
+    other.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE records_2").unwrap();
     let error = store.load(&Partition::user("u"), None).unwrap_err();
     assert!(matches!(error, Error::Backend { .. }), "{error:?}");
     assert!(!shown(&error).contains(CANARY));

@@ -50,7 +50,7 @@ fn job_that_looks_at_modes() {
         put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
         // Somebody in the middle of a transaction, so that the journal is there.
         let other = raw(&path);
-        other.execute_batch("BEGIN IMMEDIATE; UPDATE store SET revision = zeroblob(16)").unwrap();
+        other.execute_batch("BEGIN IMMEDIATE; UPDATE store_2 SET revision = zeroblob(16)").unwrap();
         assert_eq!(mode(&path), 0o600);
         for suffix in beside {
             assert_eq!(mode(&folder.join(format!("{journal:?}/deep/cache.db{suffix}"))), 0o600);
@@ -143,7 +143,7 @@ fn an_empty_file_is_a_new_database() {
     put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
     let raw = raw(&place.database());
     assert_eq!(number(&raw, "PRAGMA application_id"), 0x4D53_4C63);
-    assert_eq!(number(&raw, "PRAGMA user_version"), 1);
+    assert_eq!(number(&raw, "PRAGMA user_version"), 2);
     assert_eq!(text(&raw, "PRAGMA journal_mode"), "wal");
     assert_eq!(text(&raw, "PRAGMA integrity_check"), "ok");
 }
@@ -174,7 +174,7 @@ fn a_truncated_database_is_left_as_it_is() {
 fn a_newer_or_foreign_database_is_left_as_it_is() {
     type Change = fn(&Connection);
     let cases: [(&str, Change); 5] = [
-        ("newer version", |it| it.execute_batch("PRAGMA user_version = 2").unwrap()),
+        ("newer version", |it| it.execute_batch("PRAGMA user_version = 3").unwrap()),
         ("version is 0", |it| it.execute_batch("PRAGMA user_version = 0").unwrap()),
         ("version is -1", |it| it.execute_batch("PRAGMA user_version = -1").unwrap()),
         ("application_id 7", |it| it.execute_batch("PRAGMA application_id = 7").unwrap()),

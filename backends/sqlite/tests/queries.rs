@@ -33,22 +33,24 @@ fn plan(name: &str) -> String {
 #[test]
 fn every_statement_uses_an_index() {
     for (name, index) in [
-        ("FIND", "SEARCH partitions USING INDEX sqlite_autoindex_partitions_1"),
-        ("PARTITION", "SEARCH r USING INDEX sqlite_autoindex_records_1 (partition=?)"),
-        ("SECTION", "SEARCH r USING INDEX records_of_a_section (credential_type=?)"),
-        ("STORE_REVISION", "SEARCH store USING INTEGER PRIMARY KEY"),
-        ("STAMP", "SEARCH partitions USING INTEGER PRIMARY KEY"),
-        ("DELETE", "sqlite_autoindex_records_1 (partition=? AND credential_type=? AND key=?)"),
-        ("ANY_EXPIRED", "USING COVERING INDEX records_that_expire (expires_on<?)"),
-        ("EXPIRED_IN", "USING INDEX records_that_expire (expires_on<?)"),
-        ("PURGE", "records_that_expire (expires_on<?)"),
+        ("FIND", "SEARCH partitions_2 USING INDEX sqlite_autoindex_partitions_2_1"),
+        ("PARTITION", "SEARCH r USING INDEX records_2_by_partition (partition=?)"),
+        ("SECTION", "SEARCH r USING INDEX records_2_by_type (credential_type=?)"),
+        ("STORE_REVISION", "SEARCH store_2 USING INTEGER PRIMARY KEY"),
+        ("STAMP", "SEARCH partitions_2 USING INTEGER PRIMARY KEY"),
+        ("HOLDER", "sqlite_autoindex_records_2_1 (key=? AND credential_type=?)"),
+        ("DELETE", "sqlite_autoindex_records_2_1 (key=? AND credential_type=?)"),
+        ("DROP_IF_EMPTY", "USING COVERING INDEX records_2_by_partition (partition=?)"),
+        ("ANY_EXPIRED", "USING COVERING INDEX records_2_by_expiry (expires_on<?)"),
+        ("EXPIRED_IN", "USING INDEX records_2_by_expiry (expires_on<?)"),
+        ("PURGE", "records_2_by_expiry (expires_on<?)"),
     ] {
         let plan = plan(name);
         assert!(plan.contains(index), "{name}: {plan}");
-        assert!(!plan.contains("SCAN records"), "{name}: {plan}");
+        assert!(!plan.contains("SCAN records_2"), "{name}: {plan}");
     }
-    // The listings come in the order of an index and are not sorted.
-    for name in ["SECTION", "EVERYTHING"] {
+    // Records come in the order of an index and are not sorted.
+    for name in ["PARTITION", "SECTION", "EVERYTHING"] {
         assert!(!plan(name).contains("TEMP B-TREE"), "{name}: {}", plan(name));
     }
 }

@@ -6,10 +6,11 @@ use std::collections::HashSet;
 use std::fs;
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Error, Expect, Load, Partition, Revision,
+    Batch, CacheStore, CredentialType, Error, Expect, Json, Load, Partition, Record, Revision,
+    Snapshot,
 };
 use msal_cache_sqlite::SqliteStore;
-use support::{Place, account, delete, keys, list, load, put, raw, token};
+use support::{Place, account, delete, keys, list, load, number, put, raw, token};
 
 #[test]
 fn everything_is_there_after_reopening_at_the_same_revision_and_in_order() {
@@ -84,12 +85,12 @@ fn what_changes_nothing_keeps_its_revision_and_is_still_checked() {
 #[test]
 fn a_batch_returns_its_revisions_in_the_order_of_its_changes() {
     let store = SqliteStore::in_memory().unwrap();
-    let kept = put(&store, Expect::Any, &[account("kept", "k", "1")]).unwrap()[0];
-    put(&store, Expect::Any, &[account("gone", "k", "1")]).unwrap();
+    let kept = put(&store, Expect::Any, &[account("kept", "k1", "1")]).unwrap()[0];
+    put(&store, Expect::Any, &[account("gone", "k2", "1")]).unwrap();
     let mut batch = Batch::new();
-    batch.change(Partition::user("new"), Expect::Any).put(account("new", "k", "1"));
+    batch.change(Partition::user("new"), Expect::Any).put(account("new", "k3", "1"));
     batch.change(Partition::user("kept"), Expect::Revision(kept));
-    batch.change(Partition::user("gone"), Expect::Any).delete(CredentialType::Account, "k".into());
+    batch.change(Partition::user("gone"), Expect::Any).delete(CredentialType::Account, "k2".into());
     let revisions = store.commit(&batch).unwrap();
     assert_eq!(revisions, [load(&store, "new").revision(), kept, Revision::ABSENT]);
 }
@@ -99,8 +100,8 @@ fn a_purge_leaves_the_revisions_of_others_alone_and_no_empty_partition_behind() 
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     let records = [
-        token("mixed", "old", "\"50\""),
-        token("mixed", "new", "\"500\""),
+        token("mixed", "mixed-old", "\"50\""),
+        token("mixed", "mixed-new", "\"500\""),
         token("old", "old", "50"),
         token("new", "new", "500"),
         account("account", "a", "x"),
@@ -112,7 +113,7 @@ fn a_purge_leaves_the_revisions_of_others_alone_and_no_empty_partition_behind() 
     assert_eq!(after[1], Revision::ABSENT);
     assert_eq!(after[2..], revisions[2..]);
     let left = raw(&place.database());
-    assert_eq!(support::number(&left, "SELECT count(*) FROM partitions"), 3);
+    assert_eq!(number(&left, "SELECT count(*) FROM partitions_2"), 3);
 
     // A purge that finds nothing says nothing new.
     let Load::Snapshot(listed) = store.list(None, None).unwrap() else { panic!("new") };
@@ -151,4 +152,86 @@ fn no_revision_returns_after_emptying_reopening_or_a_backup_that_was_put_back() 
         }
     }
     assert_eq!(seen.len(), 25);
+}
+
+/// A token of a client in a tenant, under this key.
+fn app(client: &str, realm: &str, key: &str, secret: &str) -> Record {
+    let json = format!(r#"{{"client_id":"{client}","realm":"{realm}","secret":"{secret}"}}"#);
+    Record::new(CredentialType::AccessToken, key, Json::new(json).unwrap())
+}
+
+fn of(store: &SqliteStore, partition: &Partition) -> Snapshot {
+    match store.load(partition, None).unwrap() {
+        Load::Snapshot(snapshot) => snapshot,
+        Load::Unchanged => panic!("no revision was given"),
+    }
+}
+
+#[test]
+fn a_put_takes_a_key_from_another_partition() {
+    let place = Place::new();
+    let store = SqliteStore::open(place.database()).unwrap();
+    // Two clients whose tokens have one key, and a token that stays.
+    let (first, second) = (app("c-e", "t", "c-e-t", "1"), app("c", "e-t", "c-e-t", "2"));
+    let other = app("c-e", "t", "other", "1");
+    let [one, two] = [&first, &second].map(Partition::of);
+    assert_ne!(one, two);
+    let before = put(&store, Expect::Any, &[first.clone(), other.clone()]).unwrap();
+    let Load::Snapshot(listed) = store.list(None, None).unwrap() else { panic!("new") };
+
+    let moved = put(&store, Expect::Any, std::slice::from_ref(&second)).unwrap();
+    assert_eq!(of(&store, &two), Snapshot::new(moved[0], vec![second.clone()]));
+    let left = of(&store, &one);
+    assert_ne!(left.revision(), before[0]);
+    assert_eq!(left.records(), std::slice::from_ref(&other));
+    assert_eq!(list(&store, None), [other.clone(), second.clone()], "a moved key is a new key");
+    let since = store.list(None, Some(listed.revision())).unwrap();
+    assert!(matches!(since, Load::Snapshot(_)));
+    // A commit that expects the partition as it was conflicts.
+    let stale = put(&store, Expect::Revision(before[0]), std::slice::from_ref(&other));
+    assert!(matches!(stale, Err(Error::Conflict)));
+
+    // A partition that loses its last record is absent.
+    let moved = put(&store, Expect::Any, std::slice::from_ref(&first)).unwrap();
+    assert_eq!(of(&store, &one), Snapshot::new(moved[0], vec![other, first]));
+    assert_eq!(of(&store, &two), Snapshot::new(Revision::ABSENT, Vec::new()));
+    assert_eq!(number(&raw(&place.database()), "SELECT count(*) FROM partitions_2"), 1);
+    // A delete leaves the record of another partition alone.
+    let mut batch = Batch::new();
+    batch.change(&two, Expect::Any).delete_record(&second);
+    assert_eq!(store.commit(&batch).unwrap(), [Revision::ABSENT]);
+    assert_eq!(of(&store, &one).revision(), moved[0]);
+}
+
+#[test]
+fn revisions_are_those_at_the_end_of_the_commit() {
+    let store = SqliteStore::in_memory().unwrap();
+    let users = ["a", "b", "c", "d"].map(Partition::user);
+    let stored = [account("a", "1", "a"), account("b", "2", "b"), account("c", "3", "c")];
+    put(&store, Expect::Any, &stored).unwrap();
+    let mut batch = Batch::new();
+    // Later changes take `1` from `a`, `3` and `4` from `d`, and `2` from `b`.
+    batch.change(&users[0], Expect::Any).put(account("a", "1", "new"));
+    batch.change(&users[3], Expect::Any).put(account("d", "3", "d")).put(account("d", "4", "d"));
+    batch.change(&users[1], Expect::Any).put(account("b", "4", "b")).put(account("b", "1", "b"));
+    let last = batch.change(Partition::user("e"), Expect::Any);
+    last.put(account("e", "2", "e")).put(account("e", "3", "e"));
+    let revisions = store.commit(&batch).unwrap();
+    let loaded = ["a", "d", "b", "e", "c"].map(|user| load(&store, user));
+    assert_eq!(revisions, [0, 1, 2, 3].map(|n: usize| loaded[n].revision()));
+    assert_eq!(revisions[..2], [Revision::ABSENT; 2]);
+    assert_eq!(keys(loaded[2].records()), ["4", "1"]);
+    assert_eq!(keys(loaded[3].records()), ["2", "3"]);
+    assert_eq!(loaded[4].revision(), Revision::ABSENT);
+
+    // There and back within one commit: the key is at the end, under a new revision.
+    let mut batch = Batch::new();
+    let b = batch.change(&users[1], Expect::Revision(revisions[2]));
+    b.put(account("b", "2", "b"));
+    batch.change(Partition::user("e"), Expect::Any).put(account("e", "2", "e"));
+    let after = store.commit(&batch).unwrap();
+    assert_eq!(after, [load(&store, "b").revision(), load(&store, "e").revision()]);
+    assert!(!revisions.contains(&after[0]) && !revisions.contains(&after[1]));
+    assert_eq!(keys(load(&store, "b").records()), ["4", "1"]);
+    assert_eq!(keys(load(&store, "e").records()), ["3", "2"]);
 }

@@ -206,7 +206,7 @@ fn a_writer_waits_for_the_one_in_front_and_then_writes() {
         let store = SqliteStore::builder(place.database()).journal(journal).open().unwrap();
         put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
         // A reader and a writer, each for a while.
-        for sql in ["BEGIN; SELECT * FROM store", "BEGIN IMMEDIATE"] {
+        for sql in ["BEGIN; SELECT * FROM store_2", "BEGIN IMMEDIATE"] {
             let other = raw(&place.database());
             other.execute_batch(sql).unwrap();
             let release = thread::spawn(move || {
@@ -225,7 +225,9 @@ fn a_commit_that_waited_checks_what_the_other_has_written() {
     let store = SqliteStore::open(place.database()).unwrap();
     let known = put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap()[0];
     let other = raw(&place.database());
-    other.execute_batch("BEGIN IMMEDIATE; DELETE FROM records; DELETE FROM partitions").unwrap();
+    other
+        .execute_batch("BEGIN IMMEDIATE; DELETE FROM records_2; DELETE FROM partitions_2")
+        .unwrap();
     let release = thread::spawn(move || {
         thread::sleep(Duration::from_millis(50));
         other.execute_batch("COMMIT").unwrap();
@@ -234,7 +236,7 @@ fn a_commit_that_waited_checks_what_the_other_has_written() {
     assert!(matches!(late, Err(Error::Conflict)), "{late:?}");
     release.join().unwrap();
     assert_eq!(load(&store, "u").revision(), Revision::ABSENT);
-    assert_eq!(number(&raw(&place.database()), "SELECT count(*) FROM records"), 0);
+    assert_eq!(number(&raw(&place.database()), "SELECT count(*) FROM records_2"), 0);
 }
 
 #[test]
