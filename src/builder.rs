@@ -4,18 +4,18 @@ use std::sync::Arc;
 use msal_cache_core::CacheStore;
 
 use crate::TokenCache;
-use crate::engine::Options;
+use crate::engine::CacheOptions;
 use crate::model::{Clock, Clouds, Limits, Profile};
 
 /// Builds a [`TokenCache`] with options; see [`TokenCache::builder`].
 pub struct TokenCacheBuilder<S> {
     store: S,
-    options: Options,
+    options: CacheOptions,
 }
 
 impl<S> TokenCacheBuilder<S> {
     pub(crate) fn new(store: S) -> Self {
-        Self { store, options: Options::default() }
+        Self { store, options: CacheOptions::default() }
     }
 
     /// For which libraries the cache writes. [`Profile::Python`] unless set.

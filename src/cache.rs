@@ -6,7 +6,7 @@ use msal_cache_core::{CacheStore, CredentialType, Memory, Ready, Result};
 
 use crate::TokenCacheBuilder;
 use crate::check::Finding;
-use crate::engine::{Engine, Options, Threads};
+use crate::engine::{CacheOptions, Engine, Threads};
 use crate::model::{Clock, Entry, Event, Fields, Query};
 
 /// A cache of tokens and accounts, over any [`CacheStore`].
@@ -254,7 +254,7 @@ impl<S: CacheStore> TokenCache<S> {
         self.0.has_changed()
     }
 
-    pub(crate) fn build(store: S, options: Options) -> Self {
+    pub(crate) fn build(store: S, options: CacheOptions) -> Self {
         Self(Arc::new(Engine::new(Ready(Arc::new(store)), Threads, options)))
     }
 }

@@ -6,7 +6,7 @@ use msal_cache_core::{
 };
 
 use crate::check::Finding;
-use crate::engine::{Engine, Options, Threads, Tokio};
+use crate::engine::{CacheOptions, Engine, Threads, Tokio};
 use crate::model::{Entry, Event, Fields, Query};
 use crate::{TokenCache, TokenCacheBuilder};
 
@@ -42,10 +42,6 @@ impl AsyncTokenCache<Ready<Memory>> {
     }
 }
 
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "a credential type is written at the call, and rarely kept in a variable"
-)]
 impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     /// A cache in this store.
     pub fn new(store: S) -> Self {
@@ -161,7 +157,7 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
         self.0.has_changed()
     }
 
-    pub(crate) fn build(store: S, options: Options) -> Self {
+    pub(crate) fn build(store: S, options: CacheOptions) -> Self {
         Self(Arc::new(Engine::new(store, Tokio, options)))
     }
 }

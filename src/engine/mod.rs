@@ -21,4 +21,4 @@ pub(crate) use in_flight::AcquireResult;
 pub(crate) use runtime::Threads;
 #[cfg(feature = "tokio")]
 pub(crate) use runtime::Tokio;
-pub(crate) use state::{Engine, Options};
+pub(crate) use state::{CacheOptions, Engine};

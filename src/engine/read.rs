@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use msal_cache_core::{
-    AsyncCacheStore, CredentialType, Error, Load, Partition, Record, Result, Revision, event,
+    AsyncCacheStore, CredentialType, Error, Load, Partition, Record, Result, event,
 };
 use smallvec::SmallVec;
 
@@ -15,6 +15,9 @@ use crate::plan::ReadSet;
 
 /// The result of a search, mostly so small that it needs no allocation.
 pub(crate) type Found = SmallVec<[Entry; 4]>;
+
+/// A list as long as a read set.
+type Few<T> = SmallVec<[T; 3]>;
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// The entries that match a query. Its only suspension is the load, so that a hit costs little
@@ -121,22 +124,22 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
 
     /// Reads the partitions that a read set lacks, at one moment.
     async fn completed(&self, mut read: ReadSet, partitions: &[Partition]) -> Result<ReadSet> {
-        let missing = partitions.iter().filter(|it| read.get(it).is_none());
-        let known: SmallVec<[(&Partition, Option<Arc<Decoded>>); 3]> =
-            missing.map(|it| (it, self.state.decoded.partition(it))).collect();
-        let wanted: SmallVec<[(&Partition, Option<Revision>); 3]> =
-            known.iter().map(|(it, known)| (*it, known.as_ref().map(|it| it.revision))).collect();
-        let loads: SmallVec<[Load; 3]> = match &wanted[..] {
-            [] => SmallVec::new(),
+        let missing: Few<&Partition> =
+            partitions.iter().filter(|it| read.get(it).is_none()).collect();
+        let known: Few<_> = missing.iter().map(|it| self.state.decoded.partition(it)).collect();
+        let revisions = known.iter().map(|it| it.as_ref().map(|known| known.revision));
+        let wanted: Few<_> = missing.iter().copied().zip(revisions).collect();
+        let loads: Few<Load> = match &wanted[..] {
+            [] => Few::new(),
             [(partition, revision)] => {
-                SmallVec::from_iter([self.store.load(partition, *revision).await?])
+                Few::from_iter([self.store.load(partition, *revision).await?])
             }
             wanted => self.store.load_many(wanted).await?.into(),
         };
-        if loads.len() != known.len() {
+        if loads.len() != missing.len() {
             return Err(Error::backend("cache", "it returned another number of partitions"));
         }
-        for ((partition, known), load) in known.into_iter().zip(loads) {
+        for ((partition, known), load) in missing.into_iter().zip(known).zip(loads) {
             let decoded = self.decoded(partition, known, load)?;
             read.insert(partition.clone(), decoded);
         }

@@ -11,14 +11,14 @@ use crate::plan::Rules;
 
 /// The options of a cache.
 #[derive(Clone)]
-pub(crate) struct Options {
+pub(crate) struct CacheOptions {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) profile: Profile,
     pub(crate) clouds: Clouds,
     pub(crate) limits: Limits,
 }
 
-impl Default for Options {
+impl Default for CacheOptions {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
@@ -29,9 +29,9 @@ impl Default for Options {
     }
 }
 
-impl fmt::Debug for Options {
+impl fmt::Debug for CacheOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options")
+        f.debug_struct("CacheOptions")
             .field("profile", &self.profile)
             .field("clouds", &self.clouds)
             .field("limits", &self.limits)
@@ -43,12 +43,12 @@ impl fmt::Debug for Options {
 pub(crate) struct Engine<S, R> {
     pub(crate) store: S,
     pub(crate) runtime: R,
-    pub(crate) state: Arc<State>,
+    pub(crate) state: Arc<CacheState>,
 }
 
 /// What a cache knows besides its store.
-pub(crate) struct State {
-    pub(crate) options: Options,
+pub(crate) struct CacheState {
+    pub(crate) options: CacheOptions,
     pub(crate) decoded: DecodedCache,
     /// Approximately how many access tokens are stored, where their number is limited.
     pub(crate) stored: AtomicUsize,
@@ -59,8 +59,8 @@ pub(crate) struct State {
 }
 
 impl<S, R> Engine<S, R> {
-    pub(crate) fn new(store: S, runtime: R, options: Options) -> Self {
-        let state = Arc::new(State {
+    pub(crate) fn new(store: S, runtime: R, options: CacheOptions) -> Self {
+        let state = Arc::new(CacheState {
             decoded: DecodedCache::new(options.limits.decoded_bytes),
             options,
             // Unknown: the first sign-in counts.
@@ -85,7 +85,7 @@ impl<S, R> Engine<S, R> {
     }
 
     pub(crate) fn rules(&self, now: i64) -> Rules<'_> {
-        let Options { profile, clouds, limits, .. } = &self.state.options;
+        let CacheOptions { profile, clouds, limits, .. } = &self.state.options;
         Rules { now, profile: *profile, clouds, most: limits.access_tokens_of_one_owner }
     }
 

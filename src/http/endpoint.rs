@@ -122,13 +122,11 @@ impl Default for HttpEndpoint {
 
 impl TokenEndpoint for HttpEndpoint {
     fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
-        match &self.token_endpoint {
-            Some(address) => self.post(address, request),
-            None => {
-                let address = address::parse(request.token_endpoint()).map_err(refused_address)?;
-                self.post(&address, request)
-            }
+        if let Some(address) = &self.token_endpoint {
+            return self.post(address, request);
         }
+        let address = address::parse(request.token_endpoint()).map_err(refused_address)?;
+        self.post(&address, request)
     }
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Facts<'a> {
     pub(crate) environment: Option<String>,
     pub(crate) realm: Option<String>,
     pub(crate) target: String,
-    pub(crate) claims: Claims,
+    pub(crate) claims: UserClaims,
     /// Whether the response says who the user is.
     pub(crate) has_user: bool,
     pub(crate) home_account_id: Option<String>,
@@ -90,7 +90,7 @@ impl<'a> Facts<'a> {
         if let Some(host) = &event.environment {
             environment = Some(host.to_lowercase());
         }
-        let claims = Claims::of(event)?;
+        let claims = UserClaims::of(event)?;
         let (has_user, home_account_id) = match &event.home_account_id {
             Some(home) => (true, Some(home.clone())),
             None => user(event, &claims)?,
@@ -215,7 +215,7 @@ pub(crate) fn ext_cache_key_of(data: &Fields) -> Result<Option<String>> {
 
 /// What the response says about the user, as far as a record has it.
 #[derive(Default)]
-pub(crate) struct Claims {
+pub(crate) struct UserClaims {
     /// Whether there is any claim.
     any: bool,
     pub(crate) preferred_username: Option<Value>,
@@ -224,7 +224,7 @@ pub(crate) struct Claims {
     pub(crate) sub: Option<Value>,
 }
 
-impl Claims {
+impl UserClaims {
     /// The parsed claims of a broker, else those of the ID token.
     fn of(event: &Event) -> Result<Self> {
         let mut claims = Self::default();
@@ -262,7 +262,7 @@ pub(crate) fn not_null(claim: Option<&Value>) -> Option<&Value> {
 }
 
 /// Whether the response names a user, and their `home_account_id`.
-fn user(event: &Event, claims: &Claims) -> Result<(bool, Option<String>)> {
+fn user(event: &Event, claims: &UserClaims) -> Result<(bool, Option<String>)> {
     if let Some(encoded) = event.response.get("client_info") {
         let field = "event.response.client_info";
         let Value::String(encoded) = encoded else {

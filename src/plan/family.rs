@@ -42,10 +42,10 @@ pub(crate) fn environments(stored: &ReadSet, facts: &Facts<'_>, clouds: &Clouds)
             .map(str::to_lowercase)
     };
     let metadata = Partition::app_metadata();
-    let owners = facts.partitions().into_iter().filter(|it| *it != metadata);
+    let mut owners = facts.partitions().into_iter().filter(|it| *it != metadata);
     let client = Some(&*facts.event.client_id);
     Environments {
-        user: owners.filter_map(|it| chosen(&it, &|_| true)).next(),
+        user: owners.find_map(|it| chosen(&it, &|_| true)),
         metadata: chosen(&metadata, &|it| it.known("client_id") == client),
     }
 }

@@ -42,11 +42,11 @@ pub(crate) fn records(
 /// The record of the access token, adapted to nothing that is stored; for a token that can't be
 /// stored.
 pub(crate) fn access_token(facts: &Facts<'_>, profile: Profile) -> Option<Entry> {
-    Writer { facts, profile, environments: &Environments::default() }.access_token()
+    RecordWriter { facts, profile, environments: &Environments::default() }.access_token()
 }
 
 fn write(facts: &Facts<'_>, profile: Profile, environments: &Environments) -> Vec<Entry> {
-    let writer = Writer { facts, profile, environments };
+    let writer = RecordWriter { facts, profile, environments };
     let mut records = Vec::with_capacity(5);
     records.extend(writer.access_token());
     records.extend(writer.account());
@@ -56,13 +56,13 @@ fn write(facts: &Facts<'_>, profile: Profile, environments: &Environments) -> Ve
     records
 }
 
-struct Writer<'a> {
+struct RecordWriter<'a> {
     facts: &'a Facts<'a>,
     profile: Profile,
     environments: &'a Environments,
 }
 
-impl<'a> Writer<'a> {
+impl<'a> RecordWriter<'a> {
     fn access_token(&self) -> Option<Entry> {
         let (facts, response) = (self.facts, &self.facts.event.response);
         let token = facts.access_token.as_ref()?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use msal_cache::{FileStore, TokenCache};
 
-use crate::floor;
+use crate::baseline;
 use crate::measure::{Effort, Side, compare, computing, side};
 use crate::memory::{fill, find};
 use crate::processes::{self, Kind};
@@ -13,11 +13,11 @@ use crate::workload::{self, Probe};
 
 fn key(probe: &Probe) -> String {
     let mut key = String::new();
-    floor::access_token_key(&mut key, &probe.home_account_id, &probe.realm, &probe.scopes);
+    baseline::access_token_key(&mut key, &probe.home_account_id, &probe.realm, &probe.scopes);
     key
 }
 
-/// A file as the cache writes it, with so many tokens.
+/// Writes a cache file with this number of tokens.
 pub(crate) fn write(path: &Path, tokens: usize) {
     let cache = TokenCache::in_memory();
     fill(&cache, workload::sign_ins(tokens));
@@ -27,15 +27,15 @@ pub(crate) fn write(path: &Path, tokens: usize) {
 
 pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let (ours, floors) = (folder.path().join("ours.json"), folder.path().join("floor.json"));
+    let (ours, baselines) = (folder.path().join("ours.json"), folder.path().join("baseline.json"));
     write(&ours, tokens);
-    std::fs::copy(&ours, &floors).unwrap();
+    std::fs::copy(&ours, &baselines).unwrap();
     let probes = workload::probes(tokens);
     let keys: Vec<_> = probes.iter().map(key).collect();
     let at = |nth: usize| &probes[nth % probes.len()];
-    let mut run = |operation, target, [ours, floor]: [Side<'_>; 2]| {
-        let [ours, floor] = compare(effort, [ours, floor]);
-        report.push(Row { store: "file", operation, tokens, target: Some(target), ours, floor });
+    let mut run = |operation, target, [ours, baseline]: [Side<'_>; 2]| {
+        let [ours, baseline] = compare(effort, [ours, baseline]);
+        report.push(Row { store: "file", operation, tokens, target: Some(target), ours, baseline });
     };
     let open_and_find = |nth: usize| {
         let cache = TokenCache::new(FileStore::open(&ours).unwrap());
@@ -48,7 +48,7 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
             computing(open_and_find),
             computing(|nth| {
                 let key = &keys[nth % keys.len()];
-                assert_eq!(floor::open_and_find(&floors, key), at(nth).secret_len);
+                assert_eq!(baseline::open_and_find(&baselines, key), at(nth).secret_len);
             }),
         ],
     );
@@ -56,23 +56,23 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
     let find_again = |nth: usize| {
         assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len);
     };
-    // What was read while the file was new is read once more; see `Seen`.
+    // A file that was read right after its last change is read once more; see `Seen`.
     (0..probes.len()).for_each(find_again);
     std::thread::sleep(std::time::Duration::from_millis(50));
-    let mut memory = floor::Memory::of(workload::sign_ins(tokens));
-    let stamp = floor::stamp(&floors);
+    let mut memory = baseline::Memory::of(workload::sign_ins(tokens));
+    let stamp = baseline::stamp(&baselines);
     run(
         "find again, unchanged",
         2.0,
         [
             computing(find_again),
             computing(|nth| {
-                assert!(floor::stamp(&floors) == stamp);
+                assert!(baseline::stamp(&baselines) == stamp);
                 assert_eq!(memory.hit(at(nth)), at(nth).secret_len);
             }),
         ],
     );
-    let mut json = floor::JsonFile::open(&floors);
+    let mut json = baseline::JsonFile::open(&baselines);
     let mut again: Vec<_> = probes.iter().map(|it| it.again.clone()).collect();
     let mut renewed = again.clone();
     let count = again.len();
@@ -82,12 +82,12 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         [
             side(|nth| {
                 let sign_in = &mut again[nth % count];
-                floor::renew(sign_in, nth);
+                baseline::renew(sign_in, nth);
                 cache.add(&sign_in.event()).unwrap();
             }),
             side(|nth| {
                 let sign_in = &mut renewed[nth % count];
-                floor::renew(sign_in, nth);
+                baseline::renew(sign_in, nth);
                 json.add(sign_in);
             }),
         ],
@@ -99,6 +99,6 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
     run(
         "whole process: open, find one",
         1.3,
-        [process(Kind::File, &ours), process(Kind::FloorFile, &floors)],
+        [process(Kind::File, &ours), process(Kind::BaselineFile, &baselines)],
     );
 }

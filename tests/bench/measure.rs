@@ -1,11 +1,11 @@
-//! Timing two or more things in turn, so that whatever disturbs one disturbs the others too.
+//! Measures alternatives in turn, so that load on the machine affects all of them.
 
 use std::time::{Duration, Instant};
 
-/// Does something so often, and tells how long that took.
+/// Repeats an operation and returns the time that it took.
 pub(crate) type Side<'a> = Box<dyn FnMut(usize) -> Duration + 'a>;
 
-/// Something that is given the number of the repetition.
+/// An operation in wall-clock time. It gets the number of the repetition.
 pub(crate) fn side<'a>(mut work: impl FnMut(usize) + 'a) -> Side<'a> {
     let mut next = 0;
     Box::new(move |times| {
@@ -18,8 +18,7 @@ pub(crate) fn side<'a>(mut work: impl FnMut(usize) + 'a) -> Side<'a> {
     })
 }
 
-/// The same, for what only computes: counted is the time that it had a processor, so that whatever
-/// else the machine does meanwhile counts little.
+/// An operation that only computes, in processor time, so that load on the machine matters little.
 pub(crate) fn computing<'a>(mut work: impl FnMut(usize) + 'a) -> Side<'a> {
     let mut next = 0;
     Box::new(move |times| {
@@ -32,13 +31,13 @@ pub(crate) fn computing<'a>(mut work: impl FnMut(usize) + 'a) -> Side<'a> {
     })
 }
 
-/// How long this thread has had a processor.
+/// The processor time of this thread.
 pub(crate) fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// Something that only computes and has to be undone each time, which doesn't count.
+/// An operation in processor time, with a step that undoes it and is not measured.
 pub(crate) fn undone<'a, C: 'a>(
     mut context: C,
     mut work: impl FnMut(&mut C, usize) + 'a,
@@ -58,21 +57,21 @@ pub(crate) fn undone<'a, C: 'a>(
     })
 }
 
-/// How thoroughly to measure.
+/// The effort of a measurement.
 #[derive(Clone, Copy)]
 pub(crate) struct Effort {
-    /// Turns that each side gets.
+    /// The number of turns of each side.
     pub(crate) turns: usize,
-    /// How long one turn takes about.
+    /// The approximate time of a turn.
     pub(crate) turn: Duration,
-    /// After so long, three turns are enough.
+    /// After this time, three turns are enough.
     pub(crate) most: Duration,
 }
 
 /// The median time of each side, in nanoseconds.
 pub(crate) fn compare<const N: usize>(effort: Effort, mut sides: [Side<'_>; N]) -> [f64; N] {
     let started = Instant::now();
-    // Warm up, and find out how often each fits into a turn.
+    // Warm up, and determine the repetitions in a turn.
     let times = sides.each_mut().map(|side| {
         let mut times = 1;
         loop {
@@ -91,7 +90,7 @@ pub(crate) fn compare<const N: usize>(effort: Effort, mut sides: [Side<'_>; N]) 
         }
         for (at, side) in sides.iter_mut().enumerate() {
             let took = side(times[at]).as_nanos();
-            #[expect(clippy::cast_precision_loss, reason = "nobody measures for a hundred days")]
+            #[expect(clippy::cast_precision_loss, reason = "a turn takes milliseconds")]
             turns[at].push(took as f64 / times[at] as f64);
         }
     }

@@ -1,4 +1,4 @@
-//! Caches in memory, and what every store shares: how a cache is asked.
+//! Caches in memory, and helpers for all stores.
 
 use std::hint::black_box;
 use std::sync::Barrier;
@@ -7,25 +7,25 @@ use std::time::{Duration, Instant};
 use msal_cache::store::CacheStore;
 use msal_cache::{AccountInfo, Client, CredentialType, Event, Fields, Query, TokenCache};
 
-use crate::floor;
+use crate::baseline;
 use crate::measure::{Effort, Side, compare, computing, undone};
 use crate::report::{Report, Row, thousands};
 use crate::workload::{self, CLIENT, ENVIRONMENT, Probe, SignIn};
 
 const NOPE: &str = "https://nope.example/scope";
 
-/// The length of the token that is found for these scopes; 0 where none is.
+/// The length of the first token that a query finds; 0 if there is none.
 pub(crate) fn find<S: CacheStore>(cache: &TokenCache<S>, query: &Query) -> usize {
     let mut found = cache.search(CredentialType::AccessToken, query).unwrap();
     found.next().map_or(0, |it| it.access_token().unwrap().secret().expose().len())
 }
 
-/// The app that every token is for.
+/// The client of all tokens.
 pub(crate) fn client<S: CacheStore>(cache: &TokenCache<S>) -> Client<S> {
     cache.client(CLIENT, format!("https://{ENVIRONMENT}/organizations"))
 }
 
-/// Signs the user out.
+/// Signs a user out.
 pub(crate) fn sign_out<S: CacheStore>(client: &Client<S>, account: &AccountInfo) {
     assert!(client.remove_account(account).unwrap() >= 4);
 }
@@ -34,24 +34,31 @@ pub(crate) fn fill<S: CacheStore>(cache: &TokenCache<S>, sign_ins: impl Iterator
     sign_ins.for_each(|sign_in| cache.add(&sign_in.event()).unwrap());
 }
 
-/// An operation with its target; ours and the floor's.
+/// The name and target of an operation, this crate's side and the baseline's.
 type Operation<'a> = (&'static str, f64, Side<'a>, Side<'a>);
 
 pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
     let cache = TokenCache::in_memory();
     fill(&cache, workload::sign_ins(tokens));
-    let mut floor = floor::Memory::of(workload::sign_ins(tokens));
+    let mut baseline = baseline::Memory::of(workload::sign_ins(tokens));
     let probes = workload::probes(tokens);
     let nope = [NOPE.to_owned()];
     let users = tokens.div_ceil(workload::TOKENS);
-    let mut run = |(operation, target, ours, floor): Operation<'_>| {
-        let [ours, floor] = compare(effort, [ours, floor]);
-        report.push(Row { store: "memory", operation, tokens, target: Some(target), ours, floor });
+    let mut run = |(operation, target, ours, baseline): Operation<'_>| {
+        let [ours, baseline] = compare(effort, [ours, baseline]);
+        report.push(Row {
+            store: "memory",
+            operation,
+            tokens,
+            target: Some(target),
+            ours,
+            baseline,
+        });
     };
     let at = |nth: usize| &probes[nth % probes.len()];
     let prepared: Vec<_> = probes.iter().map(|it| it.query(&it.scopes)).collect();
 
-    // A warm look-up is what is measured, and what happens all day.
+    // Warm up, since most look-ups of an app are warm.
     for probe in &probes {
         assert_eq!(find(&cache, &probe.query(&probe.scopes)), probe.secret_len);
     }
@@ -61,7 +68,7 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         computing(|nth| {
             assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len);
         }),
-        computing(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
+        computing(|nth| assert_eq!(baseline.hit(at(nth)), at(nth).secret_len)),
     ));
     run((
         "exact hit, query at hand",
@@ -69,7 +76,7 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         computing(|nth| {
             assert_eq!(find(&cache, &prepared[nth % prepared.len()]), at(nth).secret_len);
         }),
-        computing(|nth| assert_eq!(floor.hit(at(nth)), at(nth).secret_len)),
+        computing(|nth| assert_eq!(baseline.hit(at(nth)), at(nth).secret_len)),
     ));
     run((
         "subset hit",
@@ -78,14 +85,14 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
             assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes[1..2])), at(nth).secret_len);
         }),
         computing(|nth| {
-            assert_eq!(floor.subset(at(nth), &at(nth).scopes[1..2]), at(nth).secret_len);
+            assert_eq!(baseline.subset(at(nth), &at(nth).scopes[1..2]), at(nth).secret_len);
         }),
     ));
     run((
         "miss",
         2.0,
         computing(|nth| assert_eq!(find(&cache, &at(nth).query(&nope)), 0)),
-        computing(|nth| assert_eq!(floor.subset(at(nth), &nope), 0)),
+        computing(|nth| assert_eq!(baseline.subset(at(nth), &nope), 0)),
     ));
     run((
         "refresh token",
@@ -94,7 +101,7 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
             let found = cache.search(CredentialType::RefreshToken, &at(nth).without_realm());
             assert!(black_box(found.unwrap().next()).is_some());
         }),
-        computing(|nth| assert!(black_box(floor.refresh_token(at(nth))).is_some())),
+        computing(|nth| assert!(black_box(baseline.refresh_token(at(nth))).is_some())),
     ));
     run((
         "account of one user",
@@ -107,7 +114,7 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
             let found = cache.search(CredentialType::Account, &query);
             assert!(black_box(found.unwrap().next()).is_some());
         }),
-        computing(|nth| assert!(black_box(floor.account(at(nth))).is_some())),
+        computing(|nth| assert!(black_box(baseline.account(at(nth))).is_some())),
     ));
     run((
         "all accounts",
@@ -119,13 +126,13 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
                 users
             );
         }),
-        computing(|_| assert_eq!(black_box(floor.accounts()).len(), users)),
+        computing(|_| assert_eq!(black_box(baseline.accounts()).len(), users)),
     ));
     if tokens <= 100_000 {
         run(document_in(&cache));
         run(document_out(&cache));
     }
-    changes(report, effort, tokens, &cache, floor, &probes);
+    changes(report, effort, tokens, &cache, baseline, &probes);
 }
 
 fn changes(
@@ -133,12 +140,19 @@ fn changes(
     effort: Effort,
     tokens: usize,
     cache: &TokenCache,
-    mut floor: floor::Memory,
+    mut baseline: baseline::Memory,
     probes: &[Probe],
 ) {
-    let mut run = |(operation, target, ours, floor): Operation<'_>| {
-        let [ours, floor] = compare(effort, [ours, floor]);
-        report.push(Row { store: "memory", operation, tokens, target: Some(target), ours, floor });
+    let mut run = |(operation, target, ours, baseline): Operation<'_>| {
+        let [ours, baseline] = compare(effort, [ours, baseline]);
+        report.push(Row {
+            store: "memory",
+            operation,
+            tokens,
+            target: Some(target),
+            ours,
+            baseline,
+        });
     };
     let at = |nth: usize| &probes[nth % probes.len()];
     let events: Vec<_> = probes.iter().map(|it| it.again.event()).collect();
@@ -146,7 +160,7 @@ fn changes(
         "add one response",
         4.0,
         computing(|nth| cache.add(&events[nth % events.len()]).unwrap()),
-        computing(|nth| floor.add(&at(nth).again)),
+        computing(|nth| baseline.add(&at(nth).again)),
     ));
     let restore: Vec<Vec<Event>> =
         probes.iter().map(|it| it.restore.iter().map(SignIn::event).collect()).collect();
@@ -165,9 +179,9 @@ fn changes(
             },
         ),
         undone(
-            &mut floor,
-            |floor, nth| floor.sign_out(at(nth)),
-            |floor, nth| at(nth).restore.iter().for_each(|it| floor.add(it)),
+            &mut baseline,
+            |baseline, nth| baseline.sign_out(at(nth)),
+            |baseline, nth| at(nth).restore.iter().for_each(|it| baseline.add(it)),
         ),
     ));
 }
@@ -184,7 +198,7 @@ fn document_in(cache: &TokenCache) -> Operation<'static> {
             black_box(cache);
         }),
         computing(move |_| {
-            let read: floor::RawOwned = serde_json::from_str(black_box(&copy)).unwrap();
+            let read: baseline::RawOwned = serde_json::from_str(black_box(&copy)).unwrap();
             black_box(read);
         }),
     )
@@ -192,7 +206,7 @@ fn document_in(cache: &TokenCache) -> Operation<'static> {
 
 fn document_out(cache: &TokenCache) -> Operation<'static> {
     let text: &'static str = Box::leak(cache.serialize().unwrap().into_boxed_str());
-    let sections: floor::Raw<'static> = serde_json::from_str(text).unwrap();
+    let sections: baseline::Raw<'static> = serde_json::from_str(text).unwrap();
     let mut out = Vec::with_capacity(text.len());
     let cache = cache.clone();
     (
@@ -207,7 +221,7 @@ fn document_out(cache: &TokenCache) -> Operation<'static> {
     )
 }
 
-/// One client with very many tokens that an extended cache key sets apart, as agents have them.
+/// Look-ups of a client with many tokens that differ in their extended cache key.
 pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens: usize) {
     const SCOPE: &str = "https://graph.microsoft.com/.default";
     let path = |nth: usize| format!("agent/{nth}");
@@ -233,17 +247,17 @@ pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens:
     let key_of = |out: &mut String, key: &str| {
         out.clear();
         for part in [CLIENT, "-", ENVIRONMENT, "-atext-tenant-", SCOPE, "-", key] {
-            floor::push_lower(out, part);
+            baseline::push_lower(out, part);
         }
     };
     let mut buffer = String::new();
-    let mut floor: std::collections::HashMap<String, Box<str>> =
+    let mut baseline: std::collections::HashMap<String, Box<str>> =
         (0..tokens).map(|nth| (format!("{CLIENT}-tenant-{}", path(nth)), "".into())).collect();
     for key in &keys {
         key_of(&mut buffer, key);
-        floor.insert(buffer.clone(), "x".into());
+        baseline.insert(buffer.clone(), "x".into());
     }
-    let [ours, floor] = compare(
+    let [ours, baseline] = compare(
         effort,
         [
             computing(|nth| {
@@ -258,15 +272,15 @@ pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens:
             }),
             computing(|nth| {
                 key_of(&mut buffer, &keys[nth % keys.len()]);
-                assert!(black_box(floor.get(&buffer)).is_some());
+                assert!(black_box(baseline.get(&buffer)).is_some());
             }),
         ],
     );
     let operation = "hit by an extended key";
-    report.push(Row { store: "memory", operation, tokens, target: Some(2.0), ours, floor });
+    report.push(Row { store: "memory", operation, tokens, target: Some(2.0), ours, baseline });
 }
 
-/// How many look-ups a second so many threads do, over users of their own and over all users.
+/// Look-ups per second by one thread and by a thread per core.
 pub(crate) fn measure_threads(report: &mut Report, tokens: usize) {
     let cache = TokenCache::in_memory();
     fill(&cache, workload::sign_ins(tokens));

@@ -1,7 +1,7 @@
-// What MSAL Node needs for the operations of the benchmark: peer.mjs FOLDER
+// Measures the operations of the benchmark with MSAL Node: peer.mjs FOLDER
 //
-// FOLDER holds cache.json and probes.jsonl; the packages are in $NODE_ROOT/node_modules. Prints one
-// JSON object for each operation.
+// FOLDER contains cache.json and probes.jsonl; the packages are in $NODE_ROOT/node_modules. Prints
+// one JSON object for each operation.
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -58,7 +58,7 @@ const account = (probe) => ({
 });
 const request = (scopes) => ({ scopes, correlationId: correlation, authenticationScheme: "Bearer", authority: "" });
 
-// What its ResponseHandler makes of a token response.
+// The records that its ResponseHandler creates from a token response.
 function records(it) {
   const claims = AuthToken.extractTokenClaims(it.id_token, crypto.base64Decode, correlation);
   const info = JSON.parse(crypto.base64Decode(it.client_info));
@@ -89,7 +89,7 @@ await measure("exact hit", (nth) => find(at(nth), at(nth).scopes));
 await measure("subset hit", (nth) => find(at(nth), at(nth).subset));
 await measure("miss", (nth) => find(at(nth), ["https://nope.example/scope"]));
 await measure("refresh token", (nth) => storage.getRefreshToken(account(at(nth)), false, correlation));
-// 25 s at 10,000 tokens.
+// It takes 25 s with 10,000 tokens.
 if (text.length < 10e6) await measure("all accounts", () => cache.getAllAccounts(correlation));
 await measure("add one response", (nth) => storage.saveCacheRecord(records(at(nth).again), correlation));
 await measure(

@@ -1,6 +1,6 @@
-"""What MSAL Python needs for the operations of the benchmark: peer.py FOLDER
+"""Measures the operations of the benchmark with MSAL Python: peer.py FOLDER
 
-FOLDER holds cache.json and probes.jsonl. Prints one JSON object for each operation."""
+FOLDER contains cache.json and probes.jsonl. Prints one JSON object for each operation."""
 import json, os, shutil, statistics, subprocess, sys, time
 
 import msal
@@ -18,7 +18,7 @@ def at(nth):
     return PROBES[nth % len(PROBES)]
 
 
-def tell(store, operation, ns):
+def report(store, operation, ns):
     print(json.dumps({"store": store, "operation": operation, "ns": ns}), flush=True)
 
 
@@ -37,7 +37,7 @@ def measure(store, operation, work, undo=None, turn=0.03, most=4.0):
                 undo(nth)
             nth += 1
         took.append(spent / times)
-    tell(store, operation, statistics.median(took))
+    report(store, operation, statistics.median(took))
 
 
 def event(sign_in):

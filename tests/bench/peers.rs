@@ -1,5 +1,5 @@
-//! The other libraries, where they are installed, over the same caches: each in a process of its
-//! own, which prints what it has measured. See `peer.py` and `peer.mjs`.
+//! Other libraries with the same caches, if they are installed. Each runs in a separate process,
+//! `peer.py` or `peer.mjs`, which prints its measurements.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,7 @@ pub(crate) fn measure(report: &mut Report, max: usize) {
     ];
     for (name, program, script, installed) in peers {
         if !installed {
-            report.note(format!("{name} is not installed in `.peers`, and was not measured."));
+            report.note(format!("{name} is not installed in `.peers` and was not measured."));
             continue;
         }
         let mut peer = Peer::new();

@@ -1,5 +1,5 @@
-//! Whole processes: one that opens a cache and finds one token, and four that write to one cache
-//! at the same time. They are this program, called with other arguments.
+//! Whole processes: one that opens a cache and finds a token, and four that write to one cache at
+//! the same time. They run this program with other arguments.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 use msal_cache::store::CacheStore;
 use msal_cache::{CredentialType, Query, TokenCache};
 
-use crate::floor;
+use crate::baseline;
 use crate::memory::find as find_one;
 use crate::report::Report;
 use crate::workload::{TOKENS, User};
 
-/// Which cache a process opens.
+/// The kind of cache that a process opens.
 #[derive(Clone, Copy)]
 pub(crate) enum Kind {
     File,
-    FloorFile,
+    BaselineFile,
     Sqlite,
-    FloorSqlite,
+    BaselineSqlite,
 }
 
 const KINDS: &[(&str, Kind)] = &[
     ("file", Kind::File),
-    ("floor-file", Kind::FloorFile),
+    ("baseline-file", Kind::BaselineFile),
     ("sqlite", Kind::Sqlite),
-    ("floor-sqlite", Kind::FloorSqlite),
+    ("baseline-sqlite", Kind::BaselineSqlite),
 ];
 
 const PROCESSES: usize = 4;
@@ -41,12 +41,12 @@ fn command(task: &str, kind: Kind, path: &Path, number: usize) -> Command {
     command
 }
 
-/// Opens a cache and finds the access token of this number, in a process of its own.
+/// Opens a cache and finds the access token of this number, in a new process.
 pub(crate) fn find(kind: Kind, path: &Path, token: usize) {
     assert!(command("find", kind, path, token).status().unwrap().success());
 }
 
-/// Does what such a process does, if this is one.
+/// Runs the task of a worker process, if this is one.
 pub(crate) fn is_worker() -> bool {
     let arguments: Vec<_> = std::env::args().collect();
     let [_, worker, task, name, path, number] = &arguments[..] else { return false };
@@ -77,16 +77,16 @@ fn do_find(kind: Kind, path: &Path, token: usize) {
             .target(&sign_in.scopes)
     };
     let mut key = String::new();
-    floor::access_token_key(&mut key, &home, &sign_in.realm, &sign_in.scopes);
+    baseline::access_token_key(&mut key, &home, &sign_in.realm, &sign_in.scopes);
     let found = match kind {
         Kind::File => {
             find_one(&TokenCache::new(msal_cache::FileStore::open(path).unwrap()), &query())
         }
-        Kind::FloorFile => floor::open_and_find(path, &key),
+        Kind::BaselineFile => baseline::open_and_find(path, &key),
         Kind::Sqlite => {
             find_one(&TokenCache::new(msal_cache::SqliteStore::open(path).unwrap()), &query())
         }
-        Kind::FloorSqlite => floor::sqlite::open_and_find(path, &key),
+        Kind::BaselineSqlite => baseline::sqlite::open_and_find(path, &key),
     };
     assert_eq!(found, sign_in.access_token.len());
 }
@@ -96,7 +96,7 @@ fn base64_decode(text: &str) -> Vec<u8> {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// Adds the sign-ins of users that nobody else adds, and tells the longest that one took.
+/// Adds sign-ins of users that no other worker adds, and prints the longest time of one.
 fn do_add(kind: Kind, path: &Path, worker: usize) {
     let sign_ins: Vec<_> =
         (0..ADDS).map(|nth| User::new(worker * ADDS + nth, "new").sign_in(0, 0)).collect();
@@ -106,14 +106,14 @@ fn do_add(kind: Kind, path: &Path, worker: usize) {
             let cache = TokenCache::new(msal_cache::FileStore::open(path).unwrap());
             Box::new(move |nth| cache.add(&events[nth]).unwrap())
         }
-        Kind::FloorFile => Box::new(|nth| floor::add_to_shared(path, &sign_ins[nth])),
+        Kind::BaselineFile => Box::new(|nth| baseline::add_to_shared(path, &sign_ins[nth])),
         Kind::Sqlite => {
             let cache = TokenCache::new(msal_cache::SqliteStore::open(path).unwrap());
             Box::new(move |nth| cache.add(&events[nth]).unwrap())
         }
-        Kind::FloorSqlite => {
-            let mut connection = floor::sqlite::open(path, "FULL");
-            Box::new(move |nth| floor::sqlite::add(&mut connection, &sign_ins[nth]))
+        Kind::BaselineSqlite => {
+            let mut connection = baseline::sqlite::open(path, "FULL");
+            Box::new(move |nth| baseline::sqlite::add(&mut connection, &sign_ins[nth]))
         }
     };
     println!("ready");
@@ -127,7 +127,7 @@ fn do_add(kind: Kind, path: &Path, worker: usize) {
     println!("{}", longest.as_micros());
 }
 
-/// Lets the processes run at once. Returns adds in a second and the longest that one took.
+/// Runs the processes concurrently. Returns the adds per second and the longest time of one.
 fn race(kind: Kind, path: &Path) -> (f64, Duration) {
     let mut workers: Vec<(Child, BufReader<_>)> = (0..PROCESSES)
         .map(|worker| {
@@ -169,35 +169,38 @@ fn lost<S: CacheStore>(cache: &TokenCache<S>) -> usize {
 }
 
 pub(crate) fn measure(report: &mut Report) {
-    let mut both =
-        |name: &str, target: f64, ours: Kind, floor: Kind, lost: &dyn Fn(&Path) -> usize| {
-            let mut rates = (Vec::new(), Vec::new());
-            let (mut wait, mut gone) = (Duration::ZERO, 0);
-            for _ in 0..3 {
-                let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-                let path = folder.path().join("ours");
-                let (rate, longest) = race(ours, &path);
-                rates.0.push(rate);
-                wait = wait.max(longest);
-                gone += lost(&path);
-                rates.1.push(race(floor, &folder.path().join("floor")).0);
-            }
-            let median = |mut rates: Vec<f64>| {
-                rates.sort_by(f64::total_cmp);
-                rates[rates.len() / 2]
-            };
-            let (ours, floor) = (median(rates.0), median(rates.1));
-            report.note(format!(
+    let mut both = |name: &str,
+                    target: f64,
+                    ours: Kind,
+                    baseline: Kind,
+                    lost: &dyn Fn(&Path) -> usize| {
+        let mut rates = (Vec::new(), Vec::new());
+        let (mut wait, mut missing) = (Duration::ZERO, 0);
+        for _ in 0..3 {
+            let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+            let path = folder.path().join("ours");
+            let (rate, longest) = race(ours, &path);
+            rates.0.push(rate);
+            wait = wait.max(longest);
+            missing += lost(&path);
+            rates.1.push(race(baseline, &folder.path().join("baseline")).0);
+        }
+        let median = |mut rates: Vec<f64>| {
+            rates.sort_by(f64::total_cmp);
+            rates[rates.len() / 2]
+        };
+        let (ours, baseline) = (median(rates.0), median(rates.1));
+        report.note(format!(
                 "{PROCESSES} processes with {ADDS} adds each on one {name}: {ours:.0} adds/s, \
-             {:.2} of the floor's {floor:.0} (target {target}); {gone} lost; longest wait {} ms.",
-                ours / floor,
+             {:.2} of the baseline's {baseline:.0} (target {target}); {missing} lost; longest wait {} ms.",
+                ours / baseline,
                 wait.as_millis(),
             ));
-        };
-    both("file", 0.8, Kind::File, Kind::FloorFile, &|path| {
+    };
+    both("file", 0.8, Kind::File, Kind::BaselineFile, &|path| {
         lost(&TokenCache::new(msal_cache::FileStore::open(path).unwrap()))
     });
-    both("SQLite database", 0.7, Kind::Sqlite, Kind::FloorSqlite, &|path| {
+    both("SQLite database", 0.7, Kind::Sqlite, Kind::BaselineSqlite, &|path| {
         lost(&TokenCache::new(msal_cache::SqliteStore::open(path).unwrap()))
     });
 }

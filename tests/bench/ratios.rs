@@ -1,15 +1,15 @@
-//! How fast the cache is, as ratios to the floor of the same run.
+//! The speed of the cache, as ratios to a baseline in the same run.
 //!
 //! ```sh
 //! cargo bench --bench ratios --features sqlite-bundled               # a table
-//! cargo bench --bench ratios --features sqlite-bundled -- --json      # for a machine
+//! cargo bench --bench ratios --features sqlite-bundled -- --json      # as JSON
 //! cargo bench --bench ratios --features sqlite-bundled -- --max 1000000
 //! ```
 
 #![allow(missing_docs, reason = "a program")]
 
+mod baseline;
 mod file;
-mod floor;
 mod measure;
 mod memory;
 mod peers;
@@ -23,7 +23,7 @@ use std::time::Duration;
 use measure::Effort;
 use report::Report;
 
-/// What is asked of this program.
+/// The command-line options.
 struct Options {
     json: bool,
     max: usize,
@@ -53,7 +53,7 @@ fn options() -> Options {
                 options.max = number.expect("--max needs a number of tokens");
             }
             "--only" => options.only = arguments.next(),
-            // What cargo passes to every benchmark.
+            // Cargo passes this to every benchmark.
             "--bench" => {}
             other => panic!("unknown argument {other}"),
         }

@@ -1,4 +1,4 @@
-//! The table.
+//! The report, as a table or as JSON.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -11,14 +11,15 @@ pub(crate) struct Row {
     pub(crate) operation: &'static str,
     /// Access tokens in the cache.
     pub(crate) tokens: usize,
-    /// What the ratio is meant to be at most.
+    /// The highest ratio that meets the target.
     pub(crate) target: Option<f64>,
-    /// In nanoseconds.
+    /// The time of this crate in nanoseconds.
     pub(crate) ours: f64,
-    pub(crate) floor: f64,
+    /// The time of the baseline in nanoseconds.
+    pub(crate) baseline: f64,
 }
 
-/// What a peer needed: by store, operation and number of tokens, in nanoseconds.
+/// The times of a peer in nanoseconds, by store, operation and number of tokens.
 pub(crate) type Peer = BTreeMap<(String, String, usize), f64>;
 
 #[derive(Default)]
@@ -36,8 +37,8 @@ impl Report {
             row.tokens,
             row.operation,
             time(row.ours),
-            time(row.floor),
-            row.ours / row.floor,
+            time(row.baseline),
+            row.ours / row.baseline,
             row.target.map_or(String::new(), |it| format!(" of {it}")),
         );
         self.rows.push(row);
@@ -48,14 +49,14 @@ impl Report {
         self.notes.push(note);
     }
 
-    /// How many times as long a peer needed.
+    /// The time of a peer, as a multiple of ours.
     fn peer(peer: &Peer, row: &Row) -> Option<f64> {
         let key = (row.store.to_owned(), row.operation.to_owned(), row.tokens);
         peer.get(&key).map(|peer| peer / row.ours)
     }
 
-    /// As a table in Markdown: for each number of tokens our time and, as a ratio to it, the
-    /// floor's and the peers'.
+    /// A Markdown table: for each number of tokens, our time and its ratio to the baseline; for each
+    /// peer, its time as a multiple of ours.
     pub(crate) fn table(&self) -> String {
         let sizes: BTreeSet<_> = self.rows.iter().map(|row| row.tokens).collect();
         let mut out = String::from("| store | operation | target |");
@@ -80,7 +81,7 @@ impl Report {
             for size in &sizes {
                 match rows.get(size) {
                     Some(row) => {
-                        let (ours, ratio) = (time(row.ours), row.ours / row.floor);
+                        let (ours, ratio) = (time(row.ours), row.ours / row.baseline);
                         write!(out, " {ours}, {ratio:.2} |").unwrap();
                     }
                     None => out.push_str(" |"),
@@ -98,7 +99,7 @@ impl Report {
         out
     }
 
-    /// For a machine.
+    /// The report as JSON.
     pub(crate) fn json(&self) -> Value {
         let rows = self.rows.iter().map(|row| {
             let peers: serde_json::Map<_, _> = self
@@ -110,7 +111,7 @@ impl Report {
                 .collect();
             json!({
                 "store": row.store, "operation": row.operation, "tokens": row.tokens,
-                "ours_ns": row.ours, "floor_ns": row.floor, "ratio": row.ours / row.floor,
+                "ours_ns": row.ours, "floor_ns": row.baseline, "ratio": row.ours / row.baseline,
                 "target": row.target, "peers_slower_by": peers,
             })
         });
@@ -127,7 +128,7 @@ fn time(ns: f64) -> String {
     }
 }
 
-/// How many times as much.
+/// A ratio as text, for example `2.5x`.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is rounded")]
 fn times(ratio: f64) -> String {
     if ratio < 10.0 { format!("{ratio:.1}x") } else { format!("{}x", thousands(ratio as usize)) }

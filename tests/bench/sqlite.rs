@@ -5,17 +5,17 @@ use std::path::Path;
 use msal_cache::sqlite::Synchronous;
 use msal_cache::{AccountInfo, SqliteStore, TokenCache};
 
-use crate::floor;
+use crate::baseline;
 use crate::measure::{Effort, Side, compare, computing, side};
 use crate::memory::{client, fill, find, sign_out};
 use crate::processes::{self, Kind};
 use crate::report::{Report, Row};
 use crate::workload::{self, SignIn};
 
-#[expect(clippy::too_many_lines, reason = "one operation after the other")]
+#[expect(clippy::too_many_lines, reason = "a list of operations")]
 pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let (ours, floors) = (folder.path().join("ours.db"), folder.path().join("floor.db"));
+    let (ours, baselines) = (folder.path().join("ours.db"), folder.path().join("baseline.db"));
     let open = |synchronous| {
         let builder = SqliteStore::builder(&ours).synchronous(synchronous);
         TokenCache::new(builder.open().unwrap())
@@ -24,27 +24,34 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         let cache = TokenCache::in_memory();
         fill(&cache, workload::sign_ins(tokens));
         cache.copy_to(&open(Synchronous::Normal)).unwrap();
-        let memory = floor::Memory::of(workload::sign_ins(tokens));
-        floor::sqlite::fill(&mut floor::sqlite::open(&floors, "NORMAL"), &memory.sections);
+        let memory = baseline::Memory::of(workload::sign_ins(tokens));
+        baseline::sqlite::fill(&mut baseline::sqlite::open(&baselines, "NORMAL"), &memory.sections);
     }
     let probes = workload::probes(tokens);
     let mut key = String::new();
     let keys: Vec<_> = probes
         .iter()
         .map(|it| {
-            floor::access_token_key(&mut key, &it.home_account_id, &it.realm, &it.scopes);
+            baseline::access_token_key(&mut key, &it.home_account_id, &it.realm, &it.scopes);
             key.clone()
         })
         .collect();
     let at = |nth: usize| &probes[nth % probes.len()];
     let key_at = |nth: usize| &keys[nth % keys.len()];
-    let mut run = |operation, target, [ours, floor]: [Side<'_>; 2]| {
-        let [ours, floor] = compare(effort, [ours, floor]);
-        report.push(Row { store: "sqlite", operation, tokens, target: Some(target), ours, floor });
+    let mut run = |operation, target, [ours, baseline]: [Side<'_>; 2]| {
+        let [ours, baseline] = compare(effort, [ours, baseline]);
+        report.push(Row {
+            store: "sqlite",
+            operation,
+            tokens,
+            target: Some(target),
+            ours,
+            baseline,
+        });
     };
     let cache = open(Synchronous::Full);
     let mut select = String::new();
-    let connection = floor::sqlite::open(&floors, "FULL");
+    let connection = baseline::sqlite::open(&baselines, "FULL");
     run(
         "find again, unchanged",
         1.5,
@@ -54,13 +61,13 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
             }),
             computing(|nth| {
                 let probe = at(nth);
-                floor::access_token_key(
+                baseline::access_token_key(
                     &mut select,
                     &probe.home_account_id,
                     &probe.realm,
                     &probe.scopes,
                 );
-                assert!(floor::sqlite::find(&connection, &select).len() > probe.secret_len);
+                assert!(baseline::sqlite::find(&connection, &select).len() > probe.secret_len);
             }),
         ],
     );
@@ -74,7 +81,10 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
                 assert_eq!(find(&cache, &at(nth).query(&at(nth).scopes)), at(nth).secret_len);
             }),
             computing(|nth| {
-                assert_eq!(floor::sqlite::open_and_find(&floors, key_at(nth)), at(nth).secret_len);
+                assert_eq!(
+                    baseline::sqlite::open_and_find(&baselines, key_at(nth)),
+                    at(nth).secret_len
+                );
             }),
         ],
     );
@@ -86,8 +96,8 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
         ("add one response, NORMAL", Synchronous::Normal, "NORMAL"),
     ] {
         let cache = open(synchronous);
-        let mut connection = floor::sqlite::open(&floors, name);
-        // Whom a process doesn't know yet is read first.
+        let mut connection = baseline::sqlite::open(&baselines, name);
+        // Warm up: a user that the process hasn't read yet is read first.
         for sign_in in &again {
             cache.add(&sign_in.event()).unwrap();
         }
@@ -97,13 +107,13 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
             [
                 side(|nth| {
                     let sign_in = &mut again[nth % count];
-                    floor::renew(sign_in, nth);
+                    baseline::renew(sign_in, nth);
                     cache.add(&sign_in.event()).unwrap();
                 }),
                 side(|nth| {
                     let sign_in = &mut renewed[nth % count];
-                    floor::renew(sign_in, nth);
-                    floor::sqlite::add(&mut connection, sign_in);
+                    baseline::renew(sign_in, nth);
+                    baseline::sqlite::add(&mut connection, sign_in);
                 }),
             ],
         );
@@ -115,9 +125,9 @@ pub(crate) fn measure(report: &mut Report, effort: Effort, tokens: usize) {
     run(
         "whole process: open, find one",
         1.3,
-        [process(Kind::Sqlite, &ours), process(Kind::FloorSqlite, &floors)],
+        [process(Kind::Sqlite, &ours), process(Kind::BaselineSqlite, &baselines)],
     );
-    // Works, and leaves nothing behind.
+    // A sign-out works, too.
     sign_out(&client(&cache), &AccountInfo::of(&at(0).home_account_id));
     fill(&cache, at(0).restore.iter().map(SignIn::clone));
 }

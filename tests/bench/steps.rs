@@ -1,13 +1,13 @@
-//! The operations of a cache, for a tool that counts instructions: `tests/bench/flat` runs this
-//! program in callgrind and compares a large cache with a small one.
+//! The operations of a cache, for counting instructions: `tests/bench/flat` runs this program in
+//! callgrind and compares a large cache with a small one.
 //!
 //! ```text
 //! steps prepare STORE TOKENS PATH     writes a file or a database
-//! steps run STORE TOKENS PATH         opens it, and does each operation 64 times
+//! steps run STORE TOKENS PATH         opens it and runs each operation 64 times
 //! ```
 //!
-//! Each operation is a function of its own, by whose name the tool finds it. The tokens are short
-//! here: their length is the same in every cache, and costs time alone.
+//! Each operation is a function, whose name callgrind reports. The tokens are short, since their
+//! length doesn't depend on the size of the cache.
 
 #![allow(missing_docs, reason = "a program")]
 
@@ -40,7 +40,7 @@ fn base64(text: &str) -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text)
 }
 
-/// The document of a cache with so many access tokens.
+/// The document of a cache with this number of access tokens.
 fn document(tokens: usize) -> String {
     let users = tokens / TOKENS_OF_A_USER;
     let mut out = String::from("{\"AccessToken\": {");
@@ -176,7 +176,7 @@ fn sign_out<S: CacheStore>(client: &Client<S>, accounts: &[AccountInfo]) {
 }
 
 fn look_up<S: CacheStore>(cache: &TokenCache<S>, probes: &[Probe]) {
-    // Each user is read once before: what is measured is what happens all day.
+    // Warm up, since most look-ups of an app are warm.
     assert!(probes.iter().all(|it| access_token(cache, it, &it.scopes)));
     hit(cache, probes);
     subset_hit(cache, probes);
@@ -213,7 +213,7 @@ fn main() {
         }
         ("run", "file") => {
             let cache = TokenCache::new(msal_cache::FileStore::open(path).unwrap());
-            // What is read the moment that it was written is read once more later.
+            // A file that was read right after its last change is read once more.
             assert!(probes.iter().all(|it| access_token(&cache, it, &it.scopes)));
             std::thread::sleep(std::time::Duration::from_millis(100));
             look_up(&cache, &probes);

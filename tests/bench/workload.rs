@@ -1,7 +1,7 @@
-//! What is measured: a cache of so many access tokens, the same in every run.
+//! The measured caches, which are the same in every run.
 //!
 //! Every user has one account, one refresh token (1 KB), one ID token (1 KB) and four access
-//! tokens (1.5 KB) for different scopes. Nothing expires while it is measured.
+//! tokens (1.5 KB) for different scopes. No token expires during a measurement.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 pub(crate) const ENVIRONMENT: &str = "login.microsoftonline.com";
 pub(crate) const CLIENT: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
-/// When every token expires: in 2036.
+/// The expiry of all tokens, in 2036.
 pub(crate) const EXPIRES_ON: i64 = 2_100_000_000;
 /// Access tokens of one user.
 pub(crate) const TOKENS: usize = 4;
@@ -22,7 +22,7 @@ const RESOURCES: [(&str, [&str; 3]); TOKENS] = [
     ("https://vault.azure.net", ["Keys.Use", "Secrets.Read", "user_impersonation"]),
 ];
 
-/// A sign-in as any library knows it, before it is an event of ours or a record of the floor.
+/// A sign-in, independent of the library.
 #[derive(Clone)]
 pub(crate) struct SignIn {
     pub(crate) realm: String,
@@ -33,14 +33,14 @@ pub(crate) struct SignIn {
     pub(crate) client_info: String,
 }
 
-/// What is looked for, one of some that are spread over the cache.
+/// A token to look up. Probes are spread over the cache.
 pub(crate) struct Probe {
     pub(crate) home_account_id: String,
     pub(crate) realm: String,
     pub(crate) username: String,
     pub(crate) scopes: Vec<String>,
     pub(crate) secret_len: usize,
-    /// The sign-in again, with new tokens.
+    /// The same sign-in with new tokens.
     pub(crate) again: SignIn,
     /// All sign-ins of the user.
     pub(crate) restore: Vec<SignIn>,
@@ -56,7 +56,7 @@ pub(crate) struct User {
     client_info: String,
 }
 
-/// Characters that follow from the tag alone: `SplitMix64` in base64url.
+/// Pseudo-random base64url characters, seeded with the tag (`SplitMix64`).
 fn random(tag: &str, length: usize) -> String {
     let mut state = tag.bytes().fold(0x9E37_79B9_7F4A_7C15_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01B3)
@@ -81,7 +81,7 @@ fn guid(tag: &str) -> String {
     format!("{}-{}-4{}-a{}-{}", &hex[..8], &hex[8..12], &hex[13..16], &hex[17..20], &hex[20..])
 }
 
-/// A JSON Web Token of this payload, signed by nobody.
+/// A JSON Web Token with this payload and an invalid signature.
 fn token(payload: &str, signature: &str) -> String {
     let header = URL_SAFE_NO_PAD
         .encode(r#"{"typ":"JWT","alg":"RS256","kid":"nOo3ZDrODXEK1jKWhXslHR_KXEg"}"#);
@@ -89,7 +89,7 @@ fn token(payload: &str, signature: &str) -> String {
 }
 
 impl User {
-    /// The user of this number. Users of another salt are in no cache.
+    /// The user of this number. Users with a salt are in no prepared cache.
     pub(crate) fn new(number: usize, salt: &'static str) -> Self {
         let tag = |what: &str| format!("{what}{salt}{number}");
         let (uid, tid) = (guid(&tag("uid")), guid(&tag("tid")));
@@ -106,8 +106,8 @@ impl User {
         Self { number, salt, uid, tid, username, id_token, client_info }
     }
 
-    /// The sign-in for one of the resources. A refresh token comes with the first one, and with
-    /// those of a later `generation`.
+    /// The sign-in for one of the resources. The first one, and all of a later `generation`, have a
+    /// refresh token.
     pub(crate) fn sign_in(&self, resource: usize, generation: usize) -> SignIn {
         let Self { number, salt, .. } = self;
         let (host, scopes) = RESOURCES[resource];
@@ -157,7 +157,7 @@ impl SignIn {
             .response(response)
     }
 
-    /// For a peer that is not in this process.
+    /// As JSON, for a peer.
     pub(crate) fn json(&self) -> serde_json::Value {
         json!({
             "realm": self.realm, "scopes": self.scopes, "access_token": self.access_token,
@@ -169,7 +169,7 @@ impl SignIn {
 }
 
 impl Probe {
-    /// Everything that tells the token.
+    /// The query that identifies the token.
     pub(crate) fn query(&self, scopes: &[String]) -> Query {
         self.without_realm().realm(&self.realm).target(scopes)
     }
@@ -181,7 +181,7 @@ impl Probe {
             .client_id(CLIENT)
     }
 
-    /// For a peer that is not in this process.
+    /// As JSON, for a peer.
     pub(crate) fn json(&self) -> serde_json::Value {
         json!({
             "home_account_id": self.home_account_id, "environment": ENVIRONMENT,
@@ -193,7 +193,7 @@ impl Probe {
     }
 }
 
-/// The users of a cache with so many access tokens, and the number of tokens that each has.
+/// The users of a cache with this number of access tokens, and the number of tokens of each.
 pub(crate) fn users(tokens: usize) -> impl Iterator<Item = (User, usize)> {
     (0..tokens.div_ceil(TOKENS))
         .map(move |number| (User::new(number, ""), TOKENS.min(tokens - number * TOKENS)))

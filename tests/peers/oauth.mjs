@@ -1,12 +1,12 @@
-// An OAuth 2.0 and OpenID Connect server on loopback: oidc-provider, a certified one, with the
-// clients and scopes that the tests and examples of msal-cache use.
+// An OAuth 2.0 and OpenID Connect server on the loopback interface: oidc-provider, a certified
+// implementation, with the clients and scopes of the tests and examples of msal-cache.
 //
-// What it does beyond oidc-provider is what Microsoft's servers do (`client_info`), and what a
-// person does at the other device (`POST /approve`), so that a test can sign in by itself. Somebody
-// at a browser goes to the address that the device flow tells; any name and any password will do.
+// It adds `client_info`, as Microsoft's servers do, and `POST /approve`, by which a test acts as
+// the user of a device code. A user with a browser opens the address of the device flow and enters
+// any name and password.
 //
-// It prints its address when it listens, and ends when its standard input does, so that it never
-// outlives who started it. With a certificate and a key as arguments, it speaks TLS.
+// It prints its address when it listens, and ends when its standard input is closed, so that it
+// never outlives its parent. With a certificate and a key as arguments, it uses TLS.
 
 import http from "node:http";
 import https from "node:https";
@@ -15,7 +15,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { createRequire } from "node:module";
 
 const require = createRequire(`${process.env.MSAL_CACHE_NODE}/package.json`);
-// It says that what it runs with here is not fit for production, and it isn't.
+// oidc-provider warns that this configuration is not fit for production, which is true.
 console.info = console.warn = () => {};
 const { Provider } = await import(require.resolve("oidc-provider"));
 
@@ -63,7 +63,7 @@ const provider = new Provider(issuer, {
   ],
   scopes: ["openid", "offline_access", "profile", "User.Read", "Mail.Read", "api://things/.default"],
   claims: { openid: ["sub"], profile: ["preferred_username", "oid"] },
-  // Claims go into the ID token, as Microsoft's servers do it, and not to the userinfo endpoint alone.
+  // Claims are in the ID token, as with Microsoft's servers, and not only at the userinfo endpoint.
   conformIdTokenClaims: false,
   findAccount: (_ctx, accountId) => ({
     accountId,
@@ -73,7 +73,7 @@ const provider = new Provider(issuer, {
       preferred_username: `${accountId}@contoso.example`,
     }),
   }),
-  // A refresh token is good for one use. The second use revokes all that was issued with it.
+  // A refresh token is good for one use. A second use revokes all tokens of the grant.
   rotateRefreshToken: true,
   issueRefreshToken: (_ctx, client) => client.grantTypeAllowed("refresh_token"),
   ttl: {
@@ -94,16 +94,16 @@ const provider = new Provider(issuer, {
     introspection: { enabled: true },
   },
   enabledJWA: { clientAuthSigningAlgValues: ["HS256"] },
-  // As Microsoft's servers have them.
+  // The paths of Microsoft's servers.
   routes: {
     token: "/contoso/oauth2/v2.0/token",
     device_authorization: "/contoso/oauth2/v2.0/devicecode",
   },
   jwks: { keys: [{ ...signing.export({ format: "jwk" }), use: "sig", alg: "RS256" }] },
-  cookies: { keys: ["of a server that forgets everything when it ends"] },
+  cookies: { keys: ["a key for a server without persistent state"] },
 });
 
-// What came to the token endpoint, for the tests to count.
+// The requests to the token endpoint, for the tests.
 const requests = [];
 
 provider.use(async (ctx, next) => {
@@ -127,11 +127,10 @@ provider.use(async (ctx, next) => {
   }
 });
 
-// The person at the other device: enters the code, signs in and agrees; or, without a login,
-// presses "abort".
+// Acts as the user of a device code: signs in and consents or, without a login, declines.
 async function approve(userCode, login) {
   const code = await provider.DeviceCode.findByUserCode(userCode.replaceAll("-", ""));
-  if (!code) return { error: "there is no such code" };
+  if (!code) return { error: "unknown user code" };
   if (login) {
     const grant = new provider.Grant({ accountId: login, clientId: code.clientId });
     grant.addOIDCScope(code.params.scope);
@@ -144,7 +143,7 @@ async function approve(userCode, login) {
       sessionUid: `session of ${login}`,
     });
   } else {
-    Object.assign(code, { error: "access_denied", errorDescription: "the person said no" });
+    Object.assign(code, { error: "access_denied", errorDescription: "the user declined" });
   }
   await code.save();
   return { approved: Boolean(login) };

@@ -1,7 +1,7 @@
-// MSAL Node at the other end of two pipes.
+// Runs commands with MSAL Node.
 //
-// Reads one JSON request a line, {"command": ..., and its parameters}, and answers with one line:
-// {"ok": <value>} or {"raised": <type of the error>, "message": ...}.
+// Reads requests as lines of JSON, {"command": ..., and its parameters}, and writes a line of JSON
+// for each: {"ok": <value>} or {"raised": <type of the error>, "message": ...}.
 import { readFile, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -11,7 +11,7 @@ const require = createRequire(join(process.env.MSAL_CACHE_NODE, "package.json"))
 const msal = require("@azure/msal-node");
 const version = require("@azure/msal-node/package.json").version;
 
-// The clock stands where a command puts it.
+// A command can set the clock.
 const SystemDate = Date;
 let now = null;
 globalThis.Date = class extends SystemDate {
@@ -24,10 +24,10 @@ globalThis.Date = class extends SystemDate {
     }
 };
 
-// Answers OpenID discovery, and each request for tokens with the next answer that was given.
+// Responds to OpenID discovery, and to each token request with the next of the given responses.
 class Canned {
-    asked = [];
-    answers = [];
+    requests = [];
+    responses = [];
 
     async sendGetRequestAsync(url) {
         const found = url.match(/^(https:\/\/[^/]+\/.*?)(\/v2\.0)?\/\.well-known\/openid-configuration/);
@@ -43,13 +43,13 @@ class Canned {
     }
 
     async sendPostRequestAsync(url, options) {
-        this.asked.push(Object.fromEntries(new URLSearchParams(options.body)));
-        const body = this.answers.shift() ?? { error: "invalid_grant", error_description: "canned" };
+        this.requests.push(Object.fromEntries(new URLSearchParams(options.body)));
+        const body = this.responses.shift() ?? { error: "invalid_grant", error_description: "canned" };
         return { status: body.error ? 400 : 200, headers: {}, body };
     }
 }
 
-// The file as the documentation of MSAL Node has it: read before, written after a change.
+// Reads and writes the file as the documentation of MSAL Node describes.
 const plugin = (path) => ({
     async beforeCacheAccess(context) {
         context.tokenCache.deserialize(await readFile(path, "utf8"));
@@ -70,18 +70,18 @@ function app(kind, path, client_id, authority, client_secret) {
     return { it, network };
 }
 
-// What an answer says, without the account's claims.
-const told = (answer, network) => ({
-    access_token: answer?.accessToken ?? null,
-    from_cache: answer?.fromCache ?? null,
-    id_token: answer?.idToken ?? null,
-    asked: network.asked,
+// A result without the account's claims, and the token requests.
+const summary = (result, network) => ({
+    access_token: result?.accessToken ?? null,
+    from_cache: result?.fromCache ?? null,
+    id_token: result?.idToken ?? null,
+    requests: network.requests,
 });
 
 const commands = {
     about: () => ({ "msal-node": version, node: process.version }),
 
-    // The accounts that an app lists.
+    // getAllAccounts.
     async accounts({ path, client_id, authority }) {
         const { it } = app("PublicClientApplication", path, client_id, authority);
         const accounts = await it.getTokenCache().getAllAccounts();
@@ -90,35 +90,35 @@ const commands = {
         }));
     },
 
-    // acquireTokenSilent; `answers` are what the token endpoint says to each request.
-    async silent({ path, client_id, authority, scopes, home_account_id, refresh, answers }) {
+    // acquireTokenSilent; `responses` are those of the token endpoint.
+    async silent({ path, client_id, authority, scopes, home_account_id, refresh, responses }) {
         const { it, network } = app("PublicClientApplication", path, client_id, authority);
-        network.answers = answers ?? [];
+        network.responses = responses ?? [];
         const accounts = await it.getTokenCache().getAllAccounts();
         const account = accounts.find((it) => it.homeAccountId === home_account_id);
         if (!account) throw new Error("no account has this id");
         const request = { account, scopes, forceRefresh: refresh ?? false };
-        return told(await it.acquireTokenSilent(request), network);
+        return summary(await it.acquireTokenSilent(request), network);
     },
 
     // acquireTokenByClientCredential.
-    async for_client({ path, client_id, authority, scopes, fmi_path, answers }) {
+    async for_client({ path, client_id, authority, scopes, fmi_path, responses }) {
         const { it, network } =
             app("ConfidentialClientApplication", path, client_id, authority, "not a secret");
-        network.answers = answers ?? [];
-        const answer = await it.acquireTokenByClientCredential({ scopes, fmiPath: fmi_path });
-        return told(answer, network);
+        network.responses = responses ?? [];
+        const result = await it.acquireTokenByClientCredential({ scopes, fmiPath: fmi_path });
+        return summary(result, network);
     },
 
-    // A user signs in.
-    async sign_in({ path, client_id, authority, scopes, answers }) {
+    // The sign-in of a user: acquireTokenByCode.
+    async sign_in({ path, client_id, authority, scopes, responses }) {
         const { it, network } = app("PublicClientApplication", path, client_id, authority);
-        network.answers = answers;
+        network.responses = responses;
         const redirectUri = "http://localhost";
-        return told(await it.acquireTokenByCode({ code: "code", scopes, redirectUri }), network);
+        return summary(await it.acquireTokenByCode({ code: "code", scopes, redirectUri }), network);
     },
 
-    // A user signs out.
+    // removeAccount.
     async sign_out({ path, client_id, authority, home_account_id }) {
         const { it } = app("PublicClientApplication", path, client_id, authority);
         const accounts = await it.getTokenCache().getAllAccounts();
@@ -131,11 +131,11 @@ const commands = {
 for await (const line of createInterface({ input: process.stdin })) {
     const { command, now: seconds, ...parameters } = JSON.parse(line);
     now = seconds === undefined ? null : seconds * 1000;
-    let answer;
+    let response;
     try {
-        answer = { ok: (await commands[command](parameters)) ?? null };
+        response = { ok: (await commands[command](parameters)) ?? null };
     } catch (error) {
-        answer = { raised: error.errorCode ?? error.name, message: error.message };
+        response = { raised: error.errorCode ?? error.name, message: error.message };
     }
-    process.stdout.write(`${JSON.stringify(answer)}\n`);
+    process.stdout.write(`${JSON.stringify(response)}\n`);
 }

@@ -1,7 +1,7 @@
-"""MSAL Python at the other end of two pipes.
+"""Runs commands with MSAL Python.
 
-Reads one JSON request a line, {"command": ..., and its parameters}, and answers with one line:
-{"ok": <value>} or {"raised": <type of the exception>, "message": ...}.
+Reads requests as lines of JSON, {"command": ..., and its parameters}, and writes a line of JSON for
+each: {"ok": <value>} or {"raised": <type of the exception>, "message": ...}.
 """
 import base64
 import contextlib
@@ -34,7 +34,7 @@ def command(function):
 
 @contextlib.contextmanager
 def clock_at(now):
-    """MSAL reads the clock of its own modules; msal_extensions keeps the real one."""
+    """Sets the clock of the modules of MSAL. msal_extensions keeps the real one."""
     if now is None:
         yield
         return
@@ -52,7 +52,7 @@ def clock_at(now):
 def attempt(function, *args, **kwargs):
     try:
         return {"ok": function(*args, **kwargs)}
-    except Exception as error:  # Whatever it is, the other side judges it.
+    except Exception as error:  # The test judges it.
         return {"raised": type(error).__name__, "message": str(error)}
 
 
@@ -66,7 +66,7 @@ def about():
     }
 
 
-# The rules, without a cache.
+# Functions without a cache.
 
 @command
 def ext_cache_keys(data):
@@ -81,7 +81,7 @@ def keys(credential_type, fields):
 
 @command
 def canonicalized(addresses):
-    """[host, tenant] of each; null where it raises ValueError."""
+    """[host, tenant] of each address; None where it raises ValueError."""
     def one(address):
         try:
             return list(canonicalize(address)[1:])
@@ -97,7 +97,7 @@ def lower(texts):
 
 @command
 def assigned():
-    """Every character that this Python's Unicode knows, as ranges [first, last]."""
+    """All characters of Python's Unicode version, as ranges [first, last]."""
     ranges = []
     for point in range(0x110000):
         if unicodedata.category(chr(point)) in ("Cn", "Cs"):
@@ -109,7 +109,7 @@ def assigned():
     return ranges
 
 
-# A cache in memory, or over a file.
+# A cache in memory or in a file.
 
 @command
 def new(cache, state=None):
@@ -131,7 +131,7 @@ def save_file(path, state):
 
 @command
 def read_file(cache, path):
-    """As the documentation of SerializableTokenCache has it."""
+    """Opens a file as the documentation of SerializableTokenCache describes."""
     caches[cache] = SerializableTokenCache()
     with open(path, "r") as file:
         caches[cache].deserialize(file.read())
@@ -164,11 +164,11 @@ def serialize(cache):
     return caches[cache].serialize()
 
 
-# Many at once.
+# Commands for many inputs.
 
 @command
 def added(events, now):
-    """What a new cache holds after each event alone."""
+    """For each event, the document of a new cache after it."""
     def one(event):
         cache = SerializableTokenCache()
         cache.add(event, now=now)
@@ -178,9 +178,9 @@ def added(events, now):
 
 @command
 def queried(state, queries, now):
-    """What each query finds in a cache of its own. Where one raises, also what it finds in each
-    entry alone, without those over which it raises."""
-    def ask(state, credential_type, target, query):
+    """For each query, its result in a new cache. If a query raises, also its results in each entry
+    alone, without the entries on which it raises."""
+    def find(state, credential_type, target, query):
         cache = SerializableTokenCache()
         cache.deserialize(state)
         return list(cache.search(credential_type, target=target, query=query, now=now))
@@ -189,22 +189,22 @@ def queried(state, queries, now):
         found = []
         for key, entry in json.loads(state)[credential_type].items():
             one = json.dumps({credential_type: {key: entry}})
-            found.extend(attempt(ask, one, credential_type, target, query).get("ok", []))
+            found.extend(attempt(find, one, credential_type, target, query).get("ok", []))
         return found
 
     def one(query):
         parts = query["credential_type"], query["target"], query["query"]
-        answer = attempt(ask, state, *parts)
-        if "raised" in answer:
-            answer["alone"] = attempt(alone, state, *parts)
-        return answer
+        response = attempt(find, state, *parts)
+        if "raised" in response:
+            response["alone"] = attempt(alone, state, *parts)
+        return response
 
     return [one(it) for it in queries]
 
 
 @command
 def changed(state, changes):
-    """What the cache holds after each change alone."""
+    """For each change, the document of a new cache after it."""
     def one(how):
         cache = SerializableTokenCache()
         cache.deserialize(state)
@@ -214,9 +214,9 @@ def changed(state, changes):
     return [attempt(one, it) for it in changes]
 
 
-# An app over a cache.
+# An app with a cache.
 
-# The public cloud, as instance discovery tells it.
+# The public cloud in the response of instance discovery.
 PUBLIC_CLOUD = {
     "preferred_network": "login.microsoftonline.com",
     "preferred_cache": "login.windows.net",
@@ -227,9 +227,9 @@ PUBLIC_CLOUD = {
 
 
 class NoNetwork:
-    """Answers OpenID and instance discovery; refuses to give out tokens."""
+    """Responds to OpenID and instance discovery, and refuses token requests."""
 
-    class Answer:
+    class Response:
         def __init__(self, status_code, body):
             self.status_code, self.text, self.headers = status_code, json.dumps(body), {}
 
@@ -238,23 +238,23 @@ class NoNetwork:
                 raise RuntimeError("status {}".format(self.status_code))
 
     def __init__(self):
-        self.asked_for_tokens = 0
+        self.token_requests = 0
 
     def get(self, url, **_):
         if url.endswith("/common/discovery/instance"):
-            return self.Answer(200, {"metadata": [PUBLIC_CLOUD]})
+            return self.Response(200, {"metadata": [PUBLIC_CLOUD]})
         base, found, _ = url.partition("/.well-known/openid-configuration")
         assert found, "unexpected request: {}".format(url)
         base = base[:-len("/v2.0")] if base.endswith("/v2.0") else base
-        return self.Answer(200, {
+        return self.Response(200, {
             "issuer": base,
             "authorization_endpoint": base + "/oauth2/v2.0/authorize",
             "token_endpoint": base + "/oauth2/v2.0/token",
         })
 
     def post(self, url, **_):
-        self.asked_for_tokens += 1
-        return self.Answer(400, {"error": "invalid_grant"})
+        self.token_requests += 1
+        return self.Response(400, {"error": "invalid_grant"})
 
     def close(self):
         pass
@@ -275,15 +275,15 @@ def accounts(cache, client_id, authority):
 @command
 def silent(
         cache, client_id, authority, scopes, home_account_id, data=None, now=None, discover=False):
-    """The answer of acquire_token_silent_with_error, and how often tokens were asked for."""
+    """The result of acquire_token_silent_with_error, and the number of token requests."""
     http = NoNetwork()
     public = app(
         "PublicClientApplication", cache, client_id, authority, http, instance_discovery=discover)
     account = [it for it in public.get_accounts() if it["home_account_id"] == home_account_id]
     assert len(account) == 1, "{} accounts have this id".format(len(account))
     with clock_at(now):
-        answer = public.acquire_token_silent_with_error(scopes, account[0], data=data or {})
-    return {"answer": answer, "asked": http.asked_for_tokens}
+        result = public.acquire_token_silent_with_error(scopes, account[0], data=data or {})
+    return {"result": result, "requests": http.token_requests}
 
 
 @command
@@ -296,18 +296,18 @@ def sign_out(cache, client_id, authority, home_account_id):
 
 @command
 def for_client(cache, client_id, authority, scopes, fmi_path=None, now=None):
-    """The answer of acquire_token_for_client, and how often tokens were asked for."""
+    """The result of acquire_token_for_client, and the number of token requests."""
     http = NoNetwork()
     confidential = app(
         "ConfidentialClientApplication", cache, client_id, authority, http,
         client_credential="not a secret")
     with clock_at(now):
         more = {"fmi_path": fmi_path} if fmi_path else {}
-        answer = confidential.acquire_token_for_client(scopes, **more)
-    return {"answer": answer, "asked": http.asked_for_tokens}
+        result = confidential.acquire_token_for_client(scopes, **more)
+    return {"result": result, "requests": http.token_requests}
 
 
-# A scenario: one call of an app over a cache file, with a server that says what it is told.
+# A scenario: one call of an app with a cache file and the given responses of the server.
 
 CLOUDS = [
     ["login.microsoftonline.com", "login.windows.net", "login.microsoft.com", "sts.windows.net"],
@@ -317,9 +317,9 @@ CLOUDS = [
 
 
 class Scripted:
-    """Answers discovery; to requests for tokens it gives the answers of the scenario."""
+    """Responds to discovery, and to token requests with the responses of the scenario."""
 
-    class Answer:
+    class Response:
         def __init__(self, status=200, body=None, text=None):
             self.status_code, self.headers = status, {}
             self.text = json.dumps(body) if text is None else text
@@ -328,51 +328,51 @@ class Scripted:
             if self.status_code >= 400:
                 raise requests.HTTPError("status {}".format(self.status_code))
 
-    def __init__(self, answers):
-        self.answers, self.requests = list(answers), []
+    def __init__(self, responses):
+        self.responses, self.requests = list(responses), []
 
     def get(self, url, **_):
         if "/common/discovery/instance" in url:
-            return self.Answer(body={"metadata": [{"aliases": it} for it in CLOUDS]})
+            return self.Response(body={"metadata": [{"aliases": it} for it in CLOUDS]})
         base, found, _ = url.partition("/.well-known/openid-configuration")
         assert found, "unexpected request: {}".format(url)
         base = base[:-len("/v2.0")] if base.endswith("/v2.0") else base
         version = "" if base.endswith("/adfs") else "/v2.0"
-        return self.Answer(body={
+        return self.Response(body={
             "issuer": base,
             "authorization_endpoint": base + "/oauth2" + version + "/authorize",
             "token_endpoint": base + "/oauth2" + version + "/token",
         })
 
     def post(self, url, data=None, headers=None, **_):
-        # The credential of the client is the endpoint's to add, there and here.
+        # In this crate, the endpoint adds the client's credential.
         form = {name: str(value) for name, value in data.items() if name != "client_secret"}
         anchor = (headers or {}).get("X-AnchorMailbox")
         self.requests.append({"url": url, "form": form, "anchor": anchor})
-        answer = self.answers.pop(0)
-        if answer.get("unreachable"):
+        response = self.responses.pop(0)
+        if response.get("unreachable"):
             raise requests.ConnectionError("unreachable")
-        return self.Answer(**answer)
+        return self.Response(**response)
 
     def close(self):
         pass
 
 
-def result_of(answer):
-    if not answer or ("error" not in answer and "access_token" not in answer):
+def result_of(result):
+    if not result or ("error" not in result and "access_token" not in result):
         return {"none": True}
-    if "error" in answer:
-        kept = "error", "suberror", "claims", "correlation_id", "classification"
-        return {name: answer[name] for name in kept if answer.get(name)}
-    return {"token": answer["access_token"], "source": answer["token_source"]}
+    if "error" in result:
+        names = "error", "suberror", "claims", "correlation_id", "classification"
+        return {name: result[name] for name in names if result.get(name)}
+    return {"token": result["access_token"], "source": result["token_source"]}
 
 
 @command
 def scenario(
-        path, now, call, client_id, authority, scopes, home_account_id, answers, username=None,
+        path, now, call, client_id, authority, scopes, home_account_id, responses, username=None,
         force_refresh=False, claims_challenge=None, capabilities=None, data=None):
-    """The result of the call, the requests, and how many answers were left."""
-    http = Scripted(answers)
+    """The result of the call, the requests, and the number of unused responses."""
+    http = Scripted(responses)
     host = authority.split("/")[2].lower()
     account = {
         "home_account_id": home_account_id, "environment": host, "username": "alice@example",
@@ -391,7 +391,7 @@ def scenario(
                 client_id, client_credential="not a secret", **common)
         else:
             it = msal.PublicClientApplication(client_id, **common)
-            # As every app does. It also reads the file, which asking for metadata alone doesn't.
+            # As every app does. This also reads the file, which reading metadata doesn't.
             it.get_accounts()
         if call == "accounts":
             return sorted([it["home_account_id"], it["username"]] for it in it.get_accounts(username))
@@ -413,17 +413,17 @@ def scenario(
             result = {"outage": True}
         except ValueError:
             result = {"invalid": True}
-    return {"result": result, "requests": http.requests, "left": len(http.answers)}
+    return {"result": result, "requests": http.requests, "left": len(http.responses)}
 
 
 def main():
-    # It logs what it raises, too.
+    # MSAL logs exceptions, too.
     logging.getLogger("msal").addHandler(logging.NullHandler())
     for line in sys.stdin.buffer:
         request = json.loads(line.decode("utf-8"))
         name = request.pop("command")
-        answer = json.dumps(attempt(commands[name], **request), ensure_ascii=True)
-        sys.stdout.buffer.write(answer.encode("ascii") + b"\n")
+        response = json.dumps(attempt(commands[name], **request), ensure_ascii=True)
+        sys.stdout.buffer.write(response.encode("ascii") + b"\n")
         sys.stdout.buffer.flush()
 
 

@@ -1,4 +1,4 @@
-"""Shows what MSAL Python finds in a cache file."""
+"""Prints the accounts and tokens that MSAL Python finds in a cache file."""
 import sys
 
 import msal
@@ -7,7 +7,7 @@ cache = msal.SerializableTokenCache()
 with open(sys.argv[1]) as file:
     cache.deserialize(file.read())
 kinds = msal.TokenCache.CredentialType
-# At the epoch no token has expired yet, so that all of them are found.
+# At the epoch, no token has expired, so all are found.
 found = {
     kind: list(cache.search(kind, query={}, now=0))
     for kind in (kinds.ACCOUNT, kinds.ACCESS_TOKEN, kinds.REFRESH_TOKEN, kinds.ID_TOKEN)
@@ -16,8 +16,8 @@ print(f"MSAL Python {msal.__version__} reads {sys.argv[1]}:")
 for kind, entries in found.items():
     print(f"  {len(entries):3} in {kind}")
 for account in found[kinds.ACCOUNT]:
-    print(f"  signed in: {account['username'] or '(without a name)'} in {account['realm']}")
+    print(f"  signed in: {account['username'] or '(no user name)'} in {account['realm']}")
 for token in found[kinds.ACCESS_TOKEN]:
-    print(f"  token of {token['home_account_id'] or 'the app itself'} for {token['target']}")
+    print(f"  token of {token['home_account_id'] or 'the app'} for {token['target']}")
 if not found[kinds.ACCOUNT]:
-    sys.exit("it found no account")
+    sys.exit("no account found")

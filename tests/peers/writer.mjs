@@ -1,8 +1,9 @@
-// A writer with MSAL Node: writer.mjs PATH NAME COUNT PAUSE
+// A writer with MSAL Node and the file persistence of @azure/msal-node-extensions:
+// writer.mjs PATH NAME COUNT PAUSE
 //
-// Signs NAME-0 to NAME-COUNT in, over the file persistence of @azure/msal-node-extensions, with
-// PAUSE milliseconds of thought before each. Says "ready", waits for a line, and then says for
-// each "ok <number> <milliseconds>" or "err <number> <milliseconds> <what it threw>".
+// Prints "ready", waits for a line, and signs in COUNT users, NAME-0 and so on, after a pause of
+// about PAUSE milliseconds each. For each user, it prints "ok <number> <milliseconds>" or
+// "err <number> <milliseconds> <error>".
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -33,7 +34,7 @@ const response = (user) => ({
     client_info: base64({ uid: user, utid: "tenant" }),
 });
 
-// Answers each request for tokens with those of the user who is signing in.
+// Responds to each token request with tokens of the current user.
 let user;
 const networkClient = {
     async sendGetRequestAsync(url) {

@@ -1,9 +1,8 @@
-"""A writer with MSAL Python's extensions: writer.py PATH NAME COUNT PAUSE
+"""A writer with msal_extensions: writer.py PATH NAME COUNT PAUSE
 
-Signs NAME-0 to NAME-COUNT in, with PAUSE milliseconds of thought before each. Says "ready", waits
-for a line, and then says for each "ok <number> <milliseconds>" or
-"err <number> <milliseconds> <what it raised>". With PORTALOCKER on its path, msal_extensions locks
-with that.
+Prints "ready", waits for a line, and signs in COUNT users, NAME-0 and so on, after a pause of about
+PAUSE milliseconds each. For each user, it prints "ok <number> <milliseconds>" or
+"err <number> <milliseconds> <exception>". If portalocker is installed, msal_extensions uses it.
 """
 import base64
 import json
@@ -47,7 +46,7 @@ def main(path, name, count, pause):
         try:
             cache.add(sign_in("{}-{}".format(name, number)))
             outcome, why = "ok", ""
-        except Exception as error:  # Whatever it is, the other side counts it.
+        except Exception as error:  # The stress test counts it.
             outcome, why = "err", " {}: {}".format(type(error).__name__, error).replace("\n", " ")
         took = round((time.monotonic() - started) * 1000)
         print("{} {} {}{}".format(outcome, number, took, why), flush=True)

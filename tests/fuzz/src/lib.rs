@@ -1,7 +1,7 @@
-//! What has to hold whatever text a cache is handed: the bodies of the fuzz targets. The tests run
-//! them too, on files that are spoilt in the same way each time.
+//! The bodies of the fuzz targets: properties that hold for every input. The tests run them, too, on
+//! files that are damaged in a reproducible way.
 //!
-//! A body panics where something doesn't hold, and returns where the text asks for nothing.
+//! A body panics if a property is violated, and returns if the input is not applicable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -14,10 +14,10 @@ use msal_cache::{
 use msal_cache_core::internal::{decompose, for_each_member, seconds};
 use serde_json::Value;
 
-/// When it all happens, in seconds since the epoch.
+/// The time in all targets, in seconds since the Unix epoch.
 const NOW: i64 = 1_700_000_100;
 
-/// Whose records the targets write. Nobody else's may change.
+/// The client whose records the targets write. Records of other clients must not change.
 const CLIENT: &str = "the client of the fuzz targets";
 
 fn cache<S: CacheStore>(store: S, profile: Profile) -> TokenCache<S> {
@@ -25,14 +25,14 @@ fn cache<S: CacheStore>(store: S, profile: Profile) -> TokenCache<S> {
     TokenCache::builder(store).profile(profile).clock(clock).build()
 }
 
-/// A document is read and comes back value for value, or is refused and changes nothing.
+/// A document is read and written with equal values, or it is rejected and changes nothing.
 pub fn document(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let read = cache(Memory::new(), Profile::Python);
     match read.deserialize(text) {
         Ok(()) => {}
         Err(Error::Corrupt { .. }) => {
-            assert_eq!(read.serialize().unwrap(), "{}", "what was refused left something behind");
+            assert_eq!(read.serialize().unwrap(), "{}", "a rejected document left records behind");
             return;
         }
         Err(error) => panic!("{error:?}"),
@@ -41,42 +41,42 @@ pub fn document(data: &[u8]) {
     assert!(written.is_ascii());
     let again = cache(Memory::new(), Profile::Python);
     again.deserialize(&written).unwrap();
-    // In memory, the records of different users may change places.
+    // In memory, the order of records of different users may change.
     assert!(entries_of(&again.serialize().unwrap()) == entries_of(&written));
     let body = text.strip_prefix('\u{feff}').unwrap_or(text);
-    if has_doubles(body) {
-        // Parsers take the last of two; two parts of a section are merged here.
+    if has_duplicates(body) {
+        // Parsers keep the last of two members; this crate merges two sections with the same name.
         return;
     }
-    // A number beyond a float and half a surrogate pair are kept here, but are no values.
+    // This crate keeps numbers out of range and unpaired surrogates, which `Value` can't represent.
     if let Ok(before) = serde_json::from_str::<Value>(body) {
         assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), before);
     }
 }
 
-/// Whether a name occurs twice in a document, or a key in a section.
-fn has_doubles(document: &str) -> bool {
-    let mut doubles = false;
-    let mut look = |json: &str, inner: &mut dyn FnMut(&str)| {
+/// Whether a document has two members with the same name, or a section two keys.
+fn has_duplicates(document: &str) -> bool {
+    let mut duplicates = false;
+    let mut inspect = |json: &str, inner: &mut dyn FnMut(&str)| {
         let mut names = BTreeSet::new();
         let _ = for_each_member(json, |name, json| {
-            doubles |= !names.insert(name.into_owned());
+            duplicates |= !names.insert(name.into_owned());
             inner(json);
         });
     };
     let mut sections = Vec::new();
-    look(document, &mut |json| sections.push(json.to_owned()));
+    inspect(document, &mut |json| sections.push(json.to_owned()));
     for section in sections {
-        look(&section, &mut |_| ());
+        inspect(&section, &mut |_| ());
     }
-    doubles
+    duplicates
 }
 
-/// A string that holds a document.
+/// A document in memory.
 #[derive(Debug)]
-struct Held(Mutex<(Revision, Vec<u8>)>);
+struct DocumentBlob(Mutex<(Revision, Vec<u8>)>);
 
-impl Held {
+impl DocumentBlob {
     fn new(text: &str) -> Self {
         Self(Mutex::new((Revision::unique(), text.into())))
     }
@@ -86,7 +86,7 @@ impl Held {
     }
 }
 
-impl BlobStore for Held {
+impl BlobStore for DocumentBlob {
     fn read(&self, known: Option<Revision>) -> Result<Blob> {
         let held = self.0.lock().unwrap();
         Ok(match held.0 {
@@ -105,7 +105,7 @@ impl BlobStore for Held {
     }
 }
 
-/// A sign-in of a user whom no document knows.
+/// A sign-in of a user that is in no document.
 fn sign_in() -> Event {
     // {"uid":"fuzz","utid":"target"}
     const CLIENT_INFO: &str = "eyJ1aWQiOiJmdXp6IiwidXRpZCI6InRhcmdldCJ9";
@@ -128,89 +128,90 @@ type Entries = BTreeMap<(String, String), String>;
 
 /// All entries by section and key, with their JSON.
 fn entries_of(text: &str) -> Entries {
-    let read = cache(Document::new(Held::new(text)), Profile::Python);
+    let read = cache(Document::new(DocumentBlob::new(text)), Profile::Python);
     let entries = read.entries(None).unwrap();
-    entries.iter().map(|it| (place_of(it), it.json().expose().to_owned())).collect()
+    entries.iter().map(|it| (id_of(it), it.json().expose().to_owned())).collect()
 }
 
-fn place_of(entry: &Entry) -> (String, String) {
+fn id_of(entry: &Entry) -> (String, String) {
     (entry.credential_type().as_str().to_owned(), entry.key().to_owned())
 }
 
-/// Asserts that everything is still there, but for what may have changed, and for what stands in
-/// the place of a section that has no records.
+/// Asserts that all entries are unchanged, except those that may change and the placeholders of
+/// empty sections.
 fn assert_kept(
     what: &str,
     before: &Entries,
     after: &Entries,
     may_change: impl Fn(&(String, String), &str) -> bool,
 ) {
-    for (place, json) in before {
-        let is_placeholder = place.0.is_empty() && matches!(&**json, "null" | "{}");
-        if is_placeholder || may_change(place, json) {
+    for (id, json) in before {
+        let is_placeholder = id.0.is_empty() && matches!(&**json, "null" | "{}");
+        if is_placeholder || may_change(id, json) {
             continue;
         }
-        let found = after.get(place).unwrap_or_else(|| panic!("{what} lost {place:?}"));
+        let found = after.get(id).unwrap_or_else(|| panic!("{what} lost {id:?}"));
         let value = |json: &str| serde_json::from_str::<Value>(json).ok();
-        // What is not ASCII is written in escapes.
+        // Non-ASCII characters are written as escapes.
         assert!(
             found == json || value(found) == value(json) && !json.is_ascii(),
-            "{what} changed {place:?}"
+            "{what} changed {id:?}"
         );
     }
 }
 
-/// Whatever a document holds, a change of it changes what was asked for and nothing else.
+/// A change of a document changes the requested records and no others.
 pub fn merge(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     if decompose(text).is_err() {
         return;
     }
     let before = entries_of(text);
-    let entries = cache(Document::new(Held::new(text)), Profile::Python).entries(None).unwrap();
-    let expired: BTreeSet<_> = entries.iter().filter(|it| is_expired(it)).map(place_of).collect();
+    let entries =
+        cache(Document::new(DocumentBlob::new(text)), Profile::Python).entries(None).unwrap();
+    let expired: BTreeSet<_> = entries.iter().filter(|it| is_expired(it)).map(id_of).collect();
     let ours = |json: &str| json.contains(CLIENT);
 
     for profile in [Profile::Python, Profile::Family] {
-        let changed = cache(Document::new(Held::new(text)), profile);
+        let changed = cache(Document::new(DocumentBlob::new(text)), profile);
         changed.add(&sign_in()).unwrap();
         let query = Query::new().client_id(CLIENT).home_account_id("fuzz.target");
         for of in [CredentialType::AccessToken, CredentialType::RefreshToken] {
             assert!(!changed.find(of, &query).unwrap().is_empty(), "the sign-in is not found");
         }
         let after = entries_of(&changed.store().blob().text());
-        assert_kept("a sign-in", &before, &after, |place, json| {
-            // What nobody owns is swept for the family.
-            ours(json) || profile == Profile::Family && (json == "null" || expired.contains(place))
+        assert_kept("a sign-in", &before, &after, |id, json| {
+            // `Profile::Family` removes expired tokens and `null` records.
+            ours(json) || profile == Profile::Family && (json == "null" || expired.contains(id))
         });
     }
 
-    let changed = cache(Document::new(Held::new(text)), Profile::Python);
+    let changed = cache(Document::new(DocumentBlob::new(text)), Profile::Python);
     let purged = changed.purge_expired().unwrap();
     assert_eq!(usize::try_from(purged).unwrap(), expired.len());
     let after = entries_of(&changed.store().blob().text());
-    assert!(expired.iter().all(|place| !after.contains_key(place)), "a purge left one");
-    assert_kept("a purge", &before, &after, |place, _| expired.contains(place));
+    assert!(expired.iter().all(|id| !after.contains_key(id)), "a purge left an expired token");
+    assert_kept("a purge", &before, &after, |id, _| expired.contains(id));
 
-    // One of them, another for each document.
+    // One entry, which depends on the input.
     let Some(entry) = entries.get(data.len() % entries.len().max(1)) else { return };
-    let (of, its_place) = (entry.credential_type(), place_of(entry));
+    let (of, its_id) = (entry.credential_type(), id_of(entry));
     let new_fields = Fields::new().set("secret", "new").set("invented", 7);
     for fields in [Some(&new_fields), None] {
-        let changed = cache(Document::new(Held::new(text)), Profile::Python);
+        let changed = cache(Document::new(DocumentBlob::new(text)), Profile::Python);
         match changed.modify(of.clone(), entry, fields) {
             Ok(()) => {}
-            // It is no object, or no record.
+            // It is not an object, or not a record.
             Err(Error::Invalid { .. }) if fields.is_some() => continue,
             Err(error) => panic!("{error:?}"),
         }
         let after = entries_of(&changed.store().blob().text());
-        assert_kept("a change", &before, &after, |place, _| *place == its_place);
-        match (fields, after.get(&its_place)) {
-            (None, found) => assert!(found.is_none(), "what was removed is there"),
+        assert_kept("a change", &before, &after, |id, _| *id == its_id);
+        match (fields, after.get(&its_id)) {
+            (None, found) => assert!(found.is_none(), "the removed entry is still present"),
             (Some(_), found) => {
                 let changed = found.is_some_and(|it| it.contains(r#""invented": 7"#));
-                assert!(changed, "{its_place:?} was not changed: {found:?}");
+                assert!(changed, "{its_id:?} was not changed: {found:?}");
             }
         }
     }
@@ -222,7 +223,7 @@ fn is_expired(entry: &Entry) -> bool {
         && expires_on.and_then(|it| seconds(&it)).is_some_and(|at| at < NOW)
 }
 
-/// The JSON of an event is stored or refused, and what is stored can be read.
+/// An event is stored or rejected, and the stored records are readable.
 pub fn event(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let event = match Event::from_json(text) {
@@ -235,7 +236,7 @@ pub fn event(data: &[u8]) {
         match stored.add(&event) {
             Ok(()) => {}
             Err(Error::Invalid { .. }) => {
-                assert_eq!(stored.serialize().unwrap(), "{}", "a refused event was stored");
+                assert_eq!(stored.serialize().unwrap(), "{}", "a rejected event was stored");
                 continue;
             }
             Err(error) => panic!("{error:?}"),
@@ -245,12 +246,16 @@ pub fn event(data: &[u8]) {
             assert_eq!(entry.problem(), None, "{entry:?}");
         }
         stored.add(&event).unwrap();
-        assert_eq!(stored.entries(None).unwrap().len(), entries.len(), "stored twice");
+        assert_eq!(
+            stored.entries(None).unwrap().len(),
+            entries.len(),
+            "an event that is added twice is stored twice"
+        );
         document(stored.serialize().unwrap().as_bytes());
     }
 }
 
-/// Every entry of a document can be looked at, and is found by its own fields.
+/// Every entry of a document can be inspected, and is found by its own fields.
 pub fn search(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let read = cache(Memory::new(), Profile::Python);
@@ -263,7 +268,7 @@ pub fn search(data: &[u8]) {
         }
     }
     for entry in read.entries(None).unwrap() {
-        look_at(&entry);
+        inspect(&entry);
         if entry.problem().is_some() || is_expired(&entry) {
             continue;
         }
@@ -281,7 +286,8 @@ pub fn search(data: &[u8]) {
     }
 }
 
-fn look_at(entry: &Entry) {
+/// Calls all accessors of an entry.
+fn inspect(entry: &Entry) {
     assert!(!format!("{entry:?}").is_empty());
     let _ = entry.fields();
     if let Some(token) = entry.access_token() {

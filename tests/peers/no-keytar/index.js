@@ -1,2 +1,2 @@
-// The key chain is not used here.
+// The tests don't use the key chain.
 module.exports = {};

@@ -2,43 +2,43 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-/// An event under the name of what it shows.
+/// An event with a name.
 #[derive(Clone, Debug)]
-pub struct Named {
-    /// What it shows.
+pub struct NamedEvent {
+    /// What the event tests.
     pub name: &'static str,
-    /// The dictionary that MSAL Python's `TokenCache.add` takes.
+    /// The argument of MSAL Python's `TokenCache.add`.
     pub event: Value,
 }
 
-/// What MSAL Python does with an event that is treated otherwise here.
+/// What MSAL Python does with an event for which this crate differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Theirs {
     /// It raises an exception of this type.
     Raises(&'static str),
-    /// It stores something.
+    /// It stores records.
     Stores,
 }
 
-/// What is done here with an event that MSAL Python treats otherwise.
+/// What this crate does with an event for which it differs.
 #[derive(Clone, Debug)]
 pub enum Ours {
-    /// `Error::Invalid` with the name of this field.
+    /// It returns `Error::Invalid` with the name of this field.
     Refuses(&'static str),
-    /// The same is stored as MSAL Python stores for this event.
+    /// It stores what MSAL Python stores for this other event.
     Stores(Value),
 }
 
-/// An event that is treated otherwise on purpose.
+/// An event for which this crate differs from MSAL Python on purpose.
 #[derive(Clone, Debug)]
-pub struct Otherwise {
-    /// What it shows.
+pub struct DifferingEvent {
+    /// What the event tests.
     pub name: &'static str,
     /// The event.
     pub event: Value,
     /// What MSAL Python does with it.
     pub theirs: Theirs,
-    /// What is done here.
+    /// What this crate does with it.
     pub ours: Ours,
 }
 
@@ -46,7 +46,7 @@ const AUTHORITY: &str = "https://login.microsoftonline.com/organizations/oauth2/
 const TENANT: &str = "https://login.microsoftonline.com/72f988bf-tenant/oauth2/v2.0/token";
 const GRAPH: &str = "https://graph.microsoft.com/.default";
 
-/// An ID token with these claims, which nobody has signed.
+/// An unsigned ID token with these claims.
 pub fn id_token(claims: &Value) -> String {
     format!("header.{}.signature", URL_SAFE_NO_PAD.encode(claims.to_string()))
 }
@@ -68,7 +68,7 @@ fn claims() -> Value {
     })
 }
 
-/// What the token endpoint answers to a user who signs in.
+/// The response of the token endpoint to a sign-in.
 fn user_response() -> Value {
     json!({
         "token_type": "Bearer",
@@ -82,7 +82,7 @@ fn user_response() -> Value {
     })
 }
 
-/// A user signs in.
+/// The sign-in of a user.
 fn user() -> Value {
     json!({
         "client_id": "client",
@@ -103,7 +103,7 @@ fn user() -> Value {
     })
 }
 
-/// An app gets a token for itself.
+/// A token of an app for itself.
 fn app() -> Value {
     json!({
         "client_id": "client",
@@ -116,7 +116,7 @@ fn app() -> Value {
     })
 }
 
-/// The event with the value at this JSON pointer set.
+/// Sets the value at a JSON pointer.
 fn with(mut event: Value, pointer: &str, value: impl Into<Value>) -> Value {
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer starts with a slash");
     let parent = event.pointer_mut(parent).expect("the parent is there");
@@ -124,7 +124,7 @@ fn with(mut event: Value, pointer: &str, value: impl Into<Value>) -> Value {
     event
 }
 
-/// The event without the value at this JSON pointer.
+/// Removes the value at a JSON pointer.
 fn without(mut event: Value, pointer: &str) -> Value {
     let (parent, name) = pointer.rsplit_once('/').expect("a pointer starts with a slash");
     let parent = event.pointer_mut(parent).expect("the parent is there");
@@ -132,7 +132,7 @@ fn without(mut event: Value, pointer: &str) -> Value {
     event
 }
 
-/// The sign-in with other claims in its ID token.
+/// A sign-in with other claims in its ID token.
 fn claiming(claims: &Value) -> Value {
     with(user(), "/response/id_token", id_token(claims))
 }
@@ -141,7 +141,7 @@ fn at(endpoint: &str) -> Value {
     with(without(user(), "/environment"), "/token_endpoint", endpoint)
 }
 
-/// A sign-in at an authority that sends no `client_info`.
+/// A sign-in at an authority that returns no `client_info`.
 fn adfs() -> Value {
     let claims = json!({ "sub": "sub-at-adfs", "upn": "alice@contoso.example" });
     let event = at("https://fs.contoso.example/adfs/oauth2/token");
@@ -150,13 +150,13 @@ fn adfs() -> Value {
     with(event, "/response/id_token", id_token(&claims))
 }
 
-/// A request with further parameters.
+/// A request of an app with these parameters.
 fn parameters(data: Value) -> Value {
     with(app(), "/data", data)
 }
 
-/// Events of which both must make the same.
-pub fn alike() -> Vec<Named> {
+/// Events for which MSAL Python and this crate must store equal records.
+pub fn equal_events() -> Vec<NamedEvent> {
     let mut all = grants();
     all.extend(partial_responses());
     all.extend(authorities());
@@ -170,11 +170,11 @@ pub fn alike() -> Vec<Named> {
 
 macro_rules! table {
     ($($name:literal => $event:expr),* $(,)?) => {
-        vec![$(Named { name: $name, event: $event }),*]
+        vec![$(NamedEvent { name: $name, event: $event }),*]
     };
 }
 
-fn grants() -> Vec<Named> {
+fn grants() -> Vec<NamedEvent> {
     let device = "urn:ietf:params:oauth:grant-type:device_code";
     let jwt_bearer = "urn:ietf:params:oauth:grant-type:jwt-bearer";
     table! {
@@ -191,7 +191,7 @@ fn grants() -> Vec<Named> {
         "refresh" => with(
             with(with(user(), "/grant_type", "refresh_token"), "/skip_account_creation", true),
             "/data", json!({ "refresh_token": "old", "client_info": 1 })),
-        "refresh that gives no refresh token" => with(
+        "refresh without a new refresh token" => with(
             without(without(user(), "/response/refresh_token"), "/response/id_token"),
             "/grant_type", "refresh_token"),
         "client credentials" => app(),
@@ -213,15 +213,15 @@ fn grants() -> Vec<Named> {
             "params": {},
             "data": {},
         }),
-        "managed identity that tells the moment" => json!({
+        "managed identity with expires_on" => json!({
             "client_id": "SYSTEM_ASSIGNED_MANAGED_IDENTITY",
             "scope": ["https://vault.azure.net"],
             "token_endpoint": "https://localhost/managed_identity",
             "response": { "access_token": "access token", "expires_on": "1700086400" },
         }),
-        "managed identity that tells the moment as a number" => with(
+        "managed identity with expires_on as a number" => with(
             without(app(), "/response/expires_in"), "/response/expires_on", 1_700_086_400),
-        "expires_in counts more than expires_on" =>
+        "expires_in takes precedence over expires_on" =>
             with(app(), "/response/expires_on", "1700086400"),
         "SSH certificate" => with(with(user(), "/response/token_type", "ssh-cert"), "/data", json!({
             "token_type": "ssh-cert",
@@ -234,7 +234,7 @@ fn grants() -> Vec<Named> {
         "on behalf of" => with(with(user(), "/grant_type", jwt_bearer), "/data", json!({
             "assertion": "jwt", "requested_token_use": "on_behalf_of", "client_secret": "secret",
         })),
-        "federated identity of a user" => with(with(user(), "/grant_type", "user_fic"), "/data",
+        "federated identity credential of a user" => with(with(user(), "/grant_type", "user_fic"), "/data",
             json!({
                 "user_federated_identity_credential": "jwt",
                 "user_id": "oid-of-alice",
@@ -245,7 +245,7 @@ fn grants() -> Vec<Named> {
                 with(without(user(), "/response/id_token"), "/response/id_token_claims", claims()),
                 "/grant_type", "broker"),
             "/_account_id", "account of the broker"),
-        "broker whose claims count more than the ID token" => with(user(),
+        "broker with claims beside an ID token" => with(user(),
             "/response/id_token_claims",
             json!({ "sub": "other", "oid": "other", "preferred_username": "bob@contoso.example" })),
         "Cloud Shell" => with(
@@ -259,31 +259,31 @@ fn grants() -> Vec<Named> {
                     STANDARD.encode(json!({ "uid": "user", "utid": "cloudshell" }).to_string())),
                 "/authority_type", "CLOUDSHELL"),
             "/response/expires_in", "3599"),
-        "grant that establishes no account" => with(user(), "/grant_type", "unheard of"),
+        "grant without an account" => with(user(), "/grant_type", "unknown"),
         "no grant type" => without(user(), "/grant_type"),
     }
 }
 
-fn partial_responses() -> Vec<Named> {
+fn partial_responses() -> Vec<NamedEvent> {
     table! {
         "no response" => without(app(), "/response"),
         "no data" => without(app(), "/data"),
-        "a refresh token alone" => with(user(), "/response", json!({ "refresh_token": "r" })),
-        "an ID token alone" =>
+        "only a refresh token" => with(user(), "/response", json!({ "refresh_token": "r" })),
+        "only an ID token" =>
             with(user(), "/response", json!({ "id_token": id_token(&claims()) })),
-        "client_info alone" =>
+        "only client_info" =>
             with(user(), "/response", json!({ "client_info": client_info("uid", "utid") })),
         "empty tokens" => with(user(), "/response", json!({
             "access_token": "", "refresh_token": "", "id_token": "", "expires_in": 3600,
         })),
         "no token_type" => without(app(), "/response/token_type"),
-        "members of the response that nobody knows" => with(with(app(), "/response/resource", "r"),
+        "unknown members of the response" => with(with(app(), "/response/resource", "r"),
             "/response/nested", json!({ "deep": [1, null] })),
-        "members of the event that nobody knows" => with(app(), "/correlation_id", "c"),
+        "unknown members of the event" => with(app(), "/correlation_id", "c"),
     }
 }
 
-fn authorities() -> Vec<Named> {
+fn authorities() -> Vec<NamedEvent> {
     table! {
         "AD FS" => adfs(),
         "B2C" => at("https://contoso.b2clogin.com/contoso.onmicrosoft.com/B2C_1/oauth2/v2.0/token"),
@@ -295,43 +295,43 @@ fn authorities() -> Vec<Named> {
             "/token_endpoint", "https://login.microsoftonline.com/consumers/oauth2/v2.0/token"),
         "guest" => with(user(), "/token_endpoint",
             "https://login.microsoftonline.com/tenant-of-the-host/oauth2/v2.0/token"),
-        "customers with a tenant" => at("https://contoso.ciamlogin.com/tenant/oauth2/v2.0/token"),
-        "customers without a tenant" => at("https://contoso.ciamlogin.com"),
-        "customers with a slash" => at("https://contoso.ciamlogin.com/?dc=1"),
+        "CIAM with a tenant" => at("https://contoso.ciamlogin.com/tenant/oauth2/v2.0/token"),
+        "CIAM without a tenant" => at("https://contoso.ciamlogin.com"),
+        "CIAM with a slash" => at("https://contoso.ciamlogin.com/?dc=1"),
         "China" => with(
             with(user(), "/token_endpoint",
                 "https://login.partner.microsoftonline.cn/organizations/oauth2/v2.0/token"),
             "/environment", "login.partner.microsoftonline.cn"),
         "US Government" => with(user(), "/environment", "login.microsoftonline.us"),
-        "environment other than the endpoint" => with(user(), "/environment", "login.windows.net"),
+        "environment that differs from the endpoint" => with(user(), "/environment", "login.windows.net"),
         "environment without an endpoint" => without(user(), "/token_endpoint"),
         "neither environment nor endpoint" =>
             without(without(app(), "/environment"), "/token_endpoint"),
         "upper case in the endpoint" => at("https://LOGIN.Example/Tenant/oauth2/v2.0/token"),
         "port and user in the endpoint" => at("https://user:pw@login.example:8443/tenant/token"),
-        "authority type of the caller" => with(user(), "/authority_type", "ADFS"),
-        "adfs in upper case is no AD FS" => at("https://fs.contoso.example/ADFS/oauth2/token"),
+        "authority type of the event" => with(user(), "/authority_type", "ADFS"),
+        "ADFS in upper case is not AD FS" => at("https://fs.contoso.example/ADFS/oauth2/token"),
         "client id in upper case" => with(user(), "/client_id", "AAAAAAAA-BBBB-CCCC"),
-        "client id that is an address" =>
+        "client id that is a URL" =>
             with(app(), "/client_id", "https://Contoso.example/App ID/é"),
         "empty client id" => with(app(), "/client_id", ""),
     }
 }
 
-fn lifetimes() -> Vec<Named> {
+fn lifetimes() -> Vec<NamedEvent> {
     table! {
         "expires_in as a string" => with(app(), "/response/expires_in", "3599"),
-        "expires_in as a string with blanks" => with(app(), "/response/expires_in", " 3599\n"),
+        "expires_in as a string with spaces" => with(app(), "/response/expires_in", " 3599\n"),
         "expires_in with a sign" => with(app(), "/response/expires_in", "+3599"),
         "expires_in with leading zeros" => with(app(), "/response/expires_in", "0003599"),
         "expires_in as a float" => with(app(), "/response/expires_in", 3599.9),
         "expires_in below zero" => with(app(), "/response/expires_in", -3600),
-        "expires_in a little below zero" => with(app(), "/response/expires_in", -0.5),
+        "expires_in slightly below zero" => with(app(), "/response/expires_in", -0.5),
         "expires_in below zero as a string" => with(app(), "/response/expires_in", "-1"),
         "expires_in zero" => with(app(), "/response/expires_in", 0),
         "expires_in of a century" => with(app(), "/response/expires_in", 3_155_760_000_i64),
         "no expires_in" => without(app(), "/response/expires_in"),
-        "neither expires_in nor a useful expires_on" =>
+        "no expires_in, and expires_on is zero" =>
             with(without(app(), "/response/expires_in"), "/response/expires_on", 0),
         "expires_on empty" =>
             with(without(app(), "/response/expires_in"), "/response/expires_on", ""),
@@ -349,35 +349,35 @@ fn lifetimes() -> Vec<Named> {
     }
 }
 
-fn scopes() -> Vec<Named> {
+fn scopes() -> Vec<NamedEvent> {
     table! {
         "no scope" => without(user(), "/scope"),
         "null scope" => with(user(), "/scope", Value::Null),
         "empty scope" => with(user(), "/scope", json!([])),
-        "scopes out of order" => with(user(), "/scope", json!(["b", "C", "a", "B"])),
+        "unsorted scopes" => with(user(), "/scope", json!(["b", "C", "a", "B"])),
         "a scope twice" => with(user(), "/scope", json!(["b", "a", "b", "B"])),
-        "scopes beyond ASCII" =>
+        "non-ASCII scopes" =>
             with(user(), "/scope", json!(["é", "z", "ß", "𐐀", "İ", "ｚ", "ΑΣ"])),
-        "addresses as scopes" => with(user(), "/scope",
+        "URLs as scopes" => with(user(), "/scope",
             json!(["https://management.azure.com//.default", "api://App/Read-Write"])),
     }
 }
 
-fn users() -> Vec<Named> {
+fn users() -> Vec<NamedEvent> {
     let named = |name: Value| with(claims(), "/preferred_username", name);
     let password = |event| with(event, "/data", json!({ "username": "from the request" }));
     table! {
-        "user name beyond ASCII" =>
+        "non-ASCII user name" =>
             claiming(&named("ålice.ΟΔΥΣΣΕΥΣ@contoso.example 🦀".into())),
         "user name null, with upn" => claiming(&with(named(Value::Null), "/upn", "upn")),
         "user name null, with upn and the request" =>
             password(claiming(&with(named(Value::Null), "/upn", "upn"))),
         "user name empty, with the request" => password(claiming(&named("".into()))),
-        "upn alone" => claiming(&with(without(claims(), "/preferred_username"), "/upn", "upn")),
-        "user name nowhere" => claiming(&without(claims(), "/preferred_username")),
+        "only upn" => claiming(&with(without(claims(), "/preferred_username"), "/upn", "upn")),
+        "no user name" => claiming(&without(claims(), "/preferred_username")),
         "user name of the event" => with(
             claiming(&without(claims(), "/preferred_username")), "/username", "of the event"),
-        "user name of the request counts more" => with(
+        "user name of the request takes precedence" => with(
             password(claiming(&without(claims(), "/preferred_username"))),
             "/username", "of the event"),
         "user name of the request is empty" => with(
@@ -392,12 +392,12 @@ fn users() -> Vec<Named> {
         "empty claims and no ID token" => with(
             without(user(), "/response/id_token"), "/response/id_token_claims", json!({})),
         "claims are null" => with(user(), "/response/id_token_claims", Value::Null),
-        "no account" => with(user(), "/skip_account_creation", true),
-        "an account after all" => with(user(), "/skip_account_creation", false),
+        "skip_account_creation true" => with(user(), "/skip_account_creation", true),
+        "skip_account_creation false" => with(user(), "/skip_account_creation", false),
         "ids in upper case" => with(
             with(user(), "/response/client_info", client_info("UID-A", "UTID-B")),
             "/token_endpoint", "https://login.microsoftonline.com/Tenant-C/oauth2/v2.0/token"),
-        "ids beyond ASCII" =>
+        "non-ASCII ids" =>
             with(user(), "/response/client_info", client_info("ΟΔΥΣΣΕΥΣ", "İstanbul-ẞ")),
         "client_info with numbers" => with(user(), "/response/client_info",
             URL_SAFE_NO_PAD.encode(json!({ "uid": 12, "utid": 34 }).to_string())),
@@ -416,9 +416,9 @@ fn users() -> Vec<Named> {
             STANDARD.encode(json!({ "uid": "ÿþ~?>ÿ", "utid": "t?>" }).to_string())),
         "ID token without a signature" => with(user(), "/response/id_token",
             format!("h.{}", URL_SAFE_NO_PAD.encode(claims().to_string()))),
-        "ID token of four parts" => with(user(), "/response/id_token",
+        "ID token with four parts" => with(user(), "/response/id_token",
             format!("{}.more", id_token(&claims()))),
-        "ID token beyond ASCII" =>
+        "non-ASCII ID token" =>
             claiming(&with(claims(), "/oid", "идентификатор-ß-🦀")),
         "ID token without claims, and client_info" => claiming(&json!({})),
         "AD FS user name in upper case" => with(adfs(), "/response/id_token",
@@ -429,7 +429,7 @@ fn users() -> Vec<Named> {
     }
 }
 
-fn families() -> Vec<Named> {
+fn families() -> Vec<NamedEvent> {
     table! {
         "family" => with(user(), "/response/foci", "1"),
         "family as a number" => with(user(), "/response/foci", 1),
@@ -441,23 +441,23 @@ fn families() -> Vec<Named> {
     }
 }
 
-fn request_parameters() -> Vec<Named> {
+fn request_parameters() -> Vec<NamedEvent> {
     table! {
         "FMI path" => parameters(json!({ "fmi_path": "SomeFmiPath/FmiCredentialPath" })),
         "FMI path of a user" =>
             with(user(), "/data", json!({ "fmi_path": "SomeFmiPath/FmiCredentialPath" })),
         "client claims" => parameters(json!({ "client_claims": "{\"a\": 1}" })),
-        "several parameters out of order" =>
+        "several unsorted parameters" =>
             parameters(json!({ "z": "1", "fmi_path": "p", "A": "2", "é": "ß🦀", "": "x" })),
         "parameters true and false" => parameters(json!({ "yes": true, "no": false })),
         "parameters that are numbers" =>
             parameters(json!({ "one": 1, "zero": 0, "minus": -7, "large": i64::MAX })),
-        "parameter beyond 64 bits with a sign" => parameters(json!({ "n": u64::MAX })),
+        "parameter beyond the range of i64" => parameters(json!({ "n": u64::MAX })),
         "parameter that is zero" => parameters(json!({ "zero": 0.0 })),
         "parameters null and empty" =>
             parameters(json!({ "null": null, "text": "", "list": [], "object": {} })),
-        "parameter that is a blank" => parameters(json!({ "fmi_path": " " })),
-        "parameters that don't count" => parameters(json!({
+        "parameter that is a space" => parameters(json!({ "fmi_path": " " })),
+        "parameters outside the extended cache key" => parameters(json!({
             "client_id": "a", "grant_type": "b", "scope": "c", "claims": "d", "username": "e",
             "password": "f", "refresh_token": "g", "code": "h", "redirect_uri": "i",
             "code_verifier": "j", "device_code": "k", "assertion": "l",
@@ -465,26 +465,26 @@ fn request_parameters() -> Vec<Named> {
             "client_secret": "p", "token_type": "q", "req_cnf": "r", "key_id": "s",
             "user_federated_identity_credential": "t", "user_id": "u", "client_info": "v",
         })),
-        "names that nearly don't count" =>
+        "names similar to those outside the extended cache key" =>
             parameters(json!({ "Scope": "x", "client_id ": "y", "response_type": "z" })),
     }
 }
 
-/// Events that are treated otherwise on purpose.
-pub fn otherwise() -> Vec<Otherwise> {
+/// Events for which this crate differs from MSAL Python on purpose.
+pub fn differing_events() -> Vec<DifferingEvent> {
     let mut all = refused_by_both();
     all.extend(refused_here());
-    all.extend(stored_otherwise());
+    all.extend(stored_differently());
     all
 }
 
 macro_rules! differences {
     ($($name:literal => $event:expr, $theirs:expr, $ours:expr);* $(;)?) => {
-        vec![$(Otherwise { name: $name, event: $event, theirs: $theirs, ours: $ours }),*]
+        vec![$(DifferingEvent { name: $name, event: $event, theirs: $theirs, ours: $ours }),*]
     };
 }
 
-fn refused_by_both() -> Vec<Otherwise> {
+fn refused_by_both() -> Vec<DifferingEvent> {
     use Ours::Refuses;
     use Theirs::Raises;
 
@@ -509,14 +509,14 @@ fn refused_by_both() -> Vec<Otherwise> {
             Raises("ValueError"), Refuses("event.response.expires_on");
         "refresh_in abc" => with(app(), "/response/refresh_in", "abc"),
             Raises("TypeError"), Refuses("event.response.refresh_in");
-        "client_info is no base64" => info_of("a"), Raises("Error"), Refuses(info);
-        "client_info is no JSON" => info_of("AAAA"), Raises("JSONDecodeError"), Refuses(info);
+        "client_info is not base64" => info_of("a"), Raises("Error"), Refuses(info);
+        "client_info is not JSON" => info_of("AAAA"), Raises("JSONDecodeError"), Refuses(info);
         "client_info is a number" => with(user(), "/response/client_info", 1),
             Raises("TypeError"), Refuses(info);
         "ID token without a payload" => token_of("token"), Raises("IndexError"), Refuses(token);
-        "ID token whose payload is no JSON" =>
+        "ID token whose payload is not JSON" =>
             encoded("payload"), Raises("JSONDecodeError"), Refuses(token);
-        "ID token whose payload is no base64" => token_of("h.a.s"), Raises("Error"), Refuses(token);
+        "ID token whose payload is not base64" => token_of("h.a.s"), Raises("Error"), Refuses(token);
         "ID token whose payload is a list" =>
             without(encoded("[1]"), "/response/client_info"), Raises("TypeError"), Refuses(token);
         "ID token whose payload is a list, with client_info" =>
@@ -538,11 +538,11 @@ fn refused_by_both() -> Vec<Otherwise> {
             at("https:///tenant/token"), Raises("ValueError"), Refuses(endpoint);
         "endpoint empty" => at(""), Raises("ValueError"), Refuses(endpoint);
         "endpoint is a name" => at("login.example/tenant"), Raises("ValueError"), Refuses(endpoint);
-        "endpoint with half a bracket" =>
+        "endpoint with an unclosed bracket" =>
             at("https://[::1/tenant"), Raises("ValueError"), Refuses(endpoint);
         "response is a list" => with(app(), "/response", json!([])),
             Raises("AttributeError"), Refuses("event.response");
-        "data is a text" =>
+        "data is a string" =>
             with(app(), "/data", "data"), Raises("AttributeError"), Refuses("event.data");
         "scope is a number" =>
             with(app(), "/scope", 1), Raises("TypeError"), Refuses("event.scope");
@@ -554,46 +554,46 @@ fn refused_by_both() -> Vec<Otherwise> {
     }
 }
 
-fn refused_here() -> Vec<Otherwise> {
+fn refused_here() -> Vec<DifferingEvent> {
     use Ours::Refuses;
     use Theirs::Stores;
 
     differences! {
-        // A token that belongs to no client can't be found again.
+        // A token without a client can't be found.
         "no client id" => without(app(), "/client_id"), Stores, Refuses("event.client_id");
         "client id null" =>
             with(app(), "/client_id", Value::Null), Stores, Refuses("event.client_id");
-        // str() of a fraction or a list is Python's alone.
+        // The text is specific to Python's str().
         "parameter that is a float" =>
             parameters(json!({ "p": 1.5 })), Stores, Refuses("event.data.p");
         "parameter that is a list" =>
             parameters(json!({ "p": ["a"] })), Stores, Refuses("event.data.p");
         "parameter that is an object" =>
             parameters(json!({ "p": { "a": 1 } })), Stores, Refuses("event.data.p");
-        // Tokens are texts.
+        // Tokens are strings.
         "access token is a number" => with(app(), "/response/access_token", 1),
             Stores, Refuses("event.response.access_token");
         "refresh token is a list" => with(user(), "/response/refresh_token", json!(["r"])),
             Stores, Refuses("event.response.refresh_token");
-        // int() reads more than seconds.
+        // Python's int() accepts more than decimal digits.
         "expires_in with an underscore" => with(app(), "/response/expires_in", "1_000"),
             Stores, Refuses("event.response.expires_in");
-        "expires_in in other digits" => with(app(), "/response/expires_in", "٣٦٠٠"),
+        "expires_in in non-ASCII digits" => with(app(), "/response/expires_in", "٣٦٠٠"),
             Stores, Refuses("event.response.expires_in");
         "expires_in true" => with(app(), "/response/expires_in", true),
             Stores, Refuses("event.response.expires_in");
         "expires_in out of range" => with(app(), "/response/expires_in", "9223372036854775807"),
             Stores, Refuses("event.response.expires_in");
-        // b64decode() passes over whatever is not in the alphabet.
-        "client_info with blanks" => with(user(), "/response/client_info",
+        // Python's b64decode() skips characters outside the alphabet.
+        "client_info with spaces" => with(user(), "/response/client_info",
             format!("    {}", client_info("u", "t"))),
             Stores, Refuses("event.response.client_info");
-        "skip_account_creation is a text" => with(user(), "/skip_account_creation", "yes"),
+        "skip_account_creation is a string" => with(user(), "/skip_account_creation", "yes"),
             Stores, Refuses("event.skip_account_creation");
     }
 }
 
-fn stored_otherwise() -> Vec<Otherwise> {
+fn stored_differently() -> Vec<DifferingEvent> {
     use Theirs::{Raises, Stores};
 
     let as_if = |event: Value| Ours::Stores(event);
@@ -603,20 +603,20 @@ fn stored_otherwise() -> Vec<Otherwise> {
             Stores, as_if(user());
         "refresh_in as a string" => with(app(), "/response/refresh_in", "1800"),
             Raises("TypeError"), as_if(with(app(), "/response/refresh_in", 1800));
-        // MSAL Python would write the fraction, and MSAL Go not read the file any more.
+        // MSAL Python writes the fraction, and MSAL Go can't read the file then.
         "refresh_in as a float" => with(app(), "/response/refresh_in", 1800.5),
             Stores, as_if(with(app(), "/response/refresh_in", 1800));
-        // No time at all, as the number zero is for both.
+        // Treated like the number zero, which both ignore.
         "expires_on zero as a string" =>
             with(without(app(), "/response/expires_in"), "/response/expires_on", "0"),
             Stores, as_if(without(app(), "/response/expires_in"));
-        "scope is a text" => with(user(), "/scope", "b a"),
+        "scope is a string" => with(user(), "/scope", "b a"),
             Stores, as_if(with(user(), "/scope", json!(["a", "b"])));
         "scopes in one item" => with(user(), "/scope", json!(["b a", "c"])),
             Stores, as_if(with(user(), "/scope", json!(["a", "b", "c"])));
         "an empty scope" => with(user(), "/scope", json!(["", "a"])),
             Stores, as_if(with(user(), "/scope", json!(["a"])));
-        // `null` counts as missing.
+        // `null` is treated as missing.
         "environment null" => null("/environment"), Stores, as_if(without(user(), "/environment"));
         "endpoint null" => null("/token_endpoint"),
             Raises("ValueError"), as_if(without(user(), "/token_endpoint"));
@@ -640,7 +640,7 @@ fn stored_otherwise() -> Vec<Otherwise> {
         "uid null" => with(user(), "/response/client_info",
                 URL_SAFE_NO_PAD.encode(json!({ "uid": null, "utid": "t" }).to_string())),
             Stores, as_if(with(user(), "/response/client_info", URL_SAFE_NO_PAD.encode("{}")));
-        // OpenID Connect says that it is a text.
+        // It is a string in OpenID Connect.
         "sub is a number" => with(adfs(), "/response/id_token", id_token(&json!({ "sub": 5 }))),
             Raises("TypeError"),
             as_if(with(

@@ -1,12 +1,14 @@
-//! MSAL Python and MSAL Node as child processes: requests go to `peer.py` and `peer.mjs` as lines
-//! of JSON, answers come back as lines of JSON.
+//! MSAL Python and MSAL Node as child processes. Requests to `peer.py` and `peer.mjs` and their
+//! responses are lines of JSON.
 
 mod events;
 mod oauth;
 mod random;
 
-pub use events::{Named, Otherwise, Ours, Theirs, alike, client_info, id_token, otherwise};
-pub use oauth::{Asked, OAuthServer};
+pub use events::{
+    DifferingEvent, NamedEvent, Ours, Theirs, client_info, differing_events, equal_events, id_token,
+};
+pub use oauth::{OAuthServer, SentRequest};
 pub use random::Random;
 
 use std::env;
@@ -18,10 +20,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use serde_json::{Map, Value, json};
 
-/// The moment at which the clocks stand in all comparisons.
+/// The time of all comparisons, in seconds since the Unix epoch.
 pub const NOW: i64 = 1_700_000_000;
 
-/// A process with MSAL in it.
+/// A process that runs an MSAL library.
 #[derive(Debug)]
 pub struct Peer {
     child: Child,
@@ -29,12 +31,12 @@ pub struct Peer {
     stdout: BufReader<ChildStdout>,
 }
 
-/// An exception of Python, or an error of Node.
+/// An exception in Python, or an error in Node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Raised {
-    /// Its type, such as `KeyError`; for MSAL Node its code.
+    /// The type, for example `KeyError`; for MSAL Node the error code.
     pub kind: String,
-    /// Its text.
+    /// The message.
     pub message: String,
 }
 
@@ -82,9 +84,9 @@ impl Peer {
         line.push('\n');
         let stdin = self.stdin.as_mut().expect("it is open until the peer is dropped");
         stdin.write_all(line.as_bytes()).expect("the peer reads");
-        let mut answer = String::new();
-        self.stdout.read_line(&mut answer).expect("the peer writes");
-        outcome(serde_json::from_str(&answer).expect("the peer answers"))
+        let mut response = String::new();
+        self.stdout.read_line(&mut response).expect("the peer writes");
+        outcome(serde_json::from_str(&response).expect("the response is JSON"))
     }
 
     /// Calls a command that must not raise.
@@ -92,15 +94,15 @@ impl Peer {
         self.call(command, parameters).unwrap_or_else(|raised| panic!("{command}: {raised}"))
     }
 
-    /// Calls a command that must not raise, and answers with a list.
+    /// Calls a command that must not raise, and returns its list.
     pub fn list(&mut self, command: &str, parameters: Value) -> Vec<Value> {
         match self.get(command, parameters) {
             Value::Array(items) => items,
-            other => panic!("{command} answered {other}"),
+            other => panic!("{command} returned {other}"),
         }
     }
 
-    /// What the cache of this name holds.
+    /// The document of the cache of this name.
     pub fn document(&mut self, cache: &str) -> Value {
         let text = self.get("serialize", json!({ "cache": cache }));
         document(text.as_str().expect("serialize() gives a text"))
@@ -114,28 +116,27 @@ impl Drop for Peer {
     }
 }
 
-/// The value or the exception that stands in an answer.
+/// The value or the exception in a response.
 ///
 /// # Errors
 ///
 /// The exception.
-pub fn outcome(mut answer: Value) -> Result<Value, Raised> {
-    match answer["raised"].as_str() {
-        None => Ok(answer["ok"].take()),
+pub fn outcome(mut response: Value) -> Result<Value, Raised> {
+    match response["raised"].as_str() {
+        None => Ok(response["ok"].take()),
         Some(kind) => {
-            let message = answer["message"].as_str().unwrap_or_default().to_owned();
+            let message = response["message"].as_str().unwrap_or_default().to_owned();
             Err(Raised { kind: kind.to_owned(), message })
         }
     }
 }
 
-/// A cache document as a value, without sections that hold nothing.
+/// A cache document as a value, without empty sections.
 pub fn document(text: &str) -> Value {
     without_empty_sections(serde_json::from_str(text).expect("a cache document is JSON"))
 }
 
-/// The same without sections that hold nothing: MSAL Python leaves one behind when it removes the
-/// last entry.
+/// Removes empty sections. MSAL Python leaves one behind when it removes the last entry.
 pub fn without_empty_sections(mut document: Value) -> Value {
     if let Value::Object(sections) = &mut document {
         sections.retain(|_, section| section.as_object().is_none_or(|it| !it.is_empty()));
@@ -143,7 +144,7 @@ pub fn without_empty_sections(mut document: Value) -> Value {
     document
 }
 
-/// Where two documents differ, a line for each entry.
+/// Describes the entries in which two documents differ.
 pub fn difference(ours: &Value, theirs: &Value) -> String {
     let mut text = String::new();
     let nothing = Map::new();
@@ -172,21 +173,21 @@ pub fn difference(ours: &Value, theirs: &Value) -> String {
     text
 }
 
-/// A file beside this package's manifest.
+/// A file in the directory of this package's manifest.
 fn here(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The folder of cache files that the real MSAL libraries wrote.
+/// The directory of cache files that the MSAL libraries wrote.
 pub fn fixtures() -> PathBuf {
     here("../fixtures")
 }
 
-/// The name and the text of every cache file in this folder of [`fixtures`].
+/// The name and the text of every cache file in a directory of [`fixtures`].
 pub fn cache_files(folder: &str) -> Vec<(String, String)> {
     let mut files: Vec<_> = fs::read_dir(fixtures().join(folder))
-        .expect("the folder of fixtures")
-        .map(|entry| entry.expect("an entry of the folder").path())
+        .expect("the directory of fixtures")
+        .map(|entry| entry.expect("a directory entry").path())
         .filter(|path| path.extension().is_some_and(|it| it == "json"))
         .map(|path| {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -7,31 +7,31 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-/// A server of its own on loopback. It ends when it is dropped.
+/// A server on the loopback interface. It ends when it is dropped.
 #[derive(Debug)]
 pub struct OAuthServer {
     child: Child,
     address: String,
 }
 
-/// What came to the token endpoint.
+/// A request to the token endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
+pub struct SentRequest {
     /// The grant type.
     pub grant_type: String,
-    /// The HTTP status of the answer.
+    /// The HTTP status of the response.
     pub status: u64,
-    /// The error in the answer, empty where it is none.
+    /// The error in the response; empty for a success.
     pub error: String,
 }
 
 impl OAuthServer {
-    /// Starts one that speaks plain HTTP.
+    /// Starts a server over plain HTTP.
     pub fn start() -> Self {
         Self::start_with(&[])
     }
 
-    /// Starts one that speaks TLS, with a certificate and its key in these files.
+    /// Starts a server over TLS, with a certificate and its key in these files.
     pub fn start_with_tls(certificate: &Path, key: &Path) -> Self {
         Self::start_with(&[certificate, key])
     }
@@ -54,42 +54,41 @@ impl OAuthServer {
         Self { child, address: address.trim().to_owned() }
     }
 
-    /// Its address, which is its name as an issuer too.
+    /// The address, which is also the issuer.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// Where its token endpoint is.
+    /// The address of the token endpoint.
     pub fn token_endpoint(&self) -> String {
         format!("{}/oauth2/v2.0/token", self.authority())
     }
 
-    /// Where it gives out device codes.
+    /// The address of the device authorization endpoint.
     pub fn device_authorization_endpoint(&self) -> String {
         format!("{}/oauth2/v2.0/devicecode", self.authority())
     }
 
-    /// The authority that it is, where it speaks TLS.
+    /// The authority, if the server uses TLS.
     pub fn authority(&self) -> String {
         format!("{}/contoso", self.address)
     }
 
-    /// Does what a person does at the other device: enters the code and signs in under this name,
-    /// or says no.
+    /// Acts as the user: enters the code and signs in under this name, or declines without one.
     pub fn approve(&self, user_code: &str, login: Option<&str>) {
         let login = login.map(|login| format!("&login={login}")).unwrap_or_default();
         let path = format!("/approve?user_code={user_code}{login}");
-        let answer = self.ask("POST", &path);
-        assert_eq!(answer["approved"], login.contains('='), "{answer}");
+        let response = self.request("POST", &path);
+        assert_eq!(response["approved"], login.contains('='), "{response}");
     }
 
-    /// What came to the token endpoint so far.
-    pub fn asked(&self) -> Vec<Asked> {
-        let Value::Array(requests) = self.ask("GET", "/requests") else { panic!("a list") };
+    /// The requests to the token endpoint so far.
+    pub fn requests(&self) -> Vec<SentRequest> {
+        let Value::Array(requests) = self.request("GET", "/requests") else { panic!("a list") };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         requests
             .iter()
-            .map(|it| Asked {
+            .map(|it| SentRequest {
                 grant_type: text(&it["grant_type"]),
                 status: it["status"].as_u64().expect("a number"),
                 error: text(&it["error"]),
@@ -97,20 +96,20 @@ impl OAuthServer {
             .collect()
     }
 
-    fn ask(&self, method: &str, path: &str) -> Value {
+    fn request(&self, method: &str, path: &str) -> Value {
         let request = ureq::http::Request::builder()
             .method(method)
             .uri(format!("{}{path}", self.address))
             .body(())
             .expect("a request");
         let text = ureq::run(request).and_then(|mut it| it.body_mut().read_to_string());
-        serde_json::from_str(&text.expect("the server answers")).expect("it answers with JSON")
+        serde_json::from_str(&text.expect("a response")).expect("the response is JSON")
     }
 }
 
 impl Drop for OAuthServer {
     fn drop(&mut self) {
-        // It ends with its standard input.
+        // The server ends when its standard input is closed.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-/// Numbers that look random and are the same in each run (`SplitMix64`).
+/// A deterministic pseudo-random generator (`SplitMix64`).
 #[derive(Clone, Debug)]
 pub struct Random(u64);
 
 impl Random {
-    /// A sequence of its own for each seed.
+    /// Creates a generator with a seed.
     pub const fn new(seed: u64) -> Self {
         Self(seed)
     }
@@ -23,22 +23,22 @@ impl Random {
         usize::try_from(self.next() % bound as u64).expect("it is below a usize")
     }
 
-    /// Up to so many milliseconds.
+    /// A duration of up to `most` milliseconds.
     pub fn millis(&mut self, most: u64) -> Duration {
         Duration::from_millis(self.next() % (most + 1))
     }
 
-    /// True once in `odds` times.
+    /// `true` with a probability of one in `odds`.
     pub fn one_in(&mut self, odds: usize) -> bool {
         self.below(odds) == 0
     }
 
-    /// One of these.
+    /// A random choice.
     pub fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len())]
     }
 
-    /// Up to `most` of these, one after another.
+    /// The concatenation of up to `most` random pieces.
     pub fn text(&mut self, pieces: &[&str], most: usize) -> String {
         let number = self.below(most + 1);
         (0..number).map(|_| *self.of(pieces)).collect()

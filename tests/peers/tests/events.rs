@@ -1,4 +1,4 @@
-//! The same event makes the same entries.
+//! `TokenCache::add` and MSAL Python store equal records for the same event.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::sync::Arc;
 use msal_cache::clock::ManualClock;
 use msal_cache::{Error, Event, Memory, TokenCache};
 use msal_cache_peers::{
-    NOW, Ours, Peer, Random, Theirs, alike, difference, document, id_token, otherwise, outcome,
-    without_empty_sections,
+    NOW, Ours, Peer, Random, Theirs, difference, differing_events, document, equal_events,
+    id_token, outcome, without_empty_sections,
 };
 use serde_json::{Map, Value, json};
 
-/// What a new cache of ours holds after this event.
+/// The document of a new cache of this crate after one event.
 fn ours(event: &Value) -> Result<Value, Error> {
     let clock = Arc::new(ManualClock::new(NOW));
     let cache = TokenCache::with_clock(Memory::new(), clock);
@@ -20,11 +20,11 @@ fn ours(event: &Value) -> Result<Value, Error> {
 }
 
 #[test]
-fn the_same_event_makes_the_same_entries() {
+fn equal_events_store_equal_records() {
     let mut peer = Peer::start();
-    let table = alike();
+    let table = equal_events();
     let names: BTreeSet<_> = table.iter().map(|it| it.name).collect();
-    assert_eq!(names.len(), table.len(), "every event has a name of its own");
+    assert_eq!(names.len(), table.len(), "event names are unique");
     let events: Vec<_> = table.iter().map(|it| &it.event).collect();
     let theirs = peer.list("added", json!({ "events": events, "now": NOW }));
     let (mut entries, mut differences) = (0, Vec::new());
@@ -46,14 +46,14 @@ fn the_same_event_makes_the_same_entries() {
             }
         }
     }
-    assert!(differences.is_empty(), "other entries:\n{}", differences.join("\n"));
-    println!("{} events made {entries} equal entries in both", table.len());
+    assert!(differences.is_empty(), "different entries:\n{}", differences.join("\n"));
+    println!("{} events stored {entries} equal entries in both", table.len());
 }
 
 #[test]
-fn what_is_treated_otherwise_is_known() {
+fn differences_from_msal_python_are_as_listed() {
     let mut peer = Peer::start();
-    let table = otherwise();
+    let table = differing_events();
     let events: Vec<_> = table.iter().map(|it| &it.event).collect();
     let theirs = peer.list("added", json!({ "events": events, "now": NOW }));
     let wanted: Vec<_> = table
@@ -84,12 +84,15 @@ fn what_is_treated_otherwise_is_known() {
                 }
             }
             (Ok(ours), Ours::Stores(_)) => {
-                let wanted = outcome(wanted).expect("the event to compare with is a good one");
+                let wanted = outcome(wanted).expect("the event to compare with is valid");
                 if ours != wanted {
-                    fault(format!("stored otherwise than meant\n{}", difference(&ours, &wanted)));
+                    fault(format!(
+                        "stored differently than listed\n{}",
+                        difference(&ours, &wanted)
+                    ));
                 }
                 if theirs.is_ok_and(|theirs| theirs == ours) {
-                    fault("this is no difference".into());
+                    fault("there is no difference".into());
                 }
                 stored += 1;
             }
@@ -97,10 +100,10 @@ fn what_is_treated_otherwise_is_known() {
         }
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
-    println!("{both} events refused by both, {refused} by us alone, {stored} stored otherwise");
+    println!("{both} events refused by both, {refused} by us only, {stored} stored differently");
 }
 
-/// Adds these events to one cache on each side, and compares after each.
+/// Adds events to one cache on each side, and compares the caches after each event.
 fn in_sequence(peer: &mut Peer, what: &str, events: &[(&Value, i64)]) {
     let clock = Arc::new(ManualClock::new(NOW));
     let cache = TokenCache::with_clock(Memory::new(), clock.clone());
@@ -119,16 +122,16 @@ fn in_sequence(peer: &mut Peer, what: &str, events: &[(&Value, i64)]) {
 }
 
 #[test]
-fn events_in_sequence_make_the_same_cache() {
+fn sequences_of_events_store_equal_records() {
     let mut peer = Peer::start();
-    let table = alike();
+    let table = equal_events();
     let event = |name: &str| {
         &table.iter().find(|it| it.name == name).unwrap_or_else(|| panic!("no event {name}")).event
     };
     let changed = |name: &str, changes: &[(&str, Value)]| {
         let mut event = event(name).clone();
         for (pointer, value) in changes {
-            *event.pointer_mut(pointer).expect("it is there") = value.clone();
+            *event.pointer_mut(pointer).expect("the field exists") = value.clone();
         }
         event
     };
@@ -156,11 +159,11 @@ fn events_in_sequence_make_the_same_cache() {
         ("a second sign-in", vec![(code, NOW), (&again, NOW + 100), (code, NOW + 200)]),
         ("two users", vec![(code, NOW), (&bob, NOW + 1), (&again, NOW + 2)]),
         ("two clients", vec![(code, NOW), (&other_client, NOW + 1), (event("family"), NOW + 2)]),
-        // The metadata loses the family again, as MSAL Python has it.
+        // As in MSAL Python, the app metadata loses the family again.
         ("in and out of a family", vec![(event("family"), NOW), (code, NOW + 1)]),
         (
             "a refresh after the sign-out",
-            vec![(event("refresh"), NOW), (event("refresh that gives no refresh token"), NOW + 5)],
+            vec![(event("refresh"), NOW), (event("refresh without a new refresh token"), NOW + 5)],
         ),
         (
             "an app and its users",
@@ -179,8 +182,8 @@ fn events_in_sequence_make_the_same_cache() {
         in_sequence(&mut peer, what, events);
         steps += events.len();
     }
-    // Whatever comes in whatever order. Expired access tokens are swept here and stay in Python
-    // until a search, so the clock stands and nothing is expired.
+    // Random sequences. Nothing expires in them, since expired tokens are removed by the next
+    // event in this crate and by the next search in MSAL Python.
     let lasting: Vec<_> = table
         .iter()
         .filter(|it| !it.name.contains("below zero") && !it.name.starts_with("expires_on"))
@@ -193,11 +196,11 @@ fn events_in_sequence_make_the_same_cache() {
         steps += events.len();
     }
     let number = sequences.len() + rounds;
-    println!("{number} sequences of {steps} events made equal caches after every event");
+    println!("{number} sequences of {steps} events: equal caches after every event");
 }
 
 #[test]
-fn expired_tokens_are_swept_by_the_next_event_here_and_by_a_search_in_python() {
+fn expired_tokens_are_removed_by_the_next_event_here_and_by_a_search_in_python() {
     let mut peer = Peer::start();
     let event = |user: &str, scope: &str| {
         json!({
@@ -214,7 +217,7 @@ fn expired_tokens_are_swept_by_the_next_event_here_and_by_a_search_in_python() {
     let clock = Arc::new(ManualClock::new(NOW));
     let cache = TokenCache::with_clock(Memory::new(), clock.clone());
     peer.get("new", json!({ "cache": "c" }));
-    // The second event of a user finds the first one's token expired by a second, or not yet.
+    // At the second event of a user, the first token is about to expire, or expired a second ago.
     for (later, left) in [(100, ["first", "second"].as_slice()), (101, &["second"])] {
         let user = format!("user after {later}");
         for (scope, now) in [("first", NOW), ("second", NOW + later)] {
@@ -237,5 +240,7 @@ fn expired_tokens_are_swept_by_the_next_event_here_and_by_a_search_in_python() {
         assert_eq!(of_user(&ours), left);
         assert_eq!(of_user(&theirs), left);
     }
-    println!("expired tokens swept to the second, by the event here and by a search in Python");
+    println!(
+        "expired tokens are removed after the same second, by an event here and by a search in Python"
+    );
 }

@@ -1,5 +1,5 @@
-//! What `Profile::Family` writes, MSAL Python and MSAL Node read live: from the file, by the API
-//! that apps use, without throwing, deleting or missing anything.
+//! MSAL Python and MSAL Node read a file that `Profile::Family` writes, by their application API,
+//! without errors and without deleting or missing records.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,10 +18,10 @@ const ALICE: &str = "22222222-2222-2222-2222-222222222222";
 const BOB: &str = "33333333-3333-3333-3333-333333333333";
 const APP: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
 const DAEMON: &str = "cccccccc-0000-0000-0000-000000000001";
-/// A client of the family of Microsoft's own.
+/// A client of Microsoft's own family.
 const FAMILY: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
-/// A file, we over it, and both peers.
+/// A cache file, opened by this crate and by both peers.
 struct Shared {
     _folder: TempDir,
     path: PathBuf,
@@ -31,20 +31,20 @@ struct Shared {
 }
 
 impl Shared {
-    /// A file that holds this.
-    fn over(standing: &str) -> Self {
-        Self::between(Peer::start(), Peer::node(), standing)
+    /// Starts the peers and creates a file with this text.
+    fn over(initial: &str) -> Self {
+        Self::between(Peer::start(), Peer::node(), initial)
     }
 
-    /// Another file, between the same peers.
-    fn another(self, standing: &str) -> Self {
-        Self::between(self.python, self.node, standing)
+    /// Creates another file with the same peers.
+    fn another(self, initial: &str) -> Self {
+        Self::between(self.python, self.node, initial)
     }
 
-    fn between(mut python: Peer, node: Peer, standing: &str) -> Self {
+    fn between(mut python: Peer, node: Peer, initial: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("msal_token_cache.json");
-        fs::write(&path, standing).unwrap();
+        fs::write(&path, initial).unwrap();
         let store = FileStore::builder(&path).permissions(Permissions::Repair).open().unwrap();
         let clock = Arc::new(ManualClock::new(NOW));
         let ours = TokenCache::builder(store).profile(Profile::Family).clock(clock).build();
@@ -60,7 +60,7 @@ impl Shared {
         document(&fs::read_to_string(&self.path).unwrap())
     }
 
-    /// Calls a command of MSAL Node over the file.
+    /// Calls a command of MSAL Node with the file.
     fn node(&mut self, command: &str, client: &str, parameters: Value) -> Result<Value, String> {
         let common = json!({
             "path": self.path, "client_id": client, "now": NOW,
@@ -70,7 +70,7 @@ impl Shared {
         called.map_err(|raised| format!("Node, {command}: {raised}"))
     }
 
-    /// Calls a command of MSAL Python over the file.
+    /// Calls a command of MSAL Python with the file.
     fn python(&mut self, command: &str, client: &str, parameters: Value) -> Result<Value, String> {
         let common = json!({
             "cache": "c", "client_id": client, "authority": format!("https://{HOST}/{TENANT}"),
@@ -79,28 +79,28 @@ impl Shared {
         called.map_err(|raised| format!("Python, {command}: {raised}"))
     }
 
-    /// Asserts that each library answers this access token from the cache, asking nobody.
+    /// Asserts that each library returns this access token from the cache, without a request.
     fn both_find(&mut self, client: &str, user: &str, scopes: &[&str], secret: &str) {
         let wanted = json!({ "scopes": scopes, "home_account_id": home(user) });
         let found = self.node("silent", client, wanted.clone()).unwrap();
         assert_eq!(found["access_token"], secret, "Node: {found}");
         assert_eq!(found["from_cache"], true, "Node: {found}");
-        assert_eq!(found["asked"], json!([]), "Node: {found}");
+        assert_eq!(found["requests"], json!([]), "Node: {found}");
         let wanted = merged(wanted, json!({ "now": NOW }));
         let found = self.python("silent", client, wanted).unwrap();
-        assert_eq!(found["answer"]["access_token"], secret, "Python: {found}");
-        assert_eq!(found["asked"], 0, "Python: {found}");
+        assert_eq!(found["result"]["access_token"], secret, "Python: {found}");
+        assert_eq!(found["requests"], 0, "Python: {found}");
     }
 
-    /// Asserts that MSAL Node refreshes with this refresh token, and gets through.
+    /// Asserts that MSAL Node refreshes with this refresh token.
     fn node_refreshes_with(&mut self, client: &str, user: &str, refresh_token: &str) {
         let wanted = json!({
             "scopes": ["User.Read"], "home_account_id": home(user), "refresh": true,
-            "answers": [response(user, "User.Read", "refreshed")],
+            "responses": [response(user, "User.Read", "refreshed")],
         });
         let found = self.node("silent", client, wanted).unwrap();
         assert_eq!(found["access_token"], "AT-refreshed");
-        assert_eq!(found["asked"][0]["refresh_token"], refresh_token, "{found}");
+        assert_eq!(found["requests"][0]["refresh_token"], refresh_token, "{found}");
     }
 }
 
@@ -115,7 +115,7 @@ fn home(user: &str) -> String {
     format!("{user}.{TENANT}")
 }
 
-/// What the token endpoint answers to a user.
+/// The response of the token endpoint to a sign-in.
 fn response(user: &str, scopes: &str, secret: &str) -> Value {
     let claims = json!({
         "iss": format!("https://{HOST}/{TENANT}/v2.0"), "aud": "app", "oid": user, "sub": "sub",
@@ -134,7 +134,7 @@ fn response(user: &str, scopes: &str, secret: &str) -> Value {
     })
 }
 
-/// A user signs in to an app.
+/// The sign-in of a user to an app.
 fn sign_in(client: &str, user: &str, scopes: &str, secret: &str) -> Value {
     json!({
         "client_id": client,
@@ -145,7 +145,7 @@ fn sign_in(client: &str, user: &str, scopes: &str, secret: &str) -> Value {
     })
 }
 
-/// An app gets a token for itself.
+/// A token of an app for itself.
 fn app_token(scope: &str, secret: &str, data: &Value) -> Value {
     json!({
         "client_id": DAEMON,
@@ -160,7 +160,7 @@ fn app_token(scope: &str, secret: &str, data: &Value) -> Value {
 const FMI_PATH: &str = "SomeFmiPath/FmiCredentialPath";
 const API: &str = "api://exchange/.default";
 
-/// A file with a bit of everything, as we write it.
+/// A file of this crate with all kinds of records.
 fn everything() -> Shared {
     let shared = Shared::over("{}");
     shared.add(&sign_in(APP, ALICE, "User.Read openid profile offline_access", "user"));
@@ -185,7 +185,7 @@ fn both_find_users_and_their_tokens() {
         (FAMILY, ALICE, &["User.Read"], "AT-family"),
     ] {
         if scopes[0] == "user.read" {
-            // MSAL Python minds the case of scopes.
+            // In MSAL Python, scopes are case-sensitive.
             let wanted = json!({ "scopes": scopes, "home_account_id": home(user) });
             assert_eq!(shared.node("silent", client, wanted).unwrap()["access_token"], secret);
             continue;
@@ -203,7 +203,7 @@ fn both_find_users_and_their_tokens() {
 }
 
 #[test]
-fn an_app_s_own_tokens_are_found_by_node_and_kept_from_whom_they_are_not_for() {
+fn node_finds_the_tokens_of_an_app_and_returns_them_for_no_other_request() {
     let mut shared = everything();
     let before = shared.on_disk();
     let plain = json!({ "scopes": [API] });
@@ -212,21 +212,21 @@ fn an_app_s_own_tokens_are_found_by_node_and_kept_from_whom_they_are_not_for() {
         let found = shared.node("for_client", DAEMON, wanted.clone()).unwrap();
         assert_eq!((&found["access_token"], &found["from_cache"]), (&secret.into(), &true.into()));
     }
-    // MSAL Python finds an app's token by `null` alone, over which MSAL .NET throws. It asks for
-    // one of its own.
+    // MSAL Python finds an app's token only if its home account id is `null`, on which MSAL .NET
+    // throws. So MSAL Python requests another token.
     for wanted in [plain, with_path] {
         let wanted = merged(wanted, json!({ "now": NOW }));
-        let answer = shared.python("for_client", DAEMON, wanted).unwrap();
-        assert_eq!(answer["asked"], 1, "{answer}");
-        assert_eq!(answer["answer"]["error"], "invalid_grant", "{answer}");
+        let found = shared.python("for_client", DAEMON, wanted).unwrap();
+        assert_eq!(found["requests"], 1, "{found}");
+        assert_eq!(found["result"]["error"], "invalid_grant", "{found}");
     }
     assert_kept(&before, &shared.on_disk());
 
-    // Neither the plain token nor that of the other path is given out. (When it stores its own,
-    // MSAL Node deletes the plain one, also if it has written that itself.)
+    // For another path, neither the plain token nor that of the first path is returned. (When MSAL
+    // Node stores the new token, it deletes the plain one, also if it wrote that itself.)
     let other = json!({
         "scopes": [API], "fmi_path": "another",
-        "answers": [{ "access_token": "AT-another", "expires_in": 3600, "token_type": "Bearer" }],
+        "responses": [{ "access_token": "AT-another", "expires_in": 3600, "token_type": "Bearer" }],
     });
     let found = shared.node("for_client", DAEMON, other).unwrap();
     assert_eq!(
@@ -235,7 +235,7 @@ fn an_app_s_own_tokens_are_found_by_node_and_kept_from_whom_they_are_not_for() {
     );
 }
 
-/// Asserts that each record of `before` is still there, value for value.
+/// Asserts that each record of `before` is unchanged in `after`.
 fn assert_kept(before: &Value, after: &Value) {
     let mut left = after.clone();
     for (section, records) in left.as_object_mut().unwrap() {
@@ -247,24 +247,24 @@ fn assert_kept(before: &Value, after: &Value) {
 }
 
 #[test]
-fn what_they_write_beside_it_deletes_nothing_of_it() {
+fn writes_of_the_others_delete_none_of_our_records() {
     let mut shared = everything();
     let before = shared.on_disk();
     let carol = "44444444-4444-4444-4444-444444444444";
-    let answers = json!({
-        "scopes": ["User.Read"], "answers": [response(carol, "User.Read", "carol")],
+    let sign_in_of_carol = json!({
+        "scopes": ["User.Read"], "responses": [response(carol, "User.Read", "carol")],
     });
-    shared.node("sign_in", APP, answers).unwrap();
+    shared.node("sign_in", APP, sign_in_of_carol).unwrap();
     let after = shared.on_disk();
     assert_kept(&before, &after);
-    assert_ne!(before, after, "Node has written");
+    assert_ne!(before, after, "Node writes");
 
     let dave = "55555555-5555-5555-5555-555555555555";
     let event = sign_in(APP, dave, "User.Read", "dave");
     shared.python.get("add", json!({ "cache": "c", "event": event, "now": NOW }));
     assert_kept(&after, &shared.on_disk());
 
-    // And nothing of theirs is lost through us.
+    // Our write deletes none of their records.
     let after = shared.on_disk();
     shared.add(&sign_in(APP, "66666666-6666-6666-6666-666666666666", "User.Read", "erin"));
     assert_kept(&after, &shared.on_disk());
@@ -275,7 +275,7 @@ fn what_they_write_beside_it_deletes_nothing_of_it() {
 }
 
 #[test]
-fn whoever_signs_a_user_out_of_an_app_leaves_nothing_of_them_there() {
+fn a_sign_out_by_another_library_leaves_no_record_of_the_user() {
     for (client, secret) in [(APP, "RT-mail"), (FAMILY, "RT-family")] {
         for by_node in [true, false] {
             let mut shared = everything();
@@ -290,7 +290,7 @@ fn whoever_signs_a_user_out_of_an_app_leaves_nothing_of_them_there() {
             for section in ["AccessToken", "RefreshToken", "IdToken", "Account"] {
                 for (key, record) in left[section].as_object().into_iter().flatten() {
                     let is_hers = record["home_account_id"] == home(ALICE);
-                    // MSAL Python leaves other apps their refresh tokens.
+                    // MSAL Python keeps the refresh tokens of other apps.
                     let is_of_another = section == "RefreshToken" && record["client_id"] != client;
                     assert!(!is_hers || is_of_another && !by_node, "by Node: {by_node}: {key}");
                 }
@@ -300,10 +300,10 @@ fn whoever_signs_a_user_out_of_an_app_leaves_nothing_of_them_there() {
     }
 }
 
-/// Where MSAL Node still fails though Alice has signed in with us: over a record that is somebody
-/// else's, and of use to whoever wrote it. Tokens of an extended key that MSAL Python or Go wrote
-/// bear no mark that Node knows, so it sees two tokens and takes neither. The last is an account
-/// with tenant profiles that are no texts.
+/// The files with which MSAL Node fails even after a sign-in with this crate, because of a record
+/// that is valid for another library. In the first two, MSAL Node doesn't recognize the extended
+/// cache key of MSAL Python or Go, so two tokens match and it returns none. In the last one, an
+/// account has tenant profiles that are not strings.
 const NODE_FAILS: [&str; 3] = [
     "38-ext_cache_key.json",
     "39-only-ext_cache_key-leak.json",
@@ -311,39 +311,39 @@ const NODE_FAILS: [&str; 3] = [
 ];
 
 #[test]
-fn p8_after_a_sign_in_with_us_both_get_on_with_files_that_somebody_spoilt() {
+fn p8_both_can_use_a_damaged_file_after_a_sign_in_with_this_crate() {
     let (mut files, mut failed) = (0, Vec::new());
     let mut shared = Shared::over("{}");
-    for (name, standing) in cache_files("mutations") {
-        if !serde_json::from_str::<Value>(&standing).is_ok_and(|it| it.is_object()) {
+    for (name, initial) in cache_files("mutations") {
+        if !serde_json::from_str::<Value>(&initial).is_ok_and(|it| it.is_object()) {
             continue;
         }
         files += 1;
-        shared = shared.another(&standing);
+        shared = shared.another(&initial);
         shared.add(&sign_in(APP, ALICE, "User.Read", "new"));
         let wanted = json!({ "scopes": ["User.Read"], "home_account_id": home(ALICE) });
-        // As an app does that hasn't forbidden it: one of the files is all of another alias.
+        // With instance discovery, since one of the files has only an alias of the host.
         let discovering = json!({ "now": NOW, "discover": true });
         let found = shared.python("silent", APP, merged(wanted.clone(), discovering)).unwrap();
-        assert_eq!(found["answer"]["access_token"], "AT-new", "{name}: {found}");
-        assert_eq!(found["asked"], 0, "{name}: {found}");
+        assert_eq!(found["result"]["access_token"], "AT-new", "{name}: {found}");
+        assert_eq!(found["requests"], 0, "{name}: {found}");
 
         let found = shared.node("silent", APP, wanted.clone());
         if !found.is_ok_and(|it| it["access_token"] == "AT-new" && it["from_cache"] == true) {
             failed.push(name.clone());
             continue;
         }
-        let answers =
-            json!({ "refresh": true, "answers": [response(ALICE, "User.Read", "newer")] });
-        let found = shared.node("silent", APP, merged(wanted, answers)).unwrap();
-        assert_eq!(found["asked"][0]["refresh_token"], "RT-new", "{name}: {found}");
+        let refresh =
+            json!({ "refresh": true, "responses": [response(ALICE, "User.Read", "newer")] });
+        let found = shared.node("silent", APP, merged(wanted, refresh)).unwrap();
+        assert_eq!(found["requests"][0]["refresh_token"], "RT-new", "{name}: {found}");
     }
     assert_eq!(failed, NODE_FAILS);
-    println!("{files} spoilt files; after a sign-in, MSAL Python reads all, MSAL Node all but 3");
+    println!("{files} damaged files; after a sign-in, MSAL Python reads all, MSAL Node all but 3");
     assert_eq!(files, 49);
 }
 
-/// An access token that has expired, as MSAL Node or .NET has left it.
+/// An expired access token as MSAL Node or .NET writes it.
 fn expired(credential_type: &str, home: &str, client: &str) -> Value {
     json!({
         "home_account_id": home, "environment": HOST, "credential_type": credential_type,
@@ -353,34 +353,34 @@ fn expired(credential_type: &str, home: &str, client: &str) -> Value {
 }
 
 #[test]
-fn tokens_that_expired_under_types_and_keys_of_others_no_longer_trouble_python() {
-    // A type of its own: each search of MSAL Python fails.
-    let hers = json!({ "AccessToken": {
+fn a_sign_in_removes_expired_tokens_on_which_python_fails() {
+    // With this credential type, each search of MSAL Python fails.
+    let of_alice = json!({ "AccessToken": {
         "k": expired("AccessToken_With_AuthScheme", &home(ALICE), APP),
     } });
-    // A key of its own: each search of MSAL Python tries to remove it, in vain, and writes.
+    // With this key, each search of MSAL Python fails to remove the token and writes the file.
     let of_key = json!({ "AccessToken": { "k-": expired("AccessToken", &home(ALICE), APP) } });
     let of_app = json!({ "AccessToken": { "k": expired("ATExt", "", DAEMON) } });
     let wanted = json!({ "scopes": ["User.Read"], "home_account_id": home(ALICE), "now": NOW });
     let search = json!({ "cache": "c", "credential_type": "AccessToken", "now": NOW });
 
     let mut shared = Shared::over("{}");
-    for standing in [&hers, &of_app] {
-        shared = shared.another(&standing.to_string());
+    for initial in [&of_alice, &of_app] {
+        shared = shared.another(&initial.to_string());
         assert_eq!(
             shared.python.call("search", search.clone()).unwrap_err().kind,
             "AssertionError"
         );
     }
-    for standing in [&hers, &of_key] {
-        shared = shared.another(&standing.to_string());
+    for initial in [&of_alice, &of_key] {
+        shared = shared.another(&initial.to_string());
         shared.add(&sign_in(APP, ALICE, "User.Read", "new"));
         let written = fs::read(&shared.path).unwrap();
         let found = shared.python("silent", APP, wanted.clone()).unwrap();
-        assert_eq!(found["answer"]["access_token"], "AT-new", "{found}");
+        assert_eq!(found["result"]["access_token"], "AT-new", "{found}");
         assert_eq!(fs::read(&shared.path).unwrap(), written, "MSAL Python wrote");
     }
-    // In another partition it takes a purge.
+    // A token in another partition is removed by a purge.
     shared = shared.another(&of_app.to_string());
     shared.add(&sign_in(APP, ALICE, "User.Read", "new"));
     assert_eq!(shared.python.call("search", search.clone()).unwrap_err().kind, "AssertionError");
@@ -389,14 +389,14 @@ fn tokens_that_expired_under_types_and_keys_of_others_no_longer_trouble_python()
 }
 
 #[test]
-fn apps_of_a_family_find_its_token() {
+fn apps_of_a_family_find_its_refresh_token() {
     let mut shared = everything();
     let another = "1950a258-227b-4e31-a9cf-717495945fc2";
     let wanted = json!({ "scopes": ["User.Read"], "home_account_id": home(ALICE), "now": NOW });
     let found = shared.python("silent", another, wanted).unwrap();
-    assert_eq!(found["asked"], 1, "with the family's token, the only one it can have: {found}");
-    // MSAL Node takes a family's token only where its own client got it. Neither loses it to the
-    // other.
+    assert_eq!(found["requests"], 1, "with the family's refresh token: {found}");
+    // MSAL Node uses a family refresh token only for the client that received it, so each client
+    // keeps one.
     let mut event = sign_in(another, ALICE, "User.Read", "another");
     event["response"]["foci"] = "1".into();
     shared.add(&event);
@@ -408,12 +408,12 @@ fn apps_of_a_family_find_its_token() {
 }
 
 #[test]
-fn a_file_that_node_began_stays_one_account_for_node() {
-    for (name, standing) in cache_files("") {
+fn node_sees_one_account_in_its_file_after_our_write() {
+    for (name, initial) in cache_files("") {
         if !matches!(&*name, "node-aad.json" | "node-foci.json" | "node-aad-overlapping-at.json") {
             continue;
         }
-        let mut shared = Shared::over(&standing);
+        let mut shared = Shared::over(&initial);
         let client = match &*name {
             "node-foci.json" => FAMILY,
             _ => APP,
@@ -434,7 +434,7 @@ fn a_file_that_node_began_stays_one_account_for_node() {
 }
 
 #[test]
-fn the_peers_are_at_the_versions_that_are_pinned() {
+fn the_peers_have_the_pinned_versions() {
     let about = Peer::node().get("about", json!({}));
     let pins = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("package.json"));
     let pins: Value = serde_json::from_str(&pins.unwrap()).unwrap();

@@ -1,4 +1,4 @@
-//! One file, written and read by both in turn.
+//! One file, written and read by this crate and MSAL Python in turn.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,15 +9,15 @@ use msal_cache::clock::ManualClock;
 use msal_cache::store::ext_cache_key;
 use msal_cache::{CredentialType, Event, FileStore, Query, TokenCache};
 use msal_cache_peers::{
-    NOW, Peer, alike, cache_files, difference, document, id_token, without_empty_sections,
+    NOW, Peer, cache_files, difference, document, equal_events, id_token, without_empty_sections,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 type Cache = TokenCache<FileStore>;
 
-/// A folder for one test, and the path of a cache in it.
-fn place() -> (TempDir, PathBuf) {
+/// A directory for one test, and the path of a cache in it.
+fn temporary_path() -> (TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("msal_token_cache.json");
     (folder, path)
@@ -31,16 +31,16 @@ fn add(cache: &Cache, event: &Value) {
     cache.add(&Event::from_json(&event.to_string()).unwrap()).unwrap();
 }
 
-/// Events whose tokens are good for a while.
+/// Events whose tokens are valid at `NOW`.
 fn events() -> Vec<Value> {
-    let lasting = alike()
+    let lasting = equal_events()
         .into_iter()
         .filter(|it| !it.name.contains("below zero") && !it.name.starts_with("expires_on"));
     lasting.map(|it| it.event).collect()
 }
 
-/// Asserts that nobody but the owner can open the file, and that nothing else is in its folder.
-fn assert_left_in_order(path: &Path) {
+/// Asserts that only the owner can open the file, and that its directory has no other file.
+fn assert_private_and_alone(path: &Path) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
@@ -68,14 +68,14 @@ fn sorted(mut entries: Vec<Value>) -> Vec<Value> {
     entries
 }
 
-/// Asserts that MSAL Python reads our file both ways that it has, and finds everything in it.
-/// Returns the number of entries.
+/// Asserts that MSAL Python finds all entries of our file, in both of its ways to open one. Returns
+/// the number of entries.
 fn python_finds_everything(peer: &mut Peer, path: &Path, written: &Value) -> usize {
     let mut number = 0;
     for how in ["read_file", "open_file"] {
         peer.get(how, json!({ "cache": how, "path": path }));
         for section in CredentialType::KNOWN {
-            // Tokens of an extended key are found by it alone.
+            // A token with an extended cache key is found only by that key.
             let keys = ext_cache_keys(written, &section).into_iter();
             let keys = keys.map(|key| json!({ "ext_cache_key": key }));
             let mut found = Vec::new();
@@ -95,19 +95,19 @@ fn python_finds_everything(peer: &mut Peer, path: &Path, written: &Value) -> usi
     number / 2
 }
 
-/// What the app API of MSAL Python answers from our file.
+/// The number of tokens and accounts that MSAL Python's application API returns from our file.
 #[derive(Debug, Default)]
-struct Answered {
-    silently: usize,
+struct Returned {
+    silent: usize,
     for_client: usize,
     accounts: usize,
-    /// Tokens that an app can't ask for: for no scopes, about to be refreshed, ...
-    not_asked: usize,
+    /// Tokens that an app can't request, for example those without scopes.
+    not_requested: usize,
 }
 
-impl Answered {
-    /// Asks for every access token that an app can ask for, and for every account.
-    fn ask(&mut self, peer: &mut Peer, written: &Value) {
+impl Returned {
+    /// Requests all access tokens that an app can request, and all accounts.
+    fn request(&mut self, peer: &mut Peer, written: &Value) {
         let text = |entry: &Value, name: &str| entry[name].as_str().map(str::to_owned);
         let accounts = entries(written, &CredentialType::Account);
         let mut apps = BTreeSet::new();
@@ -115,7 +115,7 @@ impl Answered {
             let authority = text(&token, "environment").zip(text(&token, "realm"));
             let (Some((environment, realm)), Some(client)) = (authority, text(&token, "client_id"))
             else {
-                self.not_asked += 1;
+                self.not_requested += 1;
                 continue;
             };
             let authority = format!("https://{environment}/{realm}");
@@ -127,7 +127,7 @@ impl Answered {
                 || seconds("expires_on").is_none_or(|at| at < NOW + 300)
                 || seconds("refresh_on").is_some_and(|at| at < NOW)
             {
-                self.not_asked += 1;
+                self.not_requested += 1;
                 continue;
             }
             let key_of_path = ext_cache_key([("fmi_path", FMI_PATH)]);
@@ -135,7 +135,7 @@ impl Answered {
                 None => None,
                 key if key == key_of_path => Some(FMI_PATH),
                 Some(_) => {
-                    self.not_asked += 1; // for the parameters are not known
+                    self.not_requested += 1; // Its parameters are unknown.
                     continue;
                 }
             };
@@ -143,14 +143,14 @@ impl Answered {
                 "cache": "open_file", "client_id": client, "authority": authority,
                 "scopes": scopes, "now": NOW,
             });
-            let answer = match text(&token, "home_account_id") {
+            let response = match text(&token, "home_account_id") {
                 None if token["key_id"].is_null() => {
                     self.for_client += 1;
                     let more = json!({ "fmi_path": fmi_path });
                     peer.get("for_client", merged(common, more))
                 }
                 Some(home) if listed(&accounts, &environment).contains(&home) => {
-                    self.silently += 1;
+                    self.silent += 1;
                     apps.insert((client, environment, authority));
                     let mut data = json!({});
                     if let Some(key_id) = text(&token, "key_id") {
@@ -165,15 +165,15 @@ impl Answered {
                     peer.get("silent", merged(common, more))
                 }
                 _ => {
-                    self.not_asked += 1;
+                    self.not_requested += 1;
                     continue;
                 }
             };
-            let what = || format!("{token}\n{answer}");
-            assert_eq!(answer["answer"]["token_source"], "cache", "{}", what());
-            assert_eq!(answer["asked"], 0, "{}", what());
-            assert_eq!(answer["answer"]["access_token"], token["secret"], "{}", what());
-            assert_eq!(answer["answer"]["token_type"], token["token_type"], "{}", what());
+            let what = || format!("{token}\n{response}");
+            assert_eq!(response["result"]["token_source"], "cache", "{}", what());
+            assert_eq!(response["requests"], 0, "{}", what());
+            assert_eq!(response["result"]["access_token"], token["secret"], "{}", what());
+            assert_eq!(response["result"]["token_type"], token["token_type"], "{}", what());
         }
         for (client, environment, authority) in apps {
             let parameters =
@@ -190,7 +190,7 @@ impl Answered {
 
 const FMI_PATH: &str = "SomeFmiPath/FmiCredentialPath";
 
-/// The home accounts that an app of this cloud lists.
+/// The home account ids that an app of this cloud lists.
 fn listed(accounts: &[Value], environment: &str) -> BTreeSet<String> {
     let accounts = accounts.iter().filter(|it| {
         it["environment"] == environment
@@ -209,45 +209,45 @@ fn merged(mut one: Value, other: Value) -> Value {
 #[test]
 fn python_reads_what_we_write() {
     let mut peer = Peer::start();
-    let (mut files, mut found, mut answered) = (0, 0, Answered::default());
+    let (mut files, mut found, mut returned) = (0, 0, Returned::default());
     for (name, state) in cache_files("") {
-        let (_folder, path) = place();
+        let (_folder, path) = temporary_path();
         open(&path).deserialize(&state).unwrap();
-        assert_left_in_order(&path);
+        assert_private_and_alone(&path);
         let written = document(&fs::read_to_string(&path).unwrap());
         assert_eq!(written, document(&state), "{name}");
         found += python_finds_everything(&mut peer, &path, &written);
         if name.starts_with("python-") {
-            answered.ask(&mut peer, &written);
+            returned.request(&mut peer, &written);
         }
         files += 1;
     }
-    // Each event into a file of its own, so that none replaces what another has made.
+    // Each event in a separate file, so that no event replaces records of another.
     for event in events() {
-        let (_folder, path) = place();
+        let (_folder, path) = temporary_path();
         let cache = open(&path);
         add(&cache, &event);
-        assert_left_in_order(&path);
+        assert_private_and_alone(&path);
         let written = document(&fs::read_to_string(&path).unwrap());
         assert_eq!(written, document(&cache.serialize().unwrap()));
         found += python_finds_everything(&mut peer, &path, &written);
-        answered.ask(&mut peer, &written);
+        returned.request(&mut peer, &written);
         files += 1;
     }
-    // All of them into one.
-    let (_folder, path) = place();
+    // All events in one file.
+    let (_folder, path) = temporary_path();
     let cache = open(&path);
     for event in events() {
         add(&cache, &event);
     }
-    assert_left_in_order(&path);
+    assert_private_and_alone(&path);
     let written = document(&fs::read_to_string(&path).unwrap());
     found += python_finds_everything(&mut peer, &path, &written);
-    assert!(answered.silently > 80 && answered.for_client > 25, "{answered:?}");
-    println!("{} files of ours: {found} entries found by Python; {answered:?}", files + 1);
+    assert!(returned.silent > 80 && returned.for_client > 25, "{returned:?}");
+    println!("{} files of ours: {found} entries found by Python; {returned:?}", files + 1);
 }
 
-/// Asserts that we find everything in the file of MSAL Python; returns the number of entries.
+/// Asserts that this crate finds all entries of a file of MSAL Python. Returns their number.
 fn we_find_everything(cache: &Cache, theirs: &Value) -> usize {
     let mut number = 0;
     for section in CredentialType::KNOWN {
@@ -275,13 +275,13 @@ fn we_read_what_python_writes() {
         if !name.starts_with("python-") {
             continue;
         }
-        let (_folder, path) = place();
+        let (_folder, path) = temporary_path();
         peer.get("save_file", json!({ "path": path, "state": state }));
         found += we_find_everything(&open(&path), &document(&state));
         files += 1;
     }
-    // One handle, over a file that is missing at first and then changes under it.
-    let (_folder, path) = place();
+    // One handle to a file that is missing at first and then changes.
+    let (_folder, path) = temporary_path();
     let cache = open(&path);
     assert!(cache.entries(None).unwrap().is_empty());
     peer.get("open_file", json!({ "cache": "c", "path": path }));
@@ -294,7 +294,7 @@ fn we_read_what_python_writes() {
     println!("{files} files of Python: {found} entries found by us");
 }
 
-/// A sign-in of a user of this name, with scopes of this number.
+/// A sign-in of a user, with a scope and tokens of this number.
 fn sign_in(user: &str, number: usize) -> Value {
     json!({
         "client_id": "client",
@@ -313,9 +313,9 @@ fn sign_in(user: &str, number: usize) -> Value {
 const ROUNDS: usize = 20;
 
 #[test]
-fn both_write_one_file_in_turn_and_nothing_is_lost() {
+fn both_write_one_file_in_turn_and_no_update_is_lost() {
     let mut peer = Peer::start();
-    let (_folder, path) = place();
+    let (_folder, path) = temporary_path();
     peer.get("open_file", json!({ "cache": "c", "path": path }));
     let cache = open(&path);
     let query = |user: &str, number: usize| {
@@ -332,10 +332,10 @@ fn both_write_one_file_in_turn_and_nothing_is_lost() {
         cache.find(CredentialType::AccessToken, &query).unwrap()
     };
     for number in 0..ROUNDS {
-        // Users of their own, and one who signs in on both sides.
+        // One user signs in on each side, and another one on both.
         for user in ["alice", "shared"] {
             add(&cache, &sign_in(user, 2 * number));
-            assert_left_in_order(&path);
+            assert_private_and_alone(&path);
             let found = peer.list("search", query(user, 2 * number));
             assert_eq!(found.len(), 1, "round {number}: Python does not see {user}");
             let secret = format!("access token {} of {user}", 2 * number);
@@ -344,7 +344,7 @@ fn both_write_one_file_in_turn_and_nothing_is_lost() {
         for user in ["bob", "shared"] {
             let event = sign_in(user, 2 * number + 1);
             peer.get("add", json!({ "cache": "c", "event": event, "now": NOW }));
-            assert_left_in_order(&path);
+            assert_private_and_alone(&path);
             let found = ours(user, 2 * number + 1);
             assert_eq!(found.len(), 1, "round {number}: we do not see {user}");
             let secret = format!("access token {} of {user}", 2 * number + 1);
@@ -370,9 +370,9 @@ fn both_write_one_file_in_turn_and_nothing_is_lost() {
 }
 
 #[test]
-fn what_one_removes_is_gone_for_the_other() {
+fn each_sees_the_removals_of_the_other() {
     let mut peer = Peer::start();
-    let (_folder, path) = place();
+    let (_folder, path) = temporary_path();
     let cache = open(&path);
     peer.get("open_file", json!({ "cache": "c", "path": path }));
     for number in 0..ROUNDS {
@@ -390,12 +390,12 @@ fn what_one_removes_is_gone_for_the_other() {
         cache.remove_at(&token).unwrap();
         assert_eq!(find(&mut peer, "AccessToken").len(), left);
     }
-    assert_left_in_order(&path);
+    assert_private_and_alone(&path);
     println!("{ROUNDS} refresh tokens removed by Python and {ROUNDS} access tokens by us");
 }
 
 #[test]
-fn a_locale_that_is_not_utf_8_reads_and_writes_user_names() {
+fn non_ascii_user_names_work_in_a_locale_without_utf_8() {
     let name = "ålice.ΟΔΥΣΣΕΥΣ@contoso.example 🦀";
     let mut peer = Peer::start_with(&[
         ("LC_ALL", "C"),
@@ -406,8 +406,8 @@ fn a_locale_that_is_not_utf_8_reads_and_writes_user_names() {
     ]);
     let encoding = peer.get("about", json!({}))["encoding"].clone();
     let is_utf_8 = encoding.as_str().unwrap().to_lowercase().contains("utf");
-    assert!(!is_utf_8, "Python took {encoding} all the same");
-    let (_folder, path) = place();
+    assert!(!is_utf_8, "Python uses {encoding}");
+    let (_folder, path) = temporary_path();
     let cache = open(&path);
     add(&cache, &sign_in(name, 1));
     assert!(fs::read(&path).unwrap().is_ascii());
@@ -417,12 +417,12 @@ fn a_locale_that_is_not_utf_8_reads_and_writes_user_names() {
         "cache": "open_file", "credential_type": "Account", "query": { "username": name },
     });
     assert_eq!(peer.list("search", account).len(), 1);
-    // And back.
+    // The other direction.
     let event = sign_in("bøb", 2);
     peer.get("add", json!({ "cache": "open_file", "event": event, "now": NOW }));
     let query = Query::new().username("bøb");
     assert_eq!(cache.find(CredentialType::Account, &query).unwrap().len(), 1);
     assert_eq!(cache.find(CredentialType::Account, &Query::new().username(name)).unwrap().len(), 1);
-    assert_left_in_order(&path);
-    println!("user names beyond ASCII, read and written in a locale of {encoding}");
+    assert_private_and_alone(&path);
+    println!("non-ASCII user names are read and written in a locale with {encoding}");
 }

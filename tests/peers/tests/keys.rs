@@ -1,4 +1,4 @@
-//! Keys, extended cache keys and the parts of an endpoint's address.
+//! Keys, extended cache keys, and the host and tenant in an endpoint's address.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use msal_cache::{CredentialType, Entry, Error, Event, Fields, Memory, Query, Tok
 use msal_cache_peers::{NOW, Peer, Random};
 use serde_json::{Map, Value, json};
 
-/// Pieces of texts: cases that change the length, depend on what stands around, or have no other
-/// case; separators; what JSON escapes.
+/// Pieces of texts: letters whose case conversion changes the length, depends on the context or
+/// doesn't exist; separators; characters that JSON escapes.
 const PIECES: [&str; 30] = [
     "a",
     "Z",
@@ -43,11 +43,11 @@ const PIECES: [&str; 30] = [
     "中",
 ];
 
-/// Around a sigma, these decide whether it ends a word.
+/// Characters that decide whether a sigma ends a word.
 const AROUND_SIGMA: [&str; 14] =
     ["Σ", "Σ", "Σ", "a", "B", "\u{301}", ".", "'", ":", "\u{ad}", " ", "1", "ʰ", "🦀"];
 
-/// Names of parameters: some that count, and some that don't.
+/// Names of parameters within (the first eight) and outside the extended cache key.
 const NAMES: [&str; 14] = [
     "fmi_path",
     "client_claims",
@@ -69,7 +69,7 @@ fn cache() -> TokenCache<Memory> {
     TokenCache::with_clock(Memory::new(), Arc::new(ManualClock::new(NOW)))
 }
 
-/// The access token that an event makes.
+/// The access token that is stored for an event.
 fn access_token(event: &Value) -> Result<Entry, Error> {
     let cache = cache();
     cache.add(&Event::from_json(&event.to_string())?)?;
@@ -77,7 +77,7 @@ fn access_token(event: &Value) -> Result<Entry, Error> {
     Ok(stored.into_iter().next().expect("the response has an access token"))
 }
 
-/// The extended cache key under which the token of a request with these parameters is stored.
+/// The extended cache key of a token that was requested with these parameters.
 fn key_of_request(data: &Value) -> String {
     let token = access_token(&json!({
         "client_id": "client", "data": data, "response": { "access_token": "t" },
@@ -129,7 +129,7 @@ fn extended_cache_keys_are_equal() {
     let theirs = || theirs.iter().map(|it| it.as_str().expect("a text").to_owned());
     assert_none(&differing(&data, data.iter().map(key_of_request), theirs()));
 
-    // The function, for those that have nothing for it to leave out but empty texts.
+    // `ext_cache_key` itself, for parameters that are all strings and within the key.
     let mut direct = 0;
     for (data, theirs) in data.iter().zip(theirs()) {
         let fields = data.as_object().into_iter().flatten();
@@ -145,7 +145,7 @@ fn extended_cache_keys_are_equal() {
     assert!(direct > 200, "{direct}");
     let with_key = theirs().filter(|key| !key.is_empty()).count();
     println!(
-        "{} sets of parameters, {with_key} with an extended key, {direct} by the function alone",
+        "{} sets of parameters, {with_key} with an extended cache key, {direct} by `ext_cache_key`",
         data.len()
     );
 }
@@ -158,7 +158,7 @@ fn key(credential_type: &str, fields: &Value) -> String {
 
 const SECTIONS: [&str; 5] = ["AccessToken", "RefreshToken", "IdToken", "Account", "AppMetadata"];
 
-/// Compares the keys of entries of every type with these fields; returns their number.
+/// Compares the keys of entries of every type with these fields. Returns their number.
 fn compare_keys(peer: &mut Peer, fields: &[Value]) -> usize {
     for credential_type in SECTIONS {
         let parameters = json!({ "credential_type": credential_type, "fields": fields });
@@ -194,9 +194,9 @@ fn keys_are_equal() {
 }
 
 #[test]
-fn keys_are_lower_case_in_the_same_way() {
+fn keys_have_the_same_lower_case() {
     let mut peer = Peer::start();
-    // Every character that this Python knows, its Unicode being the older one.
+    // All characters of Python's Unicode version, which is the older one.
     let mut characters = Vec::new();
     for range in peer.list("assigned", json!({})) {
         let bound = |at: usize| u32::try_from(range[at].as_u64().unwrap()).unwrap();
@@ -219,14 +219,14 @@ fn keys_are_lower_case_in_the_same_way() {
     );
 }
 
-/// Environment and realm of a token from this address; `None` where it is refused.
+/// The environment and realm of a token from this address; `None` if the address is invalid.
 fn environment_and_realm(address: &Value) -> Option<(String, String)> {
     let event = json!({
         "client_id": "client", "token_endpoint": address, "response": { "access_token": "t" },
     });
     match access_token(&event) {
         Ok(token) => {
-            let text = |name| token.get(name).expect("it is there").into_owned();
+            let text = |name| token.get(name).expect("the field exists").into_owned();
             Some((text("environment"), text("realm")))
         }
         Err(Error::Invalid { field, .. }) if field == "event.token_endpoint" => None,
@@ -234,13 +234,13 @@ fn environment_and_realm(address: &Value) -> Option<(String, String)> {
     }
 }
 
-fn host_and_tenant(answer: &Value) -> Option<(String, String)> {
-    let part = |at: usize| answer[at].as_str().expect("a text").to_owned();
-    (!answer.is_null()).then(|| (part(0), part(1)))
+fn host_and_tenant(response: &Value) -> Option<(String, String)> {
+    let part = |at: usize| response[at].as_str().expect("a text").to_owned();
+    (!response.is_null()).then(|| (part(0), part(1)))
 }
 
 #[test]
-fn addresses_of_endpoints_have_the_same_parts() {
+fn addresses_have_the_same_host_and_tenant() {
     let schemes = [
         "https://",
         "https://",
@@ -306,29 +306,29 @@ fn addresses_of_endpoints_have_the_same_parts() {
             let choices: [&[&str]; 6] = [&schemes, &users, &hosts, &ports, &paths, &queries];
             choices.map(|part| *random.of(part)).concat().into()
         })
-        // Older Pythons take any bracket for a host.
+        // Older versions of Python accept any bracket in a host.
         .filter(|it: &Value| it.as_str().is_some_and(|it| !it.contains("[@")))
         .collect();
-    let answers = Peer::start().list("canonicalized", json!({ "addresses": addresses }));
-    let theirs = answers.iter().map(host_and_tenant);
-    let read = theirs.clone().flatten().count();
+    let responses = Peer::start().list("canonicalized", json!({ "addresses": addresses }));
+    let theirs = responses.iter().map(host_and_tenant);
+    let valid = theirs.clone().flatten().count();
     assert_none(&differing(&addresses, addresses.iter().map(environment_and_realm), theirs));
-    println!("{} addresses, {read} of them with a host and a tenant", addresses.len());
+    println!("{} addresses, {valid} of them with a host and a tenant", addresses.len());
 }
 
-/// An address, and its host and tenant as MSAL Python and as this crate read them.
-type AtTheEdge = (&'static str, Option<[&'static str; 2]>, Option<[&'static str; 2]>);
+/// An address, and its host and tenant in MSAL Python and in this crate.
+type DifferingAddress = (&'static str, Option<[&'static str; 2]>, Option<[&'static str; 2]>);
 
 #[test]
-fn addresses_that_are_read_otherwise_are_known() {
-    let table: [AtTheEdge; 6] = [
-        // Blanks at the end go here as those at the beginning do in both.
+fn differing_addresses_are_as_listed() {
+    let table: [DifferingAddress; 6] = [
+        // This crate trims spaces at both ends, MSAL Python only at the beginning.
         (
             "https://login.example/tenant ",
             Some(["login.example", "tenant "]),
             Some(["login.example", "tenant"]),
         ),
-        // What follows a semicolon in the last segment is no path to Python.
+        // Python cuts off a parameter after a semicolon in the last segment.
         (
             "https://login.example/tenant;parameter",
             Some(["login.example", "tenant"]),
@@ -339,7 +339,7 @@ fn addresses_that_are_read_otherwise_are_known() {
             Some(["login.example", "tenant;parameter"]),
             Some(["login.example", "tenant;parameter"]),
         ),
-        // Python keeps the case of what follows a percent sign.
+        // Python keeps the case after a percent sign.
         (
             "https://[fe80::1%Eth0]/tenant",
             Some(["fe80::1%Eth0", "tenant"]),
@@ -350,22 +350,21 @@ fn addresses_that_are_read_otherwise_are_known() {
             Some(["login%2Eexample", "tenant"]),
             Some(["login%2eexample", "tenant"]),
         ),
-        // Its compatibility form, “a/c”, has a slash.
+        // Its compatibility form, “a/c”, contains a slash, which Python rejects.
         ("https://login\u{2100}.example/tenant", None, Some(["login\u{2100}.example", "tenant"])),
     ];
     let addresses = table.map(|(address, ..)| address);
-    let answers = Peer::start().list("canonicalized", json!({ "addresses": addresses }));
+    let responses = Peer::start().list("canonicalized", json!({ "addresses": addresses }));
     let owned = |parts: [&str; 2]| (parts[0].to_owned(), parts[1].to_owned());
-    for ((address, theirs, ours), answer) in table.into_iter().zip(answers) {
-        assert_eq!(host_and_tenant(&answer), theirs.map(owned), "{address:?}: MSAL Python");
+    for ((address, theirs, ours), response) in table.into_iter().zip(responses) {
+        assert_eq!(host_and_tenant(&response), theirs.map(owned), "{address:?}: MSAL Python");
         assert_eq!(environment_and_realm(&address.into()), ours.map(owned), "{address:?}");
     }
-    println!("{} addresses at the edge", table.len());
+    println!("{} addresses with listed differences", table.len());
 }
 
 #[test]
-fn what_was_added_is_found_by_what_it_was_added_with() {
-    // An app's token is found again by the very parameters of its request, whatever they are.
+fn a_token_is_found_by_the_extended_cache_key_of_its_request() {
     let mut random = Random::new(7);
     let cache = cache();
     for number in 0..200 {
@@ -384,5 +383,5 @@ fn what_was_added_is_found_by_what_it_was_added_with() {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].access_token().unwrap().secret().expose(), secret);
     }
-    println!("200 tokens found by the extended key of their request");
+    println!("200 tokens found by the extended cache key of their request");
 }

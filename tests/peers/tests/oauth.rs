@@ -1,5 +1,5 @@
-//! `HttpEndpoint` and the client against a real OAuth 2.0 server, oidc-provider: one whose refresh
-//! tokens are good for one use, and which revokes all that it has issued when one is used twice.
+//! `HttpEndpoint` and `Client` against a real OAuth 2.0 server, oidc-provider. Its refresh tokens
+//! are good for one use; a second use revokes all tokens of the grant.
 
 use std::env;
 use std::fs;
@@ -19,7 +19,7 @@ use msal_cache::endpoint::TransportErrorKind;
 use msal_cache::http::{DeviceFlowError, HttpEndpoint, HttpEndpointBuilder};
 use msal_cache::store::CacheStore;
 use msal_cache::{AcquireError, AcquiredToken, Client, CredentialType, FileStore, Memory, Query, SilentRequest, TokenCache};
-use msal_cache_peers::{Asked, OAuthServer};
+use msal_cache_peers::{OAuthServer, SentRequest};
 use serde_json::json;
 use sha2::Sha256;
 
@@ -28,7 +28,7 @@ const AUTHORITY: &str = "https://login.example/contoso";
 const SECRET: &str = "the secret of the daemon: it has + and % in it";
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 
-/// Tells a process that a test has started, of its own test binary, what to do.
+/// The environment variable with the task of a child process, which runs this test binary.
 const CHILD: &str = "MSAL_CACHE_TEST_CHILD";
 
 fn at(server: &OAuthServer) -> HttpEndpointBuilder {
@@ -46,7 +46,7 @@ fn sign_in<S: CacheStore>(client: &Client<S>, endpoint: &HttpEndpoint, server: &
     client.cache().add(&event).unwrap();
 }
 
-/// A token of the one who is signed in.
+/// Gets a token of the signed-in user.
 fn token<S: CacheStore>(
     client: &Client<S>,
     endpoint: &HttpEndpoint,
@@ -61,10 +61,10 @@ fn refresh_token<S: CacheStore>(client: &Client<S>) -> String {
     entry.refresh_token().unwrap().secret().expose().to_owned()
 }
 
-/// What was asked at the token endpoint: grant type, status and error.
-fn asked(server: &OAuthServer) -> Vec<(String, u64, String)> {
-    let line = |it: Asked| (it.grant_type, it.status, it.error);
-    server.asked().into_iter().map(line).collect()
+/// The requests to the token endpoint: grant type, status and error.
+fn requests(server: &OAuthServer) -> Vec<(String, u64, String)> {
+    let line = |it: SentRequest| (it.grant_type, it.status, it.error);
+    server.requests().into_iter().map(line).collect()
 }
 
 fn line(grant_type: &str, status: u64, error: &str) -> (String, u64, String) {
@@ -72,23 +72,23 @@ fn line(grant_type: &str, status: u64, error: &str) -> (String, u64, String) {
 }
 
 #[test]
-fn one_sign_in_lasts_while_refresh_tokens_are_replaced() {
+fn one_sign_in_lasts_while_refresh_tokens_are_rotated() {
     let server = OAuthServer::start();
     let endpoint = at(&server).build().unwrap();
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let cache = TokenCache::with_clock(Memory::new(), clock.clone());
     let client = cache.client(APP, AUTHORITY);
 
-    // Nobody has entered the code yet, and then somebody has.
+    // The first poll is pending, then the user enters the code.
     let flow = endpoint.initiate_device_flow(&client, ["User.Read Mail.Read"], None).unwrap();
     assert!(flow.message().contains(flow.user_code()), "{}", flow.message());
     let event = thread::scope(|scope| {
-        let waits = scope.spawn(|| endpoint.acquire_token_by_device_flow(&flow, || false));
-        while server.asked().is_empty() {
+        let polling = scope.spawn(|| endpoint.acquire_token_by_device_flow(&flow, || false));
+        while server.requests().is_empty() {
             thread::sleep(Duration::from_millis(20));
         }
         server.approve(flow.user_code(), Some("alice"));
-        waits.join().unwrap().unwrap()
+        polling.join().unwrap().unwrap()
     });
     cache.add(&event).unwrap();
     let [alice] = &client.accounts().unwrap()[..] else { panic!("one account") };
@@ -104,7 +104,7 @@ fn one_sign_in_lasts_while_refresh_tokens_are_replaced() {
         let refreshed = token(&client, &endpoint).unwrap();
         assert_eq!(refreshed.source(), TokenSource::IdentityProvider);
         assert_ne!(refreshed.secret().expose(), cached.secret().expose());
-        assert!(!seen.contains(&refresh_token(&client)), "it is a new one each time");
+        assert!(!seen.contains(&refresh_token(&client)), "the refresh token is rotated");
         seen.push(refresh_token(&client));
     }
     let name = client.accounts().unwrap()[0].username().map(str::to_owned);
@@ -112,32 +112,32 @@ fn one_sign_in_lasts_while_refresh_tokens_are_replaced() {
     let mut expected = vec![line(DEVICE_CODE, 400, "authorization_pending")];
     expected.push(line(DEVICE_CODE, 200, ""));
     expected.extend(vec![line("refresh_token", 200, ""); 4]);
-    assert_eq!(asked(&server), expected);
+    assert_eq!(requests(&server), expected);
 
     assert!(client.remove_account(alice).unwrap() > 0);
     assert!(!cache.serialize().unwrap().contains("alice"));
 }
 
 #[test]
-fn a_refresh_token_that_is_spent_needs_a_person_and_tells_why() {
+fn a_used_refresh_token_requires_interaction_with_the_error_of_the_server() {
     let server = OAuthServer::start();
     let endpoint = at(&server).build().unwrap();
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let cache = TokenCache::with_clock(Memory::new(), clock.clone());
     let client = cache.client(APP, AUTHORITY);
     sign_in(&client, &endpoint, &server);
-    // A copy that doesn't learn of the new refresh token.
+    // A copy that doesn't get the new refresh token.
     let copy = TokenCache::with_clock(Memory::new(), clock.clone());
     cache.copy_to(&copy).unwrap();
     clock.advance(3600);
     token(&client, &endpoint).unwrap();
 
-    let spent = token(&copy.client(APP, AUTHORITY), &endpoint).unwrap_err();
-    let AcquireError::InteractionRequired(required) = &spent else { panic!("{spent:?}") };
+    let error = token(&copy.client(APP, AUTHORITY), &endpoint).unwrap_err();
+    let AcquireError::InteractionRequired(required) = &error else { panic!("{error:?}") };
     let said = required.server_error().unwrap();
     assert_eq!((said.error(), said.status()), ("invalid_grant", 400));
     assert_eq!(said.error_description(), Some("grant request is invalid"));
-    // The server has revoked the new one with it. Signing in helps.
+    // The server has revoked the new refresh token, too, so a sign-in is required.
     clock.advance(3600);
     assert!(token(&client, &endpoint).unwrap_err().is_interaction_required());
     sign_in(&client, &endpoint, &server);
@@ -147,7 +147,7 @@ fn a_refresh_token_that_is_spent_needs_a_person_and_tells_why() {
 }
 
 #[test]
-fn scopes_that_were_not_granted_need_a_person() {
+fn ungranted_scopes_require_interaction() {
     let server = OAuthServer::start();
     let endpoint = at(&server).build().unwrap();
     let client = TokenCache::in_memory().client(APP, AUTHORITY);
@@ -159,14 +159,14 @@ fn scopes_that_were_not_granted_need_a_person() {
     let error = client.acquire_token_silent(["Mail.Read"], alice, &endpoint).unwrap_err();
     assert!(error.is_interaction_required(), "{error:?}");
     assert_eq!(error.server_error().unwrap().error(), "invalid_scope");
-    // The refresh token was not spent on it.
+    // The refresh token is still valid.
     let again = SilentRequest::new(["User.Read"], alice).force_refresh(true);
     let token = client.acquire(&again, &endpoint).unwrap();
     assert_eq!(token.source(), TokenSource::IdentityProvider);
 }
 
 #[test]
-fn a_person_can_say_no() {
+fn a_declined_sign_in_is_reported() {
     let server = OAuthServer::start();
     let endpoint = at(&server).build().unwrap();
     let client = TokenCache::in_memory().client(APP, AUTHORITY);
@@ -174,16 +174,16 @@ fn a_person_can_say_no() {
     server.approve(flow.user_code(), None);
     let error = endpoint.acquire_token_by_device_flow(&flow, || false).unwrap_err();
     let DeviceFlowError::Declined(said) = error else { panic!("{error:?}") };
-    assert_eq!(said.error_description(), Some("the person said no"));
+    assert_eq!(said.error_description(), Some("the user declined"));
 
-    let unknown = TokenCache::in_memory().client("nobody knows it", AUTHORITY);
+    let unknown = TokenCache::in_memory().client("unknown client", AUTHORITY);
     let error = endpoint.initiate_device_flow(&unknown, ["User.Read"], None).unwrap_err();
     let DeviceFlowError::Refused(said) = error else { panic!("{error:?}") };
     assert_eq!(said.error(), "invalid_client");
 }
 
 #[test]
-fn a_daemon_proves_who_it_is_in_each_way_there_is() {
+fn a_daemon_authenticates_by_each_method() {
     let server = OAuthServer::start();
     let issuer = server.address().to_owned();
     for (id, builder) in [
@@ -191,7 +191,7 @@ fn a_daemon_proves_who_it_is_in_each_way_there_is() {
         ("daemon: basic", at(&server).client_secret_basic(SECRET)),
         (
             "daemon-assertion",
-            at(&server).client_assertion(move |asked| Ok(assertion(asked.client_id, &issuer))),
+            at(&server).client_assertion(move |request| Ok(assertion(request.client_id, &issuer))),
         ),
     ] {
         let endpoint = builder.build().unwrap();
@@ -233,10 +233,10 @@ fn assertion(client_id: &str, audience: &str) -> String {
 }
 
 #[test]
-fn tls_is_by_certificates_that_are_trusted_and_by_no_others() {
+fn only_trusted_certificates_are_accepted() {
     const SCOPES: [&str; 1] = ["api://things/.default"];
     if let Ok(authority) = env::var(CHILD) {
-        // A process whose system trusts the server.
+        // The child process, whose system trusts the certificate.
         let client = TokenCache::in_memory().client("daemon", authority);
         let endpoint = HttpEndpoint::builder().client_secret(SECRET).build().unwrap();
         client.acquire_token_for_client(SCOPES, &endpoint).unwrap();
@@ -248,7 +248,7 @@ fn tls_is_by_certificates_that_are_trusted_and_by_no_others() {
     fs::write(&certificate, made.cert.pem()).unwrap();
     fs::write(&key, made.signing_key.serialize_pem()).unwrap();
     let server = OAuthServer::start_with_tls(&certificate, &key);
-    // The authority tells all addresses, as it does with Microsoft's servers.
+    // The addresses follow from the authority, as with Microsoft's servers.
     let client = TokenCache::in_memory().client("daemon", server.authority());
 
     let endpoint = HttpEndpoint::builder().client_secret(SECRET).build().unwrap();
@@ -263,14 +263,14 @@ fn tls_is_by_certificates_that_are_trusted_and_by_no_others() {
     assert_eq!(token.source(), TokenSource::IdentityProvider);
 
     let child = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "tls_is_by_certificates_that_are_trusted_and_by_no_others"])
+        .args(["--exact", "only_trusted_certificates_are_accepted"])
         .env(CHILD, server.authority())
         .env("SSL_CERT_FILE", &certificate)
         .output()
         .unwrap();
     assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
 
-    // Another one's certificate.
+    // The certificate of another server.
     let other = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     let pem = other.cert.pem();
     let endpoint =
@@ -282,27 +282,27 @@ fn tls_is_by_certificates_that_are_trusted_and_by_no_others() {
 }
 
 #[test]
-fn a_server_that_is_gone_takes_no_token_away() {
+fn an_unreachable_server_removes_no_token() {
     let server = OAuthServer::start();
     let endpoint = at(&server).build().unwrap();
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let cache = TokenCache::with_clock(Memory::new(), clock.clone());
     let client = cache.client(APP, AUTHORITY);
     sign_in(&client, &endpoint, &server);
-    let kept = refresh_token(&client);
+    let before = refresh_token(&client);
     drop(server);
     assert_eq!(token(&client, &endpoint).unwrap().source(), TokenSource::Cache);
     clock.advance(3600);
     let error = token(&client, &endpoint).unwrap_err();
     let AcquireError::Transport(error) = &error else { panic!("{error:?}") };
     assert_eq!(error.kind(), TransportErrorKind::Unreachable);
-    assert_eq!(refresh_token(&client), kept);
+    assert_eq!(refresh_token(&client), before);
 }
 
 #[test]
-fn processes_that_share_a_file_spend_each_refresh_token_once() {
-    if let Ok(told) = env::var(CHILD) {
-        return child(&told);
+fn processes_that_share_a_file_use_each_refresh_token_once() {
+    if let Ok(task) = env::var(CHILD) {
+        return child(&task);
     }
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.json");
@@ -312,14 +312,14 @@ fn processes_that_share_a_file_spend_each_refresh_token_once() {
     sign_in(&client, &endpoint, &server);
 
     for round in 1..=3 {
-        let told = json!({
+        let task = json!({
             "path": path, "token_endpoint": server.token_endpoint(), "hours": round,
         });
         let children: Vec<_> = (0..8)
             .map(|_| {
                 Command::new(env::current_exe().unwrap())
-                    .args(["--exact", "processes_that_share_a_file_spend_each_refresh_token_once"])
-                    .env(CHILD, told.to_string())
+                    .args(["--exact", "processes_that_share_a_file_use_each_refresh_token_once"])
+                    .env(CHILD, task.to_string())
                     .stdout(Stdio::piped())
                     .spawn()
                     .unwrap()
@@ -331,18 +331,18 @@ fn processes_that_share_a_file_spend_each_refresh_token_once() {
         }
     }
     let refreshes: Vec<_> =
-        asked(&server).into_iter().filter(|(grant, ..)| grant == "refresh_token").collect();
-    assert_eq!(refreshes, vec![line("refresh_token", 200, ""); 3], "one in each round");
+        requests(&server).into_iter().filter(|(grant, ..)| grant == "refresh_token").collect();
+    assert_eq!(refreshes, vec![line("refresh_token", 200, ""); 3], "one per round");
 }
 
-/// Needs a token, some hours after the sign-in.
-fn child(told: &str) {
-    let told: serde_json::Value = serde_json::from_str(told).unwrap();
-    let clock = ManualClock::new(SystemClock.now() + 3600 * told["hours"].as_i64().unwrap());
-    let store = FileStore::open(Path::new(told["path"].as_str().unwrap())).unwrap();
+/// The child process: gets a token some hours after the sign-in.
+fn child(task: &str) {
+    let task: serde_json::Value = serde_json::from_str(task).unwrap();
+    let clock = ManualClock::new(SystemClock.now() + 3600 * task["hours"].as_i64().unwrap());
+    let store = FileStore::open(Path::new(task["path"].as_str().unwrap())).unwrap();
     let cache = TokenCache::with_clock(store, Arc::new(clock));
     let endpoint = HttpEndpoint::builder()
-        .token_endpoint(told["token_endpoint"].as_str().unwrap())
+        .token_endpoint(task["token_endpoint"].as_str().unwrap())
         .build()
         .unwrap();
     let token = token(&cache.client(APP, AUTHORITY), &endpoint).unwrap();

@@ -1,5 +1,4 @@
-//! Searching and changing caches that the real MSAL libraries wrote, and caches with one thing
-//! wrong in them.
+//! Searches and changes of caches that the MSAL libraries wrote, and of damaged caches.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,11 +8,11 @@ use msal_cache::{CredentialType, Entry, Fields, Memory, Query, TokenCache};
 use msal_cache_peers::{Peer, cache_files, difference, document, outcome, without_empty_sections};
 use serde_json::{Value, json};
 
-/// When everything is asked: before most of the tokens expire.
+/// The time of all searches, before most of the tokens expire.
 const NOW: i64 = 1_700_000_100;
 
-/// The files that are no document to Python.
-const NOT_READ: [&str; 7] = [
+/// The files that MSAL Python can't read.
+const UNREADABLE: [&str; 7] = [
     "51-whitespace.json",
     "52-null.json",
     "54-bom.json",
@@ -29,42 +28,42 @@ fn ours(state: &str) -> Result<TokenCache<Memory>, msal_cache::Error> {
     Ok(cache)
 }
 
-/// Every file of the fixtures that both read, with the cache as it is here.
+/// Every fixture that both can read: its name, its text and its cache in this crate.
 fn caches(peer: &mut Peer) -> Vec<(String, String, TokenCache<Memory>)> {
     let mut caches = Vec::new();
-    let mut not_read = BTreeSet::new();
+    let mut unreadable = BTreeSet::new();
     let files = cache_files("").into_iter().chain(cache_files("mutations"));
     for (name, state) in files {
-        // What is no document at all raises when it is read or when it is searched.
+        // An unreadable file raises on `deserialize` or on `search`.
         let theirs = peer.call("new", json!({ "cache": "c", "state": state })).and_then(|_| {
             peer.call("search", json!({ "cache": "c", "credential_type": "Invented" }))
         });
         match (ours(&state), theirs) {
             (Ok(cache), Ok(_)) => caches.push((name, state, cache)),
-            // Editors write a byte order mark; we read past it.
+            // This crate skips a byte order mark, which some editors write.
             (Ok(cache), Err(_)) if name == "54-bom.json" => {
                 assert!(!cache.entries(None).unwrap().is_empty());
-                not_read.insert(name);
+                unreadable.insert(name);
             }
             (ours, theirs) => {
                 assert!(ours.is_err() && theirs.is_err(), "{name}: {ours:?} {theirs:?}");
-                not_read.insert(name);
+                unreadable.insert(name);
             }
         }
     }
-    let expected: BTreeSet<_> = NOT_READ.iter().map(|&name| name.to_owned()).collect();
-    assert_eq!(not_read, expected);
+    let expected: BTreeSet<_> = UNREADABLE.iter().map(|&name| name.to_owned()).collect();
+    assert_eq!(unreadable, expected);
     caches
 }
 
-/// The document as a parser reads it that takes the last of two members of one name. The empty
-/// text is the empty cache to both.
+/// The document as a parser reads it that keeps the last of two members with the same name. An
+/// empty text is an empty cache to both.
 fn as_read(state: &str) -> Value {
     let text = if state.is_empty() { "{}" } else { state };
-    serde_json::from_str(text).expect("Python has read it as JSON")
+    serde_json::from_str(text).expect("Python can read it as JSON")
 }
 
-/// A search, as both understand it.
+/// A search in terms of both.
 #[derive(Clone)]
 struct Search {
     credential_type: String,
@@ -89,10 +88,10 @@ impl Search {
     }
 }
 
-/// Everything to ask of a document.
+/// All searches of a document.
 fn searches(document: &Value) -> Vec<Search> {
     let mut searches = BTreeMap::new();
-    let mut ask = |section: &str, target: &[&str], fields: &[(&str, Option<String>)]| {
+    let mut add = |section: &str, target: &[&str], fields: &[(&str, Option<String>)]| {
         let fields = fields.iter().map(|(name, value)| ((*name).to_owned(), value.clone()));
         let target = target.iter().map(|&scope| scope.to_owned()).collect();
         let search =
@@ -101,26 +100,27 @@ fn searches(document: &Value) -> Vec<Search> {
     };
     for section in CredentialType::KNOWN {
         let section = section.as_str();
-        ask(section, &[], &[]);
-        ask(section, &["User.Read"], &[]);
-        ask(section, &[], &[("home_account_id", None)]);
-        ask(section, &[], &[("home_account_id", Some(String::new()))]);
-        ask(section, &[], &[("family_id", Some("1".into()))]);
-        ask(section, &[], &[("family_id", None)]);
-        ask(section, &[], &[("ext_cache_key", None)]);
-        ask(section, &[], &[("unheard_of", Some("x".into()))]);
+        add(section, &[], &[]);
+        add(section, &["User.Read"], &[]);
+        add(section, &[], &[("home_account_id", None)]);
+        add(section, &[], &[("home_account_id", Some(String::new()))]);
+        add(section, &[], &[("family_id", Some("1".into()))]);
+        add(section, &[], &[("family_id", None)]);
+        add(section, &[], &[("ext_cache_key", None)]);
+        add(section, &[], &[("unheard_of", Some("x".into()))]);
         let entries = document[section].as_object();
         for entry in entries.into_iter().flat_map(|entries| entries.values()) {
-            about_entry(section, entry, &mut ask);
+            add_searches_for(section, entry, &mut add);
         }
     }
     searches.into_values().collect()
 }
 
-fn about_entry(
+/// Adds the searches for an entry and for similar ones.
+fn add_searches_for(
     section: &str,
     entry: &Value,
-    ask: &mut impl FnMut(&str, &[&str], &[(&str, Option<String>)]),
+    add: &mut impl FnMut(&str, &[&str], &[(&str, Option<String>)]),
 ) {
     let text = |value: &Value| match value {
         Value::String(text) => Some(Some(text.clone())),
@@ -130,14 +130,14 @@ fn about_entry(
     };
     for (name, value) in entry.as_object().into_iter().flatten() {
         let Some(value) = text(value) else { continue };
-        ask(section, &[], &[(name, value.clone())]);
-        ask(section, &[], &[(name, None)]);
+        add(section, &[], &[(name, value.clone())]);
+        add(section, &[], &[(name, None)]);
         if let Some(value) = value {
-            ask(section, &[], &[(name, Some(format!("{value}x")))]);
-            ask(section, &[], &[(name, Some(value.to_uppercase()))]);
+            add(section, &[], &[(name, Some(format!("{value}x")))]);
+            add(section, &[], &[(name, Some(value.to_uppercase()))]);
         }
     }
-    // As an app asks.
+    // The queries of an app.
     let names = ["home_account_id", "environment", "client_id", "realm"];
     let known = |name: &'static str| entry.get(name).and_then(text).map(|value| (name, value));
     let identity: Vec<_> = names.into_iter().filter_map(known).collect();
@@ -163,27 +163,26 @@ fn about_entry(
     let upper: Vec<_> = scopes.iter().map(|scope| scope.to_uppercase()).collect();
     let backwards: Vec<_> = scopes.iter().rev().copied().collect();
     for query in &queries {
-        ask(section, &[], query);
-        ask(section, &scopes, query);
-        ask(section, &backwards, query);
-        ask(section, &[scopes.clone(), scopes.clone()].concat(), query);
-        ask(section, &[&scopes[..], &["Not.Granted"]].concat(), query);
-        ask(section, &upper.iter().map(String::as_str).collect::<Vec<_>>(), query);
+        add(section, &[], query);
+        add(section, &scopes, query);
+        add(section, &backwards, query);
+        add(section, &[scopes.clone(), scopes.clone()].concat(), query);
+        add(section, &[&scopes[..], &["Not.Granted"]].concat(), query);
+        add(section, &upper.iter().map(String::as_str).collect::<Vec<_>>(), query);
         for scope in &scopes {
-            ask(section, &[scope], query);
+            add(section, &[scope], query);
         }
     }
 }
 
-/// Why a search finds an entry here and not in Python, or the other way round; `None` where it
-/// should not be.
+/// Decides why only one side finds an entry. `None` is an unexpected difference.
 struct Judge<'a> {
     document: &'a Value,
     search: &'a Search,
 }
 
 impl Judge<'_> {
-    /// Under the names that the other libraries have for it.
+    /// Whether the extended cache key has the field name of another library.
     fn foreign_ext_cache_key(entry: &Value) -> bool {
         ["ext", "additionalCacheKeyComponents", "ext_cache_key_hash"]
             .iter()
@@ -193,7 +192,7 @@ impl Judge<'_> {
     fn only_ours(&self, entry: &Value) -> Option<&'static str> {
         let section = self.document[&self.search.credential_type].as_object();
         if !section.is_some_and(|it| it.values().any(|it| it == entry)) {
-            return Some("stands in the first of two sections of one name");
+            return Some("is in the first of two sections with the same name");
         }
         for (name, wanted) in &self.search.fields {
             let found = entry.get(name);
@@ -209,31 +208,31 @@ impl Judge<'_> {
                 continue;
             }
             return match (found, wanted) {
-                (None, None) => Some("lacks what is asked for as null"),
+                (None, None) => Some("lacks a field that is queried as null"),
                 (Some(Value::String(found)), None)
                     if name == "home_account_id" && found.is_empty() =>
                 {
-                    Some("has an empty home_account_id, asked for as null")
+                    Some("has an empty home_account_id, queried as null")
                 }
                 (None | Some(Value::Null), Some(wanted))
                     if name == "home_account_id" && wanted.is_empty() =>
                 {
-                    Some("has no home_account_id, asked for as empty")
+                    Some("has no home_account_id, queried as empty")
                 }
                 (Some(Value::Number(number)), Some(wanted)) if number.to_string() == *wanted => {
-                    Some("has a number, asked for as a text")
+                    Some("has a number, queried as a string")
                 }
                 (None, Some(_))
                     if name == "ext_cache_key" && Self::foreign_ext_cache_key(entry) =>
                 {
-                    Some("has the extended key of another library")
+                    Some("has the extended cache key of another library")
                 }
                 _ => None,
             };
         }
         let scopes: Vec<_> = entry["target"].as_str().unwrap_or_default().split(' ').collect();
         let exact = self.search.target.iter().all(|it| scopes.contains(&it.as_str()));
-        (!exact).then_some("has the scopes in another case")
+        (!exact).then_some("has the scopes in a different case")
     }
 
     fn only_theirs(&self, entry: &Value) -> Option<&'static str> {
@@ -242,14 +241,14 @@ impl Judge<'_> {
             .and_then(|at| at.parse().ok())
             .is_some_and(|at: i64| at < NOW)
         {
-            return Some("has expired, and is found by its key");
+            return Some("has expired, but is found by its key");
         }
-        // Python trusts the key, in which the scopes stand too.
+        // MSAL Python compares keys only, which contain the scopes.
         if !entry["target"].is_string() && !self.search.target.is_empty() {
-            return Some("lacks its scopes, and is found by its key");
+            return Some("lacks its scopes, but is found by its key");
         }
         (Self::foreign_ext_cache_key(entry) && !self.search.fields.contains_key("ext_cache_key"))
-            .then_some("has the extended key of another library, which wasn't asked for")
+            .then_some("has the extended cache key of another library, not queried")
     }
 }
 
@@ -257,7 +256,7 @@ fn as_value(entry: &Entry) -> Value {
     serde_json::from_str(entry.json().expose()).expect("a stored entry is JSON")
 }
 
-/// What is in the first and not in the second, counted.
+/// The elements of `all` without those of `others`, each as often as it occurs.
 fn without(all: &[Value], others: &[Value]) -> Vec<Value> {
     let mut others = others.to_vec();
     let mut left = all.to_vec();
@@ -274,7 +273,7 @@ fn without(all: &[Value], others: &[Value]) -> Vec<Value> {
 #[test]
 fn searches_find_the_same_entries() {
     let mut peer = Peer::start();
-    let (mut asked, mut found, mut raised) = (0, 0, 0);
+    let (mut searched, mut found, mut raised) = (0, 0, 0);
     let mut reasons: BTreeMap<&str, (usize, BTreeSet<String>)> = BTreeMap::new();
     let mut faults = Vec::new();
     let caches = caches(&mut peer);
@@ -282,20 +281,20 @@ fn searches_find_the_same_entries() {
         let document = as_read(state);
         let searches = searches(&document);
         let queries: Vec<_> = searches.iter().map(Search::for_theirs).collect();
-        let answers =
+        let responses =
             peer.list("queried", json!({ "state": state, "queries": queries, "now": NOW }));
-        for (search, answer) in searches.iter().zip(answers) {
-            asked += 1;
+        for (search, response) in searches.iter().zip(responses) {
+            searched += 1;
             let credential_type = CredentialType::from(search.credential_type.as_str());
             let ours: Vec<_> = cache
                 .search(credential_type, &search.for_ours())
                 .unwrap_or_else(|error| panic!("{name}: {}: {error}", search.for_theirs()))
                 .map(|entry| as_value(&entry))
                 .collect();
-            let alone = answer["alone"].clone();
-            let theirs = outcome(answer).unwrap_or_else(|_| {
+            let alone = response["alone"].clone();
+            let theirs = outcome(response).unwrap_or_else(|_| {
                 raised += 1;
-                // A section that is no object raises as a whole.
+                // A section that is not an object raises as a whole.
                 outcome(alone).unwrap_or_default()
             });
             let theirs = theirs.as_array().cloned().unwrap_or_default();
@@ -322,39 +321,39 @@ fn searches_find_the_same_entries() {
     let shown = &faults[..faults.len().min(15)];
     assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), shown.join("\n"));
     println!(
-        "{asked} searches of {} caches found {found} entries; Python raised in {raised}; found \
-         otherwise, for a reason:",
+        "{searched} searches of {} caches found {found} entries; Python raised in {raised}; listed \
+         differences:",
         caches.len()
     );
     for (reason, (number, files)) in &reasons {
         println!("  {number:6} {reason} ({} files)", files.len());
     }
-    // Each reason is a promise, so each must have been met.
+    // Each listed difference must occur.
     assert_eq!(reasons.into_keys().collect::<Vec<_>>(), REASONS);
 }
 
-/// Why an entry may be found by one of both alone.
+/// The listed reasons why only one side finds an entry, sorted.
 const REASONS: [&str; 10] = [
-    "has a number, asked for as a text",
-    "has an empty home_account_id, asked for as null",
-    "has expired, and is found by its key",
-    "has no home_account_id, asked for as empty",
-    "has the extended key of another library",
-    "has the extended key of another library, which wasn't asked for",
-    "has the scopes in another case",
-    "lacks its scopes, and is found by its key",
-    "lacks what is asked for as null",
-    "stands in the first of two sections of one name",
+    "has a number, queried as a string",
+    "has an empty home_account_id, queried as null",
+    "has expired, but is found by its key",
+    "has no home_account_id, queried as empty",
+    "has the extended cache key of another library",
+    "has the extended cache key of another library, not queried",
+    "has the scopes in a different case",
+    "is in the first of two sections with the same name",
+    "lacks a field that is queried as null",
+    "lacks its scopes, but is found by its key",
 ];
 
-/// A change of one entry: as both are told it, and what is expected of the document.
-struct Changing<'a> {
+/// A change of one entry, in terms of both, and its expected result.
+struct EntryChange<'a> {
     entry: &'a Entry,
     how: &'static str,
     fields: Option<Value>,
 }
 
-impl Changing<'_> {
+impl EntryChange<'_> {
     fn for_theirs(&self) -> Value {
         json!({
             "how": self.how,
@@ -382,7 +381,7 @@ impl Changing<'_> {
         }
     }
 
-    /// The document after the change, by the key under which the entry stands.
+    /// The document after the change of the entry under its stored key.
     fn expected(&self, mut document: Value) -> Value {
         let section = &mut document[self.entry.credential_type().as_str()];
         let changes = match self.how {
@@ -402,7 +401,7 @@ impl Changing<'_> {
     }
 }
 
-fn changes(entry: &Entry) -> Vec<Changing<'_>> {
+fn changes(entry: &Entry) -> Vec<EntryChange<'_>> {
     let (remove, update) = match entry.credential_type() {
         CredentialType::AccessToken => (Some("remove_at"), None),
         CredentialType::RefreshToken => (Some("remove_rt"), Some("update_rt")),
@@ -410,20 +409,23 @@ fn changes(entry: &Entry) -> Vec<Changing<'_>> {
         CredentialType::Account => (Some("remove_account"), None),
         _ => (None, None),
     };
-    let mut changes: Vec<_> =
-        remove.into_iter().chain(update).map(|how| Changing { entry, how, fields: None }).collect();
+    let mut changes: Vec<_> = remove
+        .into_iter()
+        .chain(update)
+        .map(|how| EntryChange { entry, how, fields: None })
+        .collect();
     let fields = [
         None,
         Some(json!({})),
         Some(json!({ "secret": "changed" })),
         Some(json!({ "added": { "deep": [1, null, "é🦀"] }, "username": "ålice", "n": null })),
     ];
-    changes.extend(fields.map(|fields| Changing { entry, how: "modify", fields }));
+    changes.extend(fields.map(|fields| EntryChange { entry, how: "modify", fields }));
     changes
 }
 
 #[test]
-fn changes_make_the_same_cache() {
+fn equal_changes_make_equal_caches() {
     let mut peer = Peer::start();
     let (mut equal, mut by_stored_key, mut raised, mut lost) = (0, 0, 0, BTreeSet::new());
     for (name, state, cache) in caches(&mut peer) {
@@ -434,9 +436,9 @@ fn changes_make_the_same_cache() {
             .filter(|it| CredentialType::KNOWN.contains(it.credential_type()))
             .flat_map(changes)
             .collect();
-        let told: Vec<_> = changes.iter().map(Changing::for_theirs).collect();
-        let theirs = peer.list("changed", json!({ "state": state, "changes": told }));
-        // Of a name that stands twice, Python's parser drops the first.
+        let requests: Vec<_> = changes.iter().map(EntryChange::for_theirs).collect();
+        let theirs = peer.list("changed", json!({ "state": state, "changes": requests }));
+        // Python's parser drops the first of two members with the same name.
         let python_has_all = without_empty_sections(as_read(&state)) == before;
         if !python_has_all {
             lost.insert(name.clone());
@@ -459,7 +461,7 @@ fn changes_make_the_same_cache() {
                 Ok(theirs) if theirs == after => equal += 1,
                 Ok(_) if !python_has_all => {}
                 Ok(theirs) => {
-                    // Python looks under the key that it would have given the entry.
+                    // MSAL Python changes the entry under the computed key.
                     let computed = peer.list(
                         "keys",
                         json!({
@@ -483,7 +485,7 @@ fn changes_make_the_same_cache() {
     }
     assert_eq!(lost, BTreeSet::from(["60-dup-json-keys.json".to_owned()]));
     println!(
-        "{equal} changes made equal caches; {by_stored_key} changed the entry where it stands and \
-         Python did not; {raised} raised in Python"
+        "{equal} changes made equal caches; {by_stored_key} changed an entry under its stored key, \
+         which Python did not; {raised} raised in Python"
     );
 }

@@ -1,5 +1,5 @@
-//! What an app does with a cache, here and in MSAL Python: the table of `scenarios.json`, each
-//! line over the same file and against the same answers of the server.
+//! Calls of an app in this crate and in MSAL Python: each scenario of `scenarios.json` runs in both,
+//! with the same file and the same responses of the server.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::{Map, Value, json};
 
 /// The server of a scenario.
 struct Scripted {
-    answers: Mutex<VecDeque<Value>>,
+    responses: Mutex<VecDeque<Value>>,
     requests: Mutex<Vec<Value>>,
 }
 
@@ -27,30 +27,30 @@ impl TokenEndpoint for Scripted {
             "form": form,
             "anchor": request.anchor_mailbox(),
         }));
-        let answer = self.answers.lock().unwrap().pop_front().expect("an answer is left");
-        if answer["unreachable"] == true {
+        let response = self.responses.lock().unwrap().pop_front().expect("a response is left");
+        if response["unreachable"] == true {
             return Err(TransportError::new(TransportErrorKind::Unreachable, "unreachable"));
         }
-        let status = answer["status"].as_u64().and_then(|it| u16::try_from(it).ok()).unwrap();
+        let status = response["status"].as_u64().and_then(|it| u16::try_from(it).ok()).unwrap();
         let body =
-            answer["text"].as_str().map_or_else(|| answer["body"].to_string(), str::to_owned);
+            response["text"].as_str().map_or_else(|| response["body"].to_string(), str::to_owned);
         TokenResponse::from_json(status, &body)
     }
 }
 
-/// One line of the table, with what it leaves out.
+/// A scenario of the table. Missing parameters have defaults.
 struct Scenario<'a> {
     table: &'a Value,
-    line: &'a Value,
+    row: &'a Value,
 }
 
 impl Scenario<'_> {
     fn name(&self) -> &str {
-        self.line["name"].as_str().expect("a scenario has a name")
+        self.row["name"].as_str().expect("a scenario has a name")
     }
 
-    fn text(&self, name: &str, otherwise: &'static str) -> &str {
-        self.line[name].as_str().unwrap_or(otherwise)
+    fn text(&self, name: &str, default: &'static str) -> &str {
+        self.row[name].as_str().unwrap_or(default)
     }
 
     fn call(&self) -> &str {
@@ -66,26 +66,27 @@ impl Scenario<'_> {
     }
 
     fn scopes(&self) -> Vec<&str> {
-        let scopes = self.line["scopes"].as_array();
+        let scopes = self.row["scopes"].as_array();
         scopes.map_or(vec!["User.Read"], |it| it.iter().filter_map(Value::as_str).collect())
     }
 
-    fn answers(&self) -> Vec<Value> {
+    fn responses(&self) -> Vec<Value> {
         let named = |it: &Value| match it.as_str() {
             Some(name) => {
-                let answer = &self.table["answers"][name];
-                assert!(answer.is_object(), "{}: no answer is named {name}", self.name());
-                answer.clone()
+                let response = &self.table["responses"][name];
+                assert!(response.is_object(), "{}: no response has the name {name}", self.name());
+                response.clone()
             }
             None => it.clone(),
         };
-        self.line["server"].as_array().into_iter().flatten().map(named).collect()
+        self.row["server"].as_array().into_iter().flatten().map(named).collect()
     }
 
-    /// The file: each record on its template, its times counted from now, under Python's key.
+    /// The file: records are built from templates, times are relative to `NOW`, and the keys are
+    /// MSAL Python's.
     fn file(&self, peer: &mut Peer) -> String {
         let mut file = Map::new();
-        for (section, records) in self.line["cache"].as_object().into_iter().flatten() {
+        for (section, records) in self.row["cache"].as_object().into_iter().flatten() {
             let records: Vec<_> = records
                 .as_array()
                 .into_iter()
@@ -98,7 +99,12 @@ impl Scenario<'_> {
                 .map(|it| it.as_str().unwrap().to_owned())
                 .zip(records.clone())
                 .collect();
-            assert_eq!(keyed.len(), records.len(), "{}: two records of one key", self.name());
+            assert_eq!(
+                keyed.len(),
+                records.len(),
+                "{}: two records with the same key",
+                self.name()
+            );
             file.insert(section.clone(), keyed.into());
         }
         Value::Object(file).to_string()
@@ -123,7 +129,7 @@ impl Scenario<'_> {
     }
 
     fn theirs(&self, peer: &mut Peer, path: &Path) -> Outcome {
-        let answer = peer.get(
+        let response = peer.get(
             "scenario",
             json!({
                 "path": path,
@@ -133,17 +139,17 @@ impl Scenario<'_> {
                 "authority": self.authority(),
                 "scopes": self.scopes(),
                 "home_account_id": self.home(),
-                "answers": self.answers(),
-                "username": self.line["username"],
-                "force_refresh": self.line["force_refresh"].as_bool().unwrap_or_default(),
-                "claims_challenge": self.line["claims_challenge"],
-                "capabilities": self.line["capabilities"],
-                "data": self.line["data"],
+                "responses": self.responses(),
+                "username": self.row["username"],
+                "force_refresh": self.row["force_refresh"].as_bool().unwrap_or_default(),
+                "claims_challenge": self.row["claims_challenge"],
+                "capabilities": self.row["capabilities"],
+                "data": self.row["data"],
             }),
         );
         Outcome {
-            result: answer["result"].clone(),
-            requests: answer["requests"].as_array().unwrap().iter().map(comparable).collect(),
+            result: response["result"].clone(),
+            requests: response["requests"].as_array().unwrap().iter().map(comparable).collect(),
             cache: document(&fs::read_to_string(path).unwrap()),
         }
     }
@@ -152,11 +158,11 @@ impl Scenario<'_> {
         let clock = Arc::new(ManualClock::new(NOW));
         let cache = TokenCache::with_clock(FileStore::open(path).unwrap(), clock);
         let mut client = cache.client("app", self.authority());
-        if let Some(capabilities) = self.line["capabilities"].as_array() {
+        if let Some(capabilities) = self.row["capabilities"].as_array() {
             client = client.with_capabilities(capabilities.iter().filter_map(Value::as_str));
         }
         let server =
-            Scripted { answers: Mutex::new(self.answers().into()), requests: Mutex::default() };
+            Scripted { responses: Mutex::new(self.responses().into()), requests: Mutex::default() };
         let result = self.call_ours(&client, &server);
         let requests = server.requests.lock().unwrap().iter().map(comparable).collect();
         let cache = document(&fs::read_to_string(path).unwrap());
@@ -167,7 +173,7 @@ impl Scenario<'_> {
         let account = AccountInfo::of(self.home());
         match self.call() {
             "accounts" => {
-                let accounts = match self.line["username"].as_str() {
+                let accounts = match self.row["username"].as_str() {
                     Some(name) => client.accounts_named(name),
                     None => client.accounts(),
                 };
@@ -192,14 +198,14 @@ impl Scenario<'_> {
         let mut request = match self.call() {
             "for_client" => SilentRequest::for_client(self.scopes()),
             "silent" => SilentRequest::new(self.scopes(), &account),
-            other => panic!("{}: what is {other}?", self.name()),
+            other => panic!("{}: unknown call {other}", self.name()),
         };
-        request = request.force_refresh(self.line["force_refresh"].as_bool().unwrap_or_default());
-        if let Some(claims) = self.line["claims_challenge"].as_str() {
+        request = request.force_refresh(self.row["force_refresh"].as_bool().unwrap_or_default());
+        if let Some(claims) = self.row["claims_challenge"].as_str() {
             request = request.claims_challenge(claims);
         }
-        if self.line["data"].is_object() {
-            request = request.data(Fields::from_json(&self.line["data"].to_string()).unwrap());
+        if self.row["data"].is_object() {
+            request = request.data(Fields::from_json(&self.row["data"].to_string()).unwrap());
         }
         result_of(client.acquire(&request, server))
     }
@@ -212,14 +218,14 @@ fn result_of(acquired: Result<AcquiredToken, AcquireError>) -> Value {
         }
         Err(error) => error,
     };
-    if let Some(told) = error.server_error() {
+    if let Some(error) = error.server_error() {
         let mut result = Map::new();
         for (name, value) in [
-            ("error", Some(told.error())),
-            ("suberror", told.suberror()),
-            ("claims", told.claims()),
-            ("correlation_id", told.correlation_id()),
-            ("classification", told.classification()),
+            ("error", Some(error.error())),
+            ("suberror", error.suberror()),
+            ("claims", error.claims()),
+            ("correlation_id", error.correlation_id()),
+            ("classification", error.classification()),
         ] {
             result.extend(value.map(|value| (name.to_owned(), value.into())));
         }
@@ -236,7 +242,7 @@ fn result_of(acquired: Result<AcquiredToken, AcquireError>) -> Value {
     }
 }
 
-/// A request without what says nothing: blanks in JSON.
+/// A request with its claims parsed, so that whitespace in JSON is ignored.
 fn comparable(request: &Value) -> Value {
     let mut request = request.clone();
     if let Some(claims) = request["form"].get_mut("claims") {
@@ -245,14 +251,14 @@ fn comparable(request: &Value) -> Value {
     request
 }
 
-/// What can be seen of a call.
+/// The observable outcome of a call.
 struct Outcome {
     result: Value,
     requests: Vec<Value>,
     cache: Value,
 }
 
-/// The records that one of two documents has alone, and those that differ.
+/// The records that only one of two documents has, and those that differ.
 #[derive(Debug, Default, PartialEq)]
 struct Difference {
     ours: BTreeSet<String>,
@@ -273,20 +279,20 @@ impl Difference {
         };
         let (ours, theirs) = (records(ours), records(theirs));
         let mut difference = Self::default();
-        for (place, record) in &ours {
-            match theirs.get(place) {
-                None => drop(difference.ours.insert(label(&place.0, record))),
-                Some(other) if other != record => drop(difference.changed.insert(place.0.clone())),
+        for (id, record) in &ours {
+            match theirs.get(id) {
+                None => drop(difference.ours.insert(label(&id.0, record))),
+                Some(other) if other != record => drop(difference.changed.insert(id.0.clone())),
                 Some(_) => {}
             }
         }
-        for (place, record) in theirs.iter().filter(|(place, _)| !ours.contains_key(place)) {
-            difference.theirs.insert(label(&place.0, record));
+        for (id, record) in theirs.iter().filter(|(id, _)| !ours.contains_key(id)) {
+            difference.theirs.insert(label(&id.0, record));
         }
         difference
     }
 
-    /// As the table lists it.
+    /// Reads the difference that the table lists.
     fn expected(listed: &Value) -> Self {
         let list = |name: &str| {
             let items = listed[name].as_array().into_iter().flatten();
@@ -296,7 +302,7 @@ impl Difference {
     }
 }
 
-/// What the table calls a record.
+/// The name of a record in the table.
 fn label(section: &str, record: &Value) -> String {
     let name = match section {
         "AccessToken" | "RefreshToken" => &record["secret"],
@@ -307,7 +313,7 @@ fn label(section: &str, record: &Value) -> String {
     format!("{section} {}", name.as_str().unwrap())
 }
 
-/// What is wrong, if anything is.
+/// The differences that the table doesn't list, and the listed ones that don't occur.
 fn faults(differs: &Value, ours: &Outcome, theirs: &Outcome) -> Vec<String> {
     let mut faults = Vec::new();
     let mut check = |what: &str, holds: bool, shown: String| {
@@ -330,7 +336,7 @@ fn faults(differs: &Value, ours: &Outcome, theirs: &Outcome) -> Vec<String> {
             let counts = json!(ours.requests.len()) == listed["ours"]
                 && json!(theirs.requests.len()) == listed["theirs"];
             let urls = listed.get("url").is_none_or(|url| {
-                // The same but for the address.
+                // Only the address differs.
                 let [mut our, mut their] = [ours.requests[0].clone(), theirs.requests[0].clone()];
                 our["url"].take() == url["ours"]
                     && their["url"].take() == url["theirs"]
@@ -351,32 +357,32 @@ fn faults(differs: &Value, ours: &Outcome, theirs: &Outcome) -> Vec<String> {
 }
 
 #[test]
-fn scenarios_end_alike() {
+fn scenarios_have_equal_outcomes() {
     let mut peer = Peer::start();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios.json");
     let table: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-    let lines = table["scenarios"].as_array().unwrap();
-    assert!(lines.len() >= 40);
-    let (mut wrong, mut alike, mut reasons) = (Vec::new(), 0, Vec::new());
-    for line in lines {
-        let scenario = Scenario { table: &table, line };
+    let rows = table["scenarios"].as_array().unwrap();
+    assert!(rows.len() >= 40);
+    let (mut wrong, mut equal, mut reasons) = (Vec::new(), 0, Vec::new());
+    for row in rows {
+        let scenario = Scenario { table: &table, row };
         let folder = tempfile::tempdir().unwrap();
         let (ours, theirs) = (folder.path().join("ours.json"), folder.path().join("theirs.json"));
         let file = scenario.file(&mut peer);
         for path in [&ours, &theirs] {
             peer.get("save_file", json!({ "path": path, "state": file }));
         }
-        let differs = &line["differs"];
+        let differs = &row["differs"];
         let faults = faults(differs, &scenario.ours(&ours), &scenario.theirs(&mut peer, &theirs));
         if !faults.is_empty() {
             wrong.push(format!("{}\n{}", scenario.name(), faults.join("\n")));
         } else if let Some(why) = differs["why"].as_str() {
             reasons.push(format!("  {}: {why}", scenario.name()));
         } else {
-            alike += 1;
+            equal += 1;
         }
     }
     assert!(wrong.is_empty(), "{} scenarios:\n{}", wrong.len(), wrong.join("\n"));
-    println!("{alike} scenarios end alike, {} differ on purpose:", reasons.len());
+    println!("{equal} scenarios have equal outcomes, {} differ on purpose:", reasons.len());
     println!("{}", reasons.join("\n"));
 }

@@ -1,8 +1,8 @@
-//! Writers of several libraries on one cache file, at the same time; started by
+//! Runs writers of several libraries on one cache file at the same time; started by
 //! `tests/peers/stress`.
 //!
-//! Each run is made twice: by the other libraries among themselves, and with writers of this crate
-//! beside them. So what they lose by themselves is told apart from what they lose through us.
+//! Each combination runs twice: without and with writers of this crate. The difference shows which
+//! updates of the other libraries are lost because of this crate.
 
 mod party;
 mod run;
@@ -37,14 +37,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Each process adds this many.
+/// Runs all combinations. Each process adds `count` tokens.
 fn stress(count: u64) -> ExitCode {
     let mut verdict = Verdict::default();
     println!(
         "{:<44} {:<12} {:>6} {:>6} {:>6} {:>6} {:>9}",
-        "who writes", "", "added", "errors", "left", "lost", "longest"
+        "run", "writer", "added", "errors", "kept", "lost", "longest"
     );
-    // Ours alone, as fast as they can.
+    // Only this crate, without pauses.
     verdict.judge(None, &Run::new("ours", 0, 40).with(Party::Ours, 4).start());
     let others: [(&str, &[(Party, usize)]); 4] = [
         ("Python", &[(Party::Python, 2)]),
@@ -57,36 +57,36 @@ fn stress(count: u64) -> ExitCode {
         verdict.judge(None, &alone);
         let name = format!("{name} and ours");
         let run = Run::new(&name, PAUSE, count).with_all(parties).with(Party::Ours, 2);
-        verdict.judge(Some(&alone), &patiently(&run, &alone));
+        verdict.judge(Some(&alone), &run_with_retry(&run, &alone));
     }
     let parties = [(Party::Python, 1), (Party::Node, 1)];
     let alone = Run::new("Python and Node", PAUSE, count).with_all(&parties).start();
     verdict.judge(None, &alone);
-    let run = Run::new("Python, Node and ours, which are killed", PAUSE, count);
+    let run = Run::new("Python, Node and ours, some killed", PAUSE, count);
     let run = run.with_all(&parties).with(Party::Ours, 1).with(Party::Killed, 1);
-    verdict.judge(Some(&alone), &patiently(&run, &alone));
-    verdict.told()
+    verdict.judge(Some(&alone), &run_with_retry(&run, &alone));
+    verdict.report()
 }
 
-/// Runs it again where others gave up waiting, as they do on a busy machine: MSAL Python after
-/// five seconds. If it is us who keep them waiting, they will give up again.
-fn patiently(run: &Run, alone: &Outcome) -> Outcome {
+/// Repeats a run if another library timed out, which happens on a busy machine: MSAL Python waits
+/// for five seconds. If this crate is the cause, the second run fails again.
+fn run_with_retry(run: &Run, alone: &Outcome) -> Outcome {
     let outcome = run.start();
-    let gave_up = outcome.tallies.iter().any(|(party, tally)| {
+    let timed_out = outcome.tallies.iter().any(|(party, tally)| {
         !party.is_ours()
             && !tally.errors.is_empty()
             && alone.tallies.get(party).is_some_and(|alone| alone.errors.is_empty())
     });
-    if !gave_up || outcome.has_lost() {
+    if !timed_out || outcome.has_lost() {
         return outcome;
     }
     outcome.print();
-    println!("    others gave up waiting: once more");
+    println!("    another library timed out; repeating the run");
     run.start()
 }
 
-/// The thought before each sign-in, in milliseconds. Without any, the other libraries starve each
-/// other, which says nothing about us.
+/// The average pause before each sign-in, in milliseconds. Without pauses, the other libraries
+/// starve each other.
 const PAUSE: u64 = 150;
 
 #[derive(Default)]
@@ -99,7 +99,7 @@ struct Verdict {
 }
 
 impl Verdict {
-    /// `alone` is the same without us.
+    /// Collects the faults of a run. `alone` is the same run without this crate.
     fn judge(&mut self, alone: Option<&Outcome>, outcome: &Outcome) {
         outcome.print();
         let mut blame = |what: String| self.faults.push(format!("{}: {what}", outcome.name));
@@ -108,17 +108,17 @@ impl Verdict {
                 self.added += tally.acknowledged.len();
                 self.lost += tally.lost;
                 if tally.lost > 0 {
-                    blame(format!("{} of ours are lost", tally.lost));
+                    blame(format!("{} updates of ours are lost", tally.lost));
                 }
                 for error in &tally.errors {
-                    blame(format!("one of ours failed: {error}"));
+                    blame(format!("an update of ours failed: {error}"));
                 }
             } else if let Some(alone) = alone.and_then(|alone| alone.tallies.get(party)) {
                 if tally.lost > 0 && alone.lost == 0 {
-                    blame(format!("{} of {party} are lost, none without us", tally.lost));
+                    blame(format!("{} updates of {party} are lost, none without us", tally.lost));
                 }
                 if !tally.errors.is_empty() && alone.errors.is_empty() {
-                    blame(format!("{party} failed, never without us: {}", tally.errors[0]));
+                    blame(format!("{party} failed, but not without us: {}", tally.errors[0]));
                 }
             }
         }
@@ -130,13 +130,13 @@ impl Verdict {
         if let Some(fault) = &outcome.unreadable
             && outcome.tallies.keys().any(|party| party.is_ours())
         {
-            blame(format!("the file is no cache at the end: {fault}"));
+            blame(format!("the file is not a cache at the end: {fault}"));
         }
     }
 
-    fn told(self) -> ExitCode {
+    fn report(self) -> ExitCode {
         println!(
-            "\nP1, P3: {} acknowledged writes of ours amid {} kills and {} reads: {} lost",
+            "\nP1, P3: {} acknowledged writes of ours with {} kills and {} reads: {} lost",
             self.added, self.kills, self.reads, self.lost
         );
         for fault in &self.faults {

@@ -4,16 +4,16 @@ use std::fmt;
 use std::path::Path;
 use std::process::Command;
 
-/// Who writes.
+/// A kind of writer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Party {
     /// A process of this crate, with two threads.
     Ours,
-    /// One that is killed in the middle of its work, and followed by another.
+    /// A process of this crate that is killed during its work and replaced.
     Killed,
-    /// `msal-extensions`, as pip installs it.
+    /// MSAL Python with `msal-extensions`, as pip installs it.
     Python,
-    /// The same with portalocker, which changes how it locks.
+    /// MSAL Python with `msal-extensions` and portalocker, which changes its locking.
     Portalocker,
     /// `@azure/msal-node` with `@azure/msal-node-extensions`.
     Node,
@@ -24,7 +24,7 @@ impl Party {
         matches!(self, Self::Ours | Self::Killed)
     }
 
-    /// How many threads a process has.
+    /// The number of threads of a process.
     pub(crate) fn threads(self) -> u64 {
         match self {
             Self::Ours | Self::Killed => 2,
@@ -32,7 +32,7 @@ impl Party {
         }
     }
 
-    /// A process that adds `count` tokens.
+    /// The command of a process that adds `count` tokens.
     pub(crate) fn command(self, path: &Path, name: &str, count: u64, pause: u64) -> Command {
         let given = |name: &str| env::var_os(name).expect("run tests/peers/stress");
         let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::party::Party;
 use crate::writer;
 
-/// Some writers on one file.
+/// A combination of writers on one file.
 pub(crate) struct Run {
     name: String,
     pause: u64,
@@ -21,26 +21,26 @@ pub(crate) struct Run {
     parties: Vec<(Party, usize)>,
 }
 
-/// What became of it.
+/// The result of a run.
 pub(crate) struct Outcome {
     pub(crate) name: String,
     pub(crate) tallies: BTreeMap<Party, Tally>,
     pub(crate) kills: usize,
     pub(crate) reads: u64,
-    /// What readers of ours met.
+    /// The errors of readers of this crate.
     pub(crate) torn: Vec<String>,
-    /// Why the file can't be read at the end.
+    /// Why the file is unreadable at the end.
     pub(crate) unreadable: Option<String>,
     took: Duration,
 }
 
-/// The writes of one party.
+/// The updates of one party.
 #[derive(Default)]
 pub(crate) struct Tally {
-    /// The users who signed in, and were told so.
+    /// The users whose sign-in was acknowledged.
     pub(crate) acknowledged: Vec<String>,
     pub(crate) errors: Vec<String>,
-    /// How many of the acknowledged are not in the file at the end.
+    /// The number of acknowledged sign-ins that are missing at the end.
     pub(crate) lost: usize,
     longest: Duration,
 }
@@ -50,7 +50,7 @@ impl Run {
         Self { name: name.into(), pause, count, parties: Vec::new() }
     }
 
-    /// With so many processes of this party.
+    /// Adds processes of a party.
     pub(crate) fn with(mut self, party: Party, processes: usize) -> Self {
         self.parties.push((party, processes));
         self
@@ -61,7 +61,7 @@ impl Run {
         self
     }
 
-    /// Lets them write until all are done.
+    /// Runs all writers to the end.
     pub(crate) fn start(&self) -> Outcome {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("cache.json");
@@ -98,7 +98,7 @@ impl Run {
             let killers: Vec<_> = (0..victims)
                 .map(|victim| {
                     let (path, working) = (&path, &working);
-                    scope.spawn(move || kill_again_and_again(path, victim, working))
+                    scope.spawn(move || kill_repeatedly(path, victim, working))
                 })
                 .collect();
             let results: Vec<_> =
@@ -124,7 +124,7 @@ impl Run {
         for (party, tally) in results {
             outcome.tallies.entry(party).or_default().merge(tally);
         }
-        outcome.look_for_the_lost(&path);
+        outcome.count_lost(&path);
         outcome
     }
 }
@@ -135,8 +135,8 @@ fn reader(path: &Path) -> Command {
     command
 }
 
-/// Starts writers of ours and kills each after a while, as long as others work.
-fn kill_again_and_again(path: &Path, victim: usize, working: &AtomicUsize) -> Vec<Tally> {
+/// Starts writers of this crate and kills each after a while, until the other writers are done.
+fn kill_repeatedly(path: &Path, victim: usize, working: &AtomicUsize) -> Vec<Tally> {
     let mut random = Random::new(victim as u64);
     let mut tallies = Vec::new();
     while working.load(Ordering::SeqCst) > 0 {
@@ -146,7 +146,7 @@ fn kill_again_and_again(path: &Path, victim: usize, working: &AtomicUsize) -> Ve
         thread::sleep(Duration::from_millis(20) + random.millis(100));
         process.child.kill().expect("it is there");
         tallies.push(process.tally(&name));
-        // One after another would leave the others no moment without a lock file.
+        // Without a pause, the others would never find the file unlocked.
         thread::sleep(Duration::from_millis(150) + random.millis(200));
     }
     tallies
@@ -157,7 +157,7 @@ impl Outcome {
         self.tallies.values().any(|tally| tally.lost > 0)
     }
 
-    fn look_for_the_lost(&mut self, path: &Path) {
+    fn count_lost(&mut self, path: &Path) {
         let read = fs::read(path).map_err(|error| error.to_string());
         let document = read.and_then(|text| {
             serde_json::from_slice::<Value>(&text).map_err(|error| error.to_string())
@@ -197,7 +197,7 @@ impl Outcome {
             name = "";
         }
         println!(
-            "    {:.1} s, {} reads of whole documents, {} of others, {} kills",
+            "    {:.1} s, {} successful reads, {} failed reads, {} kills",
             self.took.as_secs_f32(),
             self.reads,
             self.torn.len(),
@@ -214,14 +214,14 @@ impl Tally {
     }
 }
 
-/// A writer or a reader, which is killed if this program ends before it does.
+/// A writer or reader process, which is killed when this is dropped.
 struct Process {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Process {
-    /// Starts it and waits until it is ready.
+    /// Starts a process and waits until it is ready.
     fn start(mut command: Command) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
@@ -240,7 +240,7 @@ impl Process {
         stdin.write_all(b"go\n").expect("it reads");
     }
 
-    /// What it says to the end.
+    /// Reads the output of a writer to the end.
     fn tally(mut self, name: &str) -> Tally {
         let mut tally = Tally::default();
         for line in self.lines.by_ref().map_while(Result::ok) {

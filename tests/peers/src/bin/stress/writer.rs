@@ -1,4 +1,4 @@
-//! What a process of ours does: the twin of `writer.py` and `writer.mjs`.
+//! The writer of this crate, the counterpart of `writer.py` and `writer.mjs`, and the reader.
 
 use std::fmt::Arguments;
 use std::io::{Write, stdin, stdout};
@@ -11,7 +11,7 @@ use msal_cache::{CredentialType, Event, FileStore, Query, TokenCache};
 use msal_cache_peers::{Random, client_info, id_token};
 use serde_json::json;
 
-/// What the token endpoint answers when `user` signs in.
+/// The sign-in of `user`.
 fn sign_in(user: &str) -> Event {
     let event = json!({
         "client_id": "client",
@@ -32,26 +32,24 @@ fn sign_in(user: &str) -> Event {
     Event::from_json(&event.to_string()).expect("it is an event")
 }
 
-/// Makes a file in which some users have signed in already.
+/// Creates a file with some users.
 ///
-/// MSAL Node takes its own memory for what is in the file if reading and writing fell into one
-/// millisecond, and then overwrites what others have written since, whoever they are. In a file
-/// of this size it takes longer. Where there is no file it makes an empty one, which is no cache
-/// to a reader of ours until somebody has signed in.
+/// If MSAL Node reads and writes a file within one millisecond, it doesn't notice later changes and
+/// overwrites them. A file of this size takes longer. MSAL Node also creates a missing file as an
+/// empty one, which is not a cache to a reader of this crate until the first sign-in.
 pub(crate) fn begin(path: &Path) {
     let memory = TokenCache::in_memory();
     for user in 0..200 {
         memory.add(&sign_in(&format!("first-{user}"))).expect("there is memory");
     }
     let file = TokenCache::new(FileStore::open(path).expect("it opens"));
-    memory.copy_to(&file).expect("nobody else is there");
+    memory.copy_to(&file).expect("no other writer runs");
 }
 
-/// One whole line at a time, whichever thread says it, and at once: a process that is killed must
-/// have told what was acknowledged.
+/// Prints a whole line and flushes it: a process may be killed after an acknowledged update.
 fn say(line: Arguments<'_>) {
     static LINES: Mutex<()> = Mutex::new(());
-    let _one = LINES.lock().expect("nobody panics with it");
+    let _one = LINES.lock().expect("no thread panics while it holds the lock");
     let mut out = stdout();
     out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush()).expect("it is read");
 }
@@ -85,13 +83,13 @@ pub(crate) fn write(path: &Path, name: &str, count: u64, pause: u64, threads: u6
     });
 }
 
-/// Reads all accounts again and again, until it is told to end.
+/// Reads all accounts repeatedly, until a line arrives on standard input.
 pub(crate) fn read(path: &Path) {
     say(format_args!("ready"));
     let ended = thread::spawn(wait_for_a_line);
     let mut reads = 0_u64;
     while !ended.is_finished() {
-        // A handle of its own each time: nothing that was decoded before helps it.
+        // A new handle has no decoded records, so it reads the file.
         let cache = TokenCache::new(FileStore::open(path).expect("it opens"));
         match cache.find(CredentialType::Account, &Query::new()) {
             Ok(_) => reads += 1,

@@ -1,6 +1,6 @@
-//! The floor: only what the task itself needs, without a schema to keep, other writers to heed
-//! or errors to tell. For look-ups a ready hash index and the building of its key; for a file
-//! `serde_json`, a temporary file, `fsync` and `rename`; for SQLite one statement or transaction.
+//! The baseline: the least code for a task, without a schema, other writers or error messages. A
+//! look-up builds a key and reads a hash map; a file takes `serde_json`, a temporary file, `fsync`
+//! and `rename`; SQLite takes one statement or transaction.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -37,7 +37,7 @@ records! {
     AppMetadata { client_id, environment }
 }
 
-/// As fast as hash maps get: foldhash.
+/// A hash map with foldhash, the fastest hasher.
 type Map<K, V> = HashMap<K, V, hashbrown::DefaultHashBuilder>;
 
 #[derive(Serialize, Deserialize)]
@@ -62,12 +62,12 @@ impl<K: Eq + Hash, A, C, I, R, M> Default for Sections<K, A, C, I, R, M> {
     }
 }
 
-/// Everything decoded.
+/// All records decoded.
 pub(crate) type Typed = Sections<String, AccessToken, Account, IdToken, RefreshToken, AppMetadata>;
-/// Every record as its text, in the text of the document.
+/// All records as borrowed JSON.
 pub(crate) type Raw<'a> =
     Sections<Cow<'a, str>, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue, &'a RawValue>;
-/// Every record as a text of its own.
+/// All records as owned JSON.
 pub(crate) type RawOwned =
     Sections<String, Box<RawValue>, Box<RawValue>, Box<RawValue>, Box<RawValue>, Box<RawValue>>;
 
@@ -87,7 +87,7 @@ pub(crate) fn push_lower(key: &mut String, part: &str) {
     key[start..].make_ascii_lowercase();
 }
 
-/// Writes the key of an access token over what stands in `key`.
+/// Replaces `key` by the key of an access token.
 pub(crate) fn access_token_key(key: &mut String, home: &str, realm: &str, scopes: &[String]) {
     key.clear();
     for part in [home, "-", ENVIRONMENT, "-accesstoken-", CLIENT, "-", realm, "-"] {
@@ -131,7 +131,7 @@ fn decode(text: &str) -> Vec<u8> {
     URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
-/// A sign-in as its records: the ID token and the client info decoded.
+/// Builds the records of a sign-in from its ID token and client info.
 pub(crate) fn records(sign_in: &SignIn) -> Records {
     let payload = decode(sign_in.id_token.split('.').nth(1).unwrap());
     let claims: Claims<'_> = serde_json::from_slice(&payload).unwrap();
@@ -210,7 +210,7 @@ impl Typed {
 pub(crate) struct Memory {
     pub(crate) sections: Typed,
     by_user: Map<String, Vec<String>>,
-    /// What `std` has, for the hit: key to secret.
+    /// Secrets by key, in a map of `std`, for hits.
     secrets: HashMap<String, Box<str>>,
     key: String,
 }
@@ -231,7 +231,7 @@ impl Memory {
         self.secrets.get(&self.key).map_or(0, |secret| secret.len())
     }
 
-    /// The length of the first secret that is good for these scopes.
+    /// The length of the first secret that has these scopes.
     pub(crate) fn subset(&self, probe: &Probe, scopes: &[String]) -> usize {
         let has = |target: &str, wanted: &String| {
             target.split(' ').any(|scope| scope.eq_ignore_ascii_case(wanted))
@@ -280,7 +280,7 @@ impl Memory {
     }
 }
 
-/// What tells that a file is as it was.
+/// Identifies a version of a file.
 #[derive(PartialEq)]
 pub(crate) struct Stamp(u64, Option<std::time::SystemTime>);
 
@@ -297,7 +297,7 @@ pub(crate) fn open_and_find(path: &Path, key: &str) -> usize {
     serde_json::from_str::<AccessToken>(found).unwrap().secret.len()
 }
 
-/// A file with everything decoded in memory, rewritten by each sign-in.
+/// A file that is decoded in memory and rewritten by each sign-in.
 pub(crate) struct JsonFile<'p> {
     path: &'p Path,
     sections: Typed,
@@ -313,7 +313,7 @@ impl<'p> JsonFile<'p> {
 
     pub(crate) fn add(&mut self, sign_in: &SignIn) {
         let _lock = lock(self.path);
-        assert!(self.stamp == stamp(self.path), "nobody else writes here");
+        assert!(self.stamp == stamp(self.path), "no other process writes here");
         self.sections.insert(records(sign_in));
         self.out.clear();
         serde_json::to_writer(&mut self.out, &self.sections).unwrap();
@@ -322,7 +322,7 @@ impl<'p> JsonFile<'p> {
     }
 }
 
-/// Reads, changes and writes the file, as somebody who shares it has to.
+/// Reads, changes and writes a shared file.
 pub(crate) fn add_to_shared(path: &Path, sign_in: &SignIn) {
     let _lock = lock(path);
     let mut sections: Typed = match fs::read(path) {
@@ -333,7 +333,7 @@ pub(crate) fn add_to_shared(path: &Path, sign_in: &SignIn) {
     write(path, &serde_json::to_vec(&sections).unwrap());
 }
 
-/// Locked until it is dropped.
+/// Locks the file until the result is dropped.
 fn lock(path: &Path) -> File {
     let path = path.with_extension("lock");
     let file = OpenOptions::new().write(true).create(true).truncate(false).open(path).unwrap();
@@ -350,7 +350,7 @@ fn write(path: &Path, bytes: &[u8]) {
     File::open(path.parent().unwrap()).unwrap().sync_all().unwrap();
 }
 
-/// Replaces the end of each token by a number, so that each sign-in writes something new.
+/// Replaces the end of each token by a number, so that each sign-in writes new tokens.
 pub(crate) fn renew(sign_in: &mut SignIn, number: usize) {
     for token in
         [Some(&mut sign_in.access_token), sign_in.refresh_token.as_mut()].into_iter().flatten()
@@ -361,7 +361,7 @@ pub(crate) fn renew(sign_in: &mut SignIn, number: usize) {
 }
 
 pub(crate) mod sqlite {
-    //! One table of keys and values.
+    //! A table of keys and values.
 
     use rusqlite::{Connection, TransactionBehavior};
 
@@ -405,7 +405,7 @@ pub(crate) mod sqlite {
         transaction.commit().unwrap();
     }
 
-    /// Puts in everything at once.
+    /// Inserts all records in one transaction.
     pub(crate) fn fill(connection: &mut Connection, sections: &Typed) {
         let transaction = connection.transaction().unwrap();
         let mut put = transaction.prepare(PUT).unwrap();
