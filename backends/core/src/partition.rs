@@ -1,4 +1,3 @@
-use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -34,38 +33,51 @@ enum PartitionName {
 const SHORT: usize = 124;
 
 impl Partition {
-    fn named(parts: &[&str]) -> Self {
+    /// The name of a kind of partition and the ids in it, separated by slashes.
+    #[inline]
+    fn named(kind: &str, ids: &[&str]) -> Self {
         let mut name = ArrayString::new();
-        if parts.iter().all(|part| part.is_ascii() && name.try_push_str(part).is_ok()) {
-            name.make_ascii_lowercase();
+        let mut push = |part: &str| name.try_push_str(part).is_ok();
+        if push(kind) && ids.iter().all(|id| is_plain(id) && push("/") && push(id)) {
             return Self(PartitionName::Short(name));
         }
-        Self(PartitionName::Long(parts.concat().to_lowercase().into()))
+        Self::escaped(kind, ids)
+    }
+
+    /// The name where an id has to be escaped or folded, or is long.
+    #[cold]
+    fn escaped(kind: &str, ids: &[&str]) -> Self {
+        let mut name = kind.to_owned();
+        for id in ids {
+            name.push('/');
+            // The separator and the escape character, as `%2f` and `%25`.
+            name.push_str(&id.replace('%', "%25").replace('/', "%2f"));
+        }
+        Self(PartitionName::Long(name.to_lowercase().into()))
     }
 
     /// Everything of one user, across clients and tenants.
     pub fn user(home_account_id: &str) -> Self {
-        Self::named(&["user/", &escaped(home_account_id)])
+        Self::named("user", &[home_account_id])
     }
 
     /// The tokens that one client has for itself in one tenant. Those of an extended cache key
     /// are a partition of their own for each key, since a client may have 100,000 of them.
     pub fn app(client_id: &str, realm: &str, ext_cache_key: Option<&str>) -> Self {
-        let (client_id, realm) = (escaped(client_id), escaped(realm));
-        match ext_cache_key.map(escaped) {
-            None => Self::named(&["app/", &client_id, "/", &realm]),
-            Some(key) => Self::named(&["app/", &client_id, "/", &realm, "/", &key]),
+        match ext_cache_key {
+            None => Self::named("app", &[client_id, realm]),
+            Some(key) => Self::named("app", &[client_id, realm, key]),
         }
     }
 
     /// What is known about clients: all of [`CredentialType::AppMetadata`].
     pub fn app_metadata() -> Self {
-        Self::named(&["metadata"])
+        Self::named("metadata", &[])
     }
 
     /// Records without a user and without a client, in any section.
     pub fn unowned() -> Self {
-        Self::named(&["unowned"])
+        Self::named("unowned", &[])
     }
 
     /// The partition of a record with these fields: [`of`](Self::of) where they are known already.
@@ -146,13 +158,13 @@ impl fmt::Debug for Partition {
     }
 }
 
-/// A part of a name, with the separator and the escape character written as `%2f` and `%25`.
-fn escaped(part: &str) -> Cow<'_, str> {
-    if memchr::memchr2(b'/', b'%', part.as_bytes()).is_some() {
-        part.replace('%', "%25").replace('/', "%2f").into()
-    } else {
-        part.into()
-    }
+/// Whether an id is in lower case, and needs no escape.
+#[inline]
+fn is_plain(id: &str) -> bool {
+    // Without an early exit, so that the compiler can use wide instructions.
+    let special =
+        |byte: u8| !byte.is_ascii() | byte.is_ascii_uppercase() | (byte == b'/') | (byte == b'%');
+    !id.bytes().fold(false, |any, byte| any | special(byte))
 }
 
 #[cfg(test)]
