@@ -7,23 +7,24 @@ use msal_cache_core::{Blob, BlobStore, Error, Hold, Partition, RefreshGuard, Res
 use msal_cache_disk::{GuardFile, referent};
 use parking_lot::Mutex;
 
-use crate::builder::FileOptions;
 use crate::contents::KnownContents;
 use crate::error::io;
 use crate::lock::{FileLock, HeldLock};
-use crate::quarantine::{OnCorrupt, set_aside};
+use crate::options::{FileOptions, OnCorrupt};
+use crate::quarantine::set_aside;
 use crate::reading::{Reading, check, look, read};
 use crate::replace::replace;
 use crate::{disk, folder, journal, leftovers};
 
-/// The text of one file, read and swapped as a whole: what [`FileStore`](crate::FileStore) is
-/// made of, for a wrapper that stores another text than the document itself, such as an
-/// encrypted one. See [`FileStoreBuilder::open_blob`](crate::FileStoreBuilder::open_blob).
+/// The text of one file, read and swapped as a whole. [`FileStore`](crate::FileStore) is built on
+/// it; use it for a wrapper that stores another text than the document itself, such as an encrypted
+/// one. See [`FileStoreBuilder::open_blob`](crate::FileStoreBuilder::open_blob).
 pub struct FileBlob {
     path: PathBuf,
     options: FileOptions,
     lock: FileLock,
-    seen: Mutex<KnownContents>,
+    contents: Mutex<KnownContents>,
+    /// Whether this handle has removed the temporary files of dead processes.
     swept: AtomicBool,
 }
 
@@ -31,7 +32,7 @@ impl FileBlob {
     /// `path` is absolute and names a file.
     pub(crate) fn open(path: PathBuf, options: FileOptions) -> Result<Self> {
         let lock = FileLock::of(&path, options.lock_timeouts, options.java);
-        let blob = Self { path, options, lock, seen: Mutex::default(), swept: false.into() };
+        let blob = Self { path, options, lock, contents: Mutex::default(), swept: false.into() };
         let found = look(&blob.path)?;
         blob.check_folders()?;
         if found.is_some() {
@@ -41,12 +42,12 @@ impl FileBlob {
         Ok(blob)
     }
 
-    /// The path of the file, absolute, symbolic links unresolved.
+    /// The path of the file: absolute, with symbolic links unresolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes the lock; puts in order first what a dead process has left.
+    /// Takes the lock, and cleans up after dead processes.
     fn enter(&self) -> Result<HeldLock> {
         let held = self.lock.enter()?;
         if held.is_new() {
@@ -59,11 +60,11 @@ impl FileBlob {
         Ok(held)
     }
 
-    /// Who can write to a folder that the path leads through can put another file there.
+    /// Checks the folder of each name in the chain of symbolic links: a user who can write to one
+    /// can replace the file.
     fn check_folders(&self) -> Result<()> {
-        let names = disk::names(&self.path).map_err(io("resolve", &self.path))?;
-        let folders = names.iter().map(|name| folder::of(name));
-        folders.into_iter().try_for_each(|folder| self.options.permissions.check_folder(folder))
+        let names = disk::link_chain(&self.path).map_err(io("resolve", &self.path))?;
+        names.iter().try_for_each(|name| self.options.permissions.check_folder(folder::of(name)))
     }
 }
 
@@ -71,27 +72,27 @@ impl BlobStore for FileBlob {
     fn read(&self, known: Option<Revision>) -> Result<Blob> {
         let hold = self.lock.current_hold();
         let Some(fingerprint) = look(&self.path)? else { return Ok(Blob::Absent) };
-        let mut seen = self.seen.lock();
-        seen.look(fingerprint, Instant::now());
-        if known.is_some_and(|known| seen.is_still(known, fingerprint)) {
+        let mut contents = self.contents.lock();
+        contents.looked(fingerprint, Instant::now());
+        if known.is_some_and(|known| contents.is_still(known, fingerprint)) {
             return Ok(Blob::Unchanged);
         }
-        // Others read at the same time; only what they have seen is kept one at a time.
-        drop(seen);
+        // Released, so that threads read at the same time.
+        drop(contents);
         self.check_folders()?;
-        // With the lock, what was read before it was taken needn't be read again, where the open
-        // file shows that nothing was written since.
+        // A content that was read before the lock was taken isn't read again, if the open file
+        // shows that there was no write since.
         let is_known = |opened| {
             let confirmed = known.zip(hold);
-            confirmed.is_some_and(|(known, hold)| self.seen.lock().confirm(known, opened, hold))
+            confirmed.is_some_and(|(known, hold)| self.contents.lock().confirm(known, opened, hold))
         };
         Ok(match read(&self.path, self.options.permissions, self.options.max_size, is_known)? {
             Reading::Absent => Blob::Absent,
             Reading::Known => Blob::Unchanged,
             Reading::Whole { bytes, fingerprint, since } => {
-                Blob::Present(self.seen.lock().read(fingerprint, since, hold), bytes)
+                Blob::Present(self.contents.lock().read(fingerprint, since, hold), bytes)
             }
-            // Nobody can say what stands there, so nobody may replace it.
+            // A revision of its own: no content is known that a write could replace.
             Reading::Torn(bytes) => Blob::Present(Revision::unique(), bytes),
         })
     }
@@ -106,7 +107,7 @@ impl BlobStore for FileBlob {
         let found = look(held.file())?;
         let as_expected = match found {
             None => expected == Revision::ABSENT,
-            Some(now) => self.seen.lock().may_replace(expected, now, held.hold()),
+            Some(now) => self.contents.lock().may_replace(expected, now, held.number()),
         };
         if !as_expected {
             return Err(Error::Conflict);
@@ -116,7 +117,7 @@ impl BlobStore for FileBlob {
         }
         let written = replace(held.file(), bytes, found, &held)?;
         Ok(match written {
-            Some(it) => self.seen.lock().wrote(it.fingerprint, it.marked, held.hold()),
+            Some(it) => self.contents.lock().wrote(it.fingerprint, it.marked, held.number()),
             None => Revision::unique(),
         })
     }
@@ -131,14 +132,15 @@ impl BlobStore for FileBlob {
         }
         let held = self.enter()?;
         let Some(now) = look(held.file())? else { return Err(Error::Conflict) };
-        if !self.seen.lock().may_replace(unreadable, now, held.hold()) || !held.is_ours() {
+        let as_expected = self.contents.lock().may_replace(unreadable, now, held.number());
+        if !as_expected || !held.is_ours() {
             return Err(Error::Conflict);
         }
         set_aside(held.file(), now)
     }
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        // No other library knows it, so one name is enough, the file's own.
+        // No other library takes it, so it needs no file beside each name of the cache.
         let file = referent(&self.path).map_err(io("resolve", &self.path))?;
         Ok(RefreshGuard::new(GuardFile::take(&file, partition, wait)?))
     }

@@ -4,10 +4,11 @@ use std::time::Duration;
 use msal_cache_core::{Document, Result};
 use msal_cache_disk::{Permissions, absolute};
 
-use crate::lock::{self, LockTimeouts};
+use crate::lock::{GRACE_PERIOD, LockTimeouts};
+use crate::options::FileOptions;
 use crate::{FileBlob, FileStore, OnCorrupt};
 
-/// The options of a [`FileStore`].
+/// Sets the options of a [`FileStore`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,49 +31,55 @@ pub struct FileStoreBuilder {
     options: FileOptions,
 }
 
-#[derive(Clone, Debug)]
-pub(crate) struct FileOptions {
-    pub(crate) permissions: Permissions,
-    pub(crate) on_corrupt: OnCorrupt,
-    pub(crate) lock_timeouts: LockTimeouts,
-    pub(crate) java: bool,
-    pub(crate) max_size: u64,
+impl FileStore {
+    /// Opens the cache at `path` with the default options. See [`FileStoreBuilder::open`] for what
+    /// is checked and what is left to the first write.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::builder(path).open()
+    }
+
+    /// The cache at `path`, with options.
+    pub fn builder(path: impl AsRef<Path>) -> FileStoreBuilder {
+        FileStoreBuilder::new(path.as_ref())
+    }
 }
 
 impl FileStoreBuilder {
-    pub(crate) fn new(path: &Path) -> Self {
+    fn new(path: &Path) -> Self {
+        let timeout = Duration::from_secs(15);
         let options = FileOptions {
             permissions: Permissions::default(),
             on_corrupt: OnCorrupt::default(),
-            lock_timeouts: LockTimeouts { timeout: Duration::from_secs(15), grace: lock::GRACE },
+            lock_timeouts: LockTimeouts { timeout, grace_period: GRACE_PERIOD },
             java: false,
             max_size: 1 << 30,
         };
         Self { path: path.to_owned(), options }
     }
 
-    /// What to do about a file that others can open, or replace. [`Permissions::Refuse`] unless
-    /// set.
+    /// What to do about a file that other users can access or replace. The default is
+    /// [`Permissions::Refuse`].
     pub fn permissions(mut self, permissions: Permissions) -> Self {
         self.options.permissions = permissions;
         self
     }
 
-    /// What to do about a file that can't be read as a cache. [`OnCorrupt::Quarantine`] unless
-    /// set.
+    /// What a write does about a file that isn't a token cache. The default is
+    /// [`OnCorrupt::Quarantine`].
     pub fn on_corrupt(mut self, on_corrupt: OnCorrupt) -> Self {
         self.options.on_corrupt = on_corrupt;
         self
     }
 
-    /// How long a writer waits for others before [`Error::Locked`]. 15 seconds unless set. A
-    /// reader waits only where the file can't be read, to see whether somebody is mending it.
+    /// How long a writer waits for the lock before it returns [`Error::Locked`]. The default is
+    /// 15 seconds. A reader waits only where the file isn't a token cache, in case a writer is
+    /// repairing it.
     ///
-    /// The wait ends then even where the file system doesn't answer, such as that of a server
-    /// that is away. It is the wait alone that ends: reading and writing take as long as the
-    /// system takes for them. Another library's lock file that was left behind needs ten seconds
-    /// to be found dead, unless its time says that it is older; a shorter wait may have to be
-    /// repeated.
+    /// The wait ends on time even if the file system doesn't respond, as when a file server is
+    /// down. Only the wait has a deadline: reading and writing take as long as the system needs.
+    ///
+    /// A lock file that another library left behind is taken over ten seconds after it was
+    /// written, so with a shorter timeout a call may have to be repeated.
     ///
     /// [`Error::Locked`]: msal_cache_core::Error::Locked
     pub fn lock_timeout(mut self, timeout: Duration) -> Self {
@@ -80,16 +87,16 @@ impl FileStoreBuilder {
         self
     }
 
-    /// Whether to take the lock of MSAL Java's extensions too, `.lockfile` in the folder of the
-    /// cache, after the one that all others take. It is one lock for all caches of the folder,
-    /// so say this where a Java app shares the file. No unless set.
+    /// Whether to take the lock of MSAL Java's extensions as well: `.lockfile` in the folder of
+    /// the cache, one lock for all caches in the folder. Enable it where a Java app shares the
+    /// file. The default is `false`.
     pub fn share_with_java(mut self, share: bool) -> Self {
         self.options.java = share;
         self
     }
 
-    /// The largest file that is read or written, in bytes; beyond it is [`Error::TooLarge`].
-    /// 1 GiB unless set.
+    /// The largest file that is read or written, in bytes. A larger one is [`Error::TooLarge`].
+    /// The default is 1 GiB.
     ///
     /// [`Error::TooLarge`]: msal_cache_core::Error::TooLarge
     pub fn max_size(mut self, bytes: u64) -> Self {
@@ -97,22 +104,21 @@ impl FileStoreBuilder {
         self
     }
 
-    /// How old the lock file of another library must be before it may be found dead. For tests.
+    /// The age at which the lock file of another library may be taken over. For tests.
     #[doc(hidden)]
-    pub fn foreign_grace(mut self, grace: Duration) -> Self {
-        self.options.lock_timeouts.grace = grace;
+    pub fn foreign_grace(mut self, grace_period: Duration) -> Self {
+        self.options.lock_timeouts.grace_period = grace_period;
         self
     }
 
-    /// Opens the store, which reads at most the permissions of the file and writes nothing: a
-    /// missing file is an empty cache, and missing folders are created (mode 0700) by the first
-    /// write.
+    /// Opens the store. This checks permissions and writes nothing: a missing file is an empty
+    /// cache, and the first write creates missing folders (mode 0700).
     ///
     /// # Errors
     ///
-    /// [`Error::Io`] where the path names a folder, or leads through something that isn't one or
-    /// through a loop of symbolic links; [`Error::Insecure`] where a pipe, a socket or a device
-    /// stands there, or a file or a folder that [`Permissions`] doesn't let pass.
+    /// [`Error::Io`] where the path names a folder, leads through something that isn't a folder, or
+    /// through a loop of symbolic links; [`Error::Insecure`] where it names a pipe, a socket or a
+    /// device, or where [`Permissions`] refuses the file or its folder.
     ///
     /// [`Error::Io`]: msal_cache_core::Error::Io
     /// [`Error::Insecure`]: msal_cache_core::Error::Insecure
@@ -120,7 +126,8 @@ impl FileStoreBuilder {
         Ok(FileStore::over(Document::new(self.open_blob()?)))
     }
 
-    /// Opens the text of the file alone, for a wrapper around it. Errors as [`open`](Self::open).
+    /// Opens the text of the file, for a wrapper around it. The errors are those of
+    /// [`open`](Self::open).
     ///
     /// ```
     /// use msal_cache_core::{BlobStore, Document, Revision};

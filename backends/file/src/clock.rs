@@ -1,4 +1,4 @@
-//! The clock of a file system, which may be the clock of a server.
+//! The clock of a file system, which may be that of a server.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,7 +19,7 @@ impl Moment {
     /// An upper bound of the time from this moment to `later`; zero where `later` is earlier.
     ///
     /// The monotonic clock stops while the system sleeps, and the wall clock may be set back, so
-    /// the longer of the two counts. Another clock may differ from both by one in a thousand.
+    /// the longer time counts. The rate of another clock may differ by one in a thousand.
     fn until(self, later: Self) -> Duration {
         let monotonic = later.monotonic.saturating_duration_since(self.monotonic);
         let wall = later.wall.duration_since(self.wall).unwrap_or_default();
@@ -28,37 +28,36 @@ impl Moment {
     }
 }
 
-/// The time of a file system at a moment, read from the time stamp of a file that this process has
-/// just written.
+/// The time of a file system at a moment: the time stamp of a file that this process has just
+/// written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ClockReading {
     device: u64,
     /// In nanoseconds since the epoch.
     time: i128,
-    /// A moment when the clock had reached `time`.
+    /// A moment at which the clock had reached `time`.
     at: Moment,
 }
 
 impl ClockReading {
-    /// `written` is the fingerprint of a file that this process has written, looked at after the
+    /// `written` is the fingerprint of a file that this process has written, taken after the
     /// write.
     pub(crate) fn of(written: Fingerprint) -> Self {
         Self { device: written.identity.0, time: written.modified, at: Moment::now() }
     }
 
-    /// The time since the content of a file on the same file system was changed; `None` where the
-    /// change is later than this reading.
-    #[cfg_attr(windows, expect(dead_code, reason = "lock files of dead processes don't remain"))]
+    /// The time since the content of a file on the same file system was changed; `None` where that
+    /// is later than this reading.
     pub(crate) fn age(&self, file: Fingerprint) -> Option<Duration> {
         let before = u64::try_from(self.time - file.modified).ok()?;
         Some(Duration::from_nanos(before) + self.at.monotonic.elapsed())
     }
 
-    /// Whether each write to the file that begins at `since` or later changes its fingerprint,
-    /// which is `file` by now.
+    /// Whether each write to a file that begins at `since` or later changes its fingerprint
+    /// `file`.
     ///
-    /// A write stamps the file with the time of the write. So it does where the clock of the file
-    /// system was past the latest time stamp of the file at `since`, by more than a tick.
+    /// A write stamps the file with the current time. The stamp differs from those in the
+    /// fingerprint if the clock of the file system had passed them by more than a tick at `since`.
     pub(crate) fn reveals_writes_since(&self, since: Moment, file: Fingerprint) -> bool {
         let nanoseconds = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
         let time_at_since = self.time - nanoseconds(since.until(self.at));
@@ -121,7 +120,7 @@ mod tests {
     fn the_longer_of_two_clocks_counts() {
         let (read, mut reading, file) = aged(1021);
         let second = 1000 * MILLISECOND;
-        // The system slept, so the monotonic clock stood still.
+        // The system slept, so the monotonic clock stopped.
         reading.at = Moment { monotonic: read.monotonic, wall: read.wall + 2 * second };
         assert!(!reading.reveals_writes_since(read, file));
         // The wall clock was set back.

@@ -7,14 +7,19 @@ use crate::clock::Moment;
 use crate::fingerprint::Fingerprint;
 use crate::lock::LockHold;
 
-/// The contents that this process has read or written lately, and how the file looked then.
+/// The contents of the file that this handle has read or written recently, with the fingerprint
+/// that the file had then.
 ///
-/// More than one is kept because threads read at the same time: a writer's content must still be
-/// known when another thread has read the file once more before the writer swaps.
+/// An unchanged fingerprint means an unchanged content only if the content is *settled*: if the
+/// clock of the file system had moved on since the last write when the content was read, so that a
+/// later write shows in its time stamps.
+///
+/// Several are kept because threads read at the same time: a writer's content must still be known
+/// if another thread reads the file before the writer swaps.
 #[derive(Debug, Default)]
 pub(crate) struct KnownContents {
     contents: VecDeque<KnownContent>,
-    /// When the file was first seen to look as it does.
+    /// The latest fingerprint, and when it was first seen.
     first: Option<(Fingerprint, Instant)>,
 }
 
@@ -22,36 +27,32 @@ pub(crate) struct KnownContents {
 struct KnownContent {
     revision: Revision,
     fingerprint: Fingerprint,
-    /// The clock of the file system has moved on between the last write and the reading, so
-    /// another content would look different.
     settled: bool,
-    /// The hold of the lock under which it was read, written or confirmed, if any.
+    /// The hold of the lock in which it was read, written or confirmed, if any.
     hold: Option<u64>,
-    /// When reading it began; unknown for a content that was written.
+    /// When reading it began; `None` for a content that was written.
     since: Option<Moment>,
 }
 
-/// As many as threads can be expected to read one file at one time.
+/// The number of contents that are kept: about as many as threads that read one file at a time.
 const KEPT: usize = 8;
 
 impl KnownContents {
-    /// The file looks like this.
-    ///
-    /// `now` must have been taken after the look.
-    pub(crate) fn look(&mut self, fingerprint: Fingerprint, now: Instant) {
+    /// Notes the current fingerprint of the file. `now` is a moment after the look.
+    pub(crate) fn looked(&mut self, fingerprint: Fingerprint, now: Instant) {
         if self.first.is_none_or(|(first, _)| first != fingerprint) {
             self.first = Some((fingerprint, now));
         }
     }
 
-    /// A content was read, beginning at `since`.
+    /// Notes a content that was read, beginning at `since`.
     pub(crate) fn read(
         &mut self,
         fingerprint: Fingerprint,
         since: Moment,
         hold: Option<LockHold>,
     ) -> Revision {
-        self.look(fingerprint, Instant::now());
+        self.looked(fingerprint, Instant::now());
         let first = self.first.map_or(since.monotonic, |(_, first)| first);
         let seen_for = since.monotonic.saturating_duration_since(first);
         let clock = hold.and_then(|hold| hold.clock);
@@ -66,9 +67,29 @@ impl KnownContents {
         })
     }
 
-    /// Whether a file that looks like this, under the lock, certainly holds the content of
-    /// `revision`, which may have been read before the lock was taken. Then it counts as read in
-    /// this hold.
+    /// Notes a content that was written. `marked` means that the file has a time stamp that no
+    /// other writer gives it, so the content is settled.
+    pub(crate) fn wrote(&mut self, fingerprint: Fingerprint, marked: bool, hold: u64) -> Revision {
+        self.looked(fingerprint, Instant::now());
+        self.keep(KnownContent {
+            revision: Revision::unique(),
+            fingerprint,
+            settled: marked,
+            hold: Some(hold),
+            since: None,
+        })
+    }
+
+    /// Whether a file with this fingerprint certainly has the content of `revision`.
+    pub(crate) fn is_still(&self, revision: Revision, fingerprint: Fingerprint) -> bool {
+        self.find(revision).is_some_and(|it| it.settled && it.fingerprint == fingerprint)
+    }
+
+    /// Whether a file with this fingerprint certainly has the content of `revision`, which may have
+    /// been read before the lock was taken. If so, the content counts as read in this hold.
+    ///
+    /// The clock of the file system, which the lock file shows, tells whether a content was settled
+    /// when it was read.
     pub(crate) fn confirm(
         &mut self,
         revision: Revision,
@@ -79,11 +100,11 @@ impl KnownContents {
         let Some(known) = known.filter(|known| known.fingerprint == fingerprint) else {
             return false;
         };
-        let is_revealed = || {
-            let (clock, since) = hold.clock.zip(known.since)?;
-            Some(clock.reveals_writes_since(since, fingerprint))
-        };
-        if !known.settled && !is_revealed().unwrap_or_default() {
+        let was_settled = hold
+            .clock
+            .zip(known.since)
+            .is_some_and(|(clock, since)| clock.reveals_writes_since(since, fingerprint));
+        if !known.settled && !was_settled {
             return false;
         }
         known.settled = true;
@@ -91,29 +112,10 @@ impl KnownContents {
         true
     }
 
-    /// A content was written. `marked` tells that the file carries a time that no other writer
-    /// gives it, so that another content looks different from the start.
-    pub(crate) fn wrote(&mut self, fingerprint: Fingerprint, marked: bool, hold: u64) -> Revision {
-        self.look(fingerprint, Instant::now());
-        let revision = Revision::unique();
-        self.keep(KnownContent {
-            revision,
-            fingerprint,
-            settled: marked,
-            hold: Some(hold),
-            since: None,
-        })
-    }
-
-    /// Whether a file that looks like this certainly holds the content of `revision`.
-    pub(crate) fn is_still(&self, revision: Revision, fingerprint: Fingerprint) -> bool {
-        self.find(revision).is_some_and(|it| it.settled && it.fingerprint == fingerprint)
-    }
-
-    /// Whether a file that looks like this may be replaced by a writer who has read `revision`.
+    /// Whether a writer that has read `revision` may replace a file with this fingerprint.
     ///
-    /// What was read in this hold of the lock may be, settled or not: whoever heeds the lock
-    /// hasn't written since.
+    /// A content that was read in this hold of the lock need not be settled: programs that take the
+    /// lock haven't written since.
     pub(crate) fn may_replace(
         &self,
         revision: Revision,
@@ -151,31 +153,8 @@ mod tests {
         access: (0o600, 0),
     };
 
-    /// The clock of the file system isn't known.
+    /// A hold in which the clock of the file system isn't known.
     const HOLD: LockHold = LockHold { number: 1, clock: None };
-
-    #[test]
-    fn a_content_that_was_read_at_once_may_have_changed_since() {
-        let mut seen = KnownContents::default();
-        let start = Moment::now();
-        seen.look(FILE, start.monotonic);
-        let early = seen.read(FILE, start.plus(Duration::from_millis(19)), None);
-        let late = seen.read(FILE, start.plus(Duration::from_millis(20)), None);
-        assert!(!seen.is_still(early, FILE));
-        assert!(seen.is_still(late, FILE));
-        assert!(!seen.is_still(late, Fingerprint { size: 4, ..FILE }));
-        assert!(!seen.may_replace(early, FILE, 1));
-        assert!(seen.may_replace(late, FILE, 1));
-    }
-
-    #[test]
-    fn what_was_read_under_the_lock_may_be_replaced_in_that_hold_alone() {
-        let mut seen = KnownContents::default();
-        let read = seen.read(FILE, Moment::now(), Some(HOLD));
-        assert!(seen.may_replace(read, FILE, 1));
-        assert!(!seen.may_replace(read, FILE, 2));
-        assert!(!seen.is_still(read, FILE));
-    }
 
     /// A hold whose lock file was written this long after the file.
     fn hold(number: u64, after: Duration) -> LockHold {
@@ -185,47 +164,70 @@ mod tests {
     }
 
     #[test]
-    fn what_was_read_before_the_lock_is_confirmed_where_a_write_since_would_show() {
-        let mut seen = KnownContents::default();
-        let read = seen.read(FILE, Moment::now(), None);
-        let elsewhere = Fingerprint { size: 4, ..FILE };
+    fn a_content_that_is_read_at_the_first_look_is_not_settled() {
+        let mut contents = KnownContents::default();
+        let start = Moment::now();
+        contents.looked(FILE, start.monotonic);
+        let early = contents.read(FILE, start.plus(Duration::from_millis(19)), None);
+        let late = contents.read(FILE, start.plus(Duration::from_millis(20)), None);
+        assert!(!contents.is_still(early, FILE));
+        assert!(contents.is_still(late, FILE));
+        assert!(!contents.is_still(late, Fingerprint { size: 4, ..FILE }));
+        assert!(!contents.may_replace(early, FILE, 1));
+        assert!(contents.may_replace(late, FILE, 1));
+    }
+
+    #[test]
+    fn an_unsettled_content_can_be_replaced_only_in_the_hold_in_which_it_was_read() {
+        let mut contents = KnownContents::default();
+        let read = contents.read(FILE, Moment::now(), Some(HOLD));
+        assert!(contents.may_replace(read, FILE, 1));
+        assert!(!contents.may_replace(read, FILE, 2));
+        assert!(!contents.is_still(read, FILE));
+    }
+
+    #[test]
+    fn a_content_that_was_read_before_the_lock_is_confirmed_if_it_was_settled() {
+        let mut contents = KnownContents::default();
+        let read = contents.read(FILE, Moment::now(), None);
+        let changed = Fingerprint { size: 4, ..FILE };
         let (soon, late) = (Duration::from_millis(10), Duration::from_secs(10));
-        assert!(!seen.confirm(read, FILE, hold(1, soon)), "within a tick of its last change");
-        assert!(!seen.confirm(read, FILE, HOLD), "the clock is not known");
-        assert!(!seen.confirm(read, elsewhere, hold(1, late)));
-        assert!(!seen.confirm(Revision::unique(), FILE, hold(1, late)));
-        assert!(!seen.may_replace(read, FILE, 1) && !seen.is_still(read, FILE));
-        assert!(seen.confirm(read, FILE, hold(2, late)));
-        assert!(seen.may_replace(read, FILE, 2) && seen.is_still(read, FILE));
+        assert!(!contents.confirm(read, FILE, hold(1, soon)), "within a tick of its last change");
+        assert!(!contents.confirm(read, FILE, HOLD), "the clock is not known");
+        assert!(!contents.confirm(read, changed, hold(1, late)));
+        assert!(!contents.confirm(Revision::unique(), FILE, hold(1, late)));
+        assert!(!contents.may_replace(read, FILE, 1) && !contents.is_still(read, FILE));
+        assert!(contents.confirm(read, FILE, hold(2, late)));
+        assert!(contents.may_replace(read, FILE, 2) && contents.is_still(read, FILE));
     }
 
     #[test]
-    fn what_was_read_with_the_lock_is_settled_where_a_write_since_would_show() {
-        let mut seen = KnownContents::default();
-        let read = seen.read(FILE, Moment::now(), Some(hold(1, Duration::from_millis(10))));
-        assert!(!seen.is_still(read, FILE));
-        let read = seen.read(FILE, Moment::now(), Some(hold(1, Duration::from_secs(10))));
-        assert!(seen.is_still(read, FILE));
+    fn the_clock_tells_whether_a_content_read_with_the_lock_is_settled() {
+        let mut contents = KnownContents::default();
+        let read = contents.read(FILE, Moment::now(), Some(hold(1, Duration::from_millis(10))));
+        assert!(!contents.is_still(read, FILE));
+        let read = contents.read(FILE, Moment::now(), Some(hold(1, Duration::from_secs(10))));
+        assert!(contents.is_still(read, FILE));
     }
 
     #[test]
-    fn what_was_written_without_a_mark_is_not_confirmed_by_the_clock() {
-        let mut seen = KnownContents::default();
-        let written = seen.wrote(FILE, false, 1);
-        assert!(!seen.confirm(written, FILE, hold(2, Duration::from_secs(10))));
-        let written = seen.wrote(FILE, true, 1);
-        assert!(seen.confirm(written, FILE, HOLD));
+    fn a_content_that_was_written_without_a_mark_is_never_confirmed() {
+        let mut contents = KnownContents::default();
+        let written = contents.wrote(FILE, false, 1);
+        assert!(!contents.confirm(written, FILE, hold(2, Duration::from_secs(10))));
+        let written = contents.wrote(FILE, true, 1);
+        assert!(contents.confirm(written, FILE, HOLD));
     }
 
     #[test]
-    fn readers_beside_a_writer_don_t_make_it_forget() {
-        let mut seen = KnownContents::default();
-        let read = seen.read(FILE, Moment::now(), Some(HOLD));
+    fn the_content_of_a_writer_is_kept_while_other_threads_read() {
+        let mut contents = KnownContents::default();
+        let read = contents.read(FILE, Moment::now(), Some(HOLD));
         for _ in 1..KEPT {
-            seen.read(FILE, Moment::now(), None);
+            contents.read(FILE, Moment::now(), None);
         }
-        assert!(seen.may_replace(read, FILE, 1));
-        seen.read(FILE, Moment::now(), None);
-        assert!(!seen.may_replace(read, FILE, 1));
+        assert!(contents.may_replace(read, FILE, 1));
+        contents.read(FILE, Moment::now(), None);
+        assert!(!contents.may_replace(read, FILE, 1));
     }
 }

@@ -1,5 +1,5 @@
-//! The calls to the file system that reading and writing consist of, each by its own name, so
-//! that what happens when one of them fails can be tried one by one.
+//! The calls to the file system of which reading and writing consist. Each is a function of its
+//! own, so that tests can make each one fail.
 
 use std::fs::{self, File, FileTimes, Metadata, OpenOptions};
 use std::io::{self, Write};
@@ -9,16 +9,17 @@ use std::time::{Duration, SystemTime};
 
 use tempfile::{NamedTempFile, PersistError, TempPath};
 
-use crate::seam::{Call, pass, pass_bytes};
+use crate::call::Call;
+use crate::seam::{pass, pass_bytes};
 use crate::{folder, platform};
 
-/// Random characters in the name of a temporary file.
+/// The number of random characters in the name of a temporary file.
 pub(crate) const RANDOM: usize = 6;
 
-/// What the name of a temporary file ends with.
+/// The end of the name of a temporary file.
 pub(crate) const SUFFIX: &str = ".tmp";
 
-/// What the name of a temporary file for `path` begins with, where `path` names a file.
+/// The start of the name of a temporary file for `path`; `None` where `path` has no file name.
 pub(crate) fn prefix(path: &Path) -> Option<std::ffi::OsString> {
     let mut prefix = std::ffi::OsString::from(".");
     prefix.push(path.file_name()?);
@@ -26,63 +27,64 @@ pub(crate) fn prefix(path: &Path) -> Option<std::ffi::OsString> {
     Some(prefix)
 }
 
-/// What is at `path`, symbolic links followed.
+/// The metadata of the file at `path`, following symbolic links.
 pub(crate) fn look(path: &Path) -> io::Result<Metadata> {
     pass(Call::Look, path)?;
     path.metadata()
 }
 
-/// What is at `path`, which may be a symbolic link.
+/// The metadata of the file or symbolic link at `path`.
 pub(crate) fn look_at_name(path: &Path) -> io::Result<Metadata> {
     pass(Call::Look, path)?;
     path.symlink_metadata()
 }
 
-/// The path, what each symbolic link in turn names, and at last the file itself.
-pub(crate) fn names(path: &Path) -> io::Result<Vec<PathBuf>> {
+/// The path, then the target of each symbolic link in turn.
+pub(crate) fn link_chain(path: &Path) -> io::Result<Vec<PathBuf>> {
     pass(Call::Look, path)?;
     msal_cache_disk::link_chain(path)
 }
 
-/// What is known of an open file, which was opened at `path`.
+/// The metadata of an open file, which was opened at `path`.
 pub(crate) fn look_at_open(file: &File, path: &Path) -> io::Result<Metadata> {
     pass(Call::Look, path)?;
     file.metadata()
 }
 
-/// Opens a file to read.
+/// Opens a file for reading.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     pass(Call::Open, path)?;
     platform::open_to_read(path)
 }
 
-/// Opens a file to write into it.
+/// Opens a file for writing into it.
 pub(crate) fn open_to_write(path: &Path) -> io::Result<File> {
     pass(Call::Open, path)?;
     OpenOptions::new().write(true).open(path)
 }
 
-/// Whether the `flock` of a file is to be had now.
+/// Tries to take the `flock` of a file.
 #[cfg(unix)]
 pub(crate) fn try_flock(file: &File, path: &Path) -> io::Result<bool> {
     pass(Call::Lock, path)?;
     platform::try_flock(file)
 }
 
-/// Opens a file of this crate's own beside the cache, never through a symbolic link.
+/// Opens a file that this crate keeps beside the cache; not through a symbolic link.
 pub(crate) fn open_own(path: &Path, write: bool) -> io::Result<File> {
     pass(Call::Open, path)?;
     platform::open_own(path, write)
 }
 
-/// Reads once, behind what `bytes` holds, as much as it has room for. Returns how much; 0 at the
-/// end of the file.
+/// Reads once and appends to `bytes`, up to its capacity. Returns the number of bytes; 0 at the end
+/// of the file.
 pub(crate) fn read(file: &mut File, path: &Path, bytes: &mut Vec<u8>) -> io::Result<usize> {
     pass(Call::Read, path)?;
     platform::read(file, bytes)
 }
 
-/// Creates `.<name>.XXXXXX.tmp` beside `path`, for this user alone. Dropping it removes it.
+/// Creates `.<name>.XXXXXX.tmp` beside `path`, accessible to this user only. Dropping the handle
+/// removes the file.
 pub(crate) fn create_temporary(path: &Path) -> io::Result<NamedTempFile> {
     pass(Call::Create, path)?;
     let prefix = prefix(path).ok_or(io::ErrorKind::InvalidFilename)?;
@@ -95,20 +97,20 @@ pub(crate) fn create_temporary(path: &Path) -> io::Result<NamedTempFile> {
     Ok(file)
 }
 
-/// Creates a file that wasn't there, for this user alone.
+/// Creates a new file, accessible to this user only.
 pub(crate) fn create_new(path: &Path) -> io::Result<File> {
     pass(Call::Create, path)?;
     platform::create_new(path)
 }
 
-/// Creates the folder of `path` and what is missing above it, for this user alone.
+/// Creates the folder of `path` and its missing parents, accessible to this user only.
 pub(crate) fn create_folder_of(path: &Path) -> io::Result<()> {
     pass(Call::CreateFolder, path)?;
     folder::create(folder::of(path))
 }
 
-/// Gives the file at `path` a second, temporary name beside it. Dropping that removes it, and
-/// leaves the file under its first name.
+/// Links the file at `path` to a second, temporary name beside it. Dropping the handle removes the
+/// second name only.
 pub(crate) fn keep(path: &Path) -> io::Result<TempPath> {
     let prefix = prefix(path).ok_or(io::ErrorKind::InvalidFilename)?;
     let kept = tempfile::Builder::new()
@@ -119,25 +121,25 @@ pub(crate) fn keep(path: &Path) -> io::Result<TempPath> {
     Ok(kept.into_temp_path())
 }
 
-/// Gives a file a second name, which must be free.
+/// Links a file to a second name, which must be free.
 pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
     pass(Call::Link, to)?;
     fs::hard_link(from, to)
 }
 
-/// Writes all of it to a file that was opened at `path`.
+/// Writes all bytes to a file that was opened at `path`.
 pub(crate) fn write(file: &mut File, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let (part, outcome) = pass_bytes(Call::Write, path, bytes);
     file.write_all(part).and(outcome)
 }
 
-/// Makes the content of a file last.
+/// Flushes a file to the disk.
 pub(crate) fn sync(file: &File, path: &Path) -> io::Result<()> {
     pass(Call::Sync, path)?;
     file.sync_all()
 }
 
-/// Cuts a file off.
+/// Sets the size of a file.
 pub(crate) fn set_len(file: &File, path: &Path, size: u64) -> io::Result<()> {
     pass(Call::SetLen, path)?;
     file.set_len(size)
@@ -149,8 +151,8 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     fs::remove_file(path)
 }
 
-/// Puts a temporary file in the place of `path`. On Windows a process that has the old file open
-/// can be in the way for a moment; elsewhere nobody is.
+/// Renames a temporary file to `path`, replacing the file there. On Windows this fails while
+/// another process has the old file open, so it is tried several times.
 pub(crate) fn rename(mut file: TempPath, path: &Path) -> Result<(), tempfile::PathPersistError> {
     for pause in [1, 2, 5, 10, 20, 50, 100, 0] {
         if let Err(error) = pass(Call::Rename, path) {
@@ -167,7 +169,7 @@ pub(crate) fn rename(mut file: TempPath, path: &Path) -> Result<(), tempfile::Pa
     Ok(())
 }
 
-/// Gives a temporary file the name `path`, which must be free.
+/// Renames a temporary file to `path`, which must be free.
 pub(crate) fn rename_new(file: NamedTempFile, path: &Path) -> Result<File, PersistError> {
     match pass(Call::Rename, path) {
         Ok(()) => file.persist_noclobber(path),
@@ -175,30 +177,30 @@ pub(crate) fn rename_new(file: NamedTempFile, path: &Path) -> Result<File, Persi
     }
 }
 
-/// Moves a file to where nothing is, or nothing worth keeping.
+/// Renames a file, replacing a file that isn't needed.
 pub(crate) fn move_over(from: &Path, to: &Path) -> io::Result<()> {
     pass(Call::Rename, from)?;
     fs::rename(from, to)
 }
 
-/// Lets two files change their names, in one step.
+/// Exchanges the names of two files atomically.
 pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     pass(Call::Exchange, other)?;
     platform::exchange(one, other)
 }
 
-/// Makes what was renamed and removed in the folder of `path` last.
+/// Flushes the entries of the folder of `path` to the disk.
 pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     pass(Call::SyncFolder, path)?;
     platform::sync_folder(folder::of(path))
 }
 
-/// Sets the time of the last change to the present, rounded up to a whole millisecond. Returns
+/// Sets the time of modification to the current time, rounded up to a whole millisecond. Returns
 /// the time that was set, in nanoseconds since the epoch.
 ///
-/// MSAL Python and Node take a file for unchanged if it is older than their last look by the
-/// clock on the wall. The kernel stamps files with a clock that can be 4 ms behind it, and a
-/// temporary file has the time before its rename.
+/// MSAL Python and Node consider a file unchanged if its time is before their last look, by the
+/// wall clock. The clock with which the kernel stamps files can be 4 ms behind that, and the stamp
+/// of a temporary file is from before its rename.
 pub(crate) fn touch(file: &File, path: &Path) -> io::Result<i128> {
     pass(Call::SetTime, path)?;
     let now = SystemTime::now();

@@ -1,47 +1,48 @@
 use std::time::Duration;
 
-/// What a `stat` tells of a file: two that differ are two contents, or two permissions.
+/// The metadata of a file: if it differs, the content or the permissions have changed.
 ///
-/// Two that are equal are one content only once the clock of the file system has moved on, since
-/// a file may be written twice within one tick of it; see [`settles_after`](Self::settles_after).
-/// The times in here are compared with each other and never with a clock.
+/// Equal fingerprints mean equal contents only once the clock of the file system has moved on since
+/// the last write, because a file can be written twice within one tick; see
+/// [`settles_after`](Self::settles_after). The times are compared with other times of the same file
+/// system only, whose clock may be that of a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fingerprint {
-    /// The device, and the file's number on it.
+    /// The device, and the number of the file on it.
     pub(crate) identity: (u64, u64),
     /// In bytes.
     pub(crate) size: u64,
-    /// Last change of the content, in nanoseconds since the epoch.
+    /// The last change of the content, in nanoseconds since the epoch.
     pub(crate) modified: i128,
-    /// Last change of the content or of what a `stat` tells, in the same unit.
+    /// The last change of the content or the metadata, in nanoseconds since the epoch.
     pub(crate) changed: i128,
     /// Permission bits and owner, so that a `chmod` is noticed like a write.
     pub(crate) access: (u32, u32),
 }
 
-/// Longer than a tick of any kernel that keeps times in nanoseconds: those tick at least 100
-/// times a second.
+/// Longer than a tick of any kernel whose time stamps have nanoseconds: there are at least 100
+/// ticks a second.
 const FINE: Duration = Duration::from_millis(20);
 
-/// The coarsest clock of a file system still in use, FAT's.
+/// The coarsest resolution of a file system in use, that of FAT.
 const COARSE: Duration = Duration::from_secs(2);
 
 impl Fingerprint {
-    /// Whether nobody wrote between two looks at one open file. The time of change is left out:
-    /// it also moves when the file is renamed over, which leaves the open one whole.
+    /// Whether an open file wasn't written between two looks. The time of change is ignored: it
+    /// also changes when another file is renamed over this one, which leaves its content alone.
     pub(crate) fn is_same_content(&self, later: &Self) -> bool {
         (self.size, self.modified) == (later.size, later.modified)
     }
 
-    /// The same without the time of change, which moves with each change of a name.
+    /// The fingerprint without the time of change, which each change of the file's name sets.
     pub(crate) fn without_change(self) -> Self {
         Self { changed: 0, ..self }
     }
 
-    /// How long after this was first seen the file can no longer change without it changing.
+    /// The time after a write from which on another write changes the fingerprint.
     ///
-    /// A part below a millisecond shows a fine clock. Both times are looked at, because this
-    /// crate and others set the time of the content to whole milliseconds.
+    /// A time stamp with a fraction of a millisecond shows a fine clock. Both times are examined,
+    /// because this crate and others set the time of the content to whole milliseconds.
     pub(crate) fn settles_after(&self) -> Duration {
         let fine = |time: i128| time % 1_000_000 != 0;
         if fine(self.modified) || fine(self.changed) { FINE } else { COARSE }
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_coarse_clock_is_given_two_seconds() {
+    fn a_coarse_clock_needs_two_seconds() {
         let of = |modified, changed| Fingerprint {
             identity: (1, 2),
             size: 3,

@@ -1,9 +1,10 @@
-//! Writing into a file that can't be renamed over: one that is itself a mount, as containers do
-//! it with a single file.
+//! Writing into a file that can't be replaced because it is a mount point, such as a single file
+//! that is mounted into a container.
 //!
-//! The old and the new content are first put, durably, into `<name>.journal`. Whoever next has
-//! the lock finds a journal only if the writer died, and finishes the write: from the two
-//! contents it can tell a half-written file from one that somebody else has written since.
+//! First, the old and the new content are written to `<name>.journal` and flushed to the disk. The
+//! next process that takes the lock finds a journal only if the writer died, and finishes the
+//! write: with both contents, it can tell a half-written file from one that another program has
+//! written since.
 
 use std::fs::File;
 use std::io;
@@ -19,15 +20,15 @@ use crate::{disk, folder, platform};
 
 const SUFFIX: &str = ".journal";
 
-/// What a journal begins with; the length of the new content follows, as eight bytes, most
+/// The start of a journal. It is followed by the length of the new content, in eight bytes, most
 /// significant first, then the new content and the old one.
 const MAGIC: &[u8; 16] = b"msal-cache redo\n";
 
-/// Where the contents begin.
+/// The size of all that precedes the contents.
 const HEADER: usize = MAGIC.len() + 8;
 
-/// Writes into the file at `path`, which looks as `expected`, so that it can be finished after a
-/// crash.
+/// Writes into the file at `path`, which has the fingerprint `expected`, so that the write can be
+/// finished after a crash.
 pub(crate) fn write(path: &Path, bytes: &[u8], expected: Fingerprint) -> Result<File> {
     let old = prepare(path, bytes)?;
     let found = platform::fingerprint(&disk::look(path).map_err(io("read", path))?);
@@ -36,22 +37,21 @@ pub(crate) fn write(path: &Path, bytes: &[u8], expected: Fingerprint) -> Result<
         return Err(Error::Conflict);
     }
     let written = apply(path, bytes);
-    // What failed leaves the old content, for which there was room. If that fails too, the
-    // journal stays, and the next holder of the lock finishes the write.
+    // After a failure, the old content is restored; the disk had room for it. If that fails, too,
+    // the journal is kept, and the next process that takes the lock finishes the write.
     if written.is_ok() || apply(path, &old).is_ok() {
         remove(path);
     }
     written.map_err(io("write", path))
 }
 
-/// Finishes the write of a process that died in the middle of it. To be called by whoever has
-/// just taken the lock.
+/// Finishes the write of a process that died during it. The caller has just taken the lock.
 pub(crate) fn recover(path: &Path) -> Result<()> {
     let journal = folder::beside(path, SUFFIX);
     let Some(contents) = absent(read(&journal)).map_err(io("read", &journal))? else {
         return Ok(());
     };
-    // What isn't a journal of this user is somebody's file with an unlucky name.
+    // Not a journal of this user, but another file of the same name.
     let Some((new, old)) = contents.as_ref().and_then(|contents| split(contents)) else {
         return Ok(());
     };
@@ -66,7 +66,7 @@ pub(crate) fn recover(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Puts both contents into the journal and returns the old one. The journal gets its name by a
+/// Writes both contents to the journal and returns the old one. The journal gets its name by a
 /// rename, so it is always complete.
 fn prepare(path: &Path, new: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let journal = folder::beside(path, SUFFIX);
@@ -84,11 +84,11 @@ fn prepare(path: &Path, new: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     Ok(old)
 }
 
-/// Writes from the beginning and cuts off what is left of the old content: a file that is cut
-/// off first would be empty to whoever reads it meanwhile.
+/// Overwrites the file from the start and truncates it last: a file that is truncated first would
+/// be empty to readers.
 fn apply(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let mut file = disk::open_to_write(path)?;
-    // Only a file that may stay open to others is not private by now, and it may be another's.
+    // This may fail where `Permissions::Ignore` accepts the file of another user.
     let _ = platform::make_private(&file);
     disk::write(&mut file, path, bytes)?;
     disk::set_len(&file, path, bytes.len() as u64)?;
@@ -96,14 +96,14 @@ fn apply(path: &Path, bytes: &[u8]) -> io::Result<File> {
     Ok(file)
 }
 
-/// One that can't be removed, or that comes back after a crash, does no harm: it repeats a write
-/// that was made, unless somebody else has written since.
+/// Removes the journal. A journal that remains, or reappears after a crash, is harmless: it repeats
+/// a completed write, unless another program has written since.
 fn remove(path: &Path) {
     let _ = disk::remove(&folder::beside(path, SUFFIX)).and_then(|()| disk::sync_folder(path));
 }
 
-/// Whether each byte is the new one or the old one: what a write that stopped anywhere leaves,
-/// also if the blocks of the file reached the disk in another order.
+/// Whether each byte is that of the new or of the old content. An interrupted write leaves such a
+/// file, even if its blocks reached the disk in another order.
 fn is_mixed(present: &[u8], new: &[u8], old: &[u8]) -> bool {
     let shortest = new.len().min(old.len());
     let of_either =
@@ -111,13 +111,14 @@ fn is_mixed(present: &[u8], new: &[u8], old: &[u8]) -> bool {
     present.len() >= shortest && present.iter().enumerate().all(of_either)
 }
 
+/// The new content and the old one.
 fn split(contents: &[u8]) -> Option<(&[u8], &[u8])> {
     let (header, contents) = contents.split_at_checked(HEADER)?;
     let length = header.strip_prefix(MAGIC)?.try_into().ok().map(u64::from_be_bytes)?;
     contents.split_at_checked(usize::try_from(length).ok()?)
 }
 
-/// Reads the journal; `None` if it isn't one that this user can have written.
+/// Reads the journal; `None` where another user may have written it.
 fn read(journal: &Path) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     if !disk::look_at_name(journal)?.is_file() {
         return Ok(None);
@@ -141,34 +142,34 @@ mod tests {
 
     use super::*;
 
-    fn place(content: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
-        let place = tempfile::tempdir().unwrap();
-        let path = place.path().join("cache.json");
+    fn file_with(content: &str) -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache.json");
         platform::create_new(&path).unwrap();
         fs::write(&path, content).unwrap();
-        let journal = place.path().join("cache.json.journal");
-        (place, path, journal)
+        let journal = dir.path().join("cache.json.journal");
+        (dir, path, journal)
     }
 
     #[test]
-    fn a_write_in_place_keeps_the_file_and_leaves_no_journal() {
-        let (_place, path, journal) = place("a longer old content");
+    fn a_write_keeps_the_file_and_leaves_no_journal() {
+        let (_dir, path, journal) = file_with("a longer old content");
         let before = platform::fingerprint(&path.metadata().unwrap());
         write(&path, b"new", before).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(platform::fingerprint(&path.metadata().unwrap()).identity, before.identity);
         assert!(!journal.exists());
-        // Somebody has written since.
+        // The file has changed since.
         assert!(matches!(write(&path, b"newer", before), Err(Error::Conflict)));
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(!journal.exists());
     }
 
     #[test]
-    fn a_write_that_stopped_anywhere_is_finished() {
+    fn a_write_that_was_interrupted_anywhere_is_finished() {
         for (old, new) in [("0123456789", "abcde"), ("01234", "abcdefghij"), ("", "abc")] {
             for stopped in 0..=new.len() {
-                let (_place, path, journal) = place(old);
+                let (_dir, path, journal) = file_with(old);
                 prepare(&path, new.as_bytes()).unwrap();
                 let rest = old.get(stopped..).unwrap_or_default();
                 fs::write(&path, format!("{}{rest}", &new[..stopped])).unwrap();
@@ -180,8 +181,8 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_else_has_written_since_is_kept() {
-        let (_place, path, journal) = place("0123456789");
+    fn a_later_write_of_another_program_is_kept() {
+        let (_dir, path, journal) = file_with("0123456789");
         prepare(&path, b"abcde").unwrap();
         fs::write(&path, "another").unwrap();
         recover(&path).unwrap();
@@ -190,8 +191,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_with_the_name_of_a_journal_is_left_alone() {
-        let (_place, path, journal) = place("0123456789");
+    fn another_file_with_the_name_of_the_journal_is_kept() {
+        let (_dir, path, journal) = file_with("0123456789");
         fs::write(&journal, "notes").unwrap();
         recover(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "0123456789");
@@ -200,9 +201,9 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn a_journal_that_others_could_write_is_not_believed() {
+    fn a_journal_that_other_users_can_write_is_ignored() {
         use std::os::unix::fs::PermissionsExt;
-        let (_place, path, journal) = place("0123456789");
+        let (_dir, path, journal) = file_with("0123456789");
         prepare(&path, b"abcde").unwrap();
         fs::set_permissions(&journal, fs::Permissions::from_mode(0o666)).unwrap();
         recover(&path).unwrap();

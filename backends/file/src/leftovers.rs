@@ -1,4 +1,4 @@
-//! Temporary files of processes that died while they wrote.
+//! Temporary files of processes that died during a write.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -6,30 +6,30 @@ use std::path::Path;
 
 use crate::{disk, folder, lock};
 
-/// Removes what dead writers of the file at `path` have left. To be called with the lock, since
-/// whoever has it is the only live writer. What can't be removed is in nobody's way.
+/// Removes the temporary files of dead writers of the file at `path`. The caller has the lock, so
+/// no other writer is alive. Files that can't be removed are ignored.
 pub(crate) fn sweep(path: &Path) {
     remove(path, |_| true);
 }
 
-/// Removes what dead waiters for the lock file at `path` have left. Live ones have their files
-/// flocked.
+/// Removes the temporary files of dead processes that waited for the lock file at `path`. Live
+/// ones have a `flock` on theirs.
 pub(crate) fn sweep_lock(path: &Path) {
     remove(path, |candidate| lock::is_abandoned(candidate, path));
 }
 
-fn remove(path: &Path, is_left: impl Fn(&Path) -> bool) {
+fn remove(path: &Path, is_abandoned: impl Fn(&Path) -> bool) {
     let Some(prefix) = disk::prefix(path) else { return };
     let Ok(entries) = fs::read_dir(folder::of(path)) else { return };
     for entry in entries.flatten() {
         let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-        if is_file && is_temporary(&entry.file_name(), &prefix) && is_left(&entry.path()) {
+        if is_file && is_temporary(&entry.file_name(), &prefix) && is_abandoned(&entry.path()) {
             let _ = fs::remove_file(entry.path());
         }
     }
 }
 
-/// Whether this is exactly a name that [`disk::create_temporary`] gives.
+/// Whether [`disk::create_temporary`] creates files of this name.
 fn is_temporary(name: &OsStr, prefix: &OsStr) -> bool {
     let name = name.as_encoded_bytes().strip_prefix(prefix.as_encoded_bytes());
     let random = name.and_then(|name| name.strip_suffix(disk::SUFFIX.as_bytes()));
@@ -43,10 +43,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_names_of_our_own_making_are_swept() {
-        let place = tempfile::tempdir().unwrap();
-        let at = |name: &str| place.path().join(name);
-        let made = disk::create_temporary(&at("cache.json")).unwrap().keep().unwrap().1;
+    fn only_temporary_files_of_this_crate_are_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let temporary = disk::create_temporary(&at("cache.json")).unwrap().keep().unwrap().1;
         let others = [
             "cache.json",
             ".cache.json.tmp",
@@ -62,21 +62,21 @@ mod tests {
         }
         fs::create_dir(at(".cache.json.folder.tmp")).unwrap();
         sweep(&at("cache.json"));
-        assert!(!made.exists());
+        assert!(!temporary.exists());
         assert!(others.iter().all(|other| at(other).exists()));
         assert!(at(".cache.json.folder.tmp").exists());
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_file_of_a_live_waiter_stays() {
+    fn the_temporary_file_of_a_live_process_is_kept() {
         use fs2::FileExt;
-        let place = tempfile::tempdir().unwrap();
-        let lock = place.path().join("cache.json.lockfile");
+        let dir = tempfile::tempdir().unwrap();
+        let lock = dir.path().join("cache.json.lockfile");
         let live = disk::create_temporary(&lock).unwrap();
         FileExt::lock_exclusive(live.as_file()).unwrap();
         let dead = disk::create_temporary(&lock).unwrap().into_temp_path().keep().unwrap();
-        // One that was killed between giving its file a name and taking the old one away.
+        // A process was killed after it linked its file and before it removed the first name.
         fs::write(&lock, "").unwrap();
         let second = disk::keep(&lock).unwrap().keep().unwrap();
         let held = fs::File::open(&lock).unwrap();

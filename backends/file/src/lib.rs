@@ -1,48 +1,54 @@
-//! The file store of `msal-cache`: the JSON file that all MSAL libraries read and write, at the
-//! path that you name.
+//! The file store of [`msal-cache`](https://docs.rs/msal-cache): the JSON file that all MSAL
+//! libraries read and write, at a path of your choice.
 //!
-//! [`FileStore`] is the store; [`FileStoreBuilder`] has its options. [`FileBlob`] is the file alone, for
-//! a wrapper that changes its text, such as one that encrypts.
+//! [`FileStore`] is the store, and [`FileStoreBuilder`] sets its options. [`FileBlob`] is the text
+//! of the file without its meaning, for a wrapper that stores another text, such as an encrypted
+//! one.
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! - **Reading** takes no lock and writes nothing, so it works on read-only media. An unchanged
-//!   file costs one `stat`.
-//! - **Writing** replaces the file atomically: a new file beside it, flushed to the disk, takes
-//!   its name. A process that is killed leaves the old file or the new one. What was replaced is
-//!   compared with what was read, and is back in its place if it was something else.
-//! - **The lock** is `<path>.lockfile`, the name that the other MSAL libraries use, at each name
-//!   that the path leads through. A holder that was killed delays nobody; one of another library
-//!   is given ten seconds of grace.
-//! - **Permissions** are checked whenever the file is read: a regular file of this user that
-//!   nobody else can open, in a folder in which nobody else can replace it ([`Permissions`]).
-//! - **A file that can't be read as a cache** is moved aside before the next write that adds
-//!   something, and never deleted ([`OnCorrupt`]).
+//! - **Reading** takes no lock and writes nothing, so it works on read-only media. Checking an
+//!   unchanged file costs one `stat`.
+//! - **Writing** replaces the file atomically: a new file is written beside it, flushed to the disk
+//!   and renamed. A process that is killed leaves the old file or the new one. The replaced file is
+//!   compared with the one that was read; if it differs, it is put back and the write is repeated.
+//! - **The lock** is `<path>.lockfile`, as in the other MSAL libraries, beside each name in the
+//!   chain of symbolic links that starts at the path. The lock of a killed process is taken over
+//!   without delay, that of another library after a grace period of ten seconds.
+//! - **Permissions** are checked whenever the file is read: it must be a regular file of this user
+//!   that no other user can access, in a folder where no other user can replace it
+//!   ([`Permissions`]).
+//! - **A file that isn't a token cache** is renamed before the next write that adds a record, and
+//!   never deleted ([`OnCorrupt`]).
 //!
-//! What that guarantees against which other library, and what not, is in the README of
-//! `msal-cache`.
+//! The documentation of `msal-cache` lists what these guarantee against which other library, and
+//! what they don't.
 //!
 //! # Files beside the cache
 //!
-//! | name | what |
+//! | name | purpose |
 //! |---|---|
-//! | `<path>.lockfile` | the lock, while somebody writes |
-//! | `.lockfile` | Java's lock, where it is asked for |
-//! | `<path>.refresh-<hash>` | the guard of a refresh that is under way |
-//! | `.<name>.XXXXXX.tmp` | a write that is under way; one of a killed process is removed later |
-//! | `<name>.corrupt-<n>` | a file that could not be read, set aside |
-//! | `<name>.journal` | a write into a file that can't be renamed over, while it is under way |
+//! | `<path>.lockfile` | the lock, during a write |
+//! | `.lockfile` | the lock of MSAL Java, on request |
+//! | `<path>.refresh-<hash>` | the guard of a refresh in progress |
+//! | `.<name>.XXXXXX.tmp` | a write in progress; the file of a killed process is removed by a later write |
+//! | `<name>.corrupt-<n>` | a file that couldn't be read as a token cache |
+//! | `<name>.journal` | a write in progress into a file that can't be replaced, because it is a mount point |
 //!
 //! # Systems
 //!
-//! Developed and tested on Linux. What macOS and the BSDs need is the same code. The Windows part
-//! is written from the documentation and has not been run.
+//! Developed and tested on Linux. macOS and the BSDs use the same code. The Windows part is written
+//! from the documentation and has not been run.
 
 mod blob;
 mod builder;
+mod call;
+#[cfg_attr(windows, expect(dead_code, reason = "no clock is read there"))]
 mod clock;
 mod contents;
 mod disk;
+#[cfg(all(test, unix))]
+mod fault_plan;
 #[cfg(all(test, unix))]
 mod faults;
 mod fingerprint;
@@ -50,6 +56,7 @@ mod journal;
 mod leftovers;
 mod location;
 mod lock;
+mod options;
 mod platform;
 mod quarantine;
 mod reading;
@@ -64,5 +71,5 @@ pub use builder::FileStoreBuilder;
 pub use location::{Cae, Location};
 pub use lock::LockHolder;
 pub use msal_cache_disk::Permissions;
-pub use quarantine::OnCorrupt;
+pub use options::OnCorrupt;
 pub use store::FileStore;

@@ -4,31 +4,30 @@ use std::path::{Path, PathBuf};
 
 use msal_cache_core::{Error, Result};
 
-/// Where a cache file is by convention: that of an app, or one that well-known tools use.
+/// The conventional path of a cache file: that of an app, or one that well-known tools share.
 ///
-/// A location is a path and no more. Nothing is looked up on the disk or made there; that is left
-/// to [`FileStore::open`](crate::FileStore::open), which takes a location as it takes any path.
+/// A location is only a path. It reads nothing from the disk and creates nothing there. Pass it to
+/// [`FileStore::open`](crate::FileStore::open) like any path.
 ///
 /// | | Linux and the BSDs | macOS | Windows |
 /// |---|---|---|---|
 /// | [`app`](Self::app) | `$XDG_STATE_HOME/<app>/msal_cache.json`, else `~/.local/state/<app>/…` | `~/Library/Application Support/<app>/…` | `%LOCALAPPDATA%\<app>\…` |
-/// | [`session`](Self::session) | `$XDG_RUNTIME_DIR/<app>/msal_cache.json` | none | none |
+/// | [`session`](Self::session) | `$XDG_RUNTIME_DIR/<app>/msal_cache.json` | unsupported | unsupported |
 /// | [`azure_cli`](Self::azure_cli) | `~/.azure/msal_token_cache.json` | the same | `%USERPROFILE%\.azure\msal_token_cache.json` |
 /// | [`developer_tools`](Self::developer_tools) | `~/.IdentityService/msal.cache.nocae` or `.cae` | the same | `%LOCALAPPDATA%\.IdentityService\…` |
 ///
-/// # What stands there
+/// # Format of these files
 ///
-/// The tools keep plain JSON, as this store does, only where they don't encrypt:
+/// The tools write plain JSON, which this store can read, only where they don't encrypt:
 ///
 /// | | plain JSON in this file | otherwise |
 /// |---|---|---|
-/// | Azure CLI | with its setting `core.encrypt_token_cache` off (the default on Linux and macOS for years; ask `az config get core.encrypt_token_cache`), and on Linux where there is no secret service | Windows: `msal_token_cache.bin` beside it, encrypted by the Data Protection API. Elsewhere the key chain or the secret service, and a `.sig` file whose time tells of changes |
-/// | developer tools (the Azure SDKs' `azure-identity` for Python, Java, JavaScript; PowerShell) | on Linux without a secret service, if the app allows unencrypted storage | Windows: this file, encrypted by the Data Protection API. macOS and Linux: the key chain or the secret service; the file is empty, and its time tells of changes. MSAL Go's `azidentity` on Linux writes a file of its own format |
+/// | Azure CLI | if its setting `core.encrypt_token_cache` is off (the default on Linux and macOS for years; run `az config get core.encrypt_token_cache`), and on Linux without a secret service | Windows: `msal_token_cache.bin` beside it, encrypted by the Data Protection API. Elsewhere: the keychain or the secret service, and a `.sig` file whose time stamp signals changes |
+/// | developer tools (the Azure SDKs' `azure-identity` for Python, Java, JavaScript; PowerShell) | on Linux without a secret service, if the app allows unencrypted storage | Windows: this file, encrypted by the Data Protection API. macOS and Linux: the keychain or the secret service; the file is empty, and its time stamp signals changes. `azidentity` for Go on Linux writes a file in a format of its own |
 ///
-/// So a file that is missing where a tool is in use is one that the tool doesn't use; what is
-/// written into it, the tool won't see. A file that is there and encrypted is
-/// [`Error::Corrupt`] when it is read. Open it with
-/// [`OnCorrupt::Error`](crate::OnCorrupt::Error), so that a write doesn't set it aside.
+/// If the file is missing although a tool is in use, the tool stores its tokens elsewhere and won't
+/// read what is written to this file. Reading an encrypted file returns [`Error::Corrupt`]. Open it
+/// with [`OnCorrupt::Error`](crate::OnCorrupt::Error), so that a write doesn't set it aside.
 ///
 /// ```
 /// use msal_cache_file::{FileStore, Location};
@@ -43,66 +42,65 @@ use msal_cache_core::{Error, Result};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location(PathBuf);
 
-/// The name of the file of an app.
+/// The file name of the cache of an app.
 const FILE: &str = "msal_cache.json";
 
-/// Whether the tokens are for services that end sessions by event (continuous access evaluation).
-/// The Microsoft developer tools keep the two kinds in two files, since an access token of one
-/// kind is of no use to an app that asks for the other.
+/// Whether the tokens are for apps that support continuous access evaluation (CAE). The Microsoft
+/// developer tools keep the two kinds in separate files, because an app that requests one kind
+/// can't use the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cae {
-    /// Tokens of apps that don't handle claims challenges: `msal.cache.nocae`.
+    /// Tokens for apps that don't handle claims challenges: `msal.cache.nocae`.
     Without,
-    /// Tokens of apps that do: `msal.cache.cae`.
+    /// Tokens for apps that handle claims challenges: `msal.cache.cae`.
     With,
 }
 
 impl Location {
-    /// The cache of one app, kept until the user signs out: in the folder for state that the
-    /// platform gives to apps.
+    /// The persistent cache of one app, in the platform's folder for application state.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] where the name is no name for a folder, or where a variable that the
-    /// folder follows from is not set (`HOME`, on Windows `LOCALAPPDATA`).
+    /// [`Error::Invalid`] where `name` isn't a valid folder name, or where the environment variable
+    /// that determines the folder is not set (`HOME`, on Windows `LOCALAPPDATA`).
     pub fn app(name: &str) -> Result<Self> {
-        Environment::REAL.app(name)
+        Environment::CURRENT.app(name)
     }
 
-    /// The cache of one app, kept until the user logs out of the machine: in the folder that the
-    /// system removes then. For tokens that shall not outlive an SSH session.
+    /// The cache of one app for a login session, in a folder that the system removes when the user
+    /// logs out of the machine. For tokens that must not outlive an SSH session.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] as for [`app`](Self::app), and where the system has no such folder:
-    /// `XDG_RUNTIME_DIR` is not set, or it is macOS or Windows.
+    /// where `XDG_RUNTIME_DIR` is not set, on macOS and on Windows.
     pub fn session(name: &str) -> Result<Self> {
-        Environment::REAL.session(name)
+        Environment::CURRENT.session(name)
     }
 
-    /// The cache of Azure CLI, in `AZURE_CONFIG_DIR` where that is set. See
-    /// [above](Self#what-stands-there) for when it is plain JSON.
+    /// The cache of Azure CLI, in `AZURE_CONFIG_DIR` if that is set. See
+    /// [above](Self#format-of-these-files) for when it is plain JSON.
     ///
-    /// Azure CLI writes with MSAL Python, so the default profile of a cache is the right one.
+    /// Azure CLI uses MSAL Python, so use the default profile for a cache over this file.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] where neither `AZURE_CONFIG_DIR` nor `HOME` (on Windows `USERPROFILE`)
     /// is set.
     pub fn azure_cli() -> Result<Self> {
-        Environment::REAL.azure_cli()
+        Environment::CURRENT.azure_cli()
     }
 
-    /// The cache that Microsoft's developer tools share. See [above](Self#what-stands-there) for
-    /// when it is plain JSON.
+    /// The cache that Microsoft's developer tools share. See [above](Self#format-of-these-files)
+    /// for when it is plain JSON.
     ///
-    /// Several libraries write it, so a cache over it should have the profile for the family.
+    /// Several MSAL libraries write it, so use `Profile::Family` for a cache over this file.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] where `HOME` is not set (on Windows `LOCALAPPDATA`).
     pub fn developer_tools(cae: Cae) -> Result<Self> {
-        Environment::REAL.developer_tools(cae)
+        Environment::CURRENT.developer_tools(cae)
     }
 
     /// The path.
@@ -131,14 +129,14 @@ enum System {
     Windows,
 }
 
-/// A system and its environment, so that the rules of each are tested on all.
+/// A system and its environment variables, so that the rules of each system can be tested on any.
 struct Environment<E> {
     system: System,
     variable: E,
 }
 
 impl Environment<fn(&str) -> Option<OsString>> {
-    const REAL: Self = Self {
+    const CURRENT: Self = Self {
         system: if cfg!(windows) {
             System::Windows
         } else if cfg!(target_vendor = "apple") {
@@ -156,10 +154,10 @@ impl<E: Fn(&str) -> Option<OsString>> Environment<E> {
         let base = match self.system {
             System::Xdg => match self.folder("XDG_STATE_HOME") {
                 Some(state) => state,
-                None => self.needed("HOME")?.join(".local/state"),
+                None => self.required("HOME")?.join(".local/state"),
             },
-            System::Apple => self.needed("HOME")?.join("Library/Application Support"),
-            System::Windows => self.needed("LOCALAPPDATA")?,
+            System::Apple => self.required("HOME")?.join("Library/Application Support"),
+            System::Windows => self.required("LOCALAPPDATA")?,
         };
         Ok(Location(base.join(name).join(FILE)))
     }
@@ -167,7 +165,7 @@ impl<E: Fn(&str) -> Option<OsString>> Environment<E> {
     fn session(&self, name: &str) -> Result<Location> {
         let name = app_name(name)?;
         match self.system {
-            System::Xdg => Ok(Location(self.needed("XDG_RUNTIME_DIR")?.join(name).join(FILE))),
+            System::Xdg => Ok(Location(self.required("XDG_RUNTIME_DIR")?.join(name).join(FILE))),
             System::Apple | System::Windows => {
                 let reason = "this system has no folder that is removed when the user logs out; \
                               keep the tokens in memory instead";
@@ -177,7 +175,7 @@ impl<E: Fn(&str) -> Option<OsString>> Environment<E> {
     }
 
     fn azure_cli(&self) -> Result<Location> {
-        // As it is: Azure CLI too takes a relative one from the working directory.
+        // Azure CLI also resolves a relative path from the working directory.
         let folder = match (self.variable)("AZURE_CONFIG_DIR").filter(|it| !it.is_empty()) {
             Some(folder) => folder.into(),
             None => self.home()?.join(".azure"),
@@ -187,7 +185,7 @@ impl<E: Fn(&str) -> Option<OsString>> Environment<E> {
 
     fn developer_tools(&self, cae: Cae) -> Result<Location> {
         let base = match self.system {
-            System::Windows => self.needed("LOCALAPPDATA")?,
+            System::Windows => self.required("LOCALAPPDATA")?,
             System::Xdg | System::Apple => self.home()?,
         };
         let name = match cae {
@@ -198,29 +196,28 @@ impl<E: Fn(&str) -> Option<OsString>> Environment<E> {
     }
 
     fn home(&self) -> Result<PathBuf> {
-        self.needed(if self.system == System::Windows { "USERPROFILE" } else { "HOME" })
+        self.required(if self.system == System::Windows { "USERPROFILE" } else { "HOME" })
     }
 
-    /// A folder that a variable names. A relative one is as good as none: it would be another in
-    /// each working directory.
+    /// The folder that a variable names. A relative path is ignored, because it names another
+    /// folder in each working directory.
     fn folder(&self, variable: &str) -> Option<PathBuf> {
         (self.variable)(variable).map(PathBuf::from).filter(|it| it.has_root())
     }
 
-    fn needed(&self, variable: &str) -> Result<PathBuf> {
+    fn required(&self, variable: &str) -> Result<PathBuf> {
         self.folder(variable).ok_or_else(|| {
-            let reason = "it names no folder, so there is no place for the cache; set it to an \
-                          absolute path, or give the path of the file";
+            let reason = "it is not set to an absolute path; set it, or open the cache by its path";
             Error::invalid(format!("environment variable {variable}"), reason)
         })
     }
 }
 
-/// A name that is one folder and no way to another, on every system.
+/// Checks that a name is one component of a path on every system.
 fn app_name(name: &str) -> Result<&str> {
-    let leads_away = |it: char| matches!(it, '/' | '\\' | ':' | '\0');
-    if name.is_empty() || name.chars().all(|it| it == '.') || name.contains(leads_away) {
-        let reason = "it can't name a folder: it is empty, made of dots, or holds one of / \\ :";
+    let separates = |it: char| matches!(it, '/' | '\\' | ':' | '\0');
+    if name.is_empty() || name.chars().all(|it| it == '.') || name.contains(separates) {
+        let reason = "it is not a folder name: it is empty, only dots, or contains one of / \\ :";
         return Err(Error::invalid("name of the app", reason));
     }
     Ok(name)
@@ -230,7 +227,7 @@ fn app_name(name: &str) -> Result<&str> {
 mod tests {
     use super::*;
 
-    fn here(
+    fn environment(
         system: System,
         variables: &[(&'static str, &'static str)],
     ) -> Environment<impl Fn(&str) -> Option<OsString> + use<>> {
@@ -257,41 +254,41 @@ mod tests {
     }
 
     #[test]
-    fn an_app_has_a_folder_among_the_states() {
+    fn the_cache_of_an_app_is_in_the_state_folder() {
         let home = ("HOME", "/home/alice");
-        let xdg = here(System::Xdg, &[home]);
+        let xdg = environment(System::Xdg, &[home]);
         assert_eq!(path(xdg.app("mail")), "/home/alice/.local/state/mail/msal_cache.json");
-        let xdg = here(System::Xdg, &[home, ("XDG_STATE_HOME", "/state")]);
+        let xdg = environment(System::Xdg, &[home, ("XDG_STATE_HOME", "/state")]);
         assert_eq!(path(xdg.app("mail")), "/state/mail/msal_cache.json");
         for ignored in ["", "state", "./state"] {
-            let xdg = here(System::Xdg, &[home, ("XDG_STATE_HOME", ignored)]);
+            let xdg = environment(System::Xdg, &[home, ("XDG_STATE_HOME", ignored)]);
             assert_eq!(path(xdg.app("mail")), "/home/alice/.local/state/mail/msal_cache.json");
         }
         assert_eq!(
-            path(here(System::Apple, &[home]).app("mail")),
+            path(environment(System::Apple, &[home]).app("mail")),
             "/home/alice/Library/Application Support/mail/msal_cache.json"
         );
-        let windows = here(System::Windows, &[("LOCALAPPDATA", "/local"), home]);
+        let windows = environment(System::Windows, &[("LOCALAPPDATA", "/local"), home]);
         assert_eq!(path(windows.app("mail")), "/local/mail/msal_cache.json");
     }
 
     #[test]
-    fn a_session_has_a_folder_where_the_system_removes_one() {
-        let xdg = here(System::Xdg, &[("XDG_RUNTIME_DIR", "/run/user/1000")]);
+    fn the_cache_of_a_session_is_in_the_runtime_folder() {
+        let xdg = environment(System::Xdg, &[("XDG_RUNTIME_DIR", "/run/user/1000")]);
         assert_eq!(path(xdg.session("mail")), "/run/user/1000/mail/msal_cache.json");
         let home = [("HOME", "/home/alice"), ("LOCALAPPDATA", "/local")];
-        assert_eq!(unset(here(System::Xdg, &home).session("mail")), "XDG_RUNTIME_DIR");
+        assert_eq!(unset(environment(System::Xdg, &home).session("mail")), "XDG_RUNTIME_DIR");
         for system in [System::Apple, System::Windows] {
-            let none = here(system, &home).session("mail");
+            let none = environment(system, &home).session("mail");
             assert!(matches!(none, Err(Error::Invalid { field, .. }) if field == "location"));
         }
     }
 
     #[test]
-    fn what_tools_share_is_where_they_look() {
+    fn the_caches_of_tools_are_where_the_tools_look() {
         let home = ("HOME", "/home/alice");
         for system in [System::Xdg, System::Apple] {
-            let at = here(system, &[home]);
+            let at = environment(system, &[home]);
             assert_eq!(path(at.azure_cli()), "/home/alice/.azure/msal_token_cache.json");
             let shared = at.developer_tools(Cae::Without);
             assert_eq!(path(shared), "/home/alice/.IdentityService/msal.cache.nocae");
@@ -299,7 +296,7 @@ mod tests {
             assert_eq!(path(shared), "/home/alice/.IdentityService/msal.cache.cae");
         }
         let variables = [("USERPROFILE", "/users/alice"), ("LOCALAPPDATA", "/local"), home];
-        let windows = here(System::Windows, &variables);
+        let windows = environment(System::Windows, &variables);
         assert_eq!(path(windows.azure_cli()), "/users/alice/.azure/msal_token_cache.json");
         let shared = windows.developer_tools(Cae::With);
         assert_eq!(path(shared), "/local/.IdentityService/msal.cache.cae");
@@ -308,14 +305,14 @@ mod tests {
             ("relative", "relative/msal_token_cache.json"),
             ("", "/home/alice/.azure/msal_token_cache.json"),
         ] {
-            let moved = here(System::Xdg, &[home, ("AZURE_CONFIG_DIR", folder)]);
+            let moved = environment(System::Xdg, &[home, ("AZURE_CONFIG_DIR", folder)]);
             assert_eq!(path(moved.azure_cli()), expected);
         }
     }
 
     #[test]
-    fn a_variable_that_is_not_set_is_named() {
-        let nothing = |system| here(system, &[]);
+    fn an_error_names_the_variable_that_is_not_set() {
+        let nothing = |system| environment(system, &[]);
         for system in [System::Xdg, System::Apple] {
             assert_eq!(unset(nothing(system).app("mail")), "HOME");
             assert_eq!(unset(nothing(system).azure_cli()), "HOME");
@@ -325,13 +322,13 @@ mod tests {
         assert_eq!(unset(windows.app("mail")), "LOCALAPPDATA");
         assert_eq!(unset(windows.azure_cli()), "USERPROFILE");
         assert_eq!(unset(windows.developer_tools(Cae::With)), "LOCALAPPDATA");
-        let relative = here(System::Xdg, &[("HOME", "home")]);
+        let relative = environment(System::Xdg, &[("HOME", "home")]);
         assert_eq!(unset(relative.app("mail")), "HOME");
     }
 
     #[test]
-    fn a_name_that_leads_elsewhere_is_refused() {
-        let at = here(System::Xdg, &[("HOME", "/home/alice"), ("XDG_RUNTIME_DIR", "/run")]);
+    fn a_name_that_is_not_a_folder_name_is_refused() {
+        let at = environment(System::Xdg, &[("HOME", "/home/alice"), ("XDG_RUNTIME_DIR", "/run")]);
         for name in ["", ".", "..", "...", "a/b", "/a", "..\\a", "C:a", "a\0"] {
             for location in [at.app(name), at.session(name)] {
                 let refused = location.unwrap_err();
@@ -346,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn the_real_environment_is_asked() {
+    fn the_environment_of_the_process_is_used() {
         let home = env::var_os("HOME").filter(|it| Path::new(it).is_absolute());
         let found = Location::developer_tools(Cae::Without);
         assert_eq!(found.is_ok(), home.is_some() || cfg!(windows));

@@ -1,3 +1,5 @@
+//! Setting a file aside that isn't a token cache.
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -7,34 +9,19 @@ use crate::error::{io, writing};
 use crate::fingerprint::Fingerprint;
 use crate::{disk, folder, platform};
 
-/// What to do about a file that can't be read as a cache, when something is to be written to it.
-/// Reading reports it and leaves it as it is, either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum OnCorrupt {
-    /// [`Error::Corrupt`]. The file stays as it is, and so
-    /// nothing can be written.
-    Error,
-    /// Rename it to `<name>.corrupt-<n>` in its folder and begin an empty cache, so that a new
-    /// sign-in mends what is broken. The renamed file may hold tokens: nothing deletes it, and
-    /// its mode is 0600.
-    #[default]
-    Quarantine,
-}
-
-/// Moves the file at `path`, which is no symbolic link and looks as `expected`, out of the way;
-/// `false` where it is itself a mount and can't be moved.
+/// Renames the file at `path`, which isn't a symbolic link and has the fingerprint `expected`.
+/// Returns `false` where it is a mount point, which can't be renamed.
 ///
 /// # Errors
 ///
-/// [`Error::Conflict`] where another file was moved. It is back, unless something stands there by
-/// now.
+/// [`Error::Conflict`] where another file had taken its place. That file is put back, unless yet
+/// another one has the name by now.
 pub(crate) fn set_aside(path: &Path, expected: Fingerprint) -> Result<bool> {
     let reserved = reserve(path)?;
     match disk::move_over(path, &reserved) {
         Ok(()) => {}
         Err(error) => {
-            // The reservation is empty and ours.
+            // It is empty.
             let _ = disk::remove(&reserved);
             if platform::is_mount(&error) {
                 return Ok(false);
@@ -58,8 +45,8 @@ pub(crate) fn set_aside(path: &Path, expected: Fingerprint) -> Result<bool> {
     Ok(true)
 }
 
-/// Takes the first free name by creating a file of it, which fails where one is: the rename then
-/// replaces that file and never an earlier broken cache.
+/// Reserves the first free name by creating an empty file. The rename replaces that file and never
+/// one that was set aside earlier.
 fn reserve(path: &Path) -> Result<PathBuf> {
     let mut number = 1_u64;
     loop {

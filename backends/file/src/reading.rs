@@ -1,4 +1,4 @@
-//! Reading the whole file, as one moment left it.
+//! Reading the whole file, as it was at one moment.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -15,7 +15,7 @@ use crate::error::{absent, io};
 use crate::fingerprint::Fingerprint;
 use crate::{disk, platform};
 
-/// What was read.
+/// The result of reading.
 pub(crate) enum Reading {
     /// There is no file.
     Absent,
@@ -23,15 +23,15 @@ pub(crate) enum Reading {
     Known,
     /// The content of a file with this fingerprint, read since that moment.
     Whole { bytes: Bytes, fingerprint: Fingerprint, since: Moment },
-    /// Bytes that somebody changed while they were read, again and again.
+    /// Bytes that changed while they were read, in each of several attempts.
     Torn(Bytes),
 }
 
-/// Pauses between attempts, in milliseconds, while somebody writes into the file: as long as a
-/// write of a few megabytes takes.
+/// Pauses between attempts, in milliseconds, while another program writes into the file. Together
+/// they take as long as a write of a few megabytes.
 const PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
 
-/// Looks at the file without opening it: opening a pipe or a device can block or do worse.
+/// Looks at the file without opening it, since opening a pipe or a device can block.
 pub(crate) fn look(path: &Path) -> Result<Option<Fingerprint>> {
     let Some(found) = absent(disk::look(path)).map_err(io("read", path))? else { return Ok(None) };
     if found.is_dir() {
@@ -43,7 +43,7 @@ pub(crate) fn look(path: &Path) -> Result<Option<Fingerprint>> {
     Ok(Some(platform::fingerprint(&found)))
 }
 
-/// Checks the permissions of an open file, and returns what is known of it after a repair.
+/// Checks the permissions of an open file, and returns its metadata after a repair.
 pub(crate) fn check(permissions: Permissions, path: &Path, file: &File) -> Result<Metadata> {
     let found = disk::look_at_open(file, path).map_err(io("read", path))?;
     if permissions.check(path, &found, || platform::make_private(file))? {
@@ -52,8 +52,8 @@ pub(crate) fn check(permissions: Permissions, path: &Path, file: &File) -> Resul
     Ok(found)
 }
 
-/// Reads a file that [`look`] has found. `is_known` may tell by the fingerprint of the open file
-/// that its content needn't be read.
+/// Reads a file that [`look`] has found. `is_known` can tell by the fingerprint of the open file
+/// that the content needn't be read.
 pub(crate) fn read(
     path: &Path,
     permissions: Permissions,
@@ -93,7 +93,7 @@ pub(crate) fn read(
     }
 }
 
-/// Reads into one buffer of the right size: one that grows leaves copies of secrets behind.
+/// Reads into one buffer of the right size: a buffer that grows leaves copies of secrets behind.
 pub(crate) fn read_up_to(
     file: &mut File,
     path: &Path,
@@ -109,7 +109,7 @@ pub(crate) fn read_up_to(
             Err(error) => return Err(error),
         }
     }
-    // There may have been more room than was asked for.
+    // The capacity may exceed the size.
     bytes.truncate(size);
     Ok(bytes)
 }

@@ -1,4 +1,4 @@
-//! The atomic replacement of a file: all of its steps in one place, so that none is forgotten.
+//! The atomic replacement of a file, with all its steps in one place.
 
 use std::fs::{File, Metadata};
 use std::io;
@@ -12,22 +12,22 @@ use crate::fingerprint::Fingerprint;
 use crate::lock::HeldLock;
 use crate::{disk, folder, journal, platform};
 
-/// A file as a write has left it.
+/// The state of a file after a write.
 pub(crate) struct WrittenFile {
     pub(crate) fingerprint: Fingerprint,
-    /// It carries the time that this write gave it, and so differs in a `stat` from whatever
-    /// another writer may leave in the same tick of the file system's clock.
+    /// Whether the file has the time stamp that this write gave it. If so, its fingerprint differs
+    /// from that of any other write within the same tick of the file system's clock.
     pub(crate) marked: bool,
 }
 
-/// Replaces the file at `path`, which is no symbolic link and looks as `expected`, by one with
-/// these bytes. `None` expects that nothing is there. Returns how the written file looks, where
-/// the system tells.
+/// Replaces the file at `path`, which isn't a symbolic link and has the fingerprint `expected`, by
+/// a file with these bytes. `None` expects that there is no file. Returns the state of the written
+/// file, where the system reports it.
 ///
 /// # Errors
 ///
-/// [`Error::Conflict`] where the lock was lost, or where what stood at `path` turned out to be
-/// another file or content. That one is back in its place then.
+/// [`Error::Conflict`] where the lock was lost, or where the file at `path` was another one or had
+/// another content. That file is put back.
 pub(crate) fn replace(
     path: &Path,
     bytes: &[u8],
@@ -36,7 +36,7 @@ pub(crate) fn replace(
 ) -> Result<Option<WrittenFile>> {
     let folder = folder::of(path);
     let created = match disk::create_temporary(path) {
-        // The folder of the file need not be that of the lock, where the path is a link.
+        // Where the path is a symbolic link, the file is in another folder than the lock.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             disk::create_folder_of(path).map_err(writing("create", folder))?;
             disk::create_temporary(path)
@@ -46,18 +46,18 @@ pub(crate) fn replace(
     let mut temporary = created.map_err(writing("create a file in", folder))?;
     let name = temporary.path().to_owned();
     disk::write(temporary.as_file_mut(), &name, bytes).map_err(writing("write", &name))?;
-    // Also before the rename: whoever dies right after it leaves a file that pollers of its time
-    // take for a new one.
+    // The time is set again after the rename. If this process dies in between, programs that watch
+    // the time of the file still notice it.
     let _ = disk::touch(temporary.as_file(), &name);
     disk::sync(temporary.as_file(), &name).map_err(io("flush", &name))?;
     if !lock.is_ours() {
         return Err(Error::Conflict);
     }
     let Some(expected) = expected else {
-        let file =
-            disk::rename_new(temporary, path).map_err(|refused| told(refused.error, path))?;
+        let file = disk::rename_new(temporary, path)
+            .map_err(|refused| rename_error(refused.error, path))?;
         finish(path).inspect_err(|_| {
-            if stands(path, &file) {
+            if is_at(path, &file) {
                 let _ = disk::remove(path);
             }
         })?;
@@ -70,7 +70,7 @@ pub(crate) fn replace(
             let file = journal::write(path, bytes, expected)?;
             return Ok(stamp(path, &file));
         }
-        Err(PutError::Error(error)) => return Err(error),
+        Err(PutError::Other(error)) => return Err(error),
         Ok(old) => old,
     };
     if let Err(error) = finish(path) {
@@ -78,46 +78,47 @@ pub(crate) fn replace(
         return Err(error);
     }
     let written = stamp(path, &file);
-    // Whoever doesn't heed the lock may have had the old file open, and written into it.
+    // A program that ignores the lock may have had the old file open, and written into it.
     if old.has_changed(expected) {
         old.restore(path, &file);
         return Err(Error::Conflict);
     }
-    if !lock.is_ours() && !stands(path, &file) {
+    if !lock.is_ours() && !is_at(path, &file) {
         return Err(Error::Conflict);
     }
     Ok(written)
 }
 
+/// Why a file wasn't put in the place of another one.
 enum PutError {
-    /// `path` is itself a mount, and nothing can take its place.
+    /// `path` is a mount point, so the file can't be replaced.
     IsMount,
-    Error(Error),
+    Other(Error),
 }
 
-/// What stood at `path`, under a temporary name, until it is certain that it may go.
+/// The replaced file, under a temporary name until it may be removed.
 #[derive(Debug)]
 enum OldFile {
-    /// The two have changed names.
+    /// It has exchanged names with the new file.
     Exchanged(TempPath),
-    /// It had two names, and has lost one.
-    Kept(TempPath),
-    /// It is gone: the file system can do neither.
-    Gone,
+    /// It was linked to a second name before it lost its first one.
+    Linked(TempPath),
+    /// It is lost, because the file system can neither exchange nor link files.
+    Lost,
 }
 
 /// Puts the file `new` in the place of the one at `path`.
 ///
-/// Where the system can exchange two files in one step, what was replaced is known for certain.
-/// Elsewhere it is looked at just before.
+/// Where the system can exchange two files atomically, the replaced file is checked afterwards.
+/// Elsewhere it is checked just before.
 fn put(new: TempPath, path: &Path, expected: Fingerprint) -> Result<OldFile, PutError> {
-    let refuse = |error| PutError::Error(told(error, path));
+    let refuse = |error| PutError::Other(rename_error(error, path));
     match disk::exchange(&new, path) {
         Ok(()) => {
             let old = OldFile::Exchanged(new);
             if old.has_changed(expected) {
                 old.exchange_back(path);
-                return Err(PutError::Error(Error::Conflict));
+                return Err(PutError::Other(Error::Conflict));
             }
             return Ok(old);
         }
@@ -126,16 +127,16 @@ fn put(new: TempPath, path: &Path, expected: Fingerprint) -> Result<OldFile, Put
         Err(_) => {}
     }
     let old = match disk::keep(path) {
-        Ok(kept) => OldFile::Kept(kept),
+        Ok(kept) => OldFile::Linked(kept),
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(refuse(error)),
-        Err(_) => OldFile::Gone,
+        Err(_) => OldFile::Lost,
     };
-    let is_expected = match &old {
-        OldFile::Gone => disk::look(path).is_ok_and(|it| is_replaced(expected, &it)),
-        kept => !kept.has_changed(expected),
+    let as_expected = match &old {
+        OldFile::Lost => disk::look(path).is_ok_and(|it| is_expected(expected, &it)),
+        linked => !linked.has_changed(expected),
     };
-    if !is_expected {
-        return Err(PutError::Error(Error::Conflict));
+    if !as_expected {
+        return Err(PutError::Other(Error::Conflict));
     }
     match disk::rename(new, path) {
         Ok(()) => Ok(old),
@@ -144,41 +145,41 @@ fn put(new: TempPath, path: &Path, expected: Fingerprint) -> Result<OldFile, Put
     }
 }
 
-/// What a failed rename tells the caller.
-fn told(error: io::Error, path: &Path) -> Error {
+/// Converts the error of a rename to `path`.
+fn rename_error(error: io::Error, path: &Path) -> Error {
     match error.kind() {
-        // The temporary file was swept away by the next owner of a lock that was lost, what was
-        // to be replaced is gone, or somebody was first.
+        // Another process has taken the lock and removed the temporary file, removed the old file,
+        // or created one.
         io::ErrorKind::NotFound | io::ErrorKind::AlreadyExists => Error::Conflict,
         _ => writing("replace", path)(error),
     }
 }
 
 impl OldFile {
-    /// Whether this isn't what was to be replaced, or not any more.
+    /// Whether this isn't the file that was to be replaced, or has been written since.
     fn has_changed(&self, expected: Fingerprint) -> bool {
         match self {
-            Self::Exchanged(name) | Self::Kept(name) => {
-                disk::look_at_name(name).is_ok_and(|found| !is_replaced(expected, &found))
+            Self::Exchanged(name) | Self::Linked(name) => {
+                disk::look_at_name(name).is_ok_and(|found| !is_expected(expected, &found))
             }
-            Self::Gone => false,
+            Self::Lost => false,
         }
     }
 
-    /// Undoes the replacement as far as that can be done: the caller is told anyhow. What
-    /// somebody else has put there meanwhile stays.
+    /// Undoes the replacement as far as possible; the caller returns an error in any case. A file
+    /// that another program has put in the place of the new one is kept.
     fn restore(self, path: &Path, new: &File) {
-        if stands(path, new) {
+        if is_at(path, new) {
             match self {
                 Self::Exchanged(_) => self.exchange_back(path),
-                Self::Kept(kept) => drop(disk::rename(kept, path)),
-                Self::Gone => {}
+                Self::Linked(name) => drop(disk::rename(name, path)),
+                Self::Lost => {}
             }
         }
     }
 
-    /// Exchanges the two again; once more, if that brought out what a third party had put there
-    /// in between.
+    /// Exchanges the two files again. If a third file had taken the name meanwhile, it comes out
+    /// under the temporary name, and is put back by one more exchange.
     fn exchange_back(&self, path: &Path) {
         let Self::Exchanged(name) = self else { return };
         let ours = disk::look(path).ok();
@@ -193,18 +194,18 @@ impl OldFile {
     }
 }
 
-/// Whether `found` is the file that was to be replaced.
-fn is_replaced(expected: Fingerprint, found: &Metadata) -> bool {
+/// Whether `found` is the file that was to be replaced, unchanged.
+fn is_expected(expected: Fingerprint, found: &Metadata) -> bool {
     platform::fingerprint(found).without_change() == expected.without_change()
 }
 
-/// Makes the replacement last.
+/// Makes the replacement durable.
 fn finish(path: &Path) -> Result<()> {
     disk::sync_folder(path).map_err(io("flush the folder of", path))
 }
 
-/// Gives a written file its time. A file system that keeps another time, or none, or tells none,
-/// is no reason to fail: the write has been made.
+/// Sets the time stamp of a written file and returns its state. The write is complete, so a file
+/// system that keeps another time, or doesn't report it, is not an error.
 fn stamp(path: &Path, file: &File) -> Option<WrittenFile> {
     let set = disk::touch(file, path).ok();
     let found = disk::look_at_open(file, path).ok()?;
@@ -212,8 +213,8 @@ fn stamp(path: &Path, file: &File) -> Option<WrittenFile> {
     Some(WrittenFile { fingerprint, marked: set == Some(fingerprint.modified) })
 }
 
-/// Whether the file at `path` is this one.
-fn stands(path: &Path, file: &File) -> bool {
+/// Whether `path` names this open file.
+fn is_at(path: &Path, file: &File) -> bool {
     let (Ok(found), Ok(file)) = (path.metadata(), file.metadata()) else { return false };
     platform::fingerprint(&found).identity == platform::fingerprint(&file).identity
 }
@@ -227,9 +228,9 @@ mod tests {
     use rustix::io::Errno;
 
     use super::*;
+    use crate::call::Call;
     use crate::lock::{FileLock, LockTimeouts};
-    use crate::seam::Call;
-    use crate::{faults, reading};
+    use crate::{fault_plan, reading};
 
     struct Fixture {
         folder: tempfile::TempDir,
@@ -241,12 +242,12 @@ mod tests {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("cache.json");
-            let (timeout, grace) = (Duration::from_secs(1), Duration::from_secs(10));
-            let lock = FileLock::of(&path, LockTimeouts { timeout, grace }, false);
+            let (timeout, grace_period) = (Duration::from_secs(1), Duration::from_secs(10));
+            let lock = FileLock::of(&path, LockTimeouts { timeout, grace_period }, false);
             Self { folder, path, lock }
         }
 
-        /// Replaces what is there now.
+        /// Replaces the current file.
         fn replace(&self, bytes: &str) -> Result<Option<WrittenFile>> {
             let held = self.lock.enter().unwrap();
             replace(&self.path, bytes.as_bytes(), reading::look(&self.path).unwrap(), &held)
@@ -256,108 +257,109 @@ mod tests {
             fs::read_to_string(&self.path).unwrap()
         }
 
-        fn names(&self) -> usize {
+        /// The number of files in the folder.
+        fn files(&self) -> usize {
             fs::read_dir(self.folder.path()).unwrap().count()
         }
     }
 
     #[test]
     fn nothing_is_written_without_the_lock() {
-        let place = Fixture::new();
-        let first = place.replace("first").unwrap().unwrap();
+        let fixture = Fixture::new();
+        let first = fixture.replace("first").unwrap().unwrap();
         assert!(first.marked);
-        let held = place.lock.enter().unwrap();
-        fs::remove_file(place.folder.path().join("cache.json.lockfile")).unwrap();
-        let found = reading::look(&place.path).unwrap();
-        assert!(matches!(replace(&place.path, b"second", found, &held), Err(Error::Conflict)));
-        assert_eq!(place.text(), "first");
+        let held = fixture.lock.enter().unwrap();
+        fs::remove_file(fixture.folder.path().join("cache.json.lockfile")).unwrap();
+        let found = reading::look(&fixture.path).unwrap();
+        assert!(matches!(replace(&fixture.path, b"second", found, &held), Err(Error::Conflict)));
+        assert_eq!(fixture.text(), "first");
         drop(held);
-        assert_eq!(place.names(), 1, "the temporary file is gone");
+        assert_eq!(fixture.files(), 1, "the temporary file is removed");
     }
 
-    /// What somebody does who heeds no lock, between the last look and the rename; and what
-    /// stands there afterwards.
-    type Interloper = (fn(&Path), &'static str);
+    /// What a program that ignores the lock does between the last look and the rename; and the
+    /// text of the file afterwards.
+    type ForeignWrite = (fn(&Path), &'static str);
 
     #[test]
-    fn what_somebody_else_has_put_there_meanwhile_is_back_afterwards() {
-        let by_rename: Interloper = (
+    fn a_file_that_another_program_wrote_meanwhile_is_put_back() {
+        let by_rename: ForeignWrite = (
             |path| {
                 fs::write(folder::beside(path, ".new"), "others").unwrap();
                 fs::rename(folder::beside(path, ".new"), path).unwrap();
             },
             "others",
         );
-        let in_place: Interloper = (|path| fs::write(path, "others").unwrap(), "others");
+        let in_place: ForeignWrite = (|path| fs::write(path, "others").unwrap(), "others");
         for (interfere, left) in [by_rename, in_place] {
             for exchanges in [true, false] {
-                let place = Fixture::new();
-                place.replace("old").unwrap();
-                let held = place.lock.enter().unwrap();
-                let found = reading::look(&place.path).unwrap();
-                interfere(&place.path);
+                let fixture = Fixture::new();
+                fixture.replace("old").unwrap();
+                let held = fixture.lock.enter().unwrap();
+                let found = reading::look(&fixture.path).unwrap();
+                interfere(&fixture.path);
                 if !exchanges {
-                    faults::fail_always(&place.path, Call::Exchange, Errno::NOSYS);
+                    fault_plan::fail_always(&fixture.path, Call::Exchange, Errno::NOSYS);
                 }
-                let replaced = replace(&place.path, b"new", found, &held);
+                let replaced = replace(&fixture.path, b"new", found, &held);
                 assert!(matches!(replaced, Err(Error::Conflict)), "{exchanges}");
-                assert_eq!(place.text(), left);
+                assert_eq!(fixture.text(), left);
                 drop(held);
-                faults::clear(&place.path);
-                assert_eq!(place.names(), 1);
-                place.replace("new").unwrap();
-                assert_eq!(place.text(), "new");
+                fault_plan::clear(&fixture.path);
+                assert_eq!(fixture.files(), 1);
+                fixture.replace("new").unwrap();
+                assert_eq!(fixture.text(), "new");
             }
         }
     }
 
     #[test]
-    fn what_is_created_or_removed_meanwhile_is_noticed() {
-        let place = Fixture::new();
-        let held = place.lock.enter().unwrap();
-        fs::write(&place.path, "others").unwrap();
-        assert!(matches!(replace(&place.path, b"new", None, &held), Err(Error::Conflict)));
-        assert_eq!(place.text(), "others");
-        let found = reading::look(&place.path).unwrap();
-        fs::remove_file(&place.path).unwrap();
+    fn a_file_that_was_created_or_removed_meanwhile_is_a_conflict() {
+        let fixture = Fixture::new();
+        let held = fixture.lock.enter().unwrap();
+        fs::write(&fixture.path, "others").unwrap();
+        assert!(matches!(replace(&fixture.path, b"new", None, &held), Err(Error::Conflict)));
+        assert_eq!(fixture.text(), "others");
+        let found = reading::look(&fixture.path).unwrap();
+        fs::remove_file(&fixture.path).unwrap();
         for exchanges in [true, false] {
             if !exchanges {
-                faults::fail_always(&place.path, Call::Exchange, Errno::NOSYS);
+                fault_plan::fail_always(&fixture.path, Call::Exchange, Errno::NOSYS);
             }
-            assert!(matches!(replace(&place.path, b"new", found, &held), Err(Error::Conflict)));
-            assert!(!place.path.exists());
+            assert!(matches!(replace(&fixture.path, b"new", found, &held), Err(Error::Conflict)));
+            assert!(!fixture.path.exists());
         }
-        faults::clear(&place.path);
+        fault_plan::clear(&fixture.path);
     }
 
     #[test]
-    fn a_file_that_was_open_to_somebody_and_written_after_the_rename_is_noticed() {
-        let place = Fixture::new();
-        place.replace("old").unwrap();
-        let found = reading::look(&place.path).unwrap().unwrap();
-        let theirs = fs::OpenOptions::new().write(true).open(&place.path).unwrap();
-        let temporary = disk::create_temporary(&place.path).unwrap();
+    fn a_write_into_the_old_file_after_the_rename_is_noticed() {
+        let fixture = Fixture::new();
+        fixture.replace("old").unwrap();
+        let found = reading::look(&fixture.path).unwrap().unwrap();
+        let theirs = fs::OpenOptions::new().write(true).open(&fixture.path).unwrap();
+        let temporary = disk::create_temporary(&fixture.path).unwrap();
         let (new, name) = temporary.into_parts();
-        let Ok(old) = put(name, &place.path, found) else { panic!("nobody interfered") };
+        let Ok(old) = put(name, &fixture.path, found) else { panic!("the file was not put") };
         assert!(!old.has_changed(found));
         std::io::Write::write_all(&mut &theirs, b"longer than old").unwrap();
         assert!(old.has_changed(found));
-        old.restore(&place.path, &new);
-        assert_eq!(place.text(), "longer than old");
-        assert_eq!(place.names(), 1);
+        old.restore(&fixture.path, &new);
+        assert_eq!(fixture.text(), "longer than old");
+        assert_eq!(fixture.files(), 1);
     }
 
     #[test]
-    fn a_third_party_is_not_lost_when_a_replacement_is_undone() {
-        let place = Fixture::new();
-        place.replace("old").unwrap();
-        let found = reading::look(&place.path).unwrap().unwrap();
-        let (new, name) = disk::create_temporary(&place.path).unwrap().into_parts();
-        let Ok(old) = put(name, &place.path, found) else { panic!("nobody interfered") };
-        fs::write(place.folder.path().join("third"), "third").unwrap();
-        fs::rename(place.folder.path().join("third"), &place.path).unwrap();
-        old.restore(&place.path, &new);
-        assert_eq!(place.text(), "third");
-        assert_eq!(place.names(), 1);
+    fn a_third_file_is_kept_when_a_replacement_is_undone() {
+        let fixture = Fixture::new();
+        fixture.replace("old").unwrap();
+        let found = reading::look(&fixture.path).unwrap().unwrap();
+        let (new, name) = disk::create_temporary(&fixture.path).unwrap().into_parts();
+        let Ok(old) = put(name, &fixture.path, found) else { panic!("the file was not put") };
+        fs::write(fixture.folder.path().join("third"), "third").unwrap();
+        fs::rename(fixture.folder.path().join("third"), &fixture.path).unwrap();
+        old.restore(&fixture.path, &new);
+        assert_eq!(fixture.text(), "third");
+        assert_eq!(fixture.files(), 1);
     }
 }

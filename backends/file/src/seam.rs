@@ -1,41 +1,21 @@
-//! Where a test makes the system fail: every function of [`disk`](crate::disk) passes here
-//! first. Outside of tests nothing is left of it.
-
-/// What the file store asks of a file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Call {
-    Look,
-    Open,
-    Read,
-    Create,
-    CreateFolder,
-    #[cfg_attr(windows, expect(dead_code, reason = "to have the file open is the lock there"))]
-    Lock,
-    Write,
-    Sync,
-    SetLen,
-    SetTime,
-    Link,
-    Rename,
-    Exchange,
-    Remove,
-    SyncFolder,
-}
+//! Fault injection: each function of [`disk`](crate::disk) passes here first. Tests can make it
+//! fail here; in other builds nothing of this remains.
 
 #[cfg(not(all(test, unix)))]
 mod system {
     use std::io;
     use std::path::Path;
 
-    use super::Call;
+    use crate::call::Call;
 
+    /// Returns the error with which the call fails.
     #[inline]
-    #[expect(clippy::unnecessary_wraps, reason = "in tests it fails")]
+    #[expect(clippy::unnecessary_wraps, reason = "tests inject errors here")]
     pub(crate) fn pass(_: Call, _: &Path) -> io::Result<()> {
         Ok(())
     }
 
-    /// How much of `bytes` is written, and what the system says after that.
+    /// Returns the part of `bytes` that is written, and the result of the call after that.
     #[inline]
     pub(crate) fn pass_bytes<'a>(_: Call, _: &Path, bytes: &'a [u8]) -> (&'a [u8], io::Result<()>) {
         (bytes, Ok(()))
@@ -46,4 +26,4 @@ mod system {
 pub(crate) use system::*;
 
 #[cfg(all(test, unix))]
-pub(crate) use crate::faults::{pass, pass_bytes};
+pub(crate) use crate::fault_plan::{pass, pass_bytes};

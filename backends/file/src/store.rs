@@ -6,12 +6,13 @@ use msal_cache_core::{
     Batch, CacheStore, CredentialType, Document, Load, Partition, RefreshGuard, Result, Revision,
 };
 
-use crate::{FileBlob, FileStoreBuilder};
+use crate::blob::FileBlob;
+use crate::lock::LockHolder;
 
-/// A token cache in one JSON file: the format, the lock and the manners of the other MSAL
-/// libraries, so that they can share it.
+/// A token cache in one JSON file, with the format and the lock of the other MSAL libraries, so
+/// that they can share it.
 ///
-/// Several handles, threads and processes may have one file open.
+/// Several handles, threads and processes can have the same file open.
 ///
 /// ```
 /// use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Json, Record};
@@ -33,20 +34,31 @@ use crate::{FileBlob, FileStoreBuilder};
 pub struct FileStore(Document<FileBlob>);
 
 impl FileStore {
-    /// Opens the cache at `path` with the default options. See [`FileStoreBuilder::open`] for what is
-    /// checked, and what is left to the first write.
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        Self::builder(path).open()
-    }
-
-    /// The cache at `path`, with options.
-    pub fn builder(path: impl AsRef<Path>) -> FileStoreBuilder {
-        FileStoreBuilder::new(path.as_ref())
-    }
-
-    /// The path of the file, absolute, symbolic links unresolved.
+    /// The path of the file: absolute, with symbolic links unresolved.
     pub fn path(&self) -> &Path {
         self.0.blob().path()
+    }
+
+    /// The current holder of the lock of the cache at `path`. This reads the lock file and neither
+    /// takes nor breaks the lock.
+    ///
+    /// ```
+    /// use msal_cache_file::FileStore;
+    ///
+    /// # let folder = tempfile::tempdir()?;
+    /// # let path = folder.path().join("cache.json");
+    /// assert!(FileStore::lock_holder(&path)?.is_none());
+    /// std::fs::write(folder.path().join("cache.json.lockfile"), "1 init")?;
+    /// let holder = FileStore::lock_holder(&path)?.expect("there is a lock file");
+    /// assert_eq!((holder.process(), holder.program()), (Some(1), Some("init")));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`](msal_cache_core::Error::Io) where the lock file can't be read.
+    pub fn lock_holder(path: impl AsRef<Path>) -> Result<Option<LockHolder>> {
+        LockHolder::of(path.as_ref())
     }
 
     pub(crate) fn over(document: Document<FileBlob>) -> Self {

@@ -1,4 +1,4 @@
-//! Noticing what others have written, and replacing nothing that wasn't read.
+//! Changes by other programs are noticed, and only what was read is replaced.
 #![cfg(unix)]
 
 mod support;
@@ -14,7 +14,7 @@ use msal_cache_core::{Blob, BlobStore, Error, Revision};
 use msal_cache_file::{FileBlob, FileStore, OnCorrupt};
 use support::*;
 
-/// Writes as other libraries do: into the file.
+/// Writes into the file, as other libraries do.
 fn write_in_place(path: &Path, text: &str) {
     OpenOptions::new()
         .write(true)
@@ -25,7 +25,7 @@ fn write_in_place(path: &Path, text: &str) {
         .unwrap();
 }
 
-/// Reads until the content counts as settled, and returns its revision.
+/// Reads until the content is settled, and returns its revision.
 fn settled(blob: &FileBlob) -> Revision {
     present(blob);
     thread::sleep(Duration::from_millis(25));
@@ -36,8 +36,8 @@ fn settled(blob: &FileBlob) -> Revision {
 
 #[test]
 fn a_rewrite_of_the_same_size_and_time_is_noticed() {
-    let place = TestDir::new();
-    let path = place.cache_with(r#"{"a": 0}"#);
+    let dir = TestDir::new();
+    let path = dir.cache_with(r#"{"a": 0}"#);
     let blob = blob(&path);
     let mut longest = Duration::ZERO;
     for round in 1..=20 {
@@ -62,14 +62,14 @@ fn a_rewrite_of_the_same_size_and_time_is_noticed() {
 
 #[test]
 fn rewrites_within_one_tick_are_all_noticed() {
-    let place = TestDir::new();
-    let path = place.cache_with("0000");
+    let dir = TestDir::new();
+    let path = dir.cache_with("0000");
     let blob = blob(&path);
     let mut known = None;
     let mut content = Vec::new();
     for round in 0..2000 {
         let text = format!("{round:04}");
-        // No truncation: size and, within a tick, times stay as they are.
+        // Not truncated: the size and, within a tick, the times are unchanged.
         OpenOptions::new().write(true).open(&path).unwrap().write_all(text.as_bytes()).unwrap();
         match blob.read(known).unwrap() {
             Blob::Present(revision, bytes) => {
@@ -77,7 +77,7 @@ fn rewrites_within_one_tick_are_all_noticed() {
                 content = bytes.expose().to_vec();
             }
             Blob::Unchanged => {}
-            Blob::Absent => panic!("it is there"),
+            Blob::Absent => panic!("the file exists"),
         }
         assert_eq!(content, text.as_bytes());
     }
@@ -108,28 +108,28 @@ fn an_unchanged_file_is_not_read() {
         println!("an unchanged file costs {:?}", started.elapsed() / 10_000);
         return;
     }
-    let place = TestDir::new();
-    place.cache_with("{}");
-    print!("{}", run(command(test, "read", place.folder())));
+    let dir = TestDir::new();
+    dir.cache_with("{}");
+    print!("{}", run(command(test, "read", dir.folder())));
 }
 
 #[test]
-fn what_this_process_has_written_is_known_at_once() {
-    let place = TestDir::new();
-    let blob = blob(&place.cache());
+fn a_written_content_is_known_without_reading() {
+    let dir = TestDir::new();
+    let blob = blob(&dir.cache());
     let revision = blob.swap(Revision::ABSENT, b"{}").unwrap();
     assert!(matches!(blob.read(Some(revision)).unwrap(), Blob::Unchanged));
-    fs::remove_file(place.cache()).unwrap();
+    fs::remove_file(dir.cache()).unwrap();
     assert!(matches!(blob.read(Some(revision)).unwrap(), Blob::Absent));
 }
 
 #[test]
-fn a_revision_is_never_given_to_other_contents() {
-    let place = TestDir::new();
-    let blob = blob(&place.cache());
+fn revisions_are_never_reused() {
+    let dir = TestDir::new();
+    let blob = blob(&dir.cache());
     let mut given = Vec::new();
     for text in ["{}", "[]", "{}", "{}"] {
-        let _ = fs::remove_file(place.cache());
+        let _ = fs::remove_file(dir.cache());
         given.push(blob.swap(Revision::ABSENT, text.as_bytes()).unwrap());
         given.push(present(&blob).0);
     }
@@ -138,37 +138,37 @@ fn a_revision_is_never_given_to_other_contents() {
 }
 
 #[test]
-fn what_was_not_read_is_not_replaced() {
-    let place = TestDir::new();
-    let blob = blob(&place.cache());
+fn only_the_content_that_was_read_is_replaced() {
+    let dir = TestDir::new();
+    let blob = blob(&dir.cache());
     let first = blob.swap(Revision::ABSENT, b"first").unwrap();
     let second = blob.swap(first, b"second").unwrap();
     for stale in [first, Revision::ABSENT, Revision::unique()] {
         assert!(matches!(blob.swap(stale, b"third"), Err(Error::Conflict)));
-        assert_eq!(fs::read(place.cache()).unwrap(), b"second");
+        assert_eq!(fs::read(dir.cache()).unwrap(), b"second");
     }
-    write_in_place(&place.cache(), "others");
+    write_in_place(&dir.cache(), "others");
     assert!(matches!(blob.swap(second, b"third"), Err(Error::Conflict)));
-    assert_eq!(fs::read(place.cache()).unwrap(), b"others");
+    assert_eq!(fs::read(dir.cache()).unwrap(), b"others");
     let hold = blob.hold().unwrap();
     let (others, _) = present(&blob);
     blob.swap(others, b"third").unwrap();
     drop(hold);
-    assert_eq!(fs::read(place.cache()).unwrap(), b"third");
-    fs::remove_file(place.cache()).unwrap();
+    assert_eq!(fs::read(dir.cache()).unwrap(), b"third");
+    fs::remove_file(dir.cache()).unwrap();
     assert!(matches!(blob.swap(others, b"fourth"), Err(Error::Conflict)));
-    assert!(!place.cache().exists());
+    assert!(!dir.cache().exists());
 }
 
 #[test]
 fn the_time_of_a_write_is_not_before_the_write() {
-    let place = TestDir::new();
-    let blob = blob(&place.cache());
+    let dir = TestDir::new();
+    let blob = blob(&dir.cache());
     let mut revision = Revision::ABSENT;
     for _ in 0..20 {
         let before = SystemTime::now();
         revision = blob.swap(revision, b"{}").unwrap();
-        let written = place.cache().metadata().unwrap().modified().unwrap();
+        let written = dir.cache().metadata().unwrap().modified().unwrap();
         assert!(written >= before);
         let nanos = written.duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
         assert_eq!(nanos % 1_000_000, 0);
@@ -176,66 +176,66 @@ fn the_time_of_a_write_is_not_before_the_write() {
 }
 
 #[test]
-fn an_empty_file_is_not_an_absent_one() {
-    let place = TestDir::new();
-    place.cache_with("");
-    let blob = blob(&place.cache());
+fn an_empty_file_is_not_absent() {
+    let dir = TestDir::new();
+    dir.cache_with("");
+    let blob = blob(&dir.cache());
     assert_eq!(present(&blob).1, b"");
     assert!(matches!(blob.swap(Revision::ABSENT, b"{}"), Err(Error::Conflict)));
 }
 
 #[test]
-fn a_broken_file_is_reported_by_readers_and_kept_by_writers() {
-    let place = TestDir::new();
-    place.cache_with(r#"{"broken": tru"#);
-    let store = FileStore::open(place.cache()).unwrap();
+fn a_broken_file_is_an_error_for_readers_and_set_aside_by_writers() {
+    let dir = TestDir::new();
+    dir.cache_with(r#"{"broken": tru"#);
+    let store = FileStore::open(dir.cache()).unwrap();
     let error = accounts(&store).unwrap_err();
     assert!(matches!(&error, Error::Corrupt { position: Some(_), .. }), "{error:?}");
-    assert!(error.to_string().starts_with(place.cache().to_str().unwrap()), "{error}");
-    assert_eq!(fs::read_to_string(place.cache()).unwrap(), r#"{"broken": tru"#);
-    assert_eq!(place.names(), ["cache.json"]);
+    assert!(error.to_string().starts_with(dir.cache().to_str().unwrap()), "{error}");
+    assert_eq!(fs::read_to_string(dir.cache()).unwrap(), r#"{"broken": tru"#);
+    assert_eq!(dir.names(), ["cache.json"]);
 
     add(&store, "a").unwrap();
     assert_eq!(accounts(&store).unwrap(), ["a"]);
-    assert_eq!(place.names(), ["cache.json", "cache.json.corrupt-1"]);
+    assert_eq!(dir.names(), ["cache.json", "cache.json.corrupt-1"]);
 
-    write_in_place(&place.cache(), "again");
+    write_in_place(&dir.cache(), "again");
     add(&store, "b").unwrap();
     assert_eq!(accounts(&store).unwrap(), ["b"]);
-    assert_eq!(place.names(), ["cache.json", "cache.json.corrupt-1", "cache.json.corrupt-2"]);
+    assert_eq!(dir.names(), ["cache.json", "cache.json.corrupt-1", "cache.json.corrupt-2"]);
     for (name, text) in [("1", r#"{"broken": tru"#), ("2", "again")] {
-        let kept = place.at(&format!("cache.json.corrupt-{name}"));
+        let kept = dir.at(&format!("cache.json.corrupt-{name}"));
         assert_eq!(fs::read_to_string(&kept).unwrap(), text);
         assert_eq!(mode(&kept), 0o600);
     }
 }
 
 #[test]
-fn a_broken_file_stays_where_moving_it_isn_t_wanted() {
-    let place = TestDir::new();
-    place.cache_with("{");
-    let store = FileStore::builder(place.cache()).on_corrupt(OnCorrupt::Error).open().unwrap();
+fn a_broken_file_is_kept_with_on_corrupt_error() {
+    let dir = TestDir::new();
+    dir.cache_with("{");
+    let store = FileStore::builder(dir.cache()).on_corrupt(OnCorrupt::Error).open().unwrap();
     assert!(matches!(add(&store, "a"), Err(Error::Corrupt { .. })));
-    assert_eq!(fs::read_to_string(place.cache()).unwrap(), "{");
-    assert_eq!(place.names(), ["cache.json"]);
+    assert_eq!(fs::read_to_string(dir.cache()).unwrap(), "{");
+    assert_eq!(dir.names(), ["cache.json"]);
 }
 
 #[test]
-fn a_file_that_became_whole_meanwhile_is_not_moved_aside() {
-    let place = TestDir::new();
-    place.cache_with("{");
-    let blob = blob(&place.cache());
+fn a_file_that_is_whole_by_now_is_not_set_aside() {
+    let dir = TestDir::new();
+    dir.cache_with("{");
+    let blob = blob(&dir.cache());
     let (broken, _) = present(&blob);
-    write_in_place(&place.cache(), "{}");
+    write_in_place(&dir.cache(), "{}");
     assert!(matches!(blob.quarantine(broken), Err(Error::Conflict)));
-    assert_eq!(place.names(), ["cache.json"]);
+    assert_eq!(dir.names(), ["cache.json"]);
 }
 
 #[test]
-fn readers_beside_a_writer_see_whole_documents() {
-    let place = TestDir::new();
+fn readers_see_whole_documents_during_writes() {
+    let dir = TestDir::new();
     let texts = ["a".repeat(100_000), "b".repeat(150_000)];
-    let blob = blob(&place.cache());
+    let blob = blob(&dir.cache());
     let mut revision = blob.swap(Revision::ABSENT, texts[0].as_bytes()).unwrap();
     let done = AtomicBool::new(false);
     let reads = thread::scope(|scope| {
@@ -243,7 +243,7 @@ fn readers_beside_a_writer_see_whole_documents() {
         let readers: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
-                    let reader = support::blob(&place.cache());
+                    let reader = support::blob(&dir.cache());
                     let mut reads = 0;
                     while !done.load(Ordering::Relaxed) {
                         let (_, bytes) = present(&reader);
@@ -260,5 +260,5 @@ fn readers_beside_a_writer_see_whole_documents() {
         drop(finished);
         readers.into_iter().map(|reader| reader.join().unwrap()).sum::<u64>()
     });
-    println!("{reads} reads beside 100 writes, none torn, empty or missing");
+    println!("{reads} reads during 100 writes, none torn, empty or missing");
 }

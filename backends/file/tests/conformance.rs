@@ -1,4 +1,4 @@
-//! A file keeps what a store promises, also through what points to it.
+//! The file store passes the conformance suite, also through pointers.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
@@ -41,7 +41,7 @@ impl Faults for InFile {
     }
 }
 
-/// The same file through a pointer.
+/// The same store through a pointer.
 struct Pointed<const SHARED: bool>(InFile);
 
 impl Harness for Pointed<true> {

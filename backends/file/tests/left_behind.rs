@@ -1,4 +1,4 @@
-//! Lock files that other libraries have left behind.
+//! Lock files that other libraries left behind.
 #![cfg(target_os = "linux")]
 
 mod support;
@@ -15,7 +15,7 @@ use support::*;
 
 const GRACE: Duration = Duration::from_millis(600);
 
-fn waits(path: &Path, timeout: u64, grace: Duration) -> FileBlob {
+fn with_timeouts(path: &Path, timeout: u64, grace: Duration) -> FileBlob {
     FileStore::builder(path)
         .lock_timeout(Duration::from_millis(timeout))
         .foreign_grace(grace)
@@ -23,56 +23,56 @@ fn waits(path: &Path, timeout: u64, grace: Duration) -> FileBlob {
         .unwrap()
 }
 
-/// A lock file that was written this long ago.
-fn left(place: &TestDir, content: &str, age: Duration) {
-    let path = place.at("cache.json.lockfile");
+/// Creates a lock file that was written this long ago.
+fn leave_behind(dir: &TestDir, content: &str, age: Duration) {
+    let path = dir.at("cache.json.lockfile");
     fs::write(&path, content).unwrap();
     let file = OpenOptions::new().write(true).open(&path).unwrap();
     file.set_times(FileTimes::new().set_modified(SystemTime::now() - age)).unwrap();
 }
 
-fn follow(blob: &FileBlob) -> Result<Duration, Error> {
+fn time_to_hold(blob: &FileBlob) -> Result<Duration, Error> {
     let started = Instant::now();
     blob.hold().map(|_| started.elapsed())
 }
 
 #[test]
-fn p5_what_another_library_left_is_recovered_after_its_grace() {
-    let place = TestDir::new();
-    left(&place, &format!("{} /usr/bin/az", dead_pid()), Duration::ZERO);
-    let took = follow(&waits(&place.cache(), 15_000, GRACE)).unwrap();
-    println!("P5: a lock file that another library left was followed after {took:?} of {GRACE:?}");
+fn p5_a_lock_file_that_another_library_left_behind_is_taken_over_after_the_grace_period() {
+    let dir = TestDir::new();
+    leave_behind(&dir, &format!("{} /usr/bin/az", dead_pid()), Duration::ZERO);
+    let took = time_to_hold(&with_timeouts(&dir.cache(), 15_000, GRACE)).unwrap();
+    println!("P5: the lock file of another library was taken over after {took:?} of {GRACE:?}");
     assert!((GRACE..GRACE + Duration::from_secs(3)).contains(&took));
-    assert_eq!(place.names(), [""; 0]);
+    assert_eq!(dir.names(), [""; 0]);
 }
 
 #[test]
-fn p5_what_was_left_long_ago_is_recovered_at_once() {
-    let place = TestDir::new();
+fn p5_an_old_lock_file_is_taken_over_immediately() {
+    let dir = TestDir::new();
     let grace = Duration::from_secs(10);
     for content in [dead_pid().to_string(), String::new()] {
-        left(&place, &content, Duration::from_secs(3600));
-        let took = follow(&waits(&place.cache(), 5000, grace)).unwrap();
-        println!("P5: one of an hour ago ({content:?}) was followed after {took:?}");
+        leave_behind(&dir, &content, Duration::from_secs(3600));
+        let took = time_to_hold(&with_timeouts(&dir.cache(), 5000, grace)).unwrap();
+        println!("P5: one from an hour ago ({content:?}) was taken over after {took:?}");
         assert!(took < Duration::from_secs(2), "{took:?}");
     }
-    // Its time alone is no reason.
-    left(&place, "something else", Duration::from_secs(3600));
-    assert!(follow(&waits(&place.cache(), 200, GRACE / 10)).is_err());
+    // Its age alone isn't sufficient.
+    leave_behind(&dir, "something else", Duration::from_secs(3600));
+    assert!(time_to_hold(&with_timeouts(&dir.cache(), 200, GRACE / 10)).is_err());
 }
 
 #[test]
-fn waiters_with_little_patience_follow_it_together() {
-    let place = TestDir::new();
-    left(&place, &dead_pid().to_string(), Duration::ZERO);
+fn waiters_with_short_timeouts_take_it_over_together() {
+    let dir = TestDir::new();
+    leave_behind(&dir, &dead_pid().to_string(), Duration::ZERO);
     let started = Instant::now();
     let mut refused = 0;
-    let followed = thread::scope(|scope| {
+    let taken_over = thread::scope(|scope| {
         let waiter = || {
             let mut refused = 0;
             while started.elapsed() < Duration::from_secs(20) {
-                // A handle of its own each time.
-                match follow(&waits(&place.cache(), 200, GRACE)) {
+                // A new handle each time.
+                match time_to_hold(&with_timeouts(&dir.cache(), 200, GRACE)) {
                     Ok(_) => return (refused, true),
                     Err(Error::Locked { .. }) => refused += 1,
                     Err(other) => panic!("{other:?}"),
@@ -80,18 +80,18 @@ fn waiters_with_little_patience_follow_it_together() {
             }
             (refused, false)
         };
-        let keeper = waits(&place.cache(), 200, GRACE);
+        let keeper = with_timeouts(&dir.cache(), 200, GRACE);
         let waiters: Vec<_> = (0..3).map(|_| scope.spawn(waiter)).collect();
         let results: Vec<_> = waiters.into_iter().map(|it| it.join().unwrap()).collect();
         drop(keeper);
         refused += results.iter().map(|(refused, _)| refused).sum::<usize>();
-        results.iter().all(|(_, followed)| *followed)
+        results.iter().all(|(_, taken_over)| *taken_over)
     });
     println!(
-        "three waiters of 200 ms followed after {:?}, {refused} times too early",
+        "three waiters of 200 ms took it over after {:?}, after {refused} timeouts",
         started.elapsed()
     );
-    assert!(followed && refused > 0);
+    assert!(taken_over && refused > 0);
     assert!(started.elapsed() < Duration::from_secs(10));
 }
 
@@ -113,25 +113,28 @@ impl Drop for Sleeper {
 
 #[test]
 fn a_process_that_is_younger_than_the_lock_file_is_not_its_holder() {
-    let place = TestDir::new();
+    let dir = TestDir::new();
     let sleeper = Sleeper::start();
     let content = format!("{} /usr/bin/az", sleeper.0.id());
-    left(&place, &content, Duration::from_secs(3600));
-    let took = follow(&waits(&place.cache(), 15_000, GRACE)).unwrap();
-    println!("a number that was given anew: followed after {took:?}");
-    assert!(took >= GRACE, "clocks may have been set, so the grace is waited for");
-    // One that may well have written it.
-    left(&place, &content, Duration::ZERO);
-    assert!(matches!(follow(&waits(&place.cache(), 1500, GRACE)), Err(Error::Locked { .. })));
+    leave_behind(&dir, &content, Duration::from_secs(3600));
+    let took = time_to_hold(&with_timeouts(&dir.cache(), 15_000, GRACE)).unwrap();
+    println!("a reused process id: taken over after {took:?}");
+    assert!(took >= GRACE, "a clock may have been set, so the grace period counts");
+    // This process may have written it.
+    leave_behind(&dir, &content, Duration::ZERO);
+    assert!(matches!(
+        time_to_hold(&with_timeouts(&dir.cache(), 1500, GRACE)),
+        Err(Error::Locked { .. })
+    ));
 }
 
 #[test]
-fn a_process_that_has_ended_and_was_not_waited_for_is_dead() {
-    let place = TestDir::new();
+fn a_zombie_process_is_dead() {
+    let dir = TestDir::new();
     let mut sleeper = Sleeper::start();
-    left(&place, &sleeper.0.id().to_string(), Duration::ZERO);
+    leave_behind(&dir, &sleeper.0.id().to_string(), Duration::ZERO);
     sleeper.0.kill().unwrap();
-    let took = follow(&waits(&place.cache(), 15_000, GRACE)).unwrap();
-    println!("a zombie's lock was followed after {took:?}");
+    let took = time_to_hold(&with_timeouts(&dir.cache(), 15_000, GRACE)).unwrap();
+    println!("the lock of a zombie was taken over after {took:?}");
     assert!(took >= GRACE / 2);
 }

@@ -1,5 +1,5 @@
-//! Real media that fail, and containers. Mounting needs rights that tests seldom have, so these are
-//! run by name, in namespaces of their own:
+//! Real media that fail, and containers. Mounting needs privileges that tests usually don't have, so
+//! these tests only run by name, in their own namespaces:
 //! `unshare -rm cargo test -p msal-cache-file --test mounts`.
 #![cfg(target_os = "linux")]
 
@@ -16,14 +16,14 @@ use msal_cache_core::{BlobStore, Error};
 use msal_cache_file::{FileStore, OnCorrupt};
 use support::*;
 
-/// Mounts something for as long as this lives.
+/// Mounts a file system until it is dropped.
 struct Mount<'a>(&'a Path);
 
 impl<'a> Mount<'a> {
     fn new(arguments: &[&str], from: &Path, to: &'a Path) -> Self {
         let mut mount = Command::new("mount");
         let mounted = mount.args(arguments).arg(from).arg(to).status().unwrap();
-        assert!(mounted.success(), "run it in a mount namespace of its own");
+        assert!(mounted.success(), "this test needs its own mount namespace");
         Self(to)
     }
 }
@@ -35,22 +35,22 @@ impl Drop for Mount<'_> {
 }
 
 #[test]
-fn a_file_that_is_a_mount_is_written_in_place() {
-    let place = TestDir::new();
-    place.cache_with("{}");
-    fs::write(place.at("outside.json"), "{}").unwrap();
-    set_mode(&place.at("outside.json"), 0o600);
-    let cache = place.cache();
-    let mount = Mount::new(&["--bind"], &place.at("outside.json"), &cache);
-    let store = FileStore::open(place.cache()).unwrap();
+fn a_file_that_is_a_mount_point_is_written_in_place() {
+    let dir = TestDir::new();
+    dir.cache_with("{}");
+    fs::write(dir.at("outside.json"), "{}").unwrap();
+    set_mode(&dir.at("outside.json"), 0o600);
+    let cache = dir.cache();
+    let mount = Mount::new(&["--bind"], &dir.at("outside.json"), &cache);
+    let store = FileStore::open(dir.cache()).unwrap();
     add(&store, "a").unwrap();
     add(&store, "b").unwrap();
-    assert_eq!(accounts(&FileStore::open(place.at("outside.json")).unwrap()).unwrap(), ["a", "b"]);
-    // A broken one can't be moved aside, and says so.
-    fs::write(place.cache(), "{").unwrap();
+    assert_eq!(accounts(&FileStore::open(dir.at("outside.json")).unwrap()).unwrap(), ["a", "b"]);
+    // A broken file can't be renamed, so it is an error.
+    fs::write(dir.cache(), "{").unwrap();
     assert!(matches!(add(&store, "c"), Err(Error::Corrupt { .. })));
     drop(mount);
-    assert_eq!(place.names(), ["cache.json", "outside.json"]);
+    assert_eq!(dir.names(), ["cache.json", "outside.json"]);
 }
 
 #[test]
@@ -64,28 +64,28 @@ fn p1_a_writer_into_a_mount_is_killed_and_the_file_is_whole() {
             fs::write(folder.join("acknowledged"), number.to_string()).unwrap();
         }
     }
-    let place = TestDir::new();
-    place.cache_with("{}");
+    let dir = TestDir::new();
+    dir.cache_with("{}");
     let ballast = "x".repeat(500_000);
     let content = format!(r#"{{"Account": {{"ballast": {{"x": "{ballast}"}}}}}}"#);
-    fs::write(place.at("outside.json"), content).unwrap();
-    set_mode(&place.at("outside.json"), 0o600);
-    let cache = place.cache();
-    let _mount = Mount::new(&["--bind"], &place.at("outside.json"), &cache);
+    fs::write(dir.at("outside.json"), content).unwrap();
+    set_mode(&dir.at("outside.json"), 0o600);
+    let cache = dir.cache();
+    let _mount = Mount::new(&["--bind"], &dir.at("outside.json"), &cache);
     let (mut acknowledged, mut journals) = (0, 0);
     for kill in 0..KILLS {
-        let _ = fs::remove_file(place.at("acknowledged"));
-        let mut writer = spawn(test, &kill.to_string(), place.folder());
-        wait_for(&place.at("acknowledged"));
+        let _ = fs::remove_file(dir.at("acknowledged"));
+        let mut writer = spawn(test, &kill.to_string(), dir.folder());
+        wait_for(&dir.at("acknowledged"));
         thread::sleep(Duration::from_micros(fastrand::u64(0..20_000)));
         writer.0.kill().unwrap();
         writer.0.wait().unwrap();
-        journals += usize::from(place.at("cache.json.journal").exists());
-        // Whoever writes next finishes the write of the dead one.
-        let store = FileStore::open(place.cache()).unwrap();
+        journals += usize::from(dir.at("cache.json.journal").exists());
+        // The next writer finishes the write of the dead one.
+        let store = FileStore::open(dir.cache()).unwrap();
         add(&store, &format!("after-{kill}")).unwrap();
         let found = accounts(&store).unwrap();
-        let last = fs::read_to_string(place.at("acknowledged")).unwrap().parse().unwrap_or(0);
+        let last = fs::read_to_string(dir.at("acknowledged")).unwrap().parse().unwrap_or(0);
         for number in 0..=last {
             assert!(found.contains(&format!("{kill}-{number}")), "{number} of {last} is lost");
         }
@@ -93,39 +93,44 @@ fn p1_a_writer_into_a_mount_is_killed_and_the_file_is_whole() {
         acknowledged += last + 1;
     }
     println!(
-        "P1: {KILLS} kills of writers into a mounted file amid {acknowledged} acknowledged writes: \
-         0 unreadable, 0 lost; {journals} writes were finished by the next"
+        "P1: {KILLS} kills of writers into a mounted file during {acknowledged} acknowledged writes: \
+         0 unreadable, 0 lost; {journals} writes were finished by the next writer"
     );
 }
 
 #[test]
 fn p9_a_full_file_system_keeps_the_old_file() {
-    let place = TestDir::new();
-    fs::create_dir(place.at("small")).unwrap();
-    set_mode(&place.at("small"), 0o700);
-    let small = place.at("small");
+    let dir = TestDir::new();
+    fs::create_dir(dir.at("small")).unwrap();
+    set_mode(&dir.at("small"), 0o700);
+    let small = dir.at("small");
     let _mount = Mount::new(&["-t", "tmpfs", "-o", "size=64k,mode=700"], Path::new("none"), &small);
     let path = small.join("cache.json");
     let store = FileStore::open(&path).unwrap();
     let mut written = 0;
+    // A lock file needs space for some milliseconds after its release, until it is closed.
+    let wait_for_space = || thread::sleep(Duration::from_millis(30));
     let error = loop {
-        // Each is larger, until it doesn't fit beside the old one.
+        wait_for_space();
+        // The file grows until the new one doesn't fit beside the old one.
         match add(&store, &format!("{written}-{}", "x".repeat(2000))) {
             Ok(()) => written += 1,
             Err(error) => break error,
         }
-        assert!(written < 1000, "it never got full");
+        assert!(written < 1000, "it never became full");
     };
     assert!(
         matches!(&error, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull),
         "{error:?}"
     );
     let before = fs::read(&path).unwrap();
+    wait_for_space();
     assert!(add(&store, &"y".repeat(3000)).is_err());
     assert_eq!(fs::read(&path).unwrap(), before);
-    assert_eq!(fs::read_dir(&small).unwrap().count(), 1, "nothing is left");
+    assert_eq!(fs::read_dir(&small).unwrap().count(), 1, "no other file remains");
     assert_eq!(accounts(&FileStore::open(&path).unwrap()).unwrap().len(), written);
-    // Not even room for a lock file: still readable, still whole.
+    wait_for_space();
+    // Without room for a lock file, the file is still readable and whole.
     let mut filler = fs::File::create(small.join("filler")).unwrap();
     while filler.write_all(&[0; 512]).is_ok() {}
     assert!(add(&store, "z").is_err());
@@ -136,20 +141,20 @@ fn p9_a_full_file_system_keeps_the_old_file() {
     assert!(more.success());
     add(&store, "z").unwrap();
     assert_eq!(accounts(&store).unwrap().len(), written + 1);
-    println!("P9: a full tmpfs: {written} records fitted, and stayed when the next did not");
+    println!("P9: a full tmpfs: {written} records fitted, and were kept when the next one did not");
 }
 
 #[test]
-fn p7_a_read_only_mount_can_be_read_and_says_so_when_written() {
-    let place = TestDir::new();
-    fs::create_dir(place.at("media")).unwrap();
-    set_mode(&place.at("media"), 0o700);
-    let path = place.at("media/cache.json");
+fn p7_a_read_only_mount_can_be_read_and_returns_read_only_when_written() {
+    let dir = TestDir::new();
+    fs::create_dir(dir.at("media")).unwrap();
+    set_mode(&dir.at("media"), 0o700);
+    let path = dir.at("media/cache.json");
     add(&FileStore::open(&path).unwrap(), "a").unwrap();
-    let broken = place.at("media/broken.json");
+    let broken = dir.at("media/broken.json");
     fs::write(&broken, "{").unwrap();
     set_mode(&broken, 0o600);
-    let media = place.at("media");
+    let media = dir.at("media");
     let mount = Mount::new(&["--bind"], &media, &media);
     let again = Command::new("mount").args(["-o", "remount,bind,ro"]).arg(&media).status().unwrap();
     assert!(again.success());
@@ -169,37 +174,37 @@ fn p7_a_read_only_mount_can_be_read_and_says_so_when_written() {
     drop(mount);
 }
 
-/// The process ids of a container mean nothing outside of it; that its `flock` is free does.
+/// Process ids of a container mean nothing outside of it, but a free `flock` does.
 #[test]
-fn p5_a_holder_that_was_killed_in_another_container_delays_nobody() {
-    let test = "p5_a_holder_that_was_killed_in_another_container_delays_nobody";
+fn p5_the_lock_of_a_holder_killed_in_another_container_is_taken_over_without_delay() {
+    let test = "p5_the_lock_of_a_holder_killed_in_another_container_is_taken_over_without_delay";
     if let Some((_, folder)) = job() {
         let _held = blob(&folder.join("cache.json")).hold().map(|_hold| {
             fs::write(folder.join("held"), "").unwrap();
             thread::sleep(Duration::from_secs(60));
         });
-        unreachable!("nobody killed this process");
+        unreachable!("this process was not killed");
     }
-    let place = TestDir::new();
-    let plain = command(test, "hold", place.folder());
+    let dir = TestDir::new();
+    let plain = command(test, "hold", dir.folder());
     let mut container = Command::new("unshare");
     container.args(["--pid", "--fork", "--kill-child"]).arg(plain.get_program());
     container.args(plain.get_args());
     container.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
     container.stdout(std::process::Stdio::null());
     let mut child = Spawned(container.spawn().unwrap());
-    wait_for(&place.at("held"));
-    let refused = FileStore::builder(place.cache()).lock_timeout(Duration::from_millis(200));
+    wait_for(&dir.at("held"));
+    let refused = FileStore::builder(dir.cache()).lock_timeout(Duration::from_millis(200));
     let refused = refused.open_blob().unwrap().hold().map(|_| ());
-    assert!(matches!(refused, Err(Error::Locked { .. })), "it lives, whatever its number");
+    assert!(matches!(refused, Err(Error::Locked { .. })), "it is alive, whatever its process id");
     child.0.kill().unwrap();
     child.0.wait().unwrap();
-    // The one in the container is told of the death of the one that started it.
-    let gone = Instant::now();
-    let blob = blob(&place.cache());
+    // The process in the container is killed when its parent dies.
+    let killed = Instant::now();
+    let blob = blob(&dir.cache());
     let started = Instant::now();
     drop(blob.hold().unwrap());
     let waited = started.elapsed();
     println!("P5: a holder killed in another container: the next waited {waited:?}");
-    assert!(gone.elapsed() < Duration::from_secs(2), "{waited:?}");
+    assert!(killed.elapsed() < Duration::from_secs(2), "{waited:?}");
 }

@@ -1,4 +1,4 @@
-//! A file that is reached by several names has one lock.
+//! A file with several names has one lock.
 #![cfg(unix)]
 
 mod support;
@@ -16,14 +16,14 @@ use rustix::fs::{FlockOperation, fcntl_lock};
 use rustix::io::Errno;
 use support::*;
 
-/// `second.json -> first.json -> far/real.json`, and the three names.
+/// Creates the links `second.json -> first.json -> far/real.json`. Returns the three names.
 fn linked() -> (TestDir, [PathBuf; 3]) {
-    let place = TestDir::new();
-    fs::create_dir(place.at("far")).unwrap();
-    symlink("far/real.json", place.at("first.json")).unwrap();
-    symlink("first.json", place.at("second.json")).unwrap();
-    let names = [place.at("second.json"), place.at("first.json"), place.at("far/real.json")];
-    (place, names)
+    let dir = TestDir::new();
+    fs::create_dir(dir.at("far")).unwrap();
+    symlink("far/real.json", dir.at("first.json")).unwrap();
+    symlink("first.json", dir.at("second.json")).unwrap();
+    let names = [dir.at("second.json"), dir.at("first.json"), dir.at("far/real.json")];
+    (dir, names)
 }
 
 fn impatient(path: &Path) -> FileBlob {
@@ -32,7 +32,7 @@ fn impatient(path: &Path) -> FileBlob {
 
 #[test]
 fn handles_on_all_names_exclude_each_other() {
-    let (place, names) = linked();
+    let (dir, names) = linked();
     let (inside, times) = (AtomicUsize::new(0), AtomicUsize::new(0));
     thread::scope(|scope| {
         for worker in 0..6 {
@@ -56,13 +56,13 @@ fn handles_on_all_names_exclude_each_other() {
     for name in &names {
         assert_eq!(accounts(&FileStore::open(name).unwrap()).unwrap().len(), 120);
     }
-    assert_eq!(place.names(), ["far", "first.json", "second.json"]);
-    assert_eq!(fs::read_dir(place.at("far")).unwrap().count(), 1, "all lock files are gone");
+    assert_eq!(dir.names(), ["far", "first.json", "second.json"]);
+    assert_eq!(fs::read_dir(dir.at("far")).unwrap().count(), 1, "all lock files are removed");
 }
 
 #[test]
-fn others_find_a_lock_file_beside_each_name_they_may_know() {
-    let (place, names) = linked();
+fn each_name_has_a_lock_file_for_programs_that_use_it() {
+    let (dir, names) = linked();
     let beside = |path: &Path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".lockfile");
@@ -77,54 +77,54 @@ fn others_find_a_lock_file_beside_each_name_they_may_know() {
     drop(hold);
     assert!(names.iter().all(|name| !beside(name).exists()));
 
-    // One of another library, on the last name alone.
+    // The lock file of another library, for the last name only.
     fs::write(beside(&names[2]), format!("{}", std::process::id())).unwrap();
     let refused = impatient(&names[0]).hold().map(drop);
-    let far = place.at("far/real.json.lockfile");
+    let far = dir.at("far/real.json.lockfile");
     assert!(matches!(refused, Err(Error::Locked { path, .. }) if path == far));
-    assert!(!beside(&names[0]).exists() && !beside(&names[1]).exists(), "nothing is kept");
+    assert!(!beside(&names[0]).exists() && !beside(&names[1]).exists(), "no lock file remains");
 }
 
 #[test]
-fn a_link_that_turns_elsewhere_is_locked_where_it_leads_now() {
-    let (place, names) = linked();
+fn a_changed_link_is_locked_at_its_new_target() {
+    let (dir, names) = linked();
     let store = FileStore::open(&names[1]).unwrap();
     add(&store, "a").unwrap();
     fs::remove_file(&names[1]).unwrap();
     symlink("other.json", &names[1]).unwrap();
     add(&store, "b").unwrap();
-    let at = |name: &str| accounts(&FileStore::open(place.at(name)).unwrap()).unwrap();
+    let at = |name: &str| accounts(&FileStore::open(dir.at(name)).unwrap()).unwrap();
     assert_eq!(at("far/real.json"), ["a"]);
     assert_eq!(at("other.json"), ["b"]);
 }
 
 #[test]
-fn java_s_lock_is_taken_where_that_is_wanted() {
+fn the_lock_of_java_is_taken_on_request() {
     if let Some((_, folder)) = job() {
         let open = OpenOptions::new().read(true).write(true).open(folder.join(".lockfile"));
         let asked = fcntl_lock(open.unwrap(), FlockOperation::NonBlockingLockExclusive);
         return assert!(matches!(asked, Err(Errno::AGAIN | Errno::ACCESS)), "{asked:?}");
     }
-    let place = TestDir::new();
+    let dir = TestDir::new();
     let open = |java| {
-        let builder = FileStore::builder(place.cache()).share_with_java(java);
+        let builder = FileStore::builder(dir.cache()).share_with_java(java);
         builder.lock_timeout(Duration::from_millis(100)).open_blob().unwrap()
     };
     let (with, without) = (open(true), open(false));
-    // What a process left that was killed while it waited.
-    fs::write(place.at("..lockfile.aB3dEf.tmp"), "").unwrap();
+    // Left behind by a process that was killed while it waited.
+    fs::write(dir.at("..lockfile.aB3dEf.tmp"), "").unwrap();
     let hold = without.hold().unwrap();
-    assert_eq!(place.names(), ["..lockfile.aB3dEf.tmp", "cache.json.lockfile"]);
+    assert_eq!(dir.names(), ["..lockfile.aB3dEf.tmp", "cache.json.lockfile"]);
     drop(hold);
     let hold = with.hold().unwrap();
-    assert_eq!(place.names(), [".lockfile", "cache.json.lockfile"]);
-    // Java opens the file that it could not create, and asks for a lock of its kind: another
-    // process, since this one has it.
-    run(command("java_s_lock_is_taken_where_that_is_wanted", "ask", place.folder()));
+    assert_eq!(dir.names(), [".lockfile", "cache.json.lockfile"]);
+    // Java opens the file if it can't create it, and requests a POSIX lock. Another process does it
+    // here, since this one has the lock.
+    run(command("the_lock_of_java_is_taken_on_request", "ask", dir.folder()));
     drop(hold);
-    assert_eq!(place.names(), [""; 0]);
-    fs::write(place.at(".lockfile"), "1 host").unwrap();
+    assert_eq!(dir.names(), [""; 0]);
+    fs::write(dir.at(".lockfile"), "1 host").unwrap();
     assert!(matches!(with.hold().map(drop), Err(Error::Locked { .. })));
     drop(without.hold().unwrap());
-    assert_eq!(place.names(), [".lockfile"]);
+    assert_eq!(dir.names(), [".lockfile"]);
 }

@@ -1,4 +1,4 @@
-//! Files that others can open.
+//! Files that other users can access.
 #![cfg(unix)]
 
 mod support;
@@ -16,77 +16,77 @@ fn refused(error: &Error) -> String {
 }
 
 #[test]
-fn p7_an_open_file_is_refused_with_the_command_that_mends_it() {
-    let place = TestDir::new();
-    place.cache_with("{}");
+fn p7_an_exposed_file_is_refused_with_the_command_that_repairs_it() {
+    let dir = TestDir::new();
+    dir.cache_with("{}");
     for mode in [0o644, 0o640, 0o604, 0o620, 0o602, 0o666, 0o777, 0o610] {
-        set_mode(&place.cache(), mode);
-        let text = refused(&FileStore::open(place.cache()).unwrap_err());
+        set_mode(&dir.cache(), mode);
+        let text = refused(&FileStore::open(dir.cache()).unwrap_err());
         assert!(text.contains(&format!("mode {mode:04o}")), "{text}");
-        assert!(text.ends_with(&format!("run: chmod 600 {}", place.cache().display())), "{text}");
+        assert!(text.ends_with(&format!("run: chmod 600 {}", dir.cache().display())), "{text}");
     }
-    set_mode(&place.cache(), 0o600);
-    FileStore::open(place.cache()).unwrap();
-    set_mode(&place.cache(), 0o400);
-    FileStore::open(place.cache()).unwrap();
+    set_mode(&dir.cache(), 0o600);
+    FileStore::open(dir.cache()).unwrap();
+    set_mode(&dir.cache(), 0o400);
+    FileStore::open(dir.cache()).unwrap();
 }
 
 #[test]
-fn p7_a_file_that_becomes_open_later_is_refused_for_reading_and_writing() {
-    let place = TestDir::new();
-    let store = FileStore::open(place.cache()).unwrap();
+fn p7_a_file_that_is_exposed_later_is_refused_for_reading_and_writing() {
+    let dir = TestDir::new();
+    let store = FileStore::open(dir.cache()).unwrap();
     add(&store, "a").unwrap();
-    let before = fs::read(place.cache()).unwrap();
-    set_mode(&place.cache(), 0o644);
+    let before = fs::read(dir.cache()).unwrap();
+    set_mode(&dir.cache(), 0o644);
     refused(&accounts(&store).unwrap_err());
     refused(&add(&store, "b").unwrap_err());
-    assert_eq!(fs::read(place.cache()).unwrap(), before);
-    assert_eq!(place.names(), ["cache.json"]);
-    set_mode(&place.cache(), 0o600);
+    assert_eq!(fs::read(dir.cache()).unwrap(), before);
+    assert_eq!(dir.names(), ["cache.json"]);
+    set_mode(&dir.cache(), 0o600);
     assert_eq!(accounts(&store).unwrap(), ["a"]);
 }
 
 #[test]
-fn p7_an_open_file_is_repaired_where_that_is_wanted() {
-    let place = TestDir::new();
-    place.cache_with("{}");
-    set_mode(&place.cache(), 0o664);
-    let open = || FileStore::builder(place.cache()).permissions(Permissions::Repair).open();
+fn p7_an_exposed_file_is_repaired_on_request() {
+    let dir = TestDir::new();
+    dir.cache_with("{}");
+    set_mode(&dir.cache(), 0o664);
+    let open = || FileStore::builder(dir.cache()).permissions(Permissions::Repair).open();
     let store = open().unwrap();
-    assert_eq!(mode(&place.cache()), 0o600);
-    set_mode(&place.cache(), 0o644);
+    assert_eq!(mode(&dir.cache()), 0o600);
+    set_mode(&dir.cache(), 0o644);
     assert_eq!(accounts(&store).unwrap(), [""; 0]);
-    assert_eq!(mode(&place.cache()), 0o600);
+    assert_eq!(mode(&dir.cache()), 0o600);
 }
 
 #[test]
-fn p7_an_open_file_is_read_where_nobody_minds_and_private_once_it_is_written() {
-    let place = TestDir::new();
-    place.cache_with("{}");
-    set_mode(&place.cache(), 0o666);
-    let store = FileStore::builder(place.cache()).permissions(Permissions::Ignore).open().unwrap();
+fn p7_an_exposed_file_can_be_ignored_and_is_private_after_a_write() {
+    let dir = TestDir::new();
+    dir.cache_with("{}");
+    set_mode(&dir.cache(), 0o666);
+    let store = FileStore::builder(dir.cache()).permissions(Permissions::Ignore).open().unwrap();
     assert_eq!(accounts(&store).unwrap(), [""; 0]);
-    assert_eq!(mode(&place.cache()), 0o666);
+    assert_eq!(mode(&dir.cache()), 0o666);
     add(&store, "a").unwrap();
-    assert_eq!(mode(&place.cache()), 0o600);
+    assert_eq!(mode(&dir.cache()), 0o600);
 }
 
-/// A file of somebody else: one that root gives away, or one of root's.
-fn foreign(place: &TestDir) -> std::path::PathBuf {
+/// A file of another user: one that root gives away, or one of root's.
+fn foreign(dir: &TestDir) -> std::path::PathBuf {
     if !is_root() {
         return "/etc/hostname".into();
     }
-    place.cache_with("{}");
-    chown(place.cache(), Some(NOBODY), None).unwrap();
-    place.cache()
+    dir.cache_with("{}");
+    chown(dir.cache(), Some(NOBODY), None).unwrap();
+    dir.cache()
 }
 
 #[test]
 fn p7_another_user_s_file_is_refused_and_can_t_be_repaired() {
-    let place = TestDir::new();
-    let path = foreign(&place);
+    let dir = TestDir::new();
+    let path = foreign(&dir);
     assert_ne!(path.metadata().unwrap().uid(), rustix::process::geteuid().as_raw());
-    let link = place.at("link.json");
+    let link = dir.at("link.json");
     symlink(&path, &link).unwrap();
     for path in [path, link] {
         for permissions in [Permissions::Refuse, Permissions::Repair] {
@@ -98,13 +98,13 @@ fn p7_another_user_s_file_is_refused_and_can_t_be_repaired() {
 }
 
 #[test]
-fn p7_a_link_that_turns_to_another_user_s_file_is_noticed() {
-    let place = TestDir::new();
-    let theirs = foreign(&place);
+fn p7_a_link_that_is_changed_to_another_user_s_file_is_refused() {
+    let dir = TestDir::new();
+    let theirs = foreign(&dir);
     let before = fs::read(&theirs).unwrap();
-    fs::write(place.at("mine.json"), "{}").unwrap();
-    set_mode(&place.at("mine.json"), 0o600);
-    let link = place.at("link.json");
+    fs::write(dir.at("mine.json"), "{}").unwrap();
+    set_mode(&dir.at("mine.json"), 0o600);
+    let link = dir.at("link.json");
     symlink("mine.json", &link).unwrap();
     let store = FileStore::open(&link).unwrap();
     add(&store, "a").unwrap();
@@ -116,40 +116,40 @@ fn p7_a_link_that_turns_to_another_user_s_file_is_noticed() {
 }
 
 #[test]
-fn a_changed_mode_is_a_change() {
-    let place = TestDir::new();
-    place.cache_with("{}");
-    let open = FileStore::builder(place.cache()).permissions(Permissions::Ignore);
+fn a_chmod_is_noticed() {
+    let dir = TestDir::new();
+    dir.cache_with("{}");
+    let open = FileStore::builder(dir.cache()).permissions(Permissions::Ignore);
     let blob = open.open_blob().unwrap();
     present(&blob);
     std::thread::sleep(std::time::Duration::from_millis(25));
     let (revision, _) = present(&blob);
     assert!(matches!(blob.read(Some(revision)).unwrap(), Blob::Unchanged));
-    set_mode(&place.cache(), 0o644);
+    set_mode(&dir.cache(), 0o644);
     assert!(matches!(blob.read(Some(revision)).unwrap(), Blob::Present(..)));
 }
 
 #[test]
-fn p7_the_command_in_the_error_mends_it_whatever_the_path() {
-    let place = TestDir::new();
+fn p7_the_command_in_the_error_repairs_the_file_whatever_its_path() {
+    let dir = TestDir::new();
     for name in ["two words", "it's $(not) `run`;", "-n", "a\"b\\c*"] {
-        let path = place.at(name);
+        let path = dir.at(name);
         fs::write(&path, "{}").unwrap();
         set_mode(&path, 0o644);
         let text = refused(&FileStore::open(&path).unwrap_err());
         let (_, command) = text.split_once("run: ").unwrap();
-        let mended = std::process::Command::new("sh").args(["-c", command]).status().unwrap();
-        assert!(mended.success(), "{command}");
+        let repaired = std::process::Command::new("sh").args(["-c", command]).status().unwrap();
+        assert!(repaired.success(), "{command}");
         FileStore::open(&path).unwrap();
     }
 }
 
 #[test]
 fn p7_a_folder_that_others_can_write_is_refused_or_repaired() {
-    let place = TestDir::new();
-    let folder = place.at("shared folder");
+    let dir = TestDir::new();
+    let folder = dir.at("shared folder");
     fs::create_dir(&folder).unwrap();
-    // A group of its own, as a folder that several users share has.
+    // A shared folder has a group that isn't the private group of its owner.
     if is_root() {
         chown(&folder, None, Some(NOBODY)).unwrap();
     }
@@ -168,7 +168,7 @@ fn p7_a_folder_that_others_can_write_is_refused_or_repaired() {
         let text = refused(&open(Permissions::Refuse).unwrap_err());
         let expected = format!("mode {bits:04o} lets others replace the files in it");
         assert!(text.contains(&expected), "{text}");
-        // Also by a handle that had it open before, and nothing was written.
+        // Also for a handle that was opened before, which writes nothing.
         refused(&add(&store, "a").unwrap_err());
         assert!(!path.exists());
         let ignoring = open(Permissions::Ignore).unwrap();
@@ -176,8 +176,8 @@ fn p7_a_folder_that_others_can_write_is_refused_or_repaired() {
         refused(&accounts(&store).unwrap_err());
 
         let (_, command) = text.split_once("run: ").unwrap();
-        let mended = std::process::Command::new("sh").args(["-c", command]).status().unwrap();
-        assert!(mended.success(), "{command}");
+        let repaired = std::process::Command::new("sh").args(["-c", command]).status().unwrap();
+        assert!(repaired.success(), "{command}");
         assert_eq!(accounts(&store).unwrap(), ["a"]);
 
         set_mode(&folder, bits);
@@ -186,21 +186,21 @@ fn p7_a_folder_that_others_can_write_is_refused_or_repaired() {
         assert_eq!(accounts(&repairing).unwrap(), ["a"]);
         refusals += 1;
     }
-    // Where everybody may create, and nobody but the owner may remove.
+    // Every user can create files here, and only the owner of a file can remove it.
     set_mode(&folder, 0o1777);
     add(&open(Permissions::Refuse).unwrap(), "b").unwrap();
-    println!("P7: folders of {refusals} modes were refused, mended and repaired");
+    println!("P7: folders of {refusals} modes were refused and repaired");
     assert!(refusals >= 4);
 }
 
 #[test]
 fn p7_a_link_in_a_folder_that_others_can_write_is_refused() {
-    let place = TestDir::new();
-    fs::create_dir(place.at("open")).unwrap();
-    set_mode(&place.at("open"), 0o777);
-    add(&FileStore::open(place.cache()).unwrap(), "a").unwrap();
-    symlink("../cache.json", place.at("open/link.json")).unwrap();
-    // Others can turn the link to any file of this user.
-    let text = refused(&FileStore::open(place.at("open/link.json")).unwrap_err());
+    let dir = TestDir::new();
+    fs::create_dir(dir.at("open")).unwrap();
+    set_mode(&dir.at("open"), 0o777);
+    add(&FileStore::open(dir.cache()).unwrap(), "a").unwrap();
+    symlink("../cache.json", dir.at("open/link.json")).unwrap();
+    // Other users can change the link to any file of this user.
+    let text = refused(&FileStore::open(dir.at("open/link.json")).unwrap_err());
     assert!(text.contains("chmod go-w"), "{text}");
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::Exposure;
+use super::exposure::Exposure;
 
 /// Permission bits of files that hold secrets.
 const PRIVATE: u32 = 0o600;

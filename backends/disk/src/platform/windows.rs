@@ -7,7 +7,7 @@ use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::path::Path;
 
-use super::Exposure;
+use super::exposure::Exposure;
 
 /// Nothing is known about the access of other users.
 pub fn exposure(_: &Metadata) -> Option<Exposure> {

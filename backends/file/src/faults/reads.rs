@@ -1,4 +1,4 @@
-//! How often a file is read for a sign-in, and that no write of another program gets lost.
+//! The number of reads of a sign-in, and P3: no write of another program is lost.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,13 @@ use msal_cache_core::{
 };
 use rustix::io::Errno;
 
-use super::{InjectedFault, clear, fail_always, fail_nth, interfere_before};
 use crate::FileStore;
-use crate::seam::Call;
+use crate::call::Call;
+use crate::fault_plan::{clear, fail_always, interfere_before, record};
 
 const OLD: &str = r#"{"Account": {"old": {"home_account_id": "old", "note": "0"}}}"#;
 
+/// Much longer than a tick, for busy machines.
 const AGE: Duration = Duration::from_millis(300);
 
 struct TestFile {
@@ -30,7 +31,7 @@ impl TestFile {
         Self { _folder: folder, path }
     }
 
-    /// Written just now.
+    /// A file that was written just now.
     fn fresh() -> Self {
         let file = Self::absent();
         crate::platform::create_new(&file.path).unwrap();
@@ -38,7 +39,7 @@ impl TestFile {
         file
     }
 
-    /// Written longer ago than a tick of the file system's clock, on a busy machine, too.
+    /// A file that was written longer ago than a tick of the file system's clock.
     fn aged() -> Self {
         let file = Self::fresh();
         thread::sleep(AGE);
@@ -53,20 +54,20 @@ impl TestFile {
         fs::read_to_string(&self.path).unwrap()
     }
 
-    /// How often the file is read whole meanwhile. It is small, so each time takes one call.
+    /// How often `action` reads the whole file. It is small, so each time is one call.
     fn reads(&self, action: impl FnOnce()) -> usize {
         self.calls(action).into_iter().filter(|call| *call == Call::Read).count()
     }
 
     fn calls(&self, action: impl FnOnce()) -> Vec<Call> {
-        fail_nth(&self.path, usize::MAX, InjectedFault::ShortWrite);
+        record(&self.path);
         action();
         clear(&self.path)
     }
 }
 
-/// What a sign-in does: it reads the partitions of the user and of the clients at one moment, and
-/// commits to both what it expects.
+/// Does what a sign-in does: reads the partitions of the user and of the clients at one moment, and
+/// commits to both, expecting what was read.
 fn sign_in(store: &FileStore, user: &str) {
     let value = Json::new(format!(r#"{{"home_account_id": "{user}"}}"#)).unwrap();
     let account = Record::new(CredentialType::Account, user, value);
@@ -110,7 +111,7 @@ fn a_sign_in_by_a_handle_that_knows_the_file_reads_nothing() {
     let reader = file.open();
     thread::sleep(AGE);
     assert_eq!(file.reads(|| drop(reader.list(None, None).unwrap())), 1);
-    assert_eq!(file.reads(|| sign_in(&reader, "c")), 1, "the file was seen for no time yet");
+    assert_eq!(file.reads(|| sign_in(&reader, "c")), 1, "it isn't known for longer than a tick");
     assert_eq!(file.reads(|| sign_in(&reader, "d")), 0);
 }
 
@@ -157,18 +158,18 @@ fn without_hard_links_the_file_is_read_again_with_the_lock() {
     assert_eq!(calls.iter().filter(|call| **call == Call::Read).count(), 2, "{calls:?}");
 }
 
-/// What a program does that ignores the lock: it changes the note in the file.
+/// Changes the note in the file, without the lock.
 fn change_in_place(path: &Path) {
     let text = fs::read_to_string(path).unwrap();
     let changed = text.replace(r#""note": "0""#, r#""note": "1""#);
     assert!(changed != text && changed.len() == text.len());
-    // Without truncation, so that no reader meets an empty file.
+    // Not truncated, so that readers don't see an empty file.
     let mut file = fs::OpenOptions::new().write(true).open(path).unwrap();
     std::io::Write::write_all(&mut file, changed.as_bytes()).unwrap();
 }
 
 #[test]
-fn p3_a_change_by_another_program_at_any_moment_of_a_sign_in_is_kept() {
+fn p3_a_change_by_another_program_at_any_time_during_a_sign_in_is_kept() {
     for exchanges in [true, false] {
         let lack = |path: &Path| {
             if !exchanges {
@@ -193,12 +194,12 @@ fn p3_a_change_by_another_program_at_any_moment_of_a_sign_in_is_kept() {
             sign_in(&store, "new");
             clear(&file.path);
             let text = file.text();
-            assert!(text.contains(r#""note": "1""#), "lost before call {nth}, {call:?}: {text}");
+            assert!(text.contains(r#""note": "1""#), "before call {nth}, {call:?}: {text}");
             assert!(text.contains("new"), "before call {nth}, {call:?}: {text}");
         }
         println!(
             "P3: a program that ignores the lock changed the file before each of {} calls of a \
-             sign-in, exchanging: {exchanges}; no change was lost",
+             sign-in (files are exchanged: {exchanges}); no change was lost",
             calls.len()
         );
     }

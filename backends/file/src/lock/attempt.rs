@@ -1,7 +1,7 @@
-//! Waiting for the lock file.
+//! Waiting for a lock file.
 //!
-//! The calls to the file system run on a thread of their own: one that doesn't come back, because
-//! a server doesn't answer, must not keep the caller beyond the deadline.
+//! The calls to the file system run on a thread of their own, so that the caller returns at the
+//! deadline even if a call doesn't return, because a file server is down.
 
 use std::sync::Arc;
 use std::thread;
@@ -10,67 +10,71 @@ use std::time::{Duration, Instant};
 use msal_cache_core::{Error, Result};
 use parking_lot::{Condvar, Mutex};
 
+use super::fairness;
+use super::holder::Holder;
 use super::system::{Contender, LockFile};
-use super::{Holder, LockTimeouts, ProcessLock, fairness};
+use super::target::LockTarget;
+use super::timeouts::LockTimeouts;
 
-/// Pauses grow from one millisecond to twice this: short enough that nobody sleeps through the
-/// quiet time, after which turns are taken.
-const LONGEST: Duration = Duration::from_millis(18);
+/// Pauses between tries grow from one millisecond to at most twice this, which is shorter than the
+/// quiet period (see [`fairness`]).
+const LONGEST_PAUSE: Duration = Duration::from_millis(18);
 
 /// How much longer than the deadline the caller waits for the file system.
 const SLACK: Duration = Duration::from_millis(100);
 
-/// Longer than anybody waits, and short enough to be added to any moment.
-const FOR_EVER: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+/// The upper limit of timeouts: short enough to be added to any moment.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-/// A thread that asks for the lock file, and whoever waits for it.
+/// A thread that tries to take a lock file, and a caller that waits for it.
 pub(super) struct LockAttempt {
     state: Mutex<AttemptState>,
     changed: Condvar,
 }
 
 struct AttemptState {
-    /// When to stop asking.
+    /// When to stop trying.
     deadline: Instant,
-    /// Whether anybody is there to take the answer.
+    /// Whether a caller waits for the outcome.
     waiting: bool,
-    answer: Option<Result<AttemptOutcome>>,
+    outcome: Option<Result<AttemptOutcome>>,
 }
 
 enum AttemptOutcome {
     Taken(LockFile),
-    /// Until the deadline, somebody else held it.
+    /// Another process had the lock until the deadline.
     Held(Option<Holder>),
 }
 
-/// Asks for the lock file until it is granted or the timeout has passed since `started`.
+/// Takes the lock file, or fails when the timeout has passed since `started`. An attempt that
+/// hangs is left in `pending`.
 pub(super) fn take(
-    shared: &Arc<ProcessLock>,
+    target: &Arc<LockTarget>,
     pending: &mut Option<Arc<LockAttempt>>,
     started: Instant,
     timeouts: LockTimeouts,
 ) -> Result<LockFile> {
-    let deadline = started + timeouts.timeout.min(FOR_EVER);
+    let deadline = started + timeouts.timeout.min(LONGEST_TIMEOUT);
     let locked = |holder| {
-        let (path, waited) = (shared.path.clone(), started.elapsed());
+        let (path, waited) = (target.path.clone(), started.elapsed());
         Err(Error::Locked { path, holder, waited })
     };
     loop {
-        // One that hangs is waited for on: another would hang as well.
+        // While an attempt hangs, a new one would hang as well.
         let attempt = match pending.take() {
             Some(attempt) => attempt,
-            None => LockAttempt::start(shared, deadline, timeouts.grace),
+            None => LockAttempt::start(target, deadline, timeouts.grace_period),
         };
         match attempt.wait(deadline) {
             None => {
                 *pending = Some(attempt);
-                return locked(Some("a file system that does not answer".into()));
+                return locked(Some("a file system that does not respond".into()));
             }
             Some(Ok(AttemptOutcome::Taken(file))) => return Ok(file),
             Some(Ok(AttemptOutcome::Held(holder))) if Instant::now() >= deadline => {
                 return locked(holder.as_ref().and_then(Holder::describe));
             }
-            // It was asked for by somebody whose deadline has passed.
+            // A pending attempt of an earlier caller, with an earlier deadline.
             Some(Ok(AttemptOutcome::Held(_))) => {}
             Some(Err(error)) => return Err(error),
         }
@@ -78,23 +82,23 @@ pub(super) fn take(
 }
 
 impl LockAttempt {
-    fn start(shared: &Arc<ProcessLock>, deadline: Instant, grace: Duration) -> Arc<Self> {
-        let state = AttemptState { deadline, waiting: true, answer: None };
+    fn start(target: &Arc<LockTarget>, deadline: Instant, grace_period: Duration) -> Arc<Self> {
+        let state = AttemptState { deadline, waiting: true, outcome: None };
         let attempt = Arc::new(Self { state: Mutex::new(state), changed: Condvar::new() });
-        let (asking, shared_there) = (attempt.clone(), shared.clone());
-        let ask = move || asking.ask(Contender::new(&shared_there, grace));
-        if thread::Builder::new().name("msal-cache-lock".into()).spawn(ask).is_err() {
-            // Without a thread it is asked for here, and a hung file system hangs the caller.
-            attempt.ask(Contender::new(shared, grace));
+        let (attempt_there, target_there) = (attempt.clone(), target.clone());
+        let run = move || attempt_there.run(Contender::new(&target_there, grace_period));
+        if thread::Builder::new().name("msal-cache-lock".into()).spawn(run).is_err() {
+            // Without a thread, a file system that hangs blocks the caller.
+            attempt.run(Contender::new(target, grace_period));
         }
         attempt
     }
 
-    /// Asks for the lock file until there is an answer.
-    fn ask(&self, mut contender: Contender<'_>) {
+    /// Tries to take the lock file until there is an outcome.
+    fn run(&self, mut contender: Contender<'_>) {
         let mut pause = Duration::from_millis(1);
         let began = Instant::now();
-        let answer = loop {
+        let outcome = loop {
             match contender.try_take() {
                 Ok(Some(file)) => break Ok(AttemptOutcome::Taken(file)),
                 Err(error) => break Err(error),
@@ -103,20 +107,20 @@ impl LockAttempt {
             let Some(left) = self.time_left() else {
                 break Ok(AttemptOutcome::Held(contender.holder().cloned()));
             };
-            // Waiters that began together mustn't go on asking together.
+            // Random, so that processes that began at the same time try at different times.
             thread::sleep(pause.mul_f64(1.0 + fastrand::f64()).min(left));
             if let (Some(quiet), Some(left)) = (fairness::quiet(), self.time_left()) {
                 thread::sleep((quiet + fairness::turn(began.elapsed())).min(left));
             }
-            pause = LONGEST.min(pause * 2);
+            pause = LONGEST_PAUSE.min(pause * 2);
         };
-        // What it has prepared goes before anybody is told.
+        // Removes its temporary file before the caller continues.
         drop(contender);
         let mut state = self.state.lock();
-        state.answer = Some(match answer {
-            // One that nobody waits for any more is released.
+        state.outcome = Some(match outcome {
+            // The caller has given up, so the lock file is released.
             Ok(AttemptOutcome::Taken(_)) if !state.waiting => Ok(AttemptOutcome::Held(None)),
-            answer => answer,
+            outcome => outcome,
         });
         self.changed.notify_all();
     }
@@ -127,17 +131,17 @@ impl LockAttempt {
         (state.waiting && !left.is_zero()).then_some(left)
     }
 
-    /// Waits for the answer; `None` where the file system has given none at the deadline.
+    /// Waits for the outcome; `None` where the file system hasn't responded at the deadline.
     fn wait(&self, deadline: Instant) -> Option<Result<AttemptOutcome>> {
         let mut state = self.state.lock();
         state.deadline = deadline;
         state.waiting = true;
-        while state.answer.is_none() {
+        while state.outcome.is_none() {
             if self.changed.wait_until(&mut state, deadline + SLACK).timed_out() {
                 break;
             }
         }
-        state.waiting = state.answer.is_some();
-        state.answer.take()
+        state.waiting = state.outcome.is_some();
+        state.outcome.take()
     }
 }

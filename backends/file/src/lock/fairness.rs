@@ -1,39 +1,39 @@
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// Lets others have their turn.
+/// Gives programs of other libraries a chance to take the lock.
 ///
-/// MSAL Python asks for the lock every 250 ms and gives up after 5 s, and MSAL Node every 100 ms;
-/// processes that take it again at once each time, or from each other, would starve them. So
-/// there is a quiet time that all processes of this crate keep together, by the clock: whoever
-/// wants the lock again at once, or has found it taken, doesn't ask for it then. Who asks once
-/// in a while is never held up.
+/// MSAL Python tries to take the lock every 250 ms and gives up after 5 s; MSAL Node tries every
+/// 100 ms. Processes that take the lock in a loop, or in turn with each other, would starve them.
+/// So all processes of this crate share a quiet period, determined by the wall clock, in which a
+/// process doesn't try to take the lock if it has just released it or has found it taken. A process
+/// that takes the lock occasionally never waits for that.
 #[derive(Debug, Default)]
 pub(super) struct Fairness {
     taken: Option<Instant>,
     released: Option<Instant>,
 }
 
-/// The quiet time comes once in so many milliseconds. Those who ask every 250 ms come 30 ms earlier
-/// in it each time, and so within ten attempts into the quiet time.
+/// The quiet period recurs after this many milliseconds. A program that tries every 250 ms tries
+/// 30 ms earlier in each cycle, and so within the quiet period after at most ten tries.
 const PERIOD: u64 = 280;
 
-/// The last milliseconds of it.
+/// The length of the quiet period, in milliseconds, at the end of each cycle.
 const QUIET: u64 = 40;
 
-/// When whoever has waited so long may ask, after the quiet time: who has waited longest comes
-/// first, and who has just had the lock comes last. So it goes around.
+/// How long after the quiet period a process that has waited this long tries again: the longer it
+/// has waited, the earlier. A process that has just released the lock tries last.
 pub(super) fn turn(waited: Duration) -> Duration {
     let left = Duration::from_secs(1).saturating_sub(waited);
     left / 100 + Duration::from_micros(fastrand::u64(0..1000))
 }
 
-/// The turn of whoever has just had the lock.
-const LAST: Duration = Duration::from_millis(12);
+/// How long after the quiet period a process tries again that has just released the lock.
+const LAST_TURN: Duration = Duration::from_millis(12);
 
-/// The rest of the quiet time, while there is one.
+/// The rest of the quiet period, during one.
 pub(super) fn quiet() -> Option<Duration> {
-    // A clock before the epoch keeps no time with others.
+    // A clock before the epoch isn't synchronized with others.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
     rest(u64::try_from(now.as_millis()).ok()?)
 }
@@ -44,12 +44,12 @@ fn rest(now: u64) -> Option<Duration> {
 }
 
 impl Fairness {
-    /// Waits a moment if this process has just had the lock and it is time for others.
+    /// Waits until the end of the quiet period if this process has just released the lock.
     pub(super) fn be_fair(&self) {
         if self.is_back_to_back(Instant::now())
             && let Some(rest) = quiet()
         {
-            thread::sleep(rest + LAST);
+            thread::sleep(rest + LAST_TURN);
         }
     }
 
@@ -75,28 +75,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn those_who_poll_meet_the_quiet_time_long_before_they_give_up() {
-        // A hold that began just before it has ended by the middle of it.
+    fn programs_that_poll_try_in_the_quiet_period_before_they_give_up() {
+        // A hold that began just before the quiet period has ended in the middle of it.
         let is_free = |now| rest(now).is_some_and(|left| left <= Duration::from_millis(QUIET - 10));
-        for (every, timeouts) in [(250, 11), (100, 20)] {
+        for (every, tries) in [(250, 11), (100, 20)] {
             for start in 0..PERIOD {
-                let met = (0..timeouts).any(|attempt| is_free(start + every * attempt));
+                let met = (0..tries).any(|attempt| is_free(start + every * attempt));
                 assert!(met, "every {every} from {start}");
             }
         }
     }
 
     #[test]
-    fn after_it_who_has_waited_longest_comes_first_and_who_just_had_the_lock_comes_last() {
+    fn the_longest_waiter_is_first_and_the_last_holder_is_last() {
         let after = |waited| turn(Duration::from_millis(waited));
         for waited in [0, 280, 560, 2000] {
-            assert!(after(waited) < LAST);
+            assert!(after(waited) < LAST_TURN);
             assert!(after(waited + 280) < after(waited) || waited >= 1000);
         }
     }
 
     #[test]
-    fn it_is_one_seventh_of_the_time() {
+    fn the_quiet_period_is_one_seventh_of_the_time() {
         let quiet = (0..PERIOD).filter(|now| rest(*now).is_some()).count();
         assert_eq!(quiet, 40);
         assert_eq!(rest(PERIOD - 1), Some(Duration::from_millis(1)));
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn only_who_takes_it_again_at_once_is_held_up() {
+    fn only_a_process_that_takes_the_lock_back_to_back_waits() {
         let start = Instant::now();
         let at = |time| start + Duration::from_millis(time);
         let mut fairness = Fairness::default();

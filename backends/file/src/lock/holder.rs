@@ -1,29 +1,32 @@
 use std::env;
 use std::process;
 
-/// Who says to hold a lock, by the content of the lock file.
+/// The holder of a lock, according to the content of the lock file.
 ///
-/// Python writes `pid program`, Go puts both in braces, .NET begins with a byte order mark, Node
-/// writes the process id alone.
+/// Python writes `pid program`, Go puts both in braces, .NET starts with a byte order mark, and
+/// Node writes only the process id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Holder {
-    /// Absent where the content isn't one of these.
+    /// `None` where the content has none of these formats.
     pub(super) pid: Option<u32>,
     pub(super) program: String,
-    /// It is this crate, in this process or another: it holds its `flock` until it dies.
+    /// Whether it uses this crate. Such a process keeps its `flock` until it dies.
     pub(super) is_ours: bool,
-    /// Nothing was written, or not yet.
+    /// Whether the file is empty, which it may be for a moment after its creation.
     pub(super) is_empty: bool,
 }
 
 /// The last word that this crate writes into its lock files.
 const MARK: &str = "msal-cache";
 
-/// Of a program's name. It is printed.
-const LONGEST: usize = 100;
+/// The most characters of a program's name that are kept and printed.
+const LONGEST_NAME: usize = 100;
+
+/// The most bytes of a lock file that are read; no library writes more.
+pub(super) const LONGEST_LOCK_FILE: u64 = 4096;
 
 impl Holder {
-    /// What this process writes.
+    /// The content that this process writes.
     pub(super) fn line() -> String {
         let program = env::args_os().next().unwrap_or_default();
         let program = printable(&program.to_string_lossy());
@@ -36,7 +39,7 @@ impl Holder {
         let text = text.trim_start_matches('\u{feff}').trim_matches(['\0', ' ', '\r', '\n']);
         let (first, rest) = text.split_once(' ').unwrap_or((text, ""));
         let unbraced = |text: &str| text.trim_matches(['{', '}']).to_owned();
-        // A program may well be called as the mark is: that is a mark only behind a program.
+        // A program may have the name of the mark, so it is a mark only after a program.
         let (program, is_ours) = match rest.trim_end().rsplit_once(' ') {
             Some((program, MARK)) => (program, true),
             _ => (rest, false),
@@ -49,7 +52,8 @@ impl Holder {
         }
     }
 
-    /// For an error. What doesn't begin with a process id isn't repeated: it may be anything.
+    /// A description for an error. A content that doesn't start with a process id isn't quoted,
+    /// since it may be anything.
     pub(super) fn describe(&self) -> Option<String> {
         let pid = self.pid?;
         Some(match self.program.as_str() {
@@ -61,7 +65,7 @@ impl Holder {
 
 fn printable(text: &str) -> String {
     let printable = |c: char| if c.is_control() { '?' } else { c };
-    text.trim().chars().map(printable).take(LONGEST).collect()
+    text.trim().chars().map(printable).take(LONGEST_NAME).collect()
 }
 
 #[cfg(test)]
@@ -69,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_library_s_content_is_understood() {
+    fn the_format_of_each_library_is_parsed() {
         for (content, pid, description) in [
             ("123 /usr/bin/az", Some(123), Some("process 123 (/usr/bin/az)")),
             ("{123} {/tmp/app}", Some(123), Some("process 123 (/tmp/app)")),
@@ -81,7 +85,7 @@ mod tests {
             ("0 x", None, None),
             ("-1 x", None, None),
             ("{\"AccessToken\":{\"secret\"", None, None),
-            ("somebody", None, None),
+            ("program", None, None),
         ] {
             let holder = Holder::parse(content.as_bytes());
             assert_eq!(holder.pid, pid, "{content}");
@@ -91,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_called_like_the_mark_is_not_marked() {
+    fn a_program_with_the_name_of_the_mark_is_not_marked() {
         assert!(!Holder::parse(b"123 msal-cache").is_ours);
         assert!(Holder::parse(b"123 msal-cache msal-cache\n").is_ours);
         let ours = Holder::parse(Holder::line().as_bytes());
@@ -100,10 +104,10 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_is_short_and_printable() {
+    fn a_description_is_short_and_printable() {
         let text = format!("1 \u{1b}[2J{}", "x".repeat(500));
         let described = Holder::parse(text.as_bytes()).describe().unwrap();
         assert!(described.starts_with("process 1 (?[2Jxxx"), "{described}");
-        assert!(described.chars().count() <= LONGEST + 20);
+        assert!(described.chars().count() <= LONGEST_NAME + 20);
     }
 }

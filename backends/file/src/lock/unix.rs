@@ -1,4 +1,4 @@
-//! The lock file where `flock` and hard links are.
+//! The lock file, on systems with `flock` and hard links.
 
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek};
@@ -12,30 +12,28 @@ use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
 use tempfile::{NamedTempFile, TempPath};
 
-use super::evidence::{self, ProcessState};
-use super::{Holder, ProcessLock, Sighting};
+use super::evidence::{self, ProcessState, Sighting};
+use super::holder::{Holder, LONGEST_LOCK_FILE};
+use super::target::LockTarget;
 use crate::clock::ClockReading;
 use crate::error::{absent, io, writing};
 use crate::fingerprint::Fingerprint;
 use crate::{disk, folder, platform};
 
-/// How long the removed file stays flocked after a release. A process of Go or .NET that opened
-/// it just before finds it locked, and looks for the file under its name again.
+/// How long the removed file keeps its `flock` after a release. A process of Go or .NET that opened
+/// it just before finds it locked, and opens the lock file again.
 const LINGER: Duration = Duration::from_millis(3);
 
-/// Longer than what any library writes into its lock file.
-const LONGEST: u64 = 4096;
-
-/// One who wants the lock.
+/// Competes for a lock file.
 pub(super) struct Contender<'a> {
-    shared: &'a ProcessLock,
-    grace: Duration,
+    target: &'a LockTarget,
+    grace_period: Duration,
     candidate: Option<LockCandidate>,
     holder: Option<Holder>,
 }
 
-/// A lock file of our own, flocked and written, that lacks only its name. A lock file that appears
-/// under its name complete is never met half made.
+/// A lock file of this process, locked and written, under a temporary name. It is complete when it
+/// gets its final name, so other processes never see a lock file that is half made.
 struct LockCandidate {
     file: File,
     name: TempPath,
@@ -44,27 +42,27 @@ struct LockCandidate {
 }
 
 impl<'a> Contender<'a> {
-    pub(super) fn new(shared: &'a ProcessLock, grace: Duration) -> Self {
-        Self { shared, grace, candidate: None, holder: None }
+    pub(super) fn new(target: &'a LockTarget, grace_period: Duration) -> Self {
+        Self { target, grace_period, candidate: None, holder: None }
     }
 
-    /// Who held the lock at the last attempt.
+    /// The holder of the lock at the last try.
     pub(super) fn holder(&self) -> Option<&Holder> {
         self.holder.as_ref()
     }
 
-    /// One attempt.
+    /// Tries once to take the lock file.
     pub(super) fn try_take(&mut self) -> Result<Option<LockFile>> {
-        let path = &self.shared.path;
+        let path = &self.target.path;
         match absent(disk::look_at_name(path)).map_err(io("look at", path))? {
             None => self.create(),
             Some(found) => Ok(self.take_over(&found)),
         }
     }
 
-    /// Gives the candidate its name, which fails if anybody else's has it.
+    /// Links the candidate to its final name, which fails if there is another lock file.
     fn create(&mut self) -> Result<Option<LockFile>> {
-        let path = &self.shared.path;
+        let path = &self.target.path;
         let candidate = match self.candidate.take() {
             None => self.prepare()?,
             prepared => prepared,
@@ -81,7 +79,7 @@ impl<'a> Contender<'a> {
                 self.candidate = Some(candidate);
                 Ok(None)
             }
-            // Another process took it for the remains of a dead one.
+            // Another process took the candidate for that of a dead process, and removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) if lacks_links(&error) => {
                 drop(candidate);
@@ -92,7 +90,7 @@ impl<'a> Contender<'a> {
     }
 
     fn prepare(&self) -> Result<Option<LockCandidate>> {
-        let path = &self.shared.path;
+        let path = &self.target.path;
         let folder = folder::of(path);
         let created = match disk::create_temporary(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -103,7 +101,7 @@ impl<'a> Contender<'a> {
         };
         let candidate = created.map_err(writing("create a file in", folder))?;
         let (mut file, name) = NamedTempFile::into_parts(candidate);
-        // Only a process that sweeps up after dead ones can be in the way here, for a moment.
+        // Only a process that removes files of dead ones can have it locked, for a moment.
         if !self.try_lock(&file).map_err(io("lock", path))? {
             return Ok(None);
         }
@@ -113,17 +111,17 @@ impl<'a> Contender<'a> {
         Ok(Some(LockCandidate { file, name, clock }))
     }
 
-    /// Without hard links: whoever meets the file before it is flocked and written sees nothing
-    /// but a lock file of somebody, and waits.
+    /// Creates the lock file where hard links are missing. Before it is locked and written, other
+    /// processes see the lock file of an unknown holder, and wait.
     fn create_in_two_steps(&self) -> Result<Option<LockFile>> {
-        let path = &self.shared.path;
+        let path = &self.target.path;
         let mut file = match disk::create_new(path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
             created => created.map_err(writing("create", path))?,
         };
         let granted = self.try_lock(&file);
         if matches!(granted, Ok(false)) {
-            // Somebody flocked it first, so it is theirs now.
+            // Another process locked it first, so it has the lock.
             return Ok(None);
         }
         let written = disk::write(&mut file, path, Holder::line().as_bytes());
@@ -133,23 +131,23 @@ impl<'a> Contender<'a> {
         Ok(lock.is_ours().then_some(lock))
     }
 
-    /// Locks an open lock file, in all ways that those who share it look at.
+    /// Locks an open lock file, in each way that the programs that share it check.
     fn try_lock(&self, file: &File) -> io::Result<bool> {
-        let path = &self.shared.path;
+        let path = &self.target.path;
         Ok(disk::try_flock(file, path)?
-            && (!self.shared.is_of_java || platform::try_lock_whole(file)?))
+            && (!self.target.is_of_java || platform::try_lock_whole(file)?))
     }
 
-    /// Owns the lock file of a process that has died. Whatever can't be found out is a reason to
-    /// wait, so no failure in here is an error.
+    /// Takes over the lock file of a dead process. If anything about it can't be determined, the
+    /// caller waits, so no failure in here is an error.
     fn take_over(&mut self, found: &Metadata) -> Option<LockFile> {
-        let path = &self.shared.path;
+        let path = &self.target.path;
         let now = Instant::now();
         let found_file = platform::fingerprint(found);
         let since = {
-            let mut met = self.shared.met.lock();
-            let known = met.filter(|met| met.file == found_file);
-            met.insert(known.unwrap_or(Sighting { file: found_file, since: now })).since
+            let mut last = self.target.sighting.lock();
+            let same = last.filter(|last| last.file == found_file);
+            last.insert(same.unwrap_or(Sighting { file: found_file, since: now })).since
         };
         self.holder = None;
         if !found.is_file() {
@@ -157,17 +155,19 @@ impl<'a> Contender<'a> {
         }
         let mut file = disk::open_own(path, true).ok()?;
         let mut content = Vec::new();
-        (&mut file).take(LONGEST).read_to_end(&mut content).ok()?;
+        (&mut file).take(LONGEST_LOCK_FILE).read_to_end(&mut content).ok()?;
         let holder = Holder::parse(&content);
         self.holder = Some(holder.clone());
-        // A live one of ours is flocked: that alone tells. Another library's may not be.
-        if !holder.is_ours && !self.is_left(&holder, found_file, now.duration_since(since)) {
+        // A live process of this crate has the `flock`, which decides. Another library may not
+        // have it.
+        let seen = now.duration_since(since);
+        if !holder.is_ours && !self.is_left_behind(&holder, found_file, seen) {
             return None;
         }
-        if !self.try_lock(&file).ok()? || !stands_at(path, &file) {
+        if !self.try_lock(&file).ok()? || !is_at(path, &file) {
             return None;
         }
-        // Over the old line and only then shorter: it is never seen without a holder.
+        // Written over the old line and truncated last, so it always names a holder.
         let line = Holder::line();
         file.rewind().and_then(|()| disk::write(&mut file, path, line.as_bytes())).ok()?;
         disk::set_len(&file, path, line.len() as u64).ok()?;
@@ -180,16 +180,16 @@ impl<'a> Contender<'a> {
         Some(lock)
     }
 
-    fn is_left(&mut self, holder: &Holder, file: Fingerprint, seen: Duration) -> bool {
+    fn is_left_behind(&mut self, holder: &Holder, file: Fingerprint, seen: Duration) -> bool {
         let process = match holder.pid {
             None => ProcessState::Dead,
             Some(pid) if platform::is_dead(pid) => ProcessState::Dead,
             Some(pid) => evidence::existing(pid, clock_ticks_per_second()),
         };
-        evidence::is_left(holder, process, self.age(file), seen, self.grace)
+        evidence::is_left_behind(holder, process, self.age(file), seen, self.grace_period)
     }
 
-    /// How old a file beside the candidate is, by the clock that stamped both.
+    /// The age of a file in the folder of the candidate, by the clock that stamped both.
     fn age(&mut self, file: Fingerprint) -> Option<Duration> {
         if self.candidate.is_none() {
             self.candidate = self.prepare().ok()?;
@@ -198,12 +198,11 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// The lock file of this process.
+/// A lock file that this process has taken.
 pub(super) struct LockFile {
     path: PathBuf,
-    /// Absent only while it is being dropped.
+    /// `None` only while it is being dropped.
     file: Option<File>,
-    /// When it was written, where the file system has hard links.
     clock: Option<ClockReading>,
 }
 
@@ -212,99 +211,101 @@ impl LockFile {
         Self { path: path.to_owned(), file: Some(file), clock: None }
     }
 
-    /// The time of the file system when the lock file was written. Absent where the system can't
-    /// link files: there a replaced file isn't known for certain, so what was read before the lock
-    /// was taken has to be read again.
+    /// The time of the file system when the lock file was written; `None` where hard links are
+    /// missing.
+    ///
+    /// With it, a content that was read before the lock was taken needn't be read again. A file
+    /// system without hard links may belong to a server whose clients cache metadata, and there
+    /// [`replace`](crate::replace::replace) may not be able to check what it has replaced. So there
+    /// the file is always read again.
     pub(super) fn clock(&self) -> Option<ClockReading> {
         self.clock
     }
 
-    /// Whether it still stands under its name: others may have taken it for theirs.
+    /// Whether the file still has its name. Other programs may have removed or replaced it.
     pub(super) fn is_ours(&self) -> bool {
-        self.file.as_ref().is_some_and(|file| stands_at(&self.path, file))
+        self.file.as_ref().is_some_and(|file| is_at(&self.path, file))
     }
 }
 
 impl Drop for LockFile {
-    /// Removed while it is flocked; one that isn't ours any more is left to its new owner.
+    /// Removes the file while it is locked. A lock file of another process is left alone.
     fn drop(&mut self) {
         let Some(file) = self.file.take() else { return };
-        if stands_at(&self.path, &file) && disk::remove(&self.path).is_ok() {
+        if is_at(&self.path, &file) && disk::remove(&self.path).is_ok() {
             let linger = move || {
                 thread::sleep(LINGER);
                 drop(file);
             };
-            // Without a thread the file is closed at once, which is what other libraries do.
+            // Without a thread, the file is closed immediately, as other libraries do.
             let _ = thread::Builder::new().name("msal-cache-lock".into()).spawn(linger);
         }
     }
 }
 
-/// The inode of an open file isn't given to another, so the number says that it is this file.
-fn stands_at(path: &Path, file: &File) -> bool {
+/// Whether `path` names this open file. The inode number of an open file isn't reused.
+fn is_at(path: &Path, file: &File) -> bool {
     match (path.symlink_metadata(), file.metadata()) {
         (Ok(named), Ok(open)) => (named.dev(), named.ino()) == (open.dev(), open.ino()),
         _ => false,
     }
 }
 
-/// Whether a process runs. One that has ended and waits for its parent doesn't.
+/// Whether a process is running; a zombie isn't. `None` for a number that can't be a process id.
 pub(super) fn is_alive(pid: u32) -> Option<bool> {
-    // A number that no process can have says nothing.
     i32::try_from(pid).ok()?;
     let exists = !platform::is_dead(pid);
     let runs = || evidence::existing(pid, clock_ticks_per_second()) != ProcessState::Dead;
     Some(exists && runs())
 }
 
-/// Whether a file system has no hard links, by the error that it gives.
+/// Whether linking failed because the file system has no hard links.
 fn lacks_links(error: &io::Error) -> bool {
-    // A list and not a pattern: two of these are one number on some systems.
-    let lacking = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS, Errno::MLINK];
-    Errno::from_io_error(error).is_some_and(|error| lacking.contains(&error))
+    // Not a pattern, because two of these are the same number on some systems.
+    let unsupported = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS, Errno::MLINK];
+    Errno::from_io_error(error).is_some_and(|error| unsupported.contains(&error))
 }
 
-/// Whether nobody needs this candidate for the lock file `lock`: its process is dead. One that died
-/// right after it gave the candidate its name has left a second name of the lock file itself.
+/// Whether the process that made this candidate for the lock file `lock` is dead. If it died after
+/// it linked the candidate, the candidate is a second name of the lock file.
 pub(crate) fn is_abandoned(candidate: &Path, lock: &Path) -> bool {
     platform::open_own(candidate, true)
-        .is_ok_and(|file| stands_at(lock, &file) || matches!(platform::try_flock(&file), Ok(true)))
+        .is_ok_and(|file| is_at(lock, &file) || matches!(platform::try_flock(&file), Ok(true)))
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::sync::Arc;
 
     use super::*;
 
-    const GRACE: Duration = Duration::from_secs(10);
+    const GRACE_PERIOD: Duration = Duration::from_secs(10);
 
-    fn place() -> (tempfile::TempDir, Arc<ProcessLock>) {
-        let place = tempfile::tempdir().unwrap();
-        let shared = ProcessLock::of(&place.path().join("cache.json.lockfile"));
-        (place, shared)
+    fn target() -> (tempfile::TempDir, LockTarget) {
+        let dir = tempfile::tempdir().unwrap();
+        let target = LockTarget::new(&dir.path().join("cache.json.lockfile"));
+        (dir, target)
     }
 
     #[test]
-    fn without_hard_links_it_is_the_same_lock() {
-        let (_place, shared) = place();
-        let contender = Contender::new(&shared, GRACE);
+    fn without_hard_links_the_lock_excludes_others() {
+        let (_dir, target) = target();
+        let contender = Contender::new(&target, GRACE_PERIOD);
         let lock = contender.create_in_two_steps().unwrap().unwrap();
-        assert!(Holder::parse(&fs::read(&shared.path).unwrap()).is_ours);
+        assert!(Holder::parse(&fs::read(&target.path).unwrap()).is_ours);
         assert!(contender.create_in_two_steps().unwrap().is_none());
-        let mut other = Contender::new(&shared, GRACE);
+        let mut other = Contender::new(&target, GRACE_PERIOD);
         assert!(other.try_take().unwrap().is_none());
         drop(lock);
-        assert!(!shared.path.exists());
+        assert!(!target.path.exists());
         assert!(other.try_take().unwrap().is_some());
     }
 
     #[test]
-    fn a_candidate_that_was_swept_away_is_made_again() {
-        let (_place, shared) = place();
-        let lock = Contender::new(&shared, Duration::ZERO).try_take().unwrap().unwrap();
-        let mut waiter = Contender::new(&shared, Duration::ZERO);
+    fn a_candidate_that_another_process_removed_is_made_again() {
+        let (_dir, target) = target();
+        let lock = Contender::new(&target, Duration::ZERO).try_take().unwrap().unwrap();
+        let mut waiter = Contender::new(&target, Duration::ZERO);
         let candidate = waiter.prepare().unwrap().unwrap();
         fs::remove_file(&candidate.name).unwrap();
         waiter.candidate = Some(candidate);
@@ -314,13 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn who_comes_second_leaves_nothing_behind() {
-        let (place, shared) = place();
-        let _lock = Contender::new(&shared, Duration::ZERO).try_take().unwrap().unwrap();
-        let mut second = Contender::new(&shared, Duration::ZERO);
+    fn a_contender_that_loses_leaves_no_file_behind() {
+        let (dir, target) = target();
+        let _lock = Contender::new(&target, Duration::ZERO).try_take().unwrap().unwrap();
+        let mut second = Contender::new(&target, Duration::ZERO);
         assert!(second.create().unwrap().is_none());
         assert!(second.try_take().unwrap().is_none());
         drop(second);
-        assert_eq!(fs::read_dir(place.path()).unwrap().count(), 1);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 }

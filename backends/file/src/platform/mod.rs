@@ -1,4 +1,4 @@
-//! What differs between systems, behind one face.
+//! System calls whose details differ between systems.
 
 #[cfg(unix)]
 mod unix;

@@ -13,7 +13,7 @@ use rustix::process::{Pid, test_kill_process};
 
 use crate::fingerprint::Fingerprint;
 
-/// What is known of a file by a `stat`.
+/// The fingerprint of a file with this metadata.
 pub(crate) fn fingerprint(file: &Metadata) -> Fingerprint {
     let nanoseconds =
         |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
@@ -26,25 +26,24 @@ pub(crate) fn fingerprint(file: &Metadata) -> Fingerprint {
     }
 }
 
-/// Opens a file to read. Something else than a file, put there meanwhile, doesn't block: opening
-/// a pipe would wait for its other end.
+/// Opens a file for reading, without blocking: a pipe that has taken its place would wait for a
+/// writer.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags(OFlags::NONBLOCK)).open(path)
 }
 
-/// Reads once, into the room that `bytes` has left, without going through that first to fill it
-/// with zeros.
+/// Reads once, into the spare capacity of `bytes`, without filling that with zeros first.
 pub(crate) fn read(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
     Ok(rustix::io::read(file, spare_capacity(bytes))?)
 }
 
-/// Opens a file of this crate's own beside the cache, never through a symbolic link.
+/// Opens a file that this crate keeps beside the cache; not through a symbolic link.
 pub(crate) fn open_own(path: &Path, write: bool) -> io::Result<File> {
     let flags = flags(OFlags::NONBLOCK | OFlags::NOFOLLOW);
     OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)
 }
 
-/// Whether the `flock` of a file is to be had now.
+/// Tries to take the `flock` of a file.
 pub(crate) fn try_flock(file: &File) -> io::Result<bool> {
     match FileExt::try_lock_exclusive(file) {
         Ok(()) => Ok(true),
@@ -53,7 +52,7 @@ pub(crate) fn try_flock(file: &File) -> io::Result<bool> {
     }
 }
 
-/// The same of the lock that Java takes: on the whole file, and of the whole process.
+/// Tries to take the kind of lock that Java takes: a POSIX lock of this process on the whole file.
 pub(crate) fn try_lock_whole(file: &File) -> io::Result<bool> {
     match fcntl_lock(file, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(true),
@@ -62,39 +61,39 @@ pub(crate) fn try_lock_whole(file: &File) -> io::Result<bool> {
     }
 }
 
-/// Whether no process of this system has the id, or what is known of it.
+/// Whether no process has this id, as far as this process can see.
 pub(crate) fn is_dead(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
 }
 
-/// Whether a rename failed only because another process looks at the file this moment.
+/// Whether a rename failed only because another process has the file open at this moment.
 pub(crate) fn is_passing(_: &io::Error) -> bool {
     false
 }
 
-/// Lets two files change their names, in one step.
+/// Exchanges the names of two files atomically.
 #[cfg(any(target_os = "linux", target_os = "android", target_vendor = "apple"))]
 pub(crate) fn exchange(one: &Path, other: &Path) -> io::Result<()> {
     use rustix::fs::{CWD, RenameFlags, renameat_with};
     Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
 }
 
-/// Lets two files change their names, in one step: not on this system.
+/// This system can't exchange the names of two files.
 #[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
 pub(crate) fn exchange(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether the file system, or the system, has no such call.
+/// Whether a call failed because the system or the file system doesn't support it.
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
-    // A list and not a pattern: two of these are one number on some systems.
-    let lacking = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP];
+    // Not a pattern, because two of these are the same number on some systems.
+    let unsupported = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP];
     error.kind() == io::ErrorKind::Unsupported
-        || Errno::from_io_error(error).is_some_and(|error| lacking.contains(&error))
+        || Errno::from_io_error(error).is_some_and(|error| unsupported.contains(&error))
 }
 
-/// Whether a rename failed because a mount lies on the very file.
+/// Whether a rename failed because the file is a mount point.
 pub(crate) fn is_mount(error: &io::Error) -> bool {
     matches!(Errno::from_io_error(error), Some(Errno::BUSY | Errno::XDEV))
 }

@@ -8,15 +8,15 @@ use std::path::Path;
 
 use crate::fingerprint::Fingerprint;
 
-/// `ERROR_ACCESS_DENIED`, which also stands for a file that is about to be deleted.
+/// `ERROR_ACCESS_DENIED`, which is also returned for a file that is about to be deleted.
 const ACCESS_DENIED: i32 = 5;
 /// `ERROR_SHARING_VIOLATION`.
 const SHARING_VIOLATION: i32 = 32;
 /// `ERROR_LOCK_VIOLATION`.
 const LOCK_VIOLATION: i32 = 33;
 
-/// What is known of a file. The number of a file is not in the stable standard library; its
-/// creation time has to do. Times are in units of 100 nanoseconds since 1601.
+/// The fingerprint of a file with this metadata. The standard library has no stable file number, so
+/// the time of creation is the identity. Times are in units of 100 nanoseconds since 1601.
 pub(crate) fn fingerprint(file: &Metadata) -> Fingerprint {
     let nanoseconds = |time: u64| i128::from(time) * 100;
     Fingerprint {
@@ -28,40 +28,40 @@ pub(crate) fn fingerprint(file: &Metadata) -> Fingerprint {
     }
 }
 
-/// Opens a file to read. The standard library shares it for reading, writing and deleting, so a
-/// reader holds off no writer.
+/// Opens a file for reading. The standard library shares it for reading, writing and deleting, so
+/// readers don't block writers.
 pub(crate) fn open_to_read(path: &Path) -> io::Result<File> {
     File::open(path)
 }
 
-/// Reads into the room that `bytes` has left.
+/// Reads into the spare capacity of `bytes`.
 pub(crate) fn read(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
     let room = bytes.capacity() - bytes.len();
     file.take(u64::try_from(room).unwrap_or(u64::MAX)).read_to_end(bytes)
 }
 
-/// Opens a file of this crate's own beside the cache.
+/// Opens a file that this crate keeps beside the cache.
 pub(crate) fn open_own(path: &Path, write: bool) -> io::Result<File> {
     OpenOptions::new().read(true).write(write).open(path)
 }
 
-/// Whether a rename failed only because another process, often a virus scanner, has the file
-/// open this moment.
+/// Whether a rename failed only because another process, often a virus scanner, has the file open
+/// at this moment.
 pub(crate) fn is_passing(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(ACCESS_DENIED | SHARING_VIOLATION | LOCK_VIOLATION))
 }
 
-/// Nothing changes two names in one step.
+/// This system can't exchange the names of two files.
 pub(crate) fn exchange(_: &Path, _: &Path) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether the system has no such call.
+/// Whether a call failed because the system doesn't support it.
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
 }
 
-/// There are no mounts on single files.
+/// A single file can't be a mount point.
 pub(crate) fn is_mount(_: &io::Error) -> bool {
     false
 }

@@ -1,4 +1,4 @@
-//! What the tests of this folder share: a place, records, and processes of their own.
+//! Shared by the tests of this folder: a temporary folder, records, and child processes.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeSet;
@@ -18,7 +18,7 @@ use msal_cache_file::{FileBlob, FileStore};
 
 pub const NOBODY: u32 = 65534;
 
-/// A folder of its own for each test.
+/// A temporary folder of a test.
 pub struct TestDir(tempfile::TempDir);
 
 impl TestDir {
@@ -38,7 +38,7 @@ impl TestDir {
         self.at("cache.json")
     }
 
-    /// A cache that this user made with a text editor.
+    /// A cache file with this text, mode 0600.
     pub fn cache_with(&self, text: &str) -> PathBuf {
         fs::write(self.cache(), text).unwrap();
         set_mode(&self.cache(), 0o600);
@@ -65,7 +65,7 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Adds an account with this name.
+/// Adds an account of this name.
 pub fn add(store: &FileStore, name: &str) -> Result<()> {
     let value = Json::new(format!(r#"{{"home_account_id": "{name}"}}"#))?;
     let record = Record::new(CredentialType::Account, name, value);
@@ -88,7 +88,7 @@ pub fn blob(path: &Path) -> FileBlob {
     FileStore::builder(path).open_blob().unwrap()
 }
 
-/// What is there now.
+/// The current content.
 pub fn present(blob: &FileBlob) -> (Revision, Vec<u8>) {
     match blob.read(None).unwrap() {
         Blob::Present(revision, bytes) => (revision, bytes.expose().to_vec()),
@@ -99,12 +99,12 @@ pub fn present(blob: &FileBlob) -> (Revision, Vec<u8>) {
 const JOB: &str = "MSAL_CACHE_TEST_JOB";
 const FOLDER: &str = "MSAL_CACHE_TEST_FOLDER";
 
-/// In a process that a test has started: the job that it was given, and the place for it.
+/// In a child process of a test: its job and its folder.
 pub fn job() -> Option<(String, PathBuf)> {
     Some((std::env::var(JOB).ok()?, std::env::var_os(FOLDER)?.into()))
 }
 
-/// This test, in a process of its own, with a job to do instead.
+/// A command that runs the test in a child process, with a job to do instead.
 pub fn command(test: &str, job: &str, folder: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", test, "--nocapture", "--test-threads=1"]);
@@ -118,7 +118,7 @@ pub fn spawn(test: &str, job: &str, folder: &Path) -> Spawned {
     Spawned(command(test, job, folder).stdout(Stdio::null()).spawn().unwrap())
 }
 
-/// Runs the job to its end, which must be a good one. Returns what it has printed.
+/// Runs the job, which must succeed. Returns its output.
 pub fn run(mut command: Command) -> String {
     let output = command.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -128,18 +128,18 @@ pub fn run(mut command: Command) -> String {
     text
 }
 
-/// Runs the job as a user whom permissions bind: this one, or nobody if this is root.
+/// Runs the job as a user without privileges: this user, or `nobody` if this is root.
 pub fn run_unprivileged(test: &str, job: &str, folder: &Path) -> String {
     let mut plain = command(test, job, folder);
     if !is_root() {
         return run(plain);
     }
-    // The folder of the build may be closed to nobody.
+    // The user `nobody` may have no access to the build folder.
     let tools = tempfile::tempdir().unwrap();
     set_mode(tools.path(), 0o755);
     let copy = tools.path().join("test");
-    // By another process: a file that is open for writing can't be run, and a thread that starts
-    // a process at this moment would hand the open file on.
+    // Another process copies it: a file that is open for writing can't be run, and a process that
+    // another thread starts at this moment would inherit the open file.
     let mut cp = Command::new("cp");
     cp.arg(std::env::current_exe().unwrap()).arg(&copy);
     assert!(cp.status().unwrap().success());
@@ -151,14 +151,14 @@ pub fn run_unprivileged(test: &str, job: &str, folder: &Path) -> String {
     run(plain)
 }
 
-/// Gives a file to whoever `run_unprivileged` runs as.
+/// Gives a file to the user of `run_unprivileged`.
 pub fn give_away(path: &Path) {
     if is_root() {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
     }
 }
 
-/// A process that is killed if the test ends before it does.
+/// A process that is killed when it is dropped.
 pub struct Spawned(pub Child);
 
 impl Drop for Spawned {
@@ -168,11 +168,11 @@ impl Drop for Spawned {
     }
 }
 
-/// Waits until a file is there, by which another process tells how far it is.
+/// Waits until a file exists, with which another process reports its progress.
 pub fn wait_for(path: &Path) {
     let started = Instant::now();
     while !path.exists() {
-        assert!(started.elapsed() < Duration::from_secs(20), "{} never came", path.display());
+        assert!(started.elapsed() < Duration::from_secs(20), "{} was not created", path.display());
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -185,8 +185,7 @@ pub fn dead_pid() -> u32 {
     pid
 }
 
-/// Raises a flag when it is dropped, also by a test that fails: threads that wait for the flag
-/// would wait for ever.
+/// Sets a flag when it is dropped, also in a test that fails, so that threads that wait for it end.
 pub struct Done<'a>(pub &'a AtomicBool);
 
 impl Drop for Done<'_> {
