@@ -1,117 +1,122 @@
-use std::fs::Metadata;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
-use msal_cache_core::{Error, Result, notice};
+use msal_cache_core::{Error, Result, event};
 use msal_cache_disk::error::{absent, io};
 use msal_cache_disk::folder::{self, beside};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::builder::Options;
-use crate::error::{Attempt, Failure, read_only};
-use crate::platform::Identity;
+use crate::builder::SqliteOptions;
+use crate::error::{SqlFailure, SqlResult, read_only};
+use crate::platform::FileId;
 use crate::schema::{self, JournalMode, Journals};
-use crate::wait::Patience;
-use crate::{Journal, Synchronous, place, platform};
+use crate::wait::BusyWait;
+use crate::{Journal, Synchronous, files, platform};
 
-/// As many statements as this crate has, with room to spare.
+/// The capacity of the statement cache: more than this crate has statements.
 const STATEMENTS: usize = 32;
 
-/// A database, and how connections to it are made.
+/// A database, and how to connect to it.
 pub(crate) struct Database {
-    /// The path that the user named, absolute; for messages.
+    /// The path that the user gave, absolute. For messages.
     path: PathBuf,
-    options: Options,
-    at: At,
+    options: SqliteOptions,
+    medium: Medium,
     read_only: bool,
 }
 
-enum At {
-    /// In this process only, and gone with its one connection.
+enum Medium {
+    /// A database in memory, which ends with its only connection.
     Memory,
     File {
-        /// The file that the path names at last.
+        /// The path with symbolic links resolved.
         file: PathBuf,
-        identity: Identity,
-        /// Whether SQLite can't have its files beside it, and reads without locks.
-        frozen: bool,
+        id: FileId,
+        /// Whether SQLite can't create its files beside the database. Then the database is opened
+        /// as immutable, and read without locks.
+        immutable: bool,
     },
 }
 
-/// What tells that a file is still as it was, in so far as a `stat` does.
+/// Tells whether a file has changed, as far as its metadata shows.
 #[derive(PartialEq, Eq)]
-pub(crate) struct Stamp(Identity, u64, Option<SystemTime>, bool);
+pub(crate) struct FileStamp {
+    id: FileId,
+    size: u64,
+    modified: Option<SystemTime>,
+    has_log: bool,
+}
 
 impl Database {
-    /// A new database in memory, and its connection.
+    /// Creates a database in memory, and returns its connection.
     pub(crate) fn in_memory() -> Result<(Self, Connection)> {
-        let path = PathBuf::from(":memory:");
-        let database = Self { path, options: Options::default(), at: At::Memory, read_only: false };
-        let connect = || -> Attempt<Connection> {
+        let (path, options) = (PathBuf::from(":memory:"), SqliteOptions::default());
+        let database = Self { path, options, medium: Medium::Memory, read_only: false };
+        let connect = || -> SqlResult<Connection> {
             let connection = database.configured(Connection::open_in_memory()?)?;
-            schema::migrate(
-                &connection,
-                &database.path,
-                &mut Patience::new(database.options.busy_timeout),
-            )?;
+            schema::migrate(&connection, &database.path, &mut database.busy_wait())?;
             Ok(connection)
         };
         let connection = connect().map_err(|failure| failure.into_error(&database.path))?;
         Ok((database, connection))
     }
 
-    /// The database at a path, created if it is missing, and its first connection.
-    pub(crate) fn open(path: &Path, options: Options) -> Result<(Self, Connection)> {
-        let file = place::prepare(path)?;
-        place::check(options.permissions, &file)?;
+    /// Opens the database at a path, or creates it, and returns its first connection.
+    pub(crate) fn open(path: &Path, options: SqliteOptions) -> Result<(Self, Connection)> {
+        let file = files::prepare(path)?;
+        files::check(options.permissions, &file)?;
         let found = file.metadata().map_err(io("look at", path))?;
-        let at = At::File { file, identity: platform::identity(&found), frozen: false };
-        let mut database = Self { path: path.to_owned(), options, at, read_only: false };
+        let medium = Medium::File { file, id: platform::file_id(&found), immutable: false };
+        let mut database = Self { path: path.to_owned(), options, medium, read_only: false };
         let journals = database.journals();
-        let mut patience = Patience::new(options.busy_timeout);
+        let mut busy_wait = database.busy_wait();
         loop {
-            match database.connect_first(journals, &mut patience) {
+            match database.connect_first(journals, &mut busy_wait) {
                 Ok(connection) => {
-                    patience.done(path);
+                    busy_wait.report(path);
                     return Ok((database, connection));
                 }
-                Err(failure) if failure.is_passing() && patience.pause() => {}
-                Err(failure) if failure.lacks_side_files() && database.freeze() => {
-                    let what =
-                        "SQLite can't create its files beside the database: reading without locks";
-                    notice::warn(path, format_args!("{what}"));
+                Err(failure) if failure.is_transient() && busy_wait.pause() => {}
+                Err(failure) if failure.lacks_side_files() && database.make_immutable() => {
+                    event!(
+                        warn,
+                        path = %path.display(),
+                        "SQLite can't create its files beside the database: reading without locks"
+                    );
                 }
-                Err(failure) => return Err(database.told(failure, &patience)),
+                Err(failure) => return Err(database.to_error(failure, &busy_wait)),
             }
         }
     }
 
+    /// Opens the first connection, checks whose database it is, and migrates it.
     fn connect_first(
         &mut self,
         journals: Journals,
-        patience: &mut Patience,
-    ) -> Attempt<Connection> {
-        // Nobody knows yet whose database this is. A log that stands there stays where it is:
-        // closing the last connection would write it into the database.
+        busy_wait: &mut BusyWait,
+    ) -> SqlResult<Connection> {
+        // The database may belong to another application. Closing the last connection would write
+        // an existing log into it.
         let has_log = self.has_log()?;
         let connection = self.connect()?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
         self.read_only = connection.is_readonly(c"main")?;
-        schema::settle(&connection, &self.path, journals, self.read_only, patience)?;
+        schema::prepare(&connection, &self.path, journals, self.read_only, busy_wait)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         Ok(connection)
     }
 
-    /// One more connection to the database that was opened first, or an error.
-    pub(crate) fn connect(&self) -> Attempt<Connection> {
-        let At::File { file, frozen, .. } = &self.at else {
-            return Err(Error::backend("SQLite", "the database in memory is gone").into());
+    /// Opens another connection. Fails if the path now leads to another file.
+    pub(crate) fn connect(&self) -> SqlResult<Connection> {
+        let Medium::File { file, immutable, .. } = &self.medium else {
+            let reason = "the connection to the database in memory was lost";
+            return Err(Error::backend("SQLite", reason).into());
         };
-        self.check_in_place()?;
+        self.check_same_file()?;
         let flags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = if *frozen {
+        let connection = if *immutable {
             let flags = flags | OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI;
             let uri = format!("file:{}?immutable=1", platform::uri(file));
             Connection::open_with_flags(uri, flags)?
@@ -121,13 +126,13 @@ impl Database {
         self.configured(connection)
     }
 
-    fn configured(&self, connection: Connection) -> Attempt<Connection> {
-        // Waiting is done by `Patience`.
-        connection.busy_timeout(std::time::Duration::ZERO)?;
+    fn configured(&self, connection: Connection) -> SqlResult<Connection> {
+        // `BusyWait` waits instead.
+        connection.busy_timeout(Duration::ZERO)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_FKEY, true)?;
-        // `fullfsync` is for macOS, where flushing a file means little without it.
+        // On macOS, `fsync` without `fullfsync` doesn't reach the disk.
         connection.execute_batch(match self.options.synchronous {
             Synchronous::Full => {
                 "PRAGMA secure_delete = ON; PRAGMA fullfsync = ON; PRAGMA synchronous = FULL"
@@ -137,7 +142,7 @@ impl Database {
         Ok(connection)
     }
 
-    /// The journals that the options and the file system ask for.
+    /// The journals that the options and the file system require.
     fn journals(&self) -> Journals {
         let always = |mode| Journals { new: mode, existing: Some(mode) };
         match (self.options.journal, self.folder()) {
@@ -146,72 +151,75 @@ impl Database {
                 Journals { new: JournalMode::Wal, existing: None }
             }
             (Journal::Auto, _) => {
-                let what = "not a local file system: using a rollback journal";
-                notice::debug(&self.path, format_args!("{what}"));
+                event!(
+                    debug,
+                    path = %self.path.display(),
+                    "not a local file system: using a rollback journal"
+                );
                 always(JournalMode::Rollback)
             }
             (Journal::Rollback, _) => always(JournalMode::Rollback),
         }
     }
 
-    /// Turns to reading without locks, where SQLite can't have its files and doesn't need them.
-    fn freeze(&mut self) -> bool {
+    /// Switches to reading without locks. Returns false if that isn't possible, not necessary, or
+    /// done already.
+    fn make_immutable(&mut self) -> bool {
         let writable = self.folder().is_none_or(platform::can_create_in);
         if writable || !matches!(self.has_log(), Ok(false)) {
             return false;
         }
-        match &mut self.at {
-            At::File { frozen, .. } if !*frozen => {
-                *frozen = true;
+        match &mut self.medium {
+            Medium::File { immutable, .. } if !*immutable => {
+                *immutable = true;
                 true
             }
             _ => false,
         }
     }
 
-    /// Whether there are commits that are not in the database file yet.
-    fn has_log(&self) -> Attempt<bool> {
-        let At::File { file, .. } = &self.at else { return Ok(false) };
+    /// Whether there may be commits that are not in the database file yet.
+    fn has_log(&self) -> SqlResult<bool> {
+        let Medium::File { file, .. } = &self.medium else { return Ok(false) };
         let log = absent(beside(file, "-wal").metadata()).map_err(io("look at", file))?;
         Ok(log.is_some_and(|log| log.len() > 0))
     }
 
-    /// Fails where the file at the path is another one than was opened. SQLite would write into
-    /// the old one, which nobody will ever read.
-    pub(crate) fn check_in_place(&self) -> Result<()> {
-        let At::File { file, identity, .. } = &self.at else { return Ok(()) };
+    /// Fails if the path doesn't lead to the file that was opened. SQLite would go on writing to
+    /// the old file, which no other process opens any more.
+    pub(crate) fn check_same_file(&self) -> Result<()> {
+        let Medium::File { file, id, .. } = &self.medium else { return Ok(()) };
         let found = file.metadata().map_err(io("find", file))?;
-        if platform::identity(&found) == *identity {
+        if platform::file_id(&found) == *id {
             return Ok(());
         }
         Err(io("find", file)(io::Error::new(
             io::ErrorKind::NotFound,
-            "another file was put in its place while it was open",
+            "the file was replaced while it was open",
         )))
     }
 
-    /// What a reader without locks compares before and after; nothing for all others.
-    pub(crate) fn stamp(&self) -> Result<Option<Stamp>> {
-        match &self.at {
-            At::File { file, frozen: true, .. } => {
-                let found: Metadata = file.metadata().map_err(io("look at", file))?;
-                let has_log = beside(file, "-wal").metadata().is_ok_and(|log| log.len() > 0);
-                let modified = found.modified().ok();
-                Ok(Some(Stamp(platform::identity(&found), found.len(), modified, has_log)))
-            }
-            _ => Ok(None),
-        }
+    /// What a reader without locks compares before and after. `None` for other readers.
+    pub(crate) fn stamp(&self) -> Result<Option<FileStamp>> {
+        let Medium::File { file, immutable: true, .. } = &self.medium else { return Ok(None) };
+        let found = file.metadata().map_err(io("look at", file))?;
+        Ok(Some(FileStamp {
+            id: platform::file_id(&found),
+            size: found.len(),
+            modified: found.modified().ok(),
+            has_log: beside(file, "-wal").metadata().is_ok_and(|log| log.len() > 0),
+        }))
     }
 
-    /// What the caller is told of a failure.
-    pub(crate) fn told(&self, failure: Failure, patience: &Patience) -> Error {
-        if failure.is_passing() {
-            let waited = patience.waited();
+    /// The error for a failure that isn't tried again.
+    pub(crate) fn to_error(&self, failure: SqlFailure, busy_wait: &BusyWait) -> Error {
+        if failure.is_transient() {
+            let waited = busy_wait.waited();
             return Error::Locked { path: self.path.clone(), holder: None, waited };
         }
         match failure {
-            // It says that it can't open a journal, where that can't be created.
-            Failure::Sqlite(error)
+            // SQLite reports a journal that it can't create as a file that it can't open.
+            SqlFailure::Sqlite(error)
                 if error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen)
                     && !self.folder().is_none_or(platform::can_create_in) =>
             {
@@ -221,23 +229,23 @@ impl Database {
         }
     }
 
-    /// The error of a write, if this can only be read.
+    /// Fails if the database can only be read.
     pub(crate) fn check_writable(&self) -> Result<()> {
         if self.read_only {
-            return Err(read_only(&self.path, "the database was opened for reading only"));
+            return Err(read_only(&self.path, "the database was opened read-only"));
         }
         Ok(())
     }
 
     pub(crate) fn is_in_memory(&self) -> bool {
-        matches!(self.at, At::Memory)
+        matches!(self.medium, Medium::Memory)
     }
 
-    /// The file that the path names at last; none in memory.
+    /// The file, with symbolic links resolved. `None` for a database in memory.
     pub(crate) fn file(&self) -> Option<&Path> {
-        match &self.at {
-            At::Memory => None,
-            At::File { file, .. } => Some(file),
+        match &self.medium {
+            Medium::Memory => None,
+            Medium::File { file, .. } => Some(file),
         }
     }
 
@@ -245,14 +253,11 @@ impl Database {
         &self.path
     }
 
-    pub(crate) fn patience(&self) -> Patience {
-        Patience::new(self.options.busy_timeout)
+    pub(crate) fn busy_wait(&self) -> BusyWait {
+        BusyWait::new(self.options.busy_timeout)
     }
 
     fn folder(&self) -> Option<&Path> {
-        match &self.at {
-            At::Memory => None,
-            At::File { file, .. } => Some(folder::of(file)),
-        }
+        self.file().map(folder::of)
     }
 }

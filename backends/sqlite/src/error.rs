@@ -1,4 +1,4 @@
-//! From what SQLite and the system say to what the caller is told.
+//! Failures of one attempt, and the errors that they become.
 
 use std::error::Error as StdError;
 use std::io;
@@ -10,48 +10,54 @@ use rusqlite::ErrorCode;
 /// The name of this store in errors.
 const STORE: &str = "SQLite";
 
-/// What one attempt may fail with.
+/// Why an attempt failed.
 #[derive(Debug)]
-pub(crate) enum Failure {
-    /// What SQLite says. Its messages name tables, columns and statements, all of them of this
-    /// crate, and never a value.
+pub(crate) enum SqlFailure {
+    /// An error of SQLite. Its message names tables, columns and statements of this crate, and
+    /// never a value.
     Sqlite(rusqlite::Error),
-    /// The database was changed while it was read without a lock.
-    Disturbed,
-    /// What the caller is told as it is.
-    Told(Error),
+    /// The database changed while it was read without a lock.
+    ChangedWhileRead,
+    /// An error that is returned as it is.
+    Final(Error),
 }
 
 /// The result of one attempt.
-pub(crate) type Attempt<T> = std::result::Result<T, Failure>;
+pub(crate) type SqlResult<T> = std::result::Result<T, SqlFailure>;
 
-impl From<rusqlite::Error> for Failure {
+impl From<rusqlite::Error> for SqlFailure {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for SqlFailure {
     fn from(error: Error) -> Self {
-        Self::Told(error)
+        Self::Final(error)
     }
 }
 
-impl Failure {
-    /// Whether others are in the way, so that the same attempt may succeed in a moment.
-    pub(crate) fn is_passing(&self) -> bool {
+impl SqlFailure {
+    /// The database is busy.
+    pub(crate) fn busy() -> Self {
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        Self::Sqlite(rusqlite::Error::SqliteFailure(busy, None))
+    }
+
+    /// Whether another user of the database is the cause, so that a later attempt may succeed.
+    pub(crate) fn is_transient(&self) -> bool {
         match self {
             Self::Sqlite(error) => matches!(
                 error.sqlite_error_code(),
-                // The last is said where many processes start reading at the same moment.
+                // The last one occurs when many processes start reading at the same moment.
                 Some(
                     ErrorCode::DatabaseBusy
                         | ErrorCode::DatabaseLocked
                         | ErrorCode::FileLockingProtocolFailed
                 )
             ),
-            Self::Disturbed => true,
-            Self::Told(_) => false,
+            Self::ChangedWhileRead => true,
+            Self::Final(_) => false,
         }
     }
 
@@ -63,34 +69,29 @@ impl Failure {
         ))
     }
 
-    /// What the caller is told.
+    /// The error to return.
     pub(crate) fn into_error(self, path: &Path) -> Error {
         match self {
             Self::Sqlite(error) => translate(error, path),
-            Self::Disturbed => Error::Io {
+            Self::ChangedWhileRead => Error::Io {
                 operation: "read",
                 path: path.to_owned(),
                 source: io::ErrorKind::Interrupted.into(),
             },
-            Self::Told(error) => error,
+            Self::Final(error) => error,
         }
     }
 }
 
 fn translate(error: rusqlite::Error, path: &Path) -> Error {
-    let corrupt = |reason: &str| Error::Corrupt {
-        place: path.display().to_string(),
-        reason: reason.into(),
-        position: None,
-    };
     let file = |operation, kind, error| Error::Io {
         operation,
         path: path.to_owned(),
         source: io::Error::new(kind, error),
     };
     match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => corrupt("it is not a SQLite database"),
-        Some(ErrorCode::DatabaseCorrupt) => corrupt("the database is damaged"),
+        Some(ErrorCode::NotADatabase) => corrupt(path, "it is not a SQLite database"),
+        Some(ErrorCode::DatabaseCorrupt) => corrupt(path, "the database is damaged"),
         Some(ErrorCode::ReadOnly) => read_only(path, error),
         Some(ErrorCode::DiskFull) => file("write", io::ErrorKind::StorageFull, error),
         Some(ErrorCode::SystemIoFailure) => file("read or write", io::ErrorKind::Other, error),
@@ -98,14 +99,21 @@ fn translate(error: rusqlite::Error, path: &Path) -> Error {
         _ => match error {
             rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::FromSqlConversionFailure(..)
-            | rusqlite::Error::Utf8Error(..) => corrupt("a column holds what it never should"),
+            | rusqlite::Error::Utf8Error(..) => {
+                corrupt(path, "a column holds a value of the wrong type")
+            }
             error => Error::backend(STORE, error),
         },
     }
 }
 
-/// The database can be read and not written.
-pub(crate) fn read_only(path: &Path, said: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
-    let source = io::Error::new(io::ErrorKind::ReadOnlyFilesystem, said);
+/// The file is not a database of this store, or it is damaged.
+pub(crate) fn corrupt(path: &Path, reason: impl Into<String>) -> Error {
+    Error::Corrupt { place: path.display().to_string(), reason: reason.into(), position: None }
+}
+
+/// The database can be read but not written.
+pub(crate) fn read_only(path: &Path, reason: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+    let source = io::Error::new(io::ErrorKind::ReadOnlyFilesystem, reason);
     Error::ReadOnly { path: path.to_owned(), source }
 }

@@ -1,65 +1,71 @@
-//! The SQLite store of `msal-cache`: a row for each token, in one database that threads and
+//! The SQLite store of `msal-cache`: one row for each token, in a database that threads and
 //! processes share.
 //!
-//! [`SqliteStore`] is the store; [`Builder`] has its options. The types of `rusqlite` don't
-//! occur in this interface, so its version is nobody's concern.
+//! [`SqliteStore`] is the store, and [`SqliteStoreBuilder`] has its options. No type of `rusqlite`
+//! is in this interface, so a new version of it is not a breaking change.
 //!
-//! # What holds
+//! # Guarantees
 //!
-//! - **A commit** is one `BEGIN IMMEDIATE` transaction, and on the disk when it returns
-//!   ([`Synchronous`]). A process that is killed leaves all of it or nothing.
-//! - **Reading** takes one statement: a partition that is still at the revision you know costs
-//!   one indexed look-up, a listing of any size is one query.
-//! - **Waiting**: a database that others are busy with is tried again until a deadline, then the
-//!   answer is [`Error::Locked`](msal_cache_core::Error::Locked).
-//! - **Revisions** are drawn at random for each process and counted within it, and kept in the
-//!   rows. So they don't return, also when a backup is put back.
-//! - **Permissions** of the database and of the files beside it are checked on opening, and are
-//!   0600 from the first moment on whatever the umask is ([`Permissions`]).
-//! - **A database that isn't ours**, is of a newer version or is damaged is an error, and is left
-//!   as it is.
-//! - **What is deleted** is overwritten in the database (`secure_delete`). The write-ahead log is
-//!   emptied when a partition is: nothing of a user who signs out stays in it, unless readers are
-//!   in the way for a second. The memory of SQLite is not wiped.
+//! - **A commit** is one `BEGIN IMMEDIATE` transaction, and is durable when it returns
+//!   ([`Synchronous`]). If the process is killed, all of it or nothing is stored.
+//! - **One key is one record.** A section and a key name one record in the whole database. A put
+//!   under a key that another partition holds moves the key, and both partitions get new
+//!   revisions.
+//! - **A read** is one query. If the partition is still at the known revision, it is one look-up in
+//!   an index. A listing is one query at any size. Several partitions are read in one transaction.
+//! - **A busy database** is tried again until a deadline. Then the call returns
+//!   [`Error::Locked`](msal_cache_core::Error::Locked).
+//! - **Revisions** are stored in the rows. Each process draws random bits and counts from there, so
+//!   no revision is used twice, also after a backup is restored.
+//! - **Permissions** of the database and of the files beside it are checked when it is opened
+//!   ([`Permissions`]). New files have mode 0600 from the beginning, whatever the umask is.
+//! - **A database that can't be used** because it belongs to another application, has a newer
+//!   version or is damaged, is an error, and is not changed.
+//! - **A database of an older version** is migrated in one transaction when it is opened. Older
+//!   versions of this crate can't write to it afterwards.
+//! - **Deleted values** are overwritten in the database (`secure_delete`). When a commit empties a
+//!   partition, as a sign-out does, the write-ahead log is emptied too, unless readers prevent it
+//!   for one second. The memory of SQLite is not wiped.
 //!
 //! # Files
 //!
-//! | name | what |
+//! | name | content |
 //! |---|---|
-//! | `<path>` | the database; created by [`Builder::open`], with its folder (mode 0700) |
-//! | `<path>-wal`, `<path>-shm` | the write-ahead log and its index, while somebody has it open |
-//! | `<path>-journal` | without a write-ahead log: a commit that is under way |
-//! | `<path>.refresh-<hash>` | the guard of a refresh that is under way |
+//! | `<path>` | the database; [`SqliteStoreBuilder::open`] creates it, and its folder with mode 0700 |
+//! | `<path>-wal`, `<path>-shm` | the write-ahead log and its index, while the database is open |
+//! | `<path>-journal` | the rollback journal of a commit, if there is no write-ahead log |
+//! | `<path>.refresh-<hash>` | the guard of a refresh, while it is held |
 //!
-//! They belong together: copy a database with SQLite's own means, and neither rename nor delete
-//! it while it is open. A store whose database was taken away refuses to write.
+//! The first three belong together. Copy a database with the means of SQLite, and don't rename or
+//! delete it while it is open. If its file is replaced or missing, the store refuses to write.
 //!
 //! # Journals
 //!
-//! On local disks the store uses a write-ahead log, so readers and the writer don't wait for each
-//! other. It needs memory that all processes share; on a network file system there is none, and
-//! the store uses a rollback journal ([`Journal`]).
+//! On a local file system the store uses a write-ahead log, so that readers and the writer don't
+//! wait for each other. The log needs memory that is shared between processes, which a network
+//! file system doesn't have; there the store uses a rollback journal ([`Journal`]).
 //!
 //! # Read-only media
 //!
-//! A database that can't be written can be read, and a commit is
-//! [`Error::ReadOnly`](msal_cache_core::Error::ReadOnly). Where the files of the write-ahead log
-//! can't be created either, each read opens the database anew and is repeated if the file was
-//! changed meanwhile. One thing can't be read there: a log that a killed writer left behind,
-//! until somebody who may write has opened the database.
+//! A database that can't be written can be read, and a commit returns
+//! [`Error::ReadOnly`](msal_cache_core::Error::ReadOnly). If the files of the write-ahead log can't
+//! be created either, each read opens the database anew, and is repeated if the file changes
+//! meanwhile. There a log that a killed writer left behind can't be read until a process that may
+//! write has opened the database.
 //!
-//! # Systems
+//! # Platforms
 //!
-//! Developed and tested on Linux. What macOS and the BSDs need is nearly the same code. The
-//! Windows part is written from the documentation and has not been run.
+//! The crate is developed and tested on Linux. macOS and the BSDs use nearly the same code. The
+//! code for Windows follows the documentation and has not been run.
 
 #![forbid(unsafe_code)]
 
 mod builder;
 mod database;
 mod error;
+mod files;
 mod migration;
-mod place;
+
 mod platform;
 mod pool;
 mod read;
@@ -69,6 +75,6 @@ mod transaction;
 mod wait;
 mod write;
 
-pub use builder::{Builder, Journal, Synchronous};
+pub use builder::{Journal, SqliteStoreBuilder, Synchronous};
 pub use msal_cache_disk::Permissions;
 pub use store::SqliteStore;

@@ -1,4 +1,4 @@
-//! The steps that bring a database of an older version to the present one.
+//! The migrations of databases of older versions.
 
 use std::collections::HashSet;
 use std::ops::AddAssign;
@@ -7,14 +7,14 @@ use msal_cache_core::internal::{Scalar, for_each_member, seconds};
 use msal_cache_core::{Partition, Record, Revision};
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::error::Attempt;
+use crate::error::SqlResult;
 use crate::read;
 use crate::write::bytes;
 
 /// The tables of version 2.
 pub(crate) const TABLES_2: &str = include_str!("../migrations/002_one_record_per_key.sql");
 
-/// The outer join keeps records whose partition has no row, in a database that another program
+/// The outer join finds also records whose partition has no row, in a database that another program
 /// has changed.
 const READ_1: &str = "\
     SELECT p.name, r.credential_type, r.key, r.value, r.position, r.partition \
@@ -42,26 +42,26 @@ const STAMP_STORE_2: &str = "UPDATE store_2 SET revision = ?1";
 
 /// What a migration changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Summary {
-    /// Partitions some of whose records are now in a partition of another name.
+pub(crate) struct MigrationSummary {
+    /// The number of partitions whose records are now in a partition of another name.
     pub(crate) renamed_partitions: usize,
-    /// Records that were deleted because a newer one has their key.
+    /// The number of records that were deleted because a newer one has the same key.
     pub(crate) superseded_records: usize,
 }
 
-impl AddAssign for Summary {
+impl AddAssign for MigrationSummary {
     fn add_assign(&mut self, other: Self) {
         self.renamed_partitions += other.renamed_partitions;
         self.superseded_records += other.superseded_records;
     }
 }
 
-/// From version 1, in which each partition could hold a record under the same key, and in which
-/// names of partitions differed by case.
+/// Migrates version 1, in which a key was unique within a partition only, and in which names of
+/// partitions could differ by case alone.
 ///
-/// Of the records under one key, the one that was written last stays. The order counts where none
-/// says when it was written.
-pub(crate) fn to_version_2(connection: &Connection) -> Attempt<Summary> {
+/// Of the records under one key, the newest stays: by `cached_at` or `last_modification_time`, and
+/// by position if they have no such time.
+pub(crate) fn to_version_2(connection: &Connection) -> SqlResult<MigrationSummary> {
     connection.execute_batch(TABLES_2)?;
     let summary = copy_all(connection)?;
     connection.execute_batch(FINISH_2)?;
@@ -69,7 +69,7 @@ pub(crate) fn to_version_2(connection: &Connection) -> Attempt<Summary> {
     Ok(summary)
 }
 
-fn copy_all(connection: &Connection) -> Attempt<Summary> {
+fn copy_all(connection: &Connection) -> SqlResult<MigrationSummary> {
     let mut renamed: HashSet<i64> = HashSet::new();
     let mut superseded_records = 0;
     let mut statement = connection.prepare(READ_1)?;
@@ -81,12 +81,12 @@ fn copy_all(connection: &Connection) -> Attempt<Summary> {
         }
         superseded_records += usize::from(!copy(connection, row.get(4)?, &record)?);
     }
-    Ok(Summary { renamed_partitions: renamed.len(), superseded_records })
+    Ok(MigrationSummary { renamed_partitions: renamed.len(), superseded_records })
 }
 
-/// Copies a record. Returns false if there was one with its key already: then the newer one of
-/// the two is kept.
-fn copy(connection: &Connection, position: i64, record: &Record) -> Attempt<bool> {
+/// Copies a record. Returns false if another record has the same key; then the newer one of the two
+/// stays.
+fn copy(connection: &Connection, position: i64, record: &Record) -> SqlResult<bool> {
     if insert(connection, position, record)? {
         return Ok(true);
     }
@@ -101,8 +101,8 @@ fn copy(connection: &Connection, position: i64, record: &Record) -> Attempt<bool
     Ok(false)
 }
 
-/// Inserts a record. Returns false if there is one with its key.
-fn insert(connection: &Connection, position: i64, record: &Record) -> Attempt<bool> {
+/// Inserts a record. Returns false if another record has the same key.
+fn insert(connection: &Connection, position: i64, record: &Record) -> SqlResult<bool> {
     let rows = connection.prepare_cached(INSERT_2)?.execute(params![
         position,
         find_or_create(connection, record.partition())?,
@@ -114,8 +114,8 @@ fn insert(connection: &Connection, position: i64, record: &Record) -> Attempt<bo
     Ok(rows > 0)
 }
 
-/// The row of a partition, which is created if it is missing.
-fn find_or_create(connection: &Connection, partition: &Partition) -> Attempt<i64> {
+/// Returns the row of a partition, and creates it if it is missing.
+fn find_or_create(connection: &Connection, partition: &Partition) -> SqlResult<i64> {
     let name = partition.as_str();
     let found =
         connection.prepare_cached(FIND_2)?.query_row([name], |row| row.get(0)).optional()?;
@@ -128,8 +128,7 @@ fn find_or_create(connection: &Connection, partition: &Partition) -> Attempt<i64
 }
 
 /// When a record was written, in seconds since the epoch: access tokens have `cached_at`, refresh
-/// tokens `last_modification_time`. `None`, where a record has no readable time, is less than any
-/// time.
+/// tokens `last_modification_time`. `None`, which is less than any time, if it has no valid time.
 fn written_at(record: &Record) -> Option<i64> {
     let mut written_at = None;
     let members = for_each_member(record.value().expose(), |name, json| {
@@ -139,4 +138,43 @@ fn written_at(record: &Record) -> Option<i64> {
     });
     // Members before an error are not those of an object.
     members.ok().and(written_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migration_counts_what_it_renames_and_supersedes() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../tests/support/version_1.sql")).unwrap();
+        connection
+            .execute_batch(
+                r#"INSERT INTO partitions VALUES
+                     (1, 'user/A', zeroblob(16)), (2, 'user/a', zeroblob(16)),
+                     (3, 'app/C/T', zeroblob(16)), (4, 'metadata', zeroblob(16));
+                   INSERT INTO records (partition, credential_type, key, value) VALUES
+                     (1, 'Account', 'k', '{"home_account_id":"A"}'),
+                     (1, 'Account', 'l', '{"home_account_id":"A"}'),
+                     (2, 'Account', 'k', '{"home_account_id":"a"}'),
+                     (3, 'AccessToken', 'k', '{"client_id":"C","realm":"T"}'),
+                     (4, 'AppMetadata', 'k', '{"client_id":"C"}');"#,
+            )
+            .unwrap();
+        let summary = to_version_2(&connection).unwrap();
+        assert_eq!(summary, MigrationSummary { renamed_partitions: 2, superseded_records: 1 });
+    }
+
+    #[test]
+    fn a_time_is_read_from_an_object_only() {
+        let written_at = |json: &str| {
+            let value = msal_cache_core::Json::from_stored(json);
+            written_at(&Record::new(msal_cache_core::CredentialType::AccessToken, "k", value))
+        };
+        assert_eq!(written_at(r#"{"cached_at":"17"}"#), Some(17));
+        assert_eq!(written_at(r#"{"cached_at":1,"last_modification_time":"2"}"#), Some(2));
+        assert_eq!(written_at(r#"{"cached_at":null,"expires_on":"3"}"#), None);
+        assert_eq!(written_at(r#"{"cached_at":"17""#), None);
+        assert_eq!(written_at(r#"["cached_at"]"#), None);
+    }
 }

@@ -5,21 +5,21 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 
 use crate::database::Database;
-use crate::error::{Attempt, Failure};
-use crate::wait::Patience;
+use crate::error::{SqlFailure, SqlResult};
+use crate::wait::BusyWait;
 
-/// How many threads read at the same moment; more of them wait for one that is done.
+/// The largest number of connections. Further threads wait until one is returned.
 const CONNECTIONS: usize = 8;
 
-/// The connections to one database. The one that was used last is used next, so that one thread
-/// finds its pages in memory.
+/// The connections to one database. The one that was returned last is used first, so a single
+/// thread finds its pages in the cache of its connection.
 pub(crate) struct Pool {
     database: Database,
     connections: Mutex<Connections>,
     returned: Condvar,
-    most: usize,
-    /// Held by the thread that writes. The others wait here, where they are woken, and not in
-    /// SQLite, where they would have to ask again and again.
+    limit: usize,
+    /// Held by the thread that writes. The others wait for it, and are woken, instead of polling
+    /// the database.
     writing: Mutex<()>,
 }
 
@@ -30,94 +30,91 @@ struct Connections {
 
 impl Pool {
     pub(crate) fn new(database: Database, first: Connection) -> Self {
-        let most = if database.is_in_memory() { 1 } else { CONNECTIONS };
+        let limit = if database.is_in_memory() { 1 } else { CONNECTIONS };
         let connections = Mutex::new(Connections { idle: vec![first], lent: 0 });
-        Self { database, connections, returned: Condvar::new(), most, writing: Mutex::new(()) }
+        Self { database, connections, returned: Condvar::new(), limit, writing: Mutex::new(()) }
     }
 
     pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
-    /// Reads, again and again while others are in the way.
-    pub(crate) fn read<T>(&self, work: impl Fn(&Connection) -> Attempt<T>) -> Result<T> {
-        self.patiently(self.database.patience(), |_| {
+    /// Reads, and tries again while the database is busy.
+    pub(crate) fn read<T>(&self, work: impl Fn(&Connection) -> SqlResult<T>) -> Result<T> {
+        self.retry(self.database.busy_wait(), |_| {
             let before = self.database.stamp()?;
             let done = self.with(before.is_none(), &work);
             if before.is_some() && before != self.database.stamp()? {
-                return Err(Failure::Disturbed);
+                return Err(SqlFailure::ChangedWhileRead);
             }
             done
         })
     }
 
-    /// Writes, one thread at a time, again and again while others are in the way.
+    /// Writes, one thread at a time, and tries again while the database is busy.
     pub(crate) fn write<T>(
         &self,
-        work: impl Fn(&Connection, &mut Patience) -> Attempt<T>,
+        work: impl Fn(&Connection, &mut BusyWait) -> SqlResult<T>,
     ) -> Result<T> {
         self.database.check_writable()?;
-        let mut patience = self.database.patience();
-        let alone = self.writing.try_lock().or_else(|| {
-            let left = patience.start();
+        let mut busy_wait = self.database.busy_wait();
+        let writing = self.writing.try_lock().or_else(|| {
+            let left = busy_wait.start();
             self.writing.try_lock_for(left)
         });
-        let Some(_alone) = alone else {
-            let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
-            let busy = Failure::Sqlite(rusqlite::Error::SqliteFailure(busy, None));
-            return Err(self.database.told(busy, &patience));
+        let Some(_writing) = writing else {
+            return Err(self.database.to_error(SqlFailure::busy(), &busy_wait));
         };
-        self.patiently(patience, |patience| {
-            self.with(true, |connection| work(connection, patience))
-        })
+        self.retry(busy_wait, |busy_wait| self.with(true, |connection| work(connection, busy_wait)))
     }
 
-    /// Moves what the write-ahead log holds into the database, and empties the log; `false` where
-    /// others were in the way for so long. Without a log there is nothing to do.
+    /// Moves the contents of the write-ahead log into the database, and empties the log. Returns
+    /// false if readers prevented it for `wait`. A database without a log needs nothing.
     pub(crate) fn empty_log(&self, wait: Duration) -> bool {
-        let mut patience = Patience::new(wait);
-        let checkpoint = |connection: &Connection| -> Attempt<bool> {
+        let mut busy_wait = BusyWait::new(wait);
+        let checkpoint = |connection: &Connection| -> SqlResult<bool> {
             let row = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
             Ok(connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], row)? == 0)
         };
         loop {
             match self.with(true, checkpoint) {
                 Ok(true) => return true,
-                Err(failure) if !failure.is_passing() => return false,
-                _ if patience.pause() => {}
+                Err(failure) if !failure.is_transient() => return false,
+                _ if busy_wait.pause() => {}
                 _ => return false,
             }
         }
     }
 
-    fn patiently<T>(
+    fn retry<T>(
         &self,
-        mut patience: Patience,
-        mut attempt: impl FnMut(&mut Patience) -> Attempt<T>,
+        mut busy_wait: BusyWait,
+        mut attempt: impl FnMut(&mut BusyWait) -> SqlResult<T>,
     ) -> Result<T> {
         loop {
-            match attempt(&mut patience) {
+            match attempt(&mut busy_wait) {
                 Ok(value) => {
-                    patience.done(self.database.path());
+                    busy_wait.report(self.database.path());
                     return Ok(value);
                 }
-                Err(failure) if failure.is_passing() && patience.pause() => {}
-                Err(failure) => return Err(self.database.told(failure, &patience)),
+                Err(failure) if failure.is_transient() && busy_wait.pause() => {}
+                Err(failure) => return Err(self.database.to_error(failure, &busy_wait)),
             }
         }
     }
 
-    /// Lends a connection to `work`: an idle one, unless it has to be `kept` no longer than this.
-    fn with<T>(&self, kept: bool, work: impl FnOnce(&Connection) -> Attempt<T>) -> Attempt<T> {
+    /// Lends a connection to `work`. If it isn't to be `kept`, it is a new one, which is closed
+    /// afterwards.
+    fn with<T>(&self, kept: bool, work: impl FnOnce(&Connection) -> SqlResult<T>) -> SqlResult<T> {
         let mut connections = self.connections.lock();
-        while connections.lent >= self.most {
+        while connections.lent >= self.limit {
             self.returned.wait(&mut connections);
         }
         connections.lent += 1;
         let idle = connections.idle.pop();
         drop(connections);
 
-        let mut lent = Lent { pool: self, back: None };
+        let mut lent = LentConnection { pool: self, back: None };
         let connection = match idle {
             Some(connection) if kept => connection,
             _ => self.database.connect()?,
@@ -130,14 +127,14 @@ impl Pool {
     }
 }
 
-/// A connection that is lent. What isn't given back, after a panic or because a transaction could
-/// not be ended, is closed and leaves its place to another one.
-struct Lent<'a> {
+/// A connection that is lent. After a panic, or if its transaction could not be ended, it is
+/// closed instead of returned.
+struct LentConnection<'a> {
     pool: &'a Pool,
     back: Option<Connection>,
 }
 
-impl Drop for Lent<'_> {
+impl Drop for LentConnection<'_> {
     fn drop(&mut self) {
         let mut connections = self.pool.connections.lock();
         connections.lent -= 1;

@@ -1,15 +1,15 @@
-//! What `load` and `list` read.
+//! The queries of `load` and `list`.
 
 use std::sync::Arc;
 
 use msal_cache_core::{CredentialType, Json, Load, Partition, Record, Revision, Snapshot};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql};
 
-use crate::error::Attempt;
+use crate::error::SqlResult;
 
 const FIND: &str = "SELECT revision, id FROM partitions_2 WHERE name = ?1";
 
-/// The index of `records_2` by partition has this order, so nothing is sorted.
+/// The index of `records_2` by partition is in this order, so nothing is sorted.
 const PARTITION: &str = "\
     SELECT p.revision, r.credential_type, r.key, r.value \
     FROM partitions_2 p CROSS JOIN records_2 r ON r.partition = p.id \
@@ -17,7 +17,7 @@ const PARTITION: &str = "\
 
 const STORE_REVISION: &str = "SELECT revision FROM store_2 WHERE id = 1";
 
-/// Has a row also where no record is found.
+/// Returns a row with the revision also if there is no record.
 const SECTION: &str = "\
     SELECT s.revision, r.credential_type, r.key, r.value \
     FROM store_2 s LEFT JOIN records_2 r ON r.credential_type = ?1 \
@@ -28,13 +28,13 @@ const EVERYTHING: &str = "\
     FROM store_2 s LEFT JOIN records_2 r ON TRUE \
     WHERE s.id = 1 ORDER BY r.position";
 
-/// One partition. Each statement reads one state of the database, so none has to agree with
-/// another: the second brings its own revision.
+/// Reads one partition. No transaction is necessary, since the second statement reads the revision
+/// together with the records.
 pub(crate) fn load(
     connection: &Connection,
     partition: &Partition,
     known: Option<Revision>,
-) -> Attempt<Load> {
+) -> SqlResult<Load> {
     if known.is_some() {
         let found = find(connection, partition)?;
         if known == Some(found.map_or(Revision::ABSENT, |(_, revision)| revision)) {
@@ -54,30 +54,30 @@ pub(crate) fn load(
     Ok(Load::Snapshot(Snapshot::new(revision, records)))
 }
 
-/// Several partitions, as they are at one moment: within a transaction.
+/// Reads several partitions. In a transaction, they are read as they were at one moment.
 pub(crate) fn load_many(
     connection: &Connection,
     wanted: &[(&Partition, Option<Revision>)],
-) -> Attempt<Vec<Load>> {
+) -> SqlResult<Vec<Load>> {
     wanted.iter().map(|(partition, known)| load(connection, partition, *known)).collect()
 }
 
-/// The row of a partition and the revision at which it is, if it is there.
+/// The row and the revision of a partition, if it has records.
 pub(crate) fn find(
     connection: &Connection,
     partition: &Partition,
-) -> Attempt<Option<(i64, Revision)>> {
+) -> SqlResult<Option<(i64, Revision)>> {
     let mut statement = connection.prepare_cached(FIND)?;
     let row = |row: &Row<'_>| Ok((row.get(1)?, revision_in(row)?));
     Ok(statement.query_row([partition.as_str()], row).optional()?)
 }
 
-/// One section, or all of them.
+/// Reads one section, or all of them.
 pub(crate) fn list(
     connection: &Connection,
     section: Option<&CredentialType>,
     known: Option<Revision>,
-) -> Attempt<Load> {
+) -> SqlResult<Load> {
     if known.is_some() {
         let current = connection.prepare_cached(STORE_REVISION)?.query_row([], revision_in)?;
         if known == Some(current) {
@@ -107,7 +107,7 @@ fn revision_in(row: &Row<'_>) -> rusqlite::Result<Revision> {
     Ok(Revision::from_u128(u128::from_be_bytes(row.get(0)?)))
 }
 
-/// The record in the columns 1 to 3: section, key and value.
+/// Reads a record from the columns 1 to 3: section, key and value.
 pub(crate) fn record(row: &Row<'_>) -> rusqlite::Result<Record> {
     let credential_type = CredentialType::from(row.get_ref(1)?.as_str()?);
     let key: Arc<str> = row.get_ref(2)?.as_str()?.into();
@@ -123,14 +123,14 @@ mod tests {
     use crate::database::Database;
     use crate::write;
 
-    /// How often each statement ran since the last time it was asked.
+    /// How often each statement has run since the last call.
     fn runs(connection: &Connection) -> [i32; 5] {
         [FIND, PARTITION, STORE_REVISION, SECTION, EVERYTHING]
             .map(|sql| connection.prepare_cached(sql).unwrap().reset_status(StatementStatus::Run))
     }
 
     #[test]
-    fn what_is_unchanged_costs_one_look_up_and_everything_else_one_query() {
+    fn an_unchanged_read_is_one_look_up_and_any_other_read_one_query() {
         let (_, connection) = Database::in_memory().unwrap();
         let user = Partition::user("u");
         let mut batch = Batch::new();
@@ -150,7 +150,7 @@ mod tests {
 
         let section = Some(&CredentialType::Account);
         let Load::Snapshot(listed) = list(&connection, section, None).unwrap() else {
-            panic!("nothing was known")
+            panic!("no revision was given")
         };
         assert_eq!((listed.records().len(), runs(&connection)), (3, [0, 0, 0, 1, 0]));
         list(&connection, None, None).unwrap();

@@ -4,22 +4,23 @@ use std::time::Duration;
 
 use msal_cache_core::{
     Batch, CacheStore, CredentialType, Guards, Load, Partition, RefreshGuard, Result, Revision,
-    notice,
+    event,
 };
 use msal_cache_disk::GuardFile;
 
-use crate::builder::Options;
+use crate::builder::SqliteOptions;
 use crate::database::Database;
 use crate::pool::Pool;
-use crate::transaction::{Lock, transaction};
-use crate::{Builder, read, write};
+use crate::transaction::{TransactionKind, transaction};
+use crate::{SqliteStoreBuilder, read, write};
 
-/// How long a sign-out, which is done, waits for readers to let the log be emptied.
-const PATIENCE_FOR_READERS: Duration = Duration::from_secs(1);
+/// How long a sign-out, once it is committed, waits for readers before it gives up emptying the
+/// log.
+const WAIT_FOR_READERS: Duration = Duration::from_secs(1);
 
 /// A token cache in a SQLite database.
 ///
-/// Several handles, threads and processes may have one database open.
+/// Several handles, threads and processes may use one database.
 ///
 /// ```
 /// use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Json, Record};
@@ -32,25 +33,30 @@ const PATIENCE_FOR_READERS: Duration = Duration::from_secs(1);
 /// let value = Json::new(r#"{"home_account_id": "uid.utid", "environment": "example.org"}"#)?;
 /// let account = Record::new(CredentialType::Account, "uid.utid-example.org-", value);
 /// let mut batch = Batch::new();
-/// batch.change(account.partition(), Expect::Any).put(account);
+/// batch.change(account.partition(), Expect::Any).put(account.clone());
 /// store.commit(&batch)?;
 /// assert!(path.exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub struct SqliteStore(Pool, Guards);
+pub struct SqliteStore {
+    pool: Pool,
+    /// The guards of a database in memory. Those of a file are files.
+    guards: Guards,
+}
 
 impl SqliteStore {
-    /// Opens or creates the database at `path` with the default options. See [`Builder::open`].
+    /// Opens the database at `path`, or creates it, with the default options. See
+    /// [`SqliteStoreBuilder::open`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Self::builder(path).open()
     }
 
-    /// The database at `path`, with options.
-    pub fn builder(path: impl AsRef<Path>) -> Builder {
-        Builder::new(path.as_ref())
+    /// Returns the options for opening the database at `path`.
+    pub fn builder(path: impl AsRef<Path>) -> SqliteStoreBuilder {
+        SqliteStoreBuilder::new(path.as_ref())
     }
 
-    /// A database of this process only, gone with the store.
+    /// Creates a database in memory, which ends with the store.
     ///
     /// ```
     /// use msal_cache_sqlite::SqliteStore;
@@ -61,34 +67,35 @@ impl SqliteStore {
     /// ```
     pub fn in_memory() -> Result<Self> {
         let (database, first) = Database::in_memory()?;
-        Ok(Self(Pool::new(database, first), Guards::new()))
+        Ok(Self { pool: Pool::new(database, first), guards: Guards::new() })
     }
 
-    /// The path of the database, absolute, symbolic links unresolved. None for one in memory.
+    /// The absolute path of the database, with symbolic links unresolved. `None` for a database in
+    /// memory.
     pub fn path(&self) -> Option<&Path> {
-        let database = self.0.database();
+        let database = self.pool.database();
         (!database.is_in_memory()).then(|| database.path())
     }
 
-    pub(crate) fn at(path: &Path, options: Options) -> Result<Self> {
+    pub(crate) fn at(path: &Path, options: SqliteOptions) -> Result<Self> {
         let (database, first) = Database::open(path, options)?;
-        Ok(Self(Pool::new(database, first), Guards::new()))
+        Ok(Self { pool: Pool::new(database, first), guards: Guards::new() })
     }
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl CacheStore for SqliteStore {
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        self.0.read(|connection| read::load(connection, partition, known))
+        self.pool.read(|connection| read::load(connection, partition, known))
     }
 
     fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
-        self.0.read(|connection| match wanted {
+        self.pool.read(|connection| match wanted {
             // One partition is read consistently without a transaction.
             [] | [_] => read::load_many(connection, wanted),
             _ => {
-                let patience = &mut self.0.database().patience();
-                transaction(connection, Lock::Nothing, patience, || {
+                let busy_wait = &mut self.pool.database().busy_wait();
+                transaction(connection, TransactionKind::Deferred, busy_wait, || {
                     read::load_many(connection, wanted)
                 })
             }
@@ -96,25 +103,26 @@ impl CacheStore for SqliteStore {
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        // Checking alone needs no lock, and works where nothing can be written.
+        // Checking expectations needs no lock, and works in a read-only database.
         if batch.is_empty() {
-            return self.0.read(|connection| {
-                let patience = &mut self.0.database().patience();
-                transaction(connection, Lock::Nothing, patience, || {
+            return self.pool.read(|connection| {
+                let busy_wait = &mut self.pool.database().busy_wait();
+                transaction(connection, TransactionKind::Deferred, busy_wait, || {
                     write::commit(connection, batch)
                 })
             });
         }
-        let revisions = self.0.write(|connection, patience| {
-            transaction(connection, Lock::Writing, patience, || {
-                self.0.database().check_in_place()?;
+        let revisions = self.pool.write(|connection, busy_wait| {
+            transaction(connection, TransactionKind::Immediate, busy_wait, || {
+                self.pool.database().check_same_file()?;
                 write::commit(connection, batch)
             })
         })?;
-        // Whoever empties a partition signs a user out. What the log still holds of that user
-        // goes too, unless readers are in the way for long: then it goes with a later checkpoint.
-        if revisions.contains(&Revision::ABSENT) && !self.0.empty_log(PATIENCE_FOR_READERS) {
-            notice::debug(self.0.database().path(), format_args!("the log could not be emptied"));
+        // A partition is emptied when a user signs out. The log may still hold the tokens. If
+        // readers keep it from being emptied now, a later checkpoint does that.
+        if revisions.contains(&Revision::ABSENT) && !self.pool.empty_log(WAIT_FOR_READERS) {
+            let path = self.pool.database().path();
+            event!(debug, path = %path.display(), "the write-ahead log could not be emptied");
         }
         Ok(revisions)
     }
@@ -124,31 +132,31 @@ impl CacheStore for SqliteStore {
         credential_type: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        self.0.read(|connection| read::list(connection, credential_type, known))
+        self.pool.read(|connection| read::list(connection, credential_type, known))
     }
 
     fn purge(&self, now: i64) -> Result<u64> {
-        // Looking first disturbs nobody, and mostly there is nothing to do.
-        if !self.0.read(|connection| write::any_expired(connection, now))? {
+        // Mostly nothing has expired, and finding that out needs no write lock.
+        if !self.pool.read(|connection| write::any_expired(connection, now))? {
             return Ok(0);
         }
-        self.0.write(|connection, patience| {
-            transaction(connection, Lock::Writing, patience, || {
-                self.0.database().check_in_place()?;
+        self.pool.write(|connection, busy_wait| {
+            transaction(connection, TransactionKind::Immediate, busy_wait, || {
+                self.pool.database().check_same_file()?;
                 write::purge(connection, now)
             })
         })
     }
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        // Not a transaction: that would keep everybody from writing for as long as it is held.
-        match self.0.database().file() {
+        // Not a transaction, which would block all writers while the guard is held.
+        match self.pool.database().file() {
             Some(path) => Ok(RefreshGuard::new(GuardFile::take(path, partition, wait)?)),
-            None => self.1.enter(partition, wait),
+            None => self.guards.enter(partition, wait),
         }
     }
 
-    /// Every verb may wait for other processes, and for the disk.
+    /// False: every verb may wait for other processes, or for the disk.
     fn is_immediate(&self) -> bool {
         false
     }
@@ -156,6 +164,6 @@ impl CacheStore for SqliteStore {
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SqliteStore").field(&self.0.database().path()).finish()
+        f.debug_tuple("SqliteStore").field(&self.pool.database().path()).finish()
     }
 }

@@ -1,58 +1,58 @@
 use rusqlite::Connection;
 
-use crate::error::{Attempt, Failure};
-use crate::wait::Patience;
+use crate::error::{SqlFailure, SqlResult};
+use crate::wait::BusyWait;
 
-/// What a transaction locks as it begins.
+/// How a transaction begins.
 #[derive(Clone, Copy)]
-pub(crate) enum Lock {
-    /// Nobody else may write. Taken before anything is read: a reader that turns into a writer
-    /// fails where somebody else has written in between.
-    Writing,
-    /// Nothing; what is read is consistent.
-    Nothing,
+pub(crate) enum TransactionKind {
+    /// To write. The write lock is taken before anything is read: upgrading a reader fails if
+    /// another process has written in between.
+    Immediate,
+    /// To read several times, consistently.
+    Deferred,
 }
 
-/// Does work in a transaction: all of it, or nothing where the work or the commit fails.
+/// Runs `work` in a transaction, which is rolled back if the work or the commit fails.
 pub(crate) fn transaction<T>(
     connection: &Connection,
-    lock: Lock,
-    patience: &mut Patience,
-    work: impl FnOnce() -> Attempt<T>,
-) -> Attempt<T> {
-    let begin = match lock {
-        Lock::Writing => "BEGIN IMMEDIATE",
-        Lock::Nothing => "BEGIN",
+    kind: TransactionKind,
+    busy_wait: &mut BusyWait,
+    work: impl FnOnce() -> SqlResult<T>,
+) -> SqlResult<T> {
+    let begin = match kind {
+        TransactionKind::Immediate => "BEGIN IMMEDIATE",
+        TransactionKind::Deferred => "BEGIN",
     };
     connection.prepare_cached(begin)?.execute([])?;
-    let open = Open(connection);
+    let open = OpenTransaction(connection);
     let value = work()?;
-    open.commit(patience)?;
+    open.commit(busy_wait)?;
     Ok(value)
 }
 
 /// A transaction that is rolled back unless it is committed.
-struct Open<'c>(&'c Connection);
+struct OpenTransaction<'c>(&'c Connection);
 
-impl Open<'_> {
-    fn commit(self, patience: &mut Patience) -> Attempt<()> {
+impl OpenTransaction<'_> {
+    fn commit(self, busy_wait: &mut BusyWait) -> SqlResult<()> {
         let mut commit = self.0.prepare_cached("COMMIT")?;
         loop {
-            // With a rollback journal, readers may still be at work. They finish, and no new ones
-            // start as long as this transaction waits; rolled back, it would have to line up anew.
-            match commit.execute([]).map_err(Failure::from) {
-                Err(failure) if failure.is_passing() && patience.pause() => {}
+            // With a rollback journal, the commit waits for readers. They finish, and none start
+            // while this transaction is pending; after a rollback, they could start again.
+            match commit.execute([]).map_err(SqlFailure::from) {
+                Err(failure) if failure.is_transient() && busy_wait.pause() => {}
                 done => return done.map(|_| ()),
             }
         }
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for OpenTransaction<'_> {
     fn drop(&mut self) {
-        // SQLite has ended it already after some errors, such as a full disk.
+        // After some errors, such as a full disk, SQLite has rolled back already.
         if !self.0.is_autocommit() {
-            // Where this fails the connection is thrown away, which rolls back, too.
+            // If this fails, the connection is closed, which rolls back too.
             let _ = self.0.prepare_cached("ROLLBACK").and_then(|mut it| it.execute([]));
         }
     }

@@ -1,40 +1,41 @@
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use msal_cache_core::notice;
+use msal_cache_core::event;
 
 /// The first pause, and how often it doubles: from half a millisecond to eight.
 const FIRST: Duration = Duration::from_micros(500);
 const DOUBLINGS: u32 = 4;
 
-/// Shorter waits are what a busy database is like.
-const WORTH_TELLING: Duration = Duration::from_millis(10);
+/// Waits up to this are not reported.
+const UNREPORTED: Duration = Duration::from_millis(10);
 
-/// How long one call may still wait for others, and how long it has.
+/// The time that one call has spent waiting for the database, and its limit.
 ///
-/// SQLite could wait by itself. But it doesn't in every case, such as a change of the journal;
-/// its pauses grow to a tenth of a second, and among many processes somebody always has bad
-/// luck; and what a call waits for other threads of this process has to count as well. So SQLite
-/// says at once that it is busy, and every attempt is repeated here.
-pub(crate) struct Patience {
+/// This replaces the busy handler of SQLite. That isn't called in every case, such as a change of
+/// the journal mode; its pauses grow to a tenth of a second, which is unfair among many processes;
+/// and it doesn't count the time that a call waits for other threads. So SQLite reports at once
+/// that it is busy, and the attempt is repeated here.
+pub(crate) struct BusyWait {
     limit: Duration,
-    /// Since the first pause: a call that doesn't wait never asks for the time.
+    /// The start of the first pause. A call that doesn't wait never reads the clock.
     since: Option<Instant>,
     tries: u32,
 }
 
-impl Patience {
+impl BusyWait {
     pub(crate) fn new(limit: Duration) -> Self {
         Self { limit, since: None, tries: 0 }
     }
 
-    /// Starts to count, and returns what is left.
+    /// Starts the clock, and returns the time that is left.
     pub(crate) fn start(&mut self) -> Duration {
         let since = *self.since.get_or_insert_with(Instant::now);
         self.limit.saturating_sub(since.elapsed())
     }
 
-    /// Waits a little, or says that the deadline has passed. The pauses are random, so that
-    /// those who wait together don't try together.
+    /// Waits a little. Returns false if no time is left. The pauses are random, so that callers
+    /// that wait together don't try again together.
     pub(crate) fn pause(&mut self) -> bool {
         let left = self.start();
         if left.is_zero() {
@@ -50,10 +51,11 @@ impl Patience {
         self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// The call got through.
-    pub(crate) fn done(&self, path: &std::path::Path) {
-        if self.since.is_some() && self.waited() > WORTH_TELLING {
-            notice::debug(path, format_args!("waited {:?} for the database", self.waited()));
+    /// Reports a long wait that has ended.
+    pub(crate) fn report(&self, path: &Path) {
+        let waited = self.waited();
+        if waited > UNREPORTED {
+            event!(debug, path = %path.display(), ?waited, "waited for the database");
         }
     }
 }
@@ -63,17 +65,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_ends_at_the_limit() {
+    fn pauses_end_at_the_limit() {
         let limit = Duration::from_millis(20);
-        let mut patience = Patience::new(limit);
-        assert_eq!(patience.waited(), Duration::ZERO);
-        while patience.pause() {}
-        assert!(patience.waited() >= limit);
-        assert!(!Patience::new(Duration::ZERO).pause());
+        let mut busy_wait = BusyWait::new(limit);
+        assert_eq!(busy_wait.waited(), Duration::ZERO);
+        while busy_wait.pause() {}
+        assert!(busy_wait.waited() >= limit);
+        assert!(!BusyWait::new(Duration::ZERO).pause());
     }
 
     #[test]
-    fn it_may_be_endless() {
-        assert!(Patience::new(Duration::MAX).pause());
+    fn the_longest_limit_does_not_overflow() {
+        assert!(BusyWait::new(Duration::MAX).pause());
     }
 }

@@ -1,11 +1,11 @@
-//! What `commit` and `purge` write.
+//! The statements of `commit` and `purge`.
 
 use std::collections::BTreeSet;
 
 use msal_cache_core::{Batch, Change, CredentialType, Error, Expect, Op, Record, Revision};
 use rusqlite::{CachedStatement, Connection, ffi, params};
 
-use crate::error::Attempt;
+use crate::error::SqlResult;
 use crate::read::find;
 
 const CREATE: &str = "INSERT INTO partitions_2 (name, revision) VALUES (?1, ?2)";
@@ -42,7 +42,7 @@ const EXPIRED_IN: &str =
 const PURGE: &str = "DELETE FROM records_2 WHERE expires_on < ?1";
 
 /// A partition of a batch, and what the commit has done to it so far.
-struct Target {
+struct TouchedPartition {
     /// Its row, if it has one.
     id: Option<i64>,
     /// The revision in the row.
@@ -54,9 +54,9 @@ struct Target {
 }
 
 /// Checks the expectations and applies the operations, within a transaction.
-pub(crate) fn commit(connection: &Connection, batch: &Batch) -> Attempt<Vec<Revision>> {
+pub(crate) fn commit(connection: &Connection, batch: &Batch) -> SqlResult<Vec<Revision>> {
     let targets = batch.changes().iter().map(|change| check(connection, change));
-    let mut targets = targets.collect::<Attempt<Vec<_>>>()?;
+    let mut targets = targets.collect::<SqlResult<Vec<_>>>()?;
     if !batch.is_empty() {
         let mut writer = Writer::new(connection)?;
         for (change, target) in batch.changes().iter().zip(&mut targets) {
@@ -68,12 +68,12 @@ pub(crate) fn commit(connection: &Connection, batch: &Batch) -> Attempt<Vec<Revi
 }
 
 /// Whether there is anything to purge.
-pub(crate) fn any_expired(connection: &Connection, now: i64) -> Attempt<bool> {
+pub(crate) fn any_expired(connection: &Connection, now: i64) -> SqlResult<bool> {
     Ok(connection.prepare_cached(ANY_EXPIRED)?.query_row([now], |row| row.get(0))?)
 }
 
 /// Deletes what expires before `now`, within a transaction.
-pub(crate) fn purge(connection: &Connection, now: i64) -> Attempt<u64> {
+pub(crate) fn purge(connection: &Connection, now: i64) -> SqlResult<u64> {
     let partitions: Vec<i64> = connection
         .prepare_cached(EXPIRED_IN)?
         .query_map([now], |row| row.get(0))?
@@ -90,12 +90,12 @@ pub(crate) fn purge(connection: &Connection, now: i64) -> Attempt<u64> {
 }
 
 /// Finds the partition of a change, and checks what the change expects of it.
-fn check(connection: &Connection, change: &Change) -> Attempt<Target> {
+fn check(connection: &Connection, change: &Change) -> SqlResult<TouchedPartition> {
     let found = find(connection, change.partition())?;
     let revision = found.map_or(Revision::ABSENT, |(_, revision)| revision);
     match change.expect() {
         Expect::Revision(expected) if expected != revision => Err(Error::Conflict.into()),
-        Expect::Any | Expect::Revision(_) => Ok(Target {
+        Expect::Any | Expect::Revision(_) => Ok(TouchedPartition {
             id: found.map(|(id, _)| id),
             revision,
             created: false,
@@ -114,13 +114,13 @@ struct Writer<'c> {
 }
 
 impl<'c> Writer<'c> {
-    fn new(connection: &'c Connection) -> Attempt<Self> {
+    fn new(connection: &'c Connection) -> SqlResult<Self> {
         let put = connection.prepare_cached(PUT)?;
         Ok(Self { connection, put, losers: BTreeSet::new() })
     }
 
     /// Applies the operations of a change.
-    fn apply(&mut self, change: &Change, target: &mut Target) -> Attempt<()> {
+    fn apply(&mut self, change: &Change, target: &mut TouchedPartition) -> SqlResult<()> {
         for op in change.ops() {
             match op {
                 Op::Put(record) => {
@@ -141,7 +141,7 @@ impl<'c> Writer<'c> {
     }
 
     /// Creates the row of the partition of a change.
-    fn create(&self, change: &Change, target: &mut Target) -> Attempt<i64> {
+    fn create(&self, change: &Change, target: &mut TouchedPartition) -> SqlResult<i64> {
         target.revision = Revision::unique();
         target.created = true;
         let row = params![change.partition().as_str(), bytes(target.revision)];
@@ -150,7 +150,7 @@ impl<'c> Writer<'c> {
     }
 
     /// Puts a record into a partition, and returns whether that changed anything.
-    fn put(&mut self, partition: i64, record: &Record) -> Attempt<bool> {
+    fn put(&mut self, partition: i64, record: &Record) -> SqlResult<bool> {
         let (section, key) = (record.credential_type().as_str(), record.key());
         let value = record.value().expose();
         let row = params![partition, section, key, value, record.expires_on()];
@@ -169,13 +169,13 @@ impl<'c> Writer<'c> {
     }
 
     /// Deletes the record under a key, if the partition holds it.
-    fn delete(&self, partition: i64, (section, key): (&CredentialType, &str)) -> Attempt<bool> {
+    fn delete(&self, partition: i64, (section, key): (&CredentialType, &str)) -> SqlResult<bool> {
         let mut delete = self.connection.prepare_cached(DELETE)?;
         Ok(delete.execute(params![partition, section.as_str(), key])? > 0)
     }
 
     /// Draws the new revisions. Not earlier, since a partition may lose a key to a later change.
-    fn finish(mut self, targets: &mut [Target]) -> Attempt<()> {
+    fn finish(mut self, targets: &mut [TouchedPartition]) -> SqlResult<()> {
         let mut changed_any = false;
         for target in targets {
             let Some(id) = target.id else { continue };
@@ -197,7 +197,7 @@ impl<'c> Writer<'c> {
 }
 
 /// Gives a partition a new revision, or deletes it if it `may` be empty and is.
-fn stamp_or_drop(connection: &Connection, id: i64, may: bool) -> Attempt<Revision> {
+fn stamp_or_drop(connection: &Connection, id: i64, may: bool) -> SqlResult<Revision> {
     if may && connection.prepare_cached(DROP_IF_EMPTY)?.execute([id])? > 0 {
         return Ok(Revision::ABSENT);
     }
@@ -206,7 +206,7 @@ fn stamp_or_drop(connection: &Connection, id: i64, may: bool) -> Attempt<Revisio
     Ok(revision)
 }
 
-fn stamp_store(connection: &Connection) -> Attempt<()> {
+fn stamp_store(connection: &Connection) -> SqlResult<()> {
     connection.prepare_cached(STAMP_STORE)?.execute([bytes(Revision::unique())])?;
     Ok(())
 }

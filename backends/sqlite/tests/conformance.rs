@@ -1,5 +1,5 @@
-//! A database keeps what a store promises: with either journal, in memory, and through what
-//! points to it.
+//! The conformance suite on a database with either journal, on a database in memory, and through a
+//! box.
 
 mod support;
 
@@ -12,13 +12,13 @@ use msal_cache_sqlite::{Journal, SqliteStore, Synchronous};
 use support::{Place, raw};
 
 fn open(path: &OsStr, journal: Journal) -> SqliteStore {
-    // Nothing here takes the power away, and there are many commits.
+    // The power doesn't fail here, and there are many commits.
     let builder = SqliteStore::builder(path).synchronous(Synchronous::Normal);
     builder.journal(journal).open().unwrap()
 }
 
-/// What makes a commit fail: at its last record, in three ways, or at its very end. The key is
-/// that of a record which only such a commit brings.
+/// Triggers that make a commit fail: three at its last record, and one at its last statement. Only
+/// a commit that has to fail puts a record with this key.
 const FAULTS: [&str; 4] = [
     "CREATE TRIGGER t BEFORE INSERT ON records_2 WHEN new.key = 'kw' \
      BEGIN SELECT RAISE(ABORT, 'no'); END",
@@ -70,7 +70,7 @@ impl<const WAL: bool, const FAULT: usize> Faults for InFile<WAL, FAULT> {
     }
 }
 
-/// A database in memory has one handle, which everybody shares.
+/// A database in memory has one handle, which is shared.
 struct InMemory(Arc<SqliteStore>);
 
 impl Harness for InMemory {
@@ -85,7 +85,7 @@ impl Harness for InMemory {
     }
 }
 
-/// The same database through a pointer that forgets what it points to.
+/// A database behind `Box<dyn CacheStore>`.
 struct Boxed(InFile<true, 0>);
 
 impl Harness for Boxed {
@@ -116,9 +116,9 @@ mod boxed {
     msal_cache_core::conformance!(super::Boxed);
 }
 
-/// The cases of a fault, for the faults that aren't met above.
+/// The cases of faults, with the faults that the modules above don't use.
 #[test]
-fn other_faults_change_nothing_either() {
+fn a_commit_that_fails_in_another_way_changes_nothing() {
     let log = conformance::fault_cases::<InFile<true, 2>>();
     let journal = conformance::fault_cases::<InFile<false, 3>>();
     for (_, case) in log.into_iter().chain(journal) {

@@ -1,4 +1,4 @@
-//! What goes wrong in the middle of a commit, and what is told of it.
+//! Faults in the middle of a commit, and their errors.
 
 mod support;
 
@@ -11,8 +11,8 @@ use support::{Place, account, list, load, put, raw, token};
 
 const CANARY: &str = "canary-7f3a9c";
 
-/// Every text that an error and its causes show.
-fn shown(error: &dyn StdError) -> String {
+/// The texts of an error and its causes.
+fn texts_of(error: &dyn StdError) -> String {
     let mut text = format!("{error} {error:?}");
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -22,7 +22,7 @@ fn shown(error: &dyn StdError) -> String {
     text
 }
 
-/// A batch over three partitions; the last operation meets the fault.
+/// A batch over three partitions, whose last operation fails.
 fn batch(fault: &str) -> Batch {
     let mut batch = Batch::new();
     for user in ["a", "b"] {
@@ -36,7 +36,7 @@ fn batch(fault: &str) -> Batch {
 }
 
 #[test]
-fn a_fault_in_the_middle_changes_nothing() {
+fn a_commit_that_fails_midway_changes_nothing() {
     for sql in [
         "CREATE TRIGGER t BEFORE INSERT ON records_2 WHEN new.key = 'fault' \
          BEGIN SELECT RAISE(ABORT, 'no'); END",
@@ -55,10 +55,10 @@ fn a_fault_in_the_middle_changes_nothing() {
             other.execute_batch(sql).unwrap();
             let error = store.commit(&batch("fault")).unwrap_err();
             assert!(matches!(error, Error::Backend { store: "SQLite", .. }), "{error:?}");
-            assert!(!shown(&error).contains(CANARY), "{}", shown(&error));
+            assert!(!texts_of(&error).contains(CANARY), "{}", texts_of(&error));
             assert_eq!(list(&store, None), before);
             assert_eq!(load(&store, "a").revision(), revision);
-            // The store goes on.
+            // The store still works.
             other.execute_batch("DROP TRIGGER t").unwrap();
             store.commit(&batch("fault")).unwrap();
             assert_eq!(list(&store, None).len(), 5);
@@ -67,7 +67,7 @@ fn a_fault_in_the_middle_changes_nothing() {
 }
 
 #[test]
-fn a_fault_in_a_purge_changes_nothing() {
+fn a_purge_that_fails_changes_nothing() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     let records = [token("u", "1", "1"), token("v", "2", "2")];
@@ -86,7 +86,7 @@ fn a_fault_in_a_purge_changes_nothing() {
 }
 
 #[test]
-fn damage_that_shows_later_is_told() {
+fn damage_that_is_found_by_a_read_is_an_error() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     put(&store, Expect::Any, &[account("u", "k", CANARY)]).unwrap();
@@ -99,17 +99,18 @@ fn damage_that_shows_later_is_told() {
     other.execute_batch("PRAGMA foreign_keys = OFF; DROP TABLE records_2").unwrap();
     let error = store.load(&Partition::user("u"), None).unwrap_err();
     assert!(matches!(error, Error::Backend { .. }), "{error:?}");
-    assert!(!shown(&error).contains(CANARY));
+    assert!(!texts_of(&error).contains(CANARY));
 }
 
 #[test]
-fn a_write_that_the_system_refuses_changes_nothing_and_is_told() {
+fn a_write_that_the_system_refuses_is_an_error_and_changes_nothing() {
     for journal in ["Wal", "Rollback"] {
         let place = Place::new();
-        // No file may grow beyond this; without the trap, the system would end the process.
+        // A limit for the size of files. Without the trap, a signal would end the process.
         let mut sh = std::process::Command::new("sh");
         sh.args(["-c", "trap '' XFSZ; ulimit -f 200; exec \"$0\" \"$@\""]);
-        let job = support::command("job_whose_files_can_t_grow", journal, place.folder());
+        let job =
+            support::command("job_with_a_limit_for_the_size_of_files", journal, place.folder());
         sh.arg(job.get_program()).args(job.get_args());
         sh.envs(job.get_envs().filter_map(|(name, value)| Some((name, value?))));
         support::run(sh);
@@ -117,7 +118,7 @@ fn a_write_that_the_system_refuses_changes_nothing_and_is_told() {
 }
 
 #[test]
-fn job_whose_files_can_t_grow() {
+fn job_with_a_limit_for_the_size_of_files() {
     let Some((journal, folder)) = support::job() else { return };
     let journal = if journal == "Wal" { Journal::Wal } else { Journal::Rollback };
     let store = SqliteStore::builder(folder.join("cache.db")).journal(journal).open().unwrap();
@@ -129,7 +130,7 @@ fn job_whose_files_can_t_grow() {
     for _ in 0..2 {
         let error = store.commit(&large).unwrap_err();
         assert!(matches!(error, Error::Io { .. }), "{error:?}");
-        assert!(!shown(&error).contains(CANARY), "{}", shown(&error));
+        assert!(!texts_of(&error).contains(CANARY), "{}", texts_of(&error));
         assert_eq!(list(&store, None), before);
         assert_eq!(load(&store, "a").revision(), revision);
     }
@@ -137,7 +138,7 @@ fn job_whose_files_can_t_grow() {
 }
 
 #[test]
-fn nothing_prints_a_secret() {
+fn no_text_contains_a_secret() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     put(&store, Expect::Any, &[account("u", "k", CANARY)]).unwrap();
@@ -148,11 +149,11 @@ fn nothing_prints_a_secret() {
     assert!(!format!("{read:?} {:?}", SqliteStore::builder("x")).contains(CANARY));
     let stale = Expect::Revision(msal_cache_core::Revision::unique());
     let error = put(&store, stale, &[account("u", "k", CANARY)]).unwrap_err();
-    assert!(!shown(&error).contains(CANARY));
+    assert!(!texts_of(&error).contains(CANARY));
 }
 
 #[test]
-fn what_was_deleted_is_overwritten_in_the_database() {
+fn deleted_values_are_overwritten_in_the_database() {
     let place = Place::new();
     let store = SqliteStore::builder(place.database()).journal(Journal::Rollback).open().unwrap();
     let holds = || {

@@ -93,7 +93,7 @@ fn app(client: &str, realm: &str, key: &str, more: &str) -> Record {
     record("AccessToken", key, &json)
 }
 
-/// The secrets of a listing, as numbers.
+/// The secrets of all records.
 fn secrets(store: &SqliteStore) -> Vec<String> {
     let secret = |record: &Record| {
         let (_, rest) = record.value().expose().split_once(r#""secret":""#).unwrap();
@@ -132,7 +132,9 @@ fn partitions_whose_names_differ_by_case_become_one() {
         assert_eq!(list(&store, None), [1, 2, 4, 5, 6, 7].map(|at: usize| records[at].1.clone()));
         assert_eq!(keys(load(&store, "U.t").records()), ["a", "b"]);
         let contoso = Partition::app("c", "conTOSO", None);
-        let Load::Snapshot(found) = store.load(&contoso, None).unwrap() else { panic!("new") };
+        let Load::Snapshot(found) = store.load(&contoso, None).unwrap() else {
+            panic!("no revision was given")
+        };
         assert_eq!(keys(found.records()), ["first", "k", "last", "lower"]);
     }
 }
@@ -161,7 +163,7 @@ fn of_the_records_under_one_key_the_newest_stays() {
         ([&*three, &modified, ""], "1"),
     ] {
         let place = Place::new();
-        // The keys of these three clients are the same.
+        // The tokens of these three clients have one key.
         let records = [("c-e", "t", "1"), ("c", "e-t", "2"), ("C-E", "T", "3")];
         let mut at = 0;
         let records = records.map(|(client, realm, secret)| {
@@ -211,7 +213,7 @@ fn nothing_else_is_lost() {
             };
             assert!(found.records().contains(record));
         }
-        // What is put now is last, and the expiries are known.
+        // A new record is last, and the expiries have been kept.
         put(&store, Expect::Any, &[account("u", "now", "1")]).unwrap();
         assert_eq!(list(&store, None).last(), Some(&account("u", "now", "1")));
         assert_eq!(store.purge(100).unwrap(), 501);
@@ -341,7 +343,7 @@ fn a_migration_that_is_killed_changes_nothing() {
             }
             child.kill().unwrap();
             child.wait().unwrap();
-            // Reading it rolls back what is unfinished.
+            // This connection rolls back an unfinished transaction.
             let connection = raw(&place.database());
             if number(&connection, "PRAGMA user_version") == 2 {
                 break;
@@ -382,7 +384,7 @@ fn a_migration_that_fails_changes_nothing() {
         repaired.execute("UPDATE records SET value = '{}' WHERE position = 3999", []).unwrap();
         drop(repaired);
 
-        // No file may grow beyond this; without the trap, the system would end the process.
+        // A limit for the size of files. Without the trap, a signal would end the process.
         let size = std::fs::metadata(place.database()).unwrap().len() / 512 + 16;
         let mut sh = std::process::Command::new("sh");
         sh.args(["-c", &format!("trap '' XFSZ; ulimit -f {size}; exec \"$0\" \"$@\"")]);

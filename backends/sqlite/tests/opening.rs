@@ -1,4 +1,4 @@
-//! What is found at the path: who may read it, and whose it is.
+//! Opening a path: the permissions of the file, and whose database it is.
 
 mod support;
 
@@ -21,8 +21,8 @@ fn insecure(path: &Path, permissions: Permissions) -> String {
     error.to_string()
 }
 
-/// Opening fails with this reason, and changes no file.
-fn corrupt(place: &Place, reason: &str) {
+/// Checks that opening fails with this reason and changes no file.
+fn assert_corrupt(place: &Place, reason: &str) {
     let before = place.contents();
     let error = SqliteStore::open(place.database()).unwrap_err();
     assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
@@ -48,7 +48,7 @@ fn job_that_looks_at_modes() {
         let path = folder.join(format!("{journal:?}/deep/cache.db"));
         let store = SqliteStore::builder(&path).journal(journal).open().unwrap();
         put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
-        // Somebody in the middle of a transaction, so that the journal is there.
+        // A transaction of another connection, so that the journal exists.
         let other = raw(&path);
         other.execute_batch("BEGIN IMMEDIATE; UPDATE store_2 SET revision = zeroblob(16)").unwrap();
         assert_eq!(mode(&path), 0o600);
@@ -62,16 +62,19 @@ fn job_that_looks_at_modes() {
 }
 
 #[test]
-fn what_others_can_open_is_refused_repaired_or_ignored() {
+fn a_file_that_others_can_open_is_refused_repaired_or_ignored() {
     let place = Place::new();
     let path = place.database();
-    // Open all the time, so that the files beside it exist.
+    // It stays open, so that the files beside the database exist.
     let holder = SqliteStore::open(&path).unwrap();
     put(&holder, Expect::Any, &[account("u", "k", "1")]).unwrap();
     for file in ["cache.db", "cache.db-wal", "cache.db-shm"] {
         set_mode(&place.at(file), 0o644);
-        let told = insecure(&path, Permissions::Refuse);
-        assert!(told.contains("0644") && told.contains(&format!("{file} is not safe")), "{told}");
+        let error = insecure(&path, Permissions::Refuse);
+        assert!(
+            error.contains("0644") && error.contains(&format!("{file} is not safe")),
+            "{error}"
+        );
         let store = SqliteStore::builder(&path).permissions(Permissions::Ignore).open().unwrap();
         assert_eq!(keys(load(&store, "u").records()), ["k"]);
         assert_eq!(mode(&place.at(file)), 0o644);
@@ -82,7 +85,7 @@ fn what_others_can_open_is_refused_repaired_or_ignored() {
 }
 
 #[test]
-fn another_user_s_database_is_refused_and_can_t_be_repaired() {
+fn a_database_of_another_user_is_refused_and_not_repaired() {
     let place = Place::new();
     let path = if is_root() {
         drop(SqliteStore::open(place.database()).unwrap());
@@ -101,7 +104,7 @@ fn another_user_s_database_is_refused_and_can_t_be_repaired() {
 }
 
 #[test]
-fn what_is_not_a_file_is_refused() {
+fn anything_but_a_regular_file_is_refused() {
     let place = Place::new();
     let pipe = place.at("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -117,7 +120,7 @@ fn what_is_not_a_file_is_refused() {
 }
 
 #[test]
-fn a_link_leads_to_its_database_and_a_dangling_one_to_a_new_one() {
+fn links_are_followed_to_existing_and_to_new_databases() {
     let place = Place::new();
     fs::create_dir(place.at("far")).unwrap();
     let link = place.at("link.db");
@@ -149,29 +152,29 @@ fn an_empty_file_is_a_new_database() {
 }
 
 #[test]
-fn what_is_no_database_is_left_as_it_is() {
+fn a_file_that_is_not_a_database_is_not_changed() {
     for bytes in [b"{}".to_vec(), vec![0; 100], b"SQLite format 3\0".to_vec(), vec![7; 20_000]] {
         let place = Place::new();
         fs::write(place.database(), &bytes).unwrap();
         set_mode(&place.database(), 0o600);
-        corrupt(&place, "is not a SQLite database");
+        assert_corrupt(&place, "is not a SQLite database");
     }
 }
 
 #[test]
-fn a_truncated_database_is_left_as_it_is() {
+fn a_truncated_database_is_not_changed() {
     let place = Place::new();
     drop(SqliteStore::open(place.database()).unwrap());
     let whole = fs::read(place.database()).unwrap();
     assert!(whole.len() > 3 * 4096);
     for len in [4096, 3 * 4096, whole.len() - 4096] {
         fs::write(place.database(), &whole[..len]).unwrap();
-        corrupt(&place, "the database is damaged");
+        assert_corrupt(&place, "the database is damaged");
     }
 }
 
 #[test]
-fn a_newer_or_foreign_database_is_left_as_it_is() {
+fn a_newer_or_foreign_database_is_not_changed() {
     type Change = fn(&Connection);
     let cases: [(&str, Change); 5] = [
         ("newer version", |it| it.execute_batch("PRAGMA user_version = 3").unwrap()),
@@ -186,19 +189,19 @@ fn a_newer_or_foreign_database_is_left_as_it_is() {
         let other = raw(&place.database());
         change(&other);
         drop(other);
-        corrupt(&place, reason);
+        assert_corrupt(&place, reason);
     }
 }
 
 #[test]
-fn a_foreign_database_with_commits_in_its_log_is_left_as_it_is() {
+fn a_foreign_database_with_commits_in_its_log_is_not_changed() {
     let place = Place::new();
     let theirs = raw(&place.database());
     theirs.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE theirs (x)").unwrap();
     for file in place.names() {
         set_mode(&place.at(&file), 0o600);
     }
-    // Taken away from its owner as a crash would.
+    // The files as a crash leaves them.
     let crashed = Place::new();
     for (name, bytes) in place.contents() {
         if name != "cache.db-shm" {
@@ -215,7 +218,7 @@ fn a_foreign_database_with_commits_in_its_log_is_left_as_it_is() {
 }
 
 #[test]
-fn a_journal_is_kept_or_chosen() {
+fn the_journal_is_kept_or_changed_by_the_option() {
     let place = Place::new();
     let mode = |journal| {
         drop(SqliteStore::builder(place.database()).journal(journal).open().unwrap());
@@ -223,12 +226,12 @@ fn a_journal_is_kept_or_chosen() {
     };
     assert_eq!(mode(Journal::Auto), "wal");
     assert_eq!(mode(Journal::Rollback), "delete");
-    assert_eq!(mode(Journal::Auto), "delete", "a local one stays what it is");
+    assert_eq!(mode(Journal::Auto), "delete", "an existing local database keeps its journal");
     assert_eq!(mode(Journal::Wal), "wal");
 }
 
-/// The database is there and closed, in a folder where nothing can be created.
-fn closed_folder(journal: Journal) -> Place {
+/// A closed database in a folder of the user that `run_unprivileged` runs as.
+fn closed_database(journal: Journal) -> Place {
     let place = Place::new();
     let store = SqliteStore::builder(place.database()).journal(journal).open().unwrap();
     put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
@@ -239,13 +242,17 @@ fn closed_folder(journal: Journal) -> Place {
 }
 
 #[test]
-fn a_database_that_can_t_be_written_can_be_read() {
+fn a_database_that_cannot_be_written_can_be_read() {
     for journal in [Journal::Wal, Journal::Rollback] {
         for (file, folder) in [(0o600, 0o500), (0o400, 0o500), (0o400, 0o700)] {
-            let place = closed_folder(journal);
+            let place = closed_database(journal);
             set_mode(&place.database(), file);
             set_mode(place.folder(), folder);
-            run_unprivileged("job_that_reads_what_it_can_t_write", "read", place.folder());
+            run_unprivileged(
+                "job_that_reads_a_database_that_it_cannot_write",
+                "read",
+                place.folder(),
+            );
             set_mode(place.folder(), 0o700);
             let names = place.names();
             assert_eq!(names[0], "cache.db");
@@ -254,7 +261,7 @@ fn a_database_that_can_t_be_written_can_be_read() {
 }
 
 #[test]
-fn job_that_reads_what_it_can_t_write() {
+fn job_that_reads_a_database_that_it_cannot_write() {
     let Some((_, folder)) = job() else { return };
     let store = SqliteStore::open(folder.join("cache.db")).unwrap();
     for _ in 0..3 {
@@ -267,17 +274,17 @@ fn job_that_reads_what_it_can_t_write() {
 }
 
 #[test]
-fn nothing_can_be_created_where_nothing_can_be_written() {
+fn a_database_in_a_read_only_folder_is_a_read_only_error() {
     let place = Place::new();
     give_away(place.folder());
     set_mode(place.folder(), 0o500);
-    run_unprivileged("job_that_creates_nothing", "create", place.folder());
+    run_unprivileged("job_in_a_read_only_folder", "create", place.folder());
     set_mode(place.folder(), 0o700);
     assert_eq!(place.names(), [""; 0]);
 }
 
 #[test]
-fn job_that_creates_nothing() {
+fn job_in_a_read_only_folder() {
     let Some((_, folder)) = job() else { return };
     for path in ["cache.db", "deep/cache.db"] {
         let error = SqliteStore::open(folder.join(path)).unwrap_err();
@@ -286,7 +293,7 @@ fn job_that_creates_nothing() {
 }
 
 #[test]
-fn a_database_that_was_taken_away_is_not_written() {
+fn a_database_that_was_moved_or_replaced_is_not_written() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();

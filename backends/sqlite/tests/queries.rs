@@ -1,4 +1,4 @@
-//! What a call costs: the statements that run, and the indexes that they use.
+//! The cost of a call: its statements, and the indexes that they use.
 
 mod support;
 
@@ -8,7 +8,7 @@ use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Load, Partition
 use msal_cache_sqlite::{SqliteStore, Synchronous};
 use support::{Place, account, list, load, put, raw, token};
 
-/// The statements of this crate, as they stand in its source.
+/// The sources that contain the statements of this crate.
 const SOURCES: [&str; 2] = [include_str!("../src/read.rs"), include_str!("../src/write.rs")];
 
 fn statement(name: &str) -> String {
@@ -61,7 +61,7 @@ fn an_unchanged_load_writes_nothing_and_takes_no_write_lock() {
     let store = SqliteStore::open(place.database()).unwrap();
     let revision = put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap()[0];
     let before = place.contents();
-    // Somebody else writes all the time.
+    // Another connection holds the write lock all the time.
     let writer = raw(&place.database());
     writer.execute_batch("BEGIN IMMEDIATE").unwrap();
     let user = Partition::user("u");
@@ -75,7 +75,7 @@ fn an_unchanged_load_writes_nothing_and_takes_no_write_lock() {
     let log = |contents: &std::collections::BTreeMap<String, Vec<u8>>| {
         ["cache.db", "cache.db-wal"].map(|name| contents[name].clone())
     };
-    assert!(log(&before) == log(&place.contents()), "something was written");
+    assert!(log(&before) == log(&place.contents()), "a file was changed");
 }
 
 #[test]
@@ -105,6 +105,8 @@ fn ten_thousand_accounts_are_one_query() {
     println!("10,000 purged in {:?}", started.elapsed());
     assert_eq!(list(&store, None).len(), 10_000);
     let section = CredentialType::AccessToken;
-    let Load::Snapshot(none) = store.list(Some(&section), None).unwrap() else { panic!("new") };
+    let Load::Snapshot(none) = store.list(Some(&section), None).unwrap() else {
+        panic!("no revision was given")
+    };
     assert_eq!(none.records(), []);
 }

@@ -1,4 +1,4 @@
-//! What a revision stands for: across handles, restarts and backups.
+//! Revisions across handles, restarts and backups, and between partitions.
 
 mod support;
 
@@ -13,12 +13,14 @@ use msal_cache_sqlite::SqliteStore;
 use support::{Place, account, delete, keys, list, load, number, put, raw, token};
 
 #[test]
-fn everything_is_there_after_reopening_at_the_same_revision_and_in_order() {
+fn records_order_and_revisions_survive_reopening() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     let records = ["z", "a", "m"].map(|key| account("u", key, key));
     let revision = put(&store, Expect::Any, &records).unwrap()[0];
-    let Load::Snapshot(listed) = store.list(None, None).unwrap() else { panic!("new") };
+    let Load::Snapshot(listed) = store.list(None, None).unwrap() else {
+        panic!("no revision was given")
+    };
     drop(store);
 
     let store = SqliteStore::open(place.database()).unwrap();
@@ -47,7 +49,7 @@ fn another_handle_sees_a_commit_at_once() {
 }
 
 #[test]
-fn a_deleted_key_comes_back_at_the_end() {
+fn a_key_that_was_deleted_is_put_at_the_end() {
     let store = SqliteStore::in_memory().unwrap();
     put(&store, Expect::Any, &["a", "b", "c"].map(|key| account("u", key, "x"))).unwrap();
     for key in ["c", "a"] {
@@ -60,21 +62,23 @@ fn a_deleted_key_comes_back_at_the_end() {
 }
 
 #[test]
-fn what_changes_nothing_keeps_its_revision_and_is_still_checked() {
+fn a_commit_that_changes_nothing_keeps_the_revision_and_is_still_checked() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     let revision = put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
-    let Load::Snapshot(listed) = store.list(None, None).unwrap() else { panic!("new") };
+    let Load::Snapshot(listed) = store.list(None, None).unwrap() else {
+        panic!("no revision was given")
+    };
     assert_eq!(put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap(), revision);
-    assert_eq!(delete(&store, "u", "never there").unwrap(), revision);
-    assert_eq!(delete(&store, "nobody", "k").unwrap(), [Revision::ABSENT]);
+    assert_eq!(delete(&store, "u", "absent").unwrap(), revision);
+    assert_eq!(delete(&store, "absent", "k").unwrap(), [Revision::ABSENT]);
     assert!(matches!(store.list(None, Some(listed.revision())).unwrap(), Load::Unchanged));
 
     let stale = Expect::Revision(Revision::unique());
     let same = put(&store, stale, &[account("u", "k", "1")]);
     assert!(matches!(same, Err(Error::Conflict)));
 
-    // A partition that comes and goes within one commit was never there.
+    // A partition that one commit creates and empties is absent.
     let mut batch = Batch::new();
     let change = batch.change(Partition::user("v"), Expect::Any);
     change.put(account("v", "k", "1")).delete(CredentialType::Account, "k".into());
@@ -86,17 +90,19 @@ fn what_changes_nothing_keeps_its_revision_and_is_still_checked() {
 fn a_batch_returns_its_revisions_in_the_order_of_its_changes() {
     let store = SqliteStore::in_memory().unwrap();
     let kept = put(&store, Expect::Any, &[account("kept", "k1", "1")]).unwrap()[0];
-    put(&store, Expect::Any, &[account("gone", "k2", "1")]).unwrap();
+    put(&store, Expect::Any, &[account("emptied", "k2", "1")]).unwrap();
     let mut batch = Batch::new();
     batch.change(Partition::user("new"), Expect::Any).put(account("new", "k3", "1"));
     batch.change(Partition::user("kept"), Expect::Revision(kept));
-    batch.change(Partition::user("gone"), Expect::Any).delete(CredentialType::Account, "k2".into());
+    batch
+        .change(Partition::user("emptied"), Expect::Any)
+        .delete(CredentialType::Account, "k2".into());
     let revisions = store.commit(&batch).unwrap();
     assert_eq!(revisions, [load(&store, "new").revision(), kept, Revision::ABSENT]);
 }
 
 #[test]
-fn a_purge_leaves_the_revisions_of_others_alone_and_no_empty_partition_behind() {
+fn a_purge_changes_only_the_partitions_that_lose_records() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     let records = [
@@ -115,14 +121,16 @@ fn a_purge_leaves_the_revisions_of_others_alone_and_no_empty_partition_behind() 
     let left = raw(&place.database());
     assert_eq!(number(&left, "SELECT count(*) FROM partitions_2"), 3);
 
-    // A purge that finds nothing says nothing new.
-    let Load::Snapshot(listed) = store.list(None, None).unwrap() else { panic!("new") };
+    // A purge that deletes nothing keeps the revision of the store.
+    let Load::Snapshot(listed) = store.list(None, None).unwrap() else {
+        panic!("no revision was given")
+    };
     assert_eq!(store.purge(100).unwrap(), 0);
     assert!(matches!(store.list(None, Some(listed.revision())).unwrap(), Load::Unchanged));
 }
 
 #[test]
-fn no_revision_returns_after_emptying_reopening_or_a_backup_that_was_put_back() {
+fn no_revision_is_used_twice_after_emptying_reopening_or_restoring_a_backup() {
     let place = Place::new();
     let backup = place.at("backup.db");
     let user = Partition::user("u");
@@ -132,11 +140,11 @@ fn no_revision_returns_after_emptying_reopening_or_a_backup_that_was_put_back() 
         for n in 0..5 {
             let record = account("u", "k", &format!("{round}-{n}"));
             let revision = put(&store, Expect::Any, &[record]).unwrap()[0];
-            assert!(seen.insert(revision), "{revision:?} returned");
+            assert!(seen.insert(revision), "{revision:?} was used twice");
             assert!(matches!(store.load(&user, Some(revision)).unwrap(), Load::Unchanged));
         }
         if round == 0 {
-            // The log is part of the database until the last one closes it.
+            // Closing the last handle moves the log into the database file.
             drop(store);
             fs::copy(place.database(), &backup).unwrap();
             continue;
@@ -147,7 +155,7 @@ fn no_revision_returns_after_emptying_reopening_or_a_backup_that_was_put_back() 
             fs::copy(&backup, place.database()).unwrap();
             let restored = SqliteStore::open(place.database()).unwrap();
             let snapshot = load(&restored, "u");
-            assert!(seen.contains(&snapshot.revision()), "it is what it was");
+            assert!(seen.contains(&snapshot.revision()), "the revision of the backup");
             assert_eq!(snapshot.records(), [account("u", "k", "0-4")]);
         }
     }
@@ -171,13 +179,15 @@ fn of(store: &SqliteStore, partition: &Partition) -> Snapshot {
 fn a_put_takes_a_key_from_another_partition() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
-    // Two clients whose tokens have one key, and a token that stays.
+    // The tokens of two clients under one key, and another token.
     let (first, second) = (app("c-e", "t", "c-e-t", "1"), app("c", "e-t", "c-e-t", "2"));
     let other = app("c-e", "t", "other", "1");
     let [one, two] = [&first, &second].map(Partition::of);
     assert_ne!(one, two);
     let before = put(&store, Expect::Any, &[first.clone(), other.clone()]).unwrap();
-    let Load::Snapshot(listed) = store.list(None, None).unwrap() else { panic!("new") };
+    let Load::Snapshot(listed) = store.list(None, None).unwrap() else {
+        panic!("no revision was given")
+    };
 
     let moved = put(&store, Expect::Any, std::slice::from_ref(&second)).unwrap();
     assert_eq!(of(&store, &two), Snapshot::new(moved[0], vec![second.clone()]));
@@ -187,16 +197,16 @@ fn a_put_takes_a_key_from_another_partition() {
     assert_eq!(list(&store, None), [other.clone(), second.clone()], "a moved key is a new key");
     let since = store.list(None, Some(listed.revision())).unwrap();
     assert!(matches!(since, Load::Snapshot(_)));
-    // A commit that expects the partition as it was conflicts.
+    // A commit that expects the old revision conflicts.
     let stale = put(&store, Expect::Revision(before[0]), std::slice::from_ref(&other));
     assert!(matches!(stale, Err(Error::Conflict)));
 
-    // A partition that loses its last record is absent.
+    // The other partition loses its last record, and is absent.
     let moved = put(&store, Expect::Any, std::slice::from_ref(&first)).unwrap();
     assert_eq!(of(&store, &one), Snapshot::new(moved[0], vec![other, first]));
     assert_eq!(of(&store, &two), Snapshot::new(Revision::ABSENT, Vec::new()));
     assert_eq!(number(&raw(&place.database()), "SELECT count(*) FROM partitions_2"), 1);
-    // A delete leaves the record of another partition alone.
+    // A delete doesn't reach a record of another partition.
     let mut batch = Batch::new();
     batch.change(&two, Expect::Any).delete_record(&second);
     assert_eq!(store.commit(&batch).unwrap(), [Revision::ABSENT]);
@@ -224,7 +234,7 @@ fn revisions_are_those_at_the_end_of_the_commit() {
     assert_eq!(keys(loaded[3].records()), ["2", "3"]);
     assert_eq!(loaded[4].revision(), Revision::ABSENT);
 
-    // There and back within one commit: the key is at the end, under a new revision.
+    // One commit moves a key to `b` and back: it comes last, and both have new revisions.
     let mut batch = Batch::new();
     let b = batch.change(&users[1], Expect::Revision(revisions[2]));
     b.put(account("b", "2", "b"));

@@ -12,7 +12,7 @@ use msal_cache_core::{
 use msal_cache_sqlite::{Journal, SqliteStore, Synchronous};
 use support::{Place, account, command, finish, job, list, load, number, put, raw, text};
 
-/// Adds one to a number that all share, by expectation.
+/// Increments a shared counter by a commit that expects the revision that was read.
 fn count_up(store: &SqliteStore) -> Result<()> {
     retry(|| {
         let shared = load(store, "shared");
@@ -70,7 +70,7 @@ fn eight_threads_lose_nothing_on_four_handles() {
 }
 
 #[test]
-fn more_readers_than_connections_wait_their_turn() {
+fn readers_wait_when_all_connections_are_in_use() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
@@ -85,7 +85,7 @@ fn many_processes(name: &str, journal: Journal, processes: usize, each: usize) {
     let place = Place::new();
     let job = format!("{journal:?} {each}");
     let started = Instant::now();
-    // None of them finds a database: they create it together.
+    // The database doesn't exist yet, so they create it at the same time.
     let children: Vec<_> = (0..processes)
         .map(|n| {
             let mut command = command("job_that_commits", &format!("{job} {n}"), place.folder());
@@ -151,7 +151,7 @@ fn job_that_commits() {
         });
         timed(&mut || assert!(load(&store, &user).records().contains(&mine)));
     }
-    // The count is contended by all: a process that keeps losing the race goes on.
+    // All processes increment the counter. One that conflicts too often tries again.
     timed(&mut || {
         while let Err(error) = count_up(&store) {
             assert!(matches!(error, Error::Conflict), "{error:?}");
@@ -161,7 +161,7 @@ fn job_that_commits() {
 }
 
 #[test]
-fn a_lock_that_is_held_is_told_after_the_deadline() {
+fn a_lock_that_is_held_is_an_error_after_the_deadline() {
     for journal in [Journal::Wal, Journal::Rollback] {
         let place = Place::new();
         let limit = Duration::from_millis(300);
@@ -171,7 +171,7 @@ fn a_lock_that_is_held_is_told_after_the_deadline() {
         let holder = raw(&place.database());
         holder.execute_batch("BEGIN EXCLUSIVE").unwrap();
         let started = Instant::now();
-        // The threads of one process wait no longer than the one that is in front.
+        // The threads of one process wait at the same time, not one after the other.
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -200,12 +200,12 @@ fn a_lock_that_is_held_is_told_after_the_deadline() {
 }
 
 #[test]
-fn a_writer_waits_for_the_one_in_front_and_then_writes() {
+fn a_writer_waits_for_a_reader_and_for_another_writer() {
     for journal in [Journal::Wal, Journal::Rollback] {
         let place = Place::new();
         let store = SqliteStore::builder(place.database()).journal(journal).open().unwrap();
         put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
-        // A reader and a writer, each for a while.
+        // First a reader and then a writer, each for 100 ms.
         for sql in ["BEGIN; SELECT * FROM store_2", "BEGIN IMMEDIATE"] {
             let other = raw(&place.database());
             other.execute_batch(sql).unwrap();
@@ -220,7 +220,7 @@ fn a_writer_waits_for_the_one_in_front_and_then_writes() {
 }
 
 #[test]
-fn a_commit_that_waited_checks_what_the_other_has_written() {
+fn a_commit_that_waited_checks_what_the_other_writer_wrote() {
     let place = Place::new();
     let store = SqliteStore::open(place.database()).unwrap();
     let known = put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap()[0];
@@ -240,7 +240,7 @@ fn a_commit_that_waited_checks_what_the_other_has_written() {
 }
 
 #[test]
-fn who_opens_a_new_database_at_the_same_time_finds_it_theirs() {
+fn threads_that_open_a_new_database_at_the_same_time_succeed() {
     for round in 0..300 {
         let place = Place::new();
         let begin = std::sync::Barrier::new(4);
@@ -276,7 +276,7 @@ fn several_partitions_are_read_at_one_moment() {
         assert_eq!(*again, Load::Snapshot(load(&store, "u")));
         assert_eq!(store.load_many(&[]).unwrap(), []);
 
-        // Each commit changes both partitions, so all reads see one number in both.
+        // Each commit writes one number to both partitions, so a read finds one number in both.
         thread::scope(|scope| {
             let writer = scope.spawn(|| {
                 for n in 1..=200 {

@@ -1,20 +1,20 @@
-//! What Linux says of a file system.
+//! File systems on Linux.
 
 use std::io;
 use std::path::Path;
 
-/// The kinds of file systems whose files other machines, or the host of a virtual one, may have
-/// open, by their magic numbers in `linux/magic.h` and in the sources of those outside the
-/// kernel. Memory is not shared with them, and the write-ahead log needs that.
+/// The kinds of file systems whose files other machines, or the host of a virtual machine, may
+/// have open. The write-ahead log needs shared memory, which they don't have. The magic numbers are
+/// from `linux/magic.h`, or from the sources of file systems outside the kernel.
 const SHARED: [u32; 22] = [
     0x0000_6969, // NFS
     0x0000_517B, // SMB
     0xFF53_4D42, // CIFS
     0xFE53_4D42, // SMB2
     0x0102_1997, // 9P, of virtual machines and of WSL
-    0x6573_5546, // FUSE: sshfs, s3fs, virtiofs and all that say nothing more
+    0x6573_5546, // FUSE: sshfs, s3fs, virtiofs and others
     0x5346_414F, // AFS
-    0x6B41_4653, // AFS of the kernel
+    0x6B41_4653, // AFS in the kernel
     0x00C3_6400, // Ceph
     0x7375_7245, // Coda
     0x0000_564C, // NCP
@@ -26,15 +26,15 @@ const SHARED: [u32; 22] = [
     0x2003_0528, // OrangeFS
     0xAAD7_AAEA, // PanFS
     0xBEEF_DEAD, // StorNext
-    0x786F_4256, // folders shared by VirtualBox
-    0x7C7C_6673, // by Parallels
-    0xBACB_ACBC, // by VMware
+    0x786F_4256, // shared folders of VirtualBox
+    0x7C7C_6673, // shared folders of Parallels
+    0xBACB_ACBC, // shared folders of VMware
 ];
 
-/// Whether processes on this machine alone can have the files of a folder open.
+/// Whether only processes on this machine can open the files of a folder.
 pub(crate) fn is_local(folder: &Path) -> io::Result<bool> {
     let found = rustix::fs::statfs(folder)?.f_type;
-    // The field has a sign and a width of its own on each architecture; the numbers have 32 bits.
+    // Its sign and width depend on the architecture; the magic numbers have 32 bits.
     Ok(!SHARED.iter().any(|kind| same(i128::from(found), *kind)))
 }
 
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_is_known_whatever_its_sign() {
+    fn a_magic_number_is_recognized_with_either_sign() {
         let cifs = 0xFF53_4D42_u32;
         assert!(same(i128::from(cifs), cifs));
         assert!(same(i128::from(cifs.cast_signed()), cifs));

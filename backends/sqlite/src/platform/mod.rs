@@ -1,4 +1,4 @@
-//! What differs between systems, behind one face.
+//! What differs between operating systems.
 
 #[cfg(target_vendor = "apple")]
 mod apple;
@@ -22,7 +22,7 @@ pub(crate) use unix::*;
 #[cfg(windows)]
 pub(crate) use windows::*;
 
-/// A path for a URI: what isn't plainly a part of a name is escaped.
+/// Escapes a path for a URI.
 fn escape(path: &[u8]) -> String {
     let mut escaped = String::with_capacity(path.len());
     for byte in path {
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_means_something_in_a_uri_is_escaped() {
+    fn characters_with_a_meaning_in_a_uri_are_escaped() {
         assert_eq!(escape(b"/a b/c?x=1#%\xFF.db"), "/a%20b/c%3Fx%3D1%23%25%FF.db");
     }
 }

@@ -1,10 +1,10 @@
-//! Unix systems of whose file systems nothing is known here.
+//! File systems on other Unix systems, whose kinds are unknown.
 
 use std::io;
 use std::path::Path;
 
-/// Whether processes on this machine alone can have the files of a folder open. Not as far as is
-/// known, and a rollback journal works everywhere.
+/// Whether only processes on this machine can open the files of a folder. False, since a rollback
+/// journal works on every file system.
 pub(crate) fn is_local(_: &Path) -> io::Result<bool> {
     Ok(false)
 }

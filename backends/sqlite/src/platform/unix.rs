@@ -7,21 +7,21 @@ use std::path::Path;
 
 use rustix::fs::{Access, AtFlags, CWD};
 
-/// Tells one file from another at the same path.
-pub(crate) type Identity = (u64, u64);
+/// Identifies a file, independently of its path: device and inode.
+pub(crate) type FileId = (u64, u64);
 
-/// Tells which file this is.
-pub(crate) fn identity(file: &Metadata) -> Identity {
+/// The identity of a file.
+pub(crate) fn file_id(file: &Metadata) -> FileId {
     (file.dev(), file.ino())
 }
 
-/// Whether this process may create files in a folder: by the rights of the folder, and because
-/// the medium isn't read-only.
+/// Whether this process may create files in a folder: its permissions allow it, and the file system
+/// isn't read-only.
 pub(crate) fn can_create_in(folder: &Path) -> bool {
     rustix::fs::accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS).is_ok()
 }
 
-/// The path as SQLite takes it in a URI. What isn't plainly a part of a name is escaped.
+/// A path for a URI of SQLite.
 pub(crate) fn uri(path: &Path) -> String {
     super::escape(path.as_os_str().as_bytes())
 }

@@ -1,22 +1,22 @@
-//! Windows. Written from the documentation; it has not been run.
+//! Windows. The code follows the documentation and has not been run.
 
 use std::fs::Metadata;
 use std::io;
 use std::path::{Component, Path, Prefix};
 
-/// Tells one file from another at the same path. A file that is open can't be replaced here.
-pub(crate) type Identity = ();
+/// Identifies a file. Nothing is needed on Windows, where an open file can't be replaced.
+pub(crate) type FileId = ();
 
-/// Tells which file this is.
-pub(crate) fn identity(_: &Metadata) -> Identity {}
+/// The identity of a file.
+pub(crate) fn file_id(_: &Metadata) -> FileId {}
 
-/// Whether this process may create files in a folder. Said to be so, as only trying would tell.
+/// Whether this process may create files in a folder. True, since only an attempt could show it.
 pub(crate) fn can_create_in(_: &Path) -> bool {
     true
 }
 
-/// Whether processes on this machine alone can have the files of a folder open: not where the
-/// path names a server. A drive letter for a share isn't noticed.
+/// Whether only processes on this machine can open the files of a folder. False for a path that
+/// names a server. A drive letter of a network share is not recognized.
 pub(crate) fn is_local(folder: &Path) -> io::Result<bool> {
     Ok(!matches!(
         folder.components().next(),
@@ -25,7 +25,7 @@ pub(crate) fn is_local(folder: &Path) -> io::Result<bool> {
     ))
 }
 
-/// The path as SQLite takes it in a URI: `/C:/folder/name`.
+/// A path for a URI of SQLite: `/C:/folder/name`.
 pub(crate) fn uri(path: &Path) -> String {
     let path = path.to_string_lossy().replace('\\', "/");
     format!("/{}", super::escape(path.as_bytes()))

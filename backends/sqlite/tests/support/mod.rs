@@ -1,4 +1,4 @@
-//! What the tests of this folder share: a place, records, and processes of their own.
+//! Shared by the tests: temporary folders, records, and child processes.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses a part of it")]
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 pub const NOBODY: u32 = 65534;
 
-/// A folder of its own for each test.
+/// A temporary folder with a database.
 pub struct Place(tempfile::TempDir);
 
 impl Place {
@@ -36,7 +36,7 @@ impl Place {
         self.at("cache.db")
     }
 
-    /// Every file that is there, byte for byte.
+    /// The contents of all files.
     pub fn contents(&self) -> BTreeMap<String, Vec<u8>> {
         let entries = fs::read_dir(self.folder()).unwrap().map(|entry| entry.unwrap());
         let file = |entry: fs::DirEntry| {
@@ -90,14 +90,14 @@ pub fn delete(store: &dyn CacheStore, user: &str, key: &str) -> Result<Vec<Revis
 pub fn load(store: &dyn CacheStore, user: &str) -> Snapshot {
     match store.load(&Partition::user(user), None).unwrap() {
         Load::Snapshot(snapshot) => snapshot,
-        Load::Unchanged => panic!("unchanged since when?"),
+        Load::Unchanged => panic!("no revision was given"),
     }
 }
 
 pub fn list(store: &dyn CacheStore, section: Option<&str>) -> Vec<Record> {
     match store.list(section.map(CredentialType::from).as_ref(), None).unwrap() {
         Load::Snapshot(snapshot) => snapshot.into_records(),
-        Load::Unchanged => panic!("unchanged since when?"),
+        Load::Unchanged => panic!("no revision was given"),
     }
 }
 
@@ -105,7 +105,7 @@ pub fn keys(records: &[Record]) -> Vec<&str> {
     records.iter().map(Record::key).collect()
 }
 
-/// The database as somebody else sees it.
+/// A connection that doesn't belong to the store.
 pub fn raw(path: &Path) -> Connection {
     Connection::open(path).unwrap()
 }
@@ -121,17 +121,17 @@ pub fn text(connection: &Connection, sql: &str) -> String {
 const JOB: &str = "MSAL_CACHE_TEST_JOB";
 const FOLDER: &str = "MSAL_CACHE_TEST_FOLDER";
 
-/// In a process that a test has started: the job that it was given, and the place for it.
+/// In a child process of a test: its job, and its folder.
 pub fn job() -> Option<(String, PathBuf)> {
     Some((std::env::var(JOB).ok()?, std::env::var_os(FOLDER)?.into()))
 }
 
-/// This test, in a process of its own, with a job to do instead.
+/// A child process that runs a test with a job.
 pub fn command(test: &str, job: &str, folder: &Path) -> Command {
     with_umask("077", test, job, folder)
 }
 
-/// The same, under a umask.
+/// A child process that runs a test with a job, under a umask.
 pub fn with_umask(umask: &str, test: &str, job: &str, folder: &Path) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]);
@@ -142,13 +142,14 @@ pub fn with_umask(umask: &str, test: &str, job: &str, folder: &Path) -> Command 
     command
 }
 
-/// Runs the job to its end, which must be a good one. Returns what it has printed.
+/// Runs a job, which must succeed, and returns its output.
 pub fn run(mut command: Command) -> String {
     let output = command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().unwrap();
     checked(&output)
 }
 
-/// Waits for the end of a job that was started with its output piped.
+/// Waits for a job that was started with its output piped, which must succeed, and returns its
+/// output.
 pub fn finish(child: Child) -> String {
     checked(&child.wait_with_output().unwrap())
 }
@@ -161,17 +162,17 @@ fn checked(output: &std::process::Output) -> String {
     text
 }
 
-/// Runs the job as a user whom permissions bind: this one, or nobody if this is root.
+/// Runs a job as a user whose access is checked: as the user `nobody` if this one is root.
 pub fn run_unprivileged(test: &str, job: &str, folder: &Path) -> String {
     if !is_root() {
         return run(command(test, job, folder));
     }
-    // The folder of the build may be closed to nobody.
+    // The user `nobody` may have no access to the build folder.
     let tools = tempfile::tempdir().unwrap();
     set_mode(tools.path(), 0o755);
     let copy = tools.path().join("test");
-    // By another process: a file that is open for writing can't be run, and a thread that starts
-    // a process at this moment would hand the open file on.
+    // Copied by another process. A file that is open for writing can't be executed, and a thread
+    // that starts a process at this moment would pass the open file on to it.
     let mut cp = Command::new("cp");
     cp.arg(std::env::current_exe().unwrap()).arg(&copy);
     assert!(cp.status().unwrap().success());
@@ -183,7 +184,7 @@ pub fn run_unprivileged(test: &str, job: &str, folder: &Path) -> String {
     run(command)
 }
 
-/// Gives a file to whoever `run_unprivileged` runs as.
+/// Changes the owner of a file to the user that `run_unprivileged` runs as.
 pub fn give_away(path: &Path) {
     if is_root() {
         chown(path, Some(NOBODY), Some(NOBODY)).unwrap();

@@ -25,7 +25,7 @@ CREATE INDEX records_of_a_section ON records (credential_type);
 
 CREATE INDEX records_that_expire ON records (expires_on) WHERE expires_on IS NOT NULL;
 
--- One row, which stands for everything: drawn anew by every commit that changes anything.
+-- One row: the revision of the whole store, drawn anew by every commit that changes anything.
 CREATE TABLE store (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     revision BLOB NOT NULL CHECK (length(revision) = 16)

@@ -1,4 +1,4 @@
-//! Where the database stands, before SQLite opens it.
+//! The files of a database, before SQLite opens them.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,17 +8,17 @@ use msal_cache_disk::error::{absent, io, writing};
 use msal_cache_disk::{Permissions, folder, platform, referent};
 use parking_lot::Mutex;
 
-/// The files that SQLite keeps beside a database. They hold the same secrets, for a while.
+/// The files that SQLite keeps beside a database. They may hold the same secrets.
 const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// Held while a database is created. Closing a file drops every lock that this process holds on
-/// it; so no other thread may have opened the new file before it is closed here.
+/// Held while a database is created. Closing a file releases every lock that the process holds on
+/// it, so no other thread may open the new file before it is closed here.
 static CREATING: Mutex<()> = Mutex::new(());
 
-/// The file that a path names, created for this user alone if it is missing: SQLite would create
-/// it for everybody that the umask lets pass, and gives the files beside it the same mode.
+/// Resolves a path, and creates a private file there if none exists. SQLite would create it with
+/// the mode that the umask allows, and gives the files beside it the mode of the database.
 pub(crate) fn prepare(path: &Path) -> Result<PathBuf> {
-    let _alone = CREATING.lock();
+    let _creating = CREATING.lock();
     let file = referent(path).map_err(io("look at", path))?;
     if absent(file.metadata()).map_err(io("look at", path))?.is_some() {
         return Ok(file);
@@ -29,23 +29,23 @@ pub(crate) fn prepare(path: &Path) -> Result<PathBuf> {
         Ok(created) => platform::make_private(&created)
             .and_then(|()| platform::sync_folder(folder))
             .map_err(io("create", &file))?,
-        // Another process was faster.
+        // Another process has created it.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(writing("create", &file)(error)),
     }
     Ok(file)
 }
 
-/// Checks the permissions of the database and of what stands beside it.
+/// Checks the permissions of a database and of the files beside it.
 ///
-/// The files are looked at by name and never opened: closing a file drops every lock that this
-/// process holds on it, those of another open store included.
+/// The files are examined by name and never opened: closing a file releases every lock that the
+/// process holds on it, including those of another open store.
 pub(crate) fn check(permissions: Permissions, file: &Path) -> Result<()> {
     check_one(permissions, file)?;
     BESIDE.iter().try_for_each(|suffix| check_one(permissions, &folder::beside(file, suffix)))
 }
 
-/// Checks one file, if it is there: those beside a database come and go.
+/// Checks one file, if it exists.
 fn check_one(permissions: Permissions, path: &Path) -> Result<()> {
     let Some(found) = absent(path.metadata()).map_err(io("look at", path))? else {
         return Ok(());
