@@ -68,13 +68,18 @@ pub trait AsyncBlobStore: fmt::Debug + Send + Sync {
     fn read(&self, known: Option<Revision>) -> impl Future<Output = Result<Blob>> + Send;
 
     /// See [`BlobStore::swap`](crate::BlobStore::swap).
+    ///
+    /// A document repeats a swap that conflicts at once, up to 64 times. A blob that many
+    /// processes write should wait for a random time before it returns
+    /// [`Error::Conflict`](crate::Error::Conflict).
     fn swap(
         &self,
         expected: Revision,
         bytes: &[u8],
     ) -> impl Future<Output = Result<Revision>> + Send;
 
-    /// See [`BlobStore::quarantine`](crate::BlobStore::quarantine). The provided body declines.
+    /// See [`BlobStore::quarantine`](crate::BlobStore::quarantine). Other writers are not excluded:
+    /// a string that isn't at `unreadable` any more stays. The provided body declines.
     fn quarantine(&self, unreadable: Revision) -> impl Future<Output = Result<bool>> + Send {
         let _ = unreadable;
         async { Ok(false) }

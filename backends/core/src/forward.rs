@@ -12,38 +12,7 @@ macro_rules! forward {
     ($($pointer:ty),*) => {$(
         #[deny(clippy::missing_trait_methods)]
         impl<S: CacheStore + ?Sized> CacheStore for $pointer {
-            #[inline]
-            fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-                (**self).load(partition, known)
-            }
-
-            fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
-                (**self).load_many(wanted)
-            }
-
-            fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-                (**self).commit(batch)
-            }
-
-            fn list(
-                &self,
-                credential_type: Option<&CredentialType>,
-                known: Option<Revision>,
-            ) -> Result<Load> {
-                (**self).list(credential_type, known)
-            }
-
-            fn purge(&self, now: i64) -> Result<u64> {
-                (**self).purge(now)
-            }
-
-            fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-                (**self).guard(partition, wait)
-            }
-
-            fn is_immediate(&self) -> bool {
-                (**self).is_immediate()
-            }
+            crate::delegate_store!(self => **self);
         }
 
         #[deny(clippy::missing_trait_methods)]

@@ -61,6 +61,7 @@ impl Guards {
 
     /// Takes the guard of a partition if it is free; else returns a listener that is notified when
     /// a guard is released.
+    #[doc(hidden)]
     pub fn try_enter(&self, partition: &Partition) -> Result<RefreshGuard, EventListener> {
         let mut held = self.0.lock();
         if held.contains(partition) {

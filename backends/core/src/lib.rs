@@ -99,6 +99,7 @@ mod boxed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod credential_type;
+mod delegate;
 mod document;
 mod error;
 mod ext_cache_key;

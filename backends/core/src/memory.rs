@@ -462,7 +462,7 @@ impl StoredPartition {
         let numbers = self.numbers.get_or_insert_with(|| {
             records.iter().map(|(number, it)| (identity(it), *number)).collect()
         });
-        numbers.get(&Target(section, key)).copied()
+        numbers.get(&KeyRef(section, key)).copied()
     }
 }
 
@@ -472,9 +472,9 @@ fn identity(record: &Record) -> (CredentialType, Arc<str>) {
 
 /// A borrowed [`identity`].
 #[derive(Hash)]
-struct Target<'a>(&'a CredentialType, &'a str);
+struct KeyRef<'a>(&'a CredentialType, &'a str);
 
-impl hashbrown::Equivalent<(CredentialType, Arc<str>)> for Target<'_> {
+impl hashbrown::Equivalent<(CredentialType, Arc<str>)> for KeyRef<'_> {
     fn equivalent(&self, (section, key): &(CredentialType, Arc<str>)) -> bool {
         self.1 == &**key && self.0 == section
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use msal_cache_core::conformance::{Faults, Guarding, Harness, Persistent};
 use msal_cache_core::{
     Blob, BlobStore, CacheStore, Document, Error, Memory, Result, Revision, conformance,
+    delegate_store,
 };
 
 struct InMemory(Arc<Memory>);
@@ -25,6 +26,35 @@ impl Guarding for InMemory {}
 
 mod memory {
     msal_cache_core::conformance!(super::InMemory: Guarding);
+}
+
+/// A store that wraps another one.
+#[derive(Debug)]
+struct Delegating(Arc<Memory>);
+
+#[deny(clippy::missing_trait_methods)]
+impl CacheStore for Delegating {
+    delegate_store!(self => self.0);
+}
+
+struct InDelegating(InMemory);
+
+impl Harness for InDelegating {
+    type Store = Delegating;
+
+    fn new() -> Self {
+        Self(InMemory::new())
+    }
+
+    fn open(&self) -> Self::Store {
+        Delegating(self.0.open())
+    }
+}
+
+impl Guarding for InDelegating {}
+
+mod delegating {
+    msal_cache_core::conformance!(super::InDelegating: Guarding);
 }
 
 /// A string in memory, the smallest place for a document.

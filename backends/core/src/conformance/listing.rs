@@ -51,7 +51,7 @@ pub fn a_listing_is_unchanged_until_something_changes<H: Harness>() {
     let mut tokens = vec![token("u", "a", "50"), token("v", "b", "150")];
     put(&store, &tokens);
     let section = CredentialType::AccessToken;
-    let changes: [Change<'_>; 7] = [
+    let changes: [Mutation<'_>; 7] = [
         &|held| {
             held.push(token("u", "c", "150"));
             put_one(&store, &held[2]);
@@ -104,4 +104,4 @@ pub fn every_section_counts_in_the_listing_of_all<H: Harness>() {
 }
 
 /// Changes what is held, in the store and in the list of what is expected.
-type Change<'a> = &'a dyn Fn(&mut Vec<Record>);
+type Mutation<'a> = &'a dyn Fn(&mut Vec<Record>);

@@ -64,6 +64,79 @@
 //! Every case is a function as well, generic over the harness, and [`cases()`] lists them, for
 //! another test runner than the usual one.
 //!
+//! # An async store
+//!
+//! An [`AsyncCacheStore`](crate::AsyncCacheStore) runs the same suite through its blocking form,
+//! `Blocking`, which needs the feature `tokio`. Each handle then has a runtime of its own, so a
+//! store that connects to a server connects in `Blocking::connect`:
+//!
+#![cfg_attr(feature = "tokio", doc = "```rust,test_harness")]
+#![cfg_attr(not(feature = "tokio"), doc = "```rust,ignore")]
+//! use std::sync::Arc;
+//!
+//! use msal_cache_core::conformance::Harness;
+//! use msal_cache_core::{
+//!     AsyncCacheStore, Batch, Blocking, CacheStore, CredentialType, Load, Memory, Partition, Result,
+//!     Revision, conformance,
+//! };
+//!
+//! /// A client of a server, which is a memory here.
+//! #[derive(Debug)]
+//! struct Remote(Arc<Memory>);
+//!
+//! impl Remote {
+//!     async fn connect(server: Arc<Memory>) -> Result<Self> {
+//!         Ok(Self(server))
+//!     }
+//!
+//!     /// In place of a round trip.
+//!     async fn call<T>(&self, verb: impl FnOnce(&Memory) -> Result<T>) -> Result<T> {
+//!         tokio::task::yield_now().await;
+//!         verb(&self.0)
+//!     }
+//! }
+//!
+//! impl AsyncCacheStore for Remote {
+//!     async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
+//!         self.call(|server| server.load(partition, known)).await
+//!     }
+//!
+//!     async fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
+//!         self.call(|server| server.commit(batch)).await
+//!     }
+//!
+//!     async fn list(
+//!         &self,
+//!         credential_type: Option<&CredentialType>,
+//!         known: Option<Revision>,
+//!     ) -> Result<Load> {
+//!         self.call(|server| server.list(credential_type, known)).await
+//!     }
+//!
+//!     async fn purge(&self, now: i64) -> Result<u64> {
+//!         self.call(|server| server.purge(now)).await
+//!     }
+//! }
+//!
+//! struct Place(Arc<Memory>);
+//!
+//! impl Harness for Place {
+//!     type Store = Blocking<Remote>;
+//!
+//!     fn new() -> Self {
+//!         Self(Arc::new(Memory::new()))
+//!     }
+//!
+//!     fn open(&self) -> Self::Store {
+//!         Blocking::connect(Remote::connect(self.0.clone())).expect("the server answers")
+//!     }
+//! }
+//!
+//! conformance!(Place);
+//! ```
+//!
+//! An [`AsyncBlobStore`](crate::AsyncBlobStore) is tested as `Blocking<Document<_>>`.
+//!
 //! # Abilities
 //!
 //! What not every place can do is a trait of its own. A case that needs it can't be called

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::Processes;
-use super::traffic::{AtWork, Seen, write};
+use super::traffic::{AtWork, Observed, write};
 use crate::CacheStore;
 
 const PROCESSES: usize = 4;
@@ -24,10 +24,10 @@ pub fn processes_lose_nothing<H: Processes>(test: &str) {
     work::<H>(|store, number| write(store, number));
     let place = H::new();
     let reader = place.open();
-    let mut seen = Seen::default();
+    let mut seen = Observed::default();
     during(&place, test, |busy| seen.watch(&reader, busy));
     seen.assert_nothing_lost(&reader, PROCESSES);
-    Seen::default().assert_nothing_lost(&place.open(), PROCESSES);
+    Observed::default().assert_nothing_lost(&place.open(), PROCESSES);
 }
 
 /// In a process that a case has started: does the work and ends the process.

@@ -6,7 +6,7 @@ use std::thread;
 
 use super::Harness;
 use super::tools::assert_holds;
-use super::traffic::{AtWork, Seen, claim, claimed_by, unclaim, write};
+use super::traffic::{AtWork, Observed, claim, claimed_by, unclaim, write};
 use crate::{CacheStore, Error};
 
 const WRITERS: usize = 6;
@@ -19,7 +19,7 @@ pub fn threads_with_handles_of_their_own_lose_nothing<H: Harness>() {
     let writers: Vec<_> = (0..WRITERS).map(|_| place.open()).collect();
     let readers: Vec<_> = (0..READERS).map(|_| place.open()).collect();
     run(&refs(&writers), &refs(&readers));
-    Seen::default().assert_nothing_lost(&place.open(), WRITERS);
+    Observed::default().assert_nothing_lost(&place.open(), WRITERS);
 }
 
 /// Threads that share one handle don't either.
@@ -28,7 +28,7 @@ pub fn threads_that_share_a_handle_lose_nothing<H: Harness>() {
     let store = place.open();
     let shared: &dyn CacheStore = &store;
     run(&[shared; WRITERS], &[shared; READERS]);
-    Seen::default().assert_nothing_lost(&place.open(), WRITERS);
+    Observed::default().assert_nothing_lost(&place.open(), WRITERS);
 }
 
 fn refs<S: CacheStore>(stores: &[S]) -> Vec<&dyn CacheStore> {
@@ -47,7 +47,7 @@ fn run(writers: &[&dyn CacheStore], readers: &[&dyn CacheStore]) {
         }
         for store in readers {
             scope.spawn(move || {
-                let mut seen = Seen::default();
+                let mut seen = Observed::default();
                 seen.watch(*store, || working.load(Ordering::SeqCst) > 0);
                 seen.assert_nothing_lost(*store, writers.len());
             });

@@ -74,12 +74,12 @@ pub(super) fn count_in(records: &[Record]) -> usize {
 
 /// What a reader has seen last.
 #[derive(Default)]
-pub(super) struct Seen {
+pub(super) struct Observed {
     loaded: Option<(Revision, usize)>,
     listed: Option<(Revision, usize)>,
 }
 
-impl Seen {
+impl Observed {
     /// Reads while `busy`, and insists on whole commits that follow one another.
     pub(super) fn watch(&mut self, store: &dyn CacheStore, busy: impl Fn() -> bool) {
         while busy() {

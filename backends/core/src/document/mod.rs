@@ -8,6 +8,7 @@ mod out;
 mod parse;
 mod store;
 mod text;
+mod turns;
 
 pub use convert::{compose, decompose};
 pub use store::Document;

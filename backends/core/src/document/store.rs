@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::document::layout::DocumentFault;
 use crate::document::text::DocumentText;
+use crate::document::turns::{Turn, Turns};
 use crate::ready::now;
 use crate::{
     AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, Change, CredentialType,
@@ -26,6 +27,8 @@ use crate::{
 pub struct Document<B> {
     blob: B,
     latest: Mutex<Latest>,
+    /// Among the writers of an async blob, which has no lock.
+    turns: Turns,
 }
 
 /// The latest string that was read.
@@ -51,7 +54,7 @@ trait Io {
     fn read(&self, known: Option<Revision>) -> impl Future<Output = Result<Blob>>;
     fn swap(&self, expected: Revision, bytes: &[u8]) -> impl Future<Output = Result<Revision>>;
     fn quarantine(&self, unreadable: Revision) -> impl Future<Output = Result<bool>>;
-    fn hold(&self) -> Result<Self::Hold>;
+    fn hold(&self) -> impl Future<Output = Result<Self::Hold>>;
     /// Lets other writers proceed, before the document is read once more.
     fn pause(&self, pause: Duration);
     /// How long to wait for a string to become whole, step by step.
@@ -62,7 +65,7 @@ trait Io {
 impl<B> Document<B> {
     /// The document in this blob.
     pub fn new(blob: B) -> Self {
-        Self { blob, latest: Mutex::new(Latest::Nothing) }
+        Self { blob, latest: Mutex::new(Latest::Nothing), turns: Turns::default() }
     }
 
     /// The blob's store.
@@ -133,7 +136,7 @@ impl<B> Document<B> {
             // A reader needs no lock. This one takes it to exclude a writer that is slow; where it
             // can't have it, the string counts as it was read.
             let fault = fault.at(&io.place());
-            let Ok(_hold) = io.hold() else { return Err(fault) };
+            let Ok(_hold) = io.hold().await else { return Err(fault) };
             read = self.read_once(io).await?;
         }
         match read {
@@ -175,7 +178,7 @@ impl<B> Document<B> {
             if attempt > 1 {
                 io.pause(Duration::from_micros(fastrand::u64(0..250 << attempt.min(7))));
             }
-            let _hold = io.hold()?;
+            let _hold = io.hold().await?;
             let (revision, text) = self.read_to_write(io, adds).await?;
             let written = match plan(&text)? {
                 Planned::Commit(batch) => text.apply(batch)?,
@@ -296,7 +299,7 @@ impl<'a, B: BlobStore> Io for BlockingIo<'a, B> {
         self.0.quarantine(unreadable)
     }
 
-    fn hold(&self) -> Result<Hold<'a>> {
+    async fn hold(&self) -> Result<Hold<'a>> {
         self.0.hold()
     }
 
@@ -313,11 +316,11 @@ impl<'a, B: BlobStore> Io for BlockingIo<'a, B> {
     }
 }
 
-/// Waits without blocking. Nothing excludes other writers but the swap.
-struct AsyncIo<'a, B>(&'a B);
+/// Waits without blocking. Writers of one handle take turns; of other handles, the swap decides.
+struct AsyncIo<'a, B>(&'a B, &'a Turns);
 
-impl<B: AsyncBlobStore> Io for AsyncIo<'_, B> {
-    type Hold = ();
+impl<'a, B: AsyncBlobStore> Io for AsyncIo<'a, B> {
+    type Hold = Turn<'a>;
 
     async fn read(&self, known: Option<Revision>) -> Result<Blob> {
         self.0.read(known).await
@@ -331,11 +334,11 @@ impl<B: AsyncBlobStore> Io for AsyncIo<'_, B> {
         self.0.quarantine(unreadable).await
     }
 
-    fn hold(&self) -> Result<()> {
-        Ok(())
+    async fn hold(&self) -> Result<Turn<'a>> {
+        Ok(self.1.take().await)
     }
 
-    /// The round trips to the store keep the writers apart.
+    /// There may be no timer. Where a swap conflicts, the blob itself can wait.
     fn pause(&self, _: Duration) {}
 
     fn patience(&self) -> &'static [u64] {
@@ -385,15 +388,15 @@ impl<B: BlobStore> CacheStore for Document<B> {
 #[deny(clippy::missing_trait_methods)]
 impl<B: AsyncBlobStore> AsyncCacheStore for Document<B> {
     async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        self.load_from(&AsyncIo(&self.blob), partition, known).await
+        self.load_from(&AsyncIo(&self.blob, &self.turns), partition, known).await
     }
 
     async fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
-        self.load_many_from(&AsyncIo(&self.blob), wanted).await
+        self.load_many_from(&AsyncIo(&self.blob, &self.turns), wanted).await
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        self.commit_to(&AsyncIo(&self.blob), batch).await
+        self.commit_to(&AsyncIo(&self.blob, &self.turns), batch).await
     }
 
     async fn list(
@@ -401,11 +404,11 @@ impl<B: AsyncBlobStore> AsyncCacheStore for Document<B> {
         credential_type: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        self.list_from(&AsyncIo(&self.blob), credential_type, known).await
+        self.list_from(&AsyncIo(&self.blob, &self.turns), credential_type, known).await
     }
 
     async fn purge(&self, at: i64) -> Result<u64> {
-        self.purge_from(&AsyncIo(&self.blob), at).await
+        self.purge_from(&AsyncIo(&self.blob, &self.turns), at).await
     }
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {

@@ -7,8 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use msal_cache_core::conformance::{Faults, Harness};
 use msal_cache_core::{
-    Batch, CacheStore, Change, CredentialType, Error, Expect, Load, Memory, Op, Partition, Result,
-    Revision,
+    Batch, CacheStore, Change, Error, Expect, Memory, Op, Result, Revision, delegate_store,
 };
 
 use crate::wrapper::{add, held};
@@ -82,9 +81,7 @@ pub(crate) struct Handle<F> {
 }
 
 impl<F: Failure> CacheStore for Handle<F> {
-    fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        self.place.sound.load(partition, known)
-    }
+    delegate_store!(self => self.place.sound, except commit);
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
         if self.place.locked.load(Ordering::SeqCst) {
@@ -94,18 +91,6 @@ impl<F: Failure> CacheStore for Handle<F> {
             return F::fail(&self.place, batch);
         }
         self.place.sound.commit(batch)
-    }
-
-    fn list(
-        &self,
-        credential_type: Option<&CredentialType>,
-        known: Option<Revision>,
-    ) -> Result<Load> {
-        self.place.sound.list(credential_type, known)
-    }
-
-    fn purge(&self, now: i64) -> Result<u64> {
-        self.place.sound.purge(now)
     }
 }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use msal_cache_core::conformance::Harness;
 use msal_cache_core::internal::{Scalar, for_each_member};
 use msal_cache_core::{
-    Batch, CacheStore, Change, CredentialType, Expect, Load, Memory, Op, Partition, Record,
-    RefreshGuard, Result, Revision, Snapshot,
+    Batch, CacheStore, Change, CredentialType, Expect, Load, Memory, Op, Partition, Record, Result,
+    Revision, Snapshot, delegate_store,
 };
 
 use crate::wrapper::{Flaw, add, deletion, doing, each, everything};
@@ -81,14 +81,14 @@ impl Moves for MovesWithoutALock {
 /// What the handles of a place share. In the sound store, a key ends in the digest of its
 /// partition.
 #[derive(Default)]
-pub(crate) struct Shared {
+pub(crate) struct KeyedRecords {
     sound: Memory,
     turn: Mutex<()>,
     deleted: Mutex<HashSet<String>>,
 }
 
 pub(crate) struct KeyedByPartition<M> {
-    place: Arc<Shared>,
+    place: Arc<KeyedRecords>,
     by: PhantomData<M>,
 }
 
@@ -142,6 +142,8 @@ impl<M: Moves> KeyedByPartition<M> {
 }
 
 impl<M: Moves> CacheStore for KeyedByPartition<M> {
+    delegate_store!(self => self.place.sound, except load, load_many, commit, list, purge);
+
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
         self.place.sound.load(partition, known).map(shown_load)
     }
@@ -181,14 +183,6 @@ impl<M: Moves> CacheStore for KeyedByPartition<M> {
         let _turn = self.lock();
         self.place.sound.purge(now)
     }
-
-    fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        self.place.sound.guard(partition, wait)
-    }
-
-    fn is_immediate(&self) -> bool {
-        false
-    }
 }
 
 impl<M> fmt::Debug for KeyedByPartition<M> {
@@ -222,7 +216,7 @@ fn shown_load(load: Load) -> Load {
 }
 
 /// A place whose store is keyed by partition.
-pub(crate) struct Keyed<M>(Arc<Shared>, PhantomData<M>);
+pub(crate) struct Keyed<M>(Arc<KeyedRecords>, PhantomData<M>);
 
 impl<M: Moves> Harness for Keyed<M> {
     type Store = KeyedByPartition<M>;

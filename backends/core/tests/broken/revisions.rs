@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, Weak};
 
 use msal_cache_core::conformance::{Harness, Persistent};
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Expect, Load, Memory, Partition, Record, Result, Revision,
-    Snapshot,
+    Batch, CacheStore, Expect, Load, Memory, Partition, Record, Result, Revision, Snapshot,
+    delegate_store,
 };
 
 use crate::wrapper::{everything, expecting, held};
@@ -104,6 +104,8 @@ impl<N: Numbering> Renumbered<N> {
 }
 
 impl<N: Numbering> CacheStore for Renumbered<N> {
+    delegate_store!(self => self.sound, except load, load_many, commit, purge);
+
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
         let (revision, held) = self.number(partition);
         Ok(if known == Some(revision) {
@@ -124,14 +126,6 @@ impl<N: Numbering> CacheStore for Renumbered<N> {
         });
         self.sound.commit(&sound)?;
         Ok(batch.changes().iter().map(|change| self.number(change.partition()).0).collect())
-    }
-
-    fn list(
-        &self,
-        credential_type: Option<&CredentialType>,
-        known: Option<Revision>,
-    ) -> Result<Load> {
-        self.sound.list(credential_type, known)
     }
 
     fn purge(&self, now: i64) -> Result<u64> {

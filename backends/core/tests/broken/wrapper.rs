@@ -7,7 +7,7 @@ use std::time::Duration;
 use msal_cache_core::conformance::{Guarding, Harness};
 use msal_cache_core::{
     Batch, CacheStore, Change, CredentialType, Expect, Load, Memory, Op, Partition, Record,
-    RefreshGuard, Result, Revision, Snapshot,
+    RefreshGuard, Result, Revision, Snapshot, delegate_store,
 };
 
 /// What goes wrong: one of the verbs does something else than the sound store would. One value
@@ -64,6 +64,8 @@ pub(crate) struct Broken<F> {
 }
 
 impl<F: Flaw> CacheStore for Broken<F> {
+    delegate_store!(self => self.sound, except load, load_many, commit, list, purge, guard);
+
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
         self.flaw.load(&self.sound, partition, known)
     }
@@ -90,10 +92,6 @@ impl<F: Flaw> CacheStore for Broken<F> {
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.flaw.guard(&self.sound, partition, wait)
-    }
-
-    fn is_immediate(&self) -> bool {
-        self.sound.is_immediate()
     }
 }
 
