@@ -57,6 +57,7 @@ macro_rules! client_options {
         }
     };
 }
+#[cfg(feature = "tokio")]
 pub(crate) use client_options;
 
 /// One app's view of a cache: its accounts, and silent acquisition of tokens.

@@ -81,7 +81,7 @@ pub mod file {
 pub mod sqlite {
     //! A row for each token, in one SQLite database.
     pub use msal_cache_disk::Permissions;
-    pub use msal_cache_sqlite::{Builder as SqliteStoreBuilder, Journal, SqliteStore, Synchronous};
+    pub use msal_cache_sqlite::{Journal, SqliteStore, SqliteStoreBuilder, Synchronous};
 }
 
 #[doc(inline)]

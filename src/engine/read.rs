@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::sync::Arc;
 
 use msal_cache_core::{
-    AsyncCacheStore, CredentialType, Error, Load, Partition, Record, Result, event,
+    AsyncCacheStore, CredentialType, Error, Load, Partition, Record, Result, Snapshot, event,
 };
 use smallvec::SmallVec;
 
@@ -39,6 +39,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         Ok(self.matches(&read, credential_type, query))
     }
 
+    #[inline]
     fn matches(&self, read: &Decoded, credential_type: &CredentialType, query: &Query) -> Found {
         // Nothing else expires. Reading the clock takes a tenth of the time of a hit.
         let is_token = *credential_type == CredentialType::AccessToken;
@@ -126,11 +127,13 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     async fn completed(&self, mut read: ReadSet, partitions: &[Partition]) -> Result<ReadSet> {
         let missing: Few<&Partition> =
             partitions.iter().filter(|it| read.get(it).is_none()).collect();
+        if missing.is_empty() {
+            return Ok(read);
+        }
         let known: Few<_> = missing.iter().map(|it| self.state.decoded.partition(it)).collect();
         let revisions = known.iter().map(|it| it.as_ref().map(|known| known.revision));
         let wanted: Few<_> = missing.iter().copied().zip(revisions).collect();
         let loads: Few<Load> = match &wanted[..] {
-            [] => Few::new(),
             [(partition, revision)] => {
                 Few::from_iter([self.store.load(partition, *revision).await?])
             }
@@ -147,6 +150,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     }
 
     /// Decodes what was loaded of a partition, and remembers it.
+    #[inline]
     fn decoded(
         &self,
         partition: &Partition,
@@ -157,7 +161,16 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
             Load::Unchanged => return known.ok_or_else(unchanged_unasked),
             Load::Snapshot(snapshot) => snapshot,
         };
-        let read = Arc::new(Decoded::of(snapshot, known.as_deref()));
+        self.remember(partition, known.as_deref(), snapshot)
+    }
+
+    fn remember(
+        &self,
+        partition: &Partition,
+        known: Option<&Decoded>,
+        snapshot: Snapshot,
+    ) -> Result<Arc<Decoded>> {
+        let read = Arc::new(Decoded::of(snapshot, known));
         if read.entries.iter().any(|entry| entry.partition() != partition) {
             // The store confuses partitions. No token is better than another user's.
             return Err(Error::Corrupt {

@@ -1,10 +1,10 @@
 use msal_cache_core::internal::{Next, Retry};
-use msal_cache_core::{AsyncCacheStore, CredentialType, Partition, Result, event};
+use msal_cache_core::{AsyncCacheStore, CredentialType, Error, Expect, Partition, Result, event};
 
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{AccountInfo, ClientConfig, Decoded};
-use crate::plan::{sign_out, silent};
+use crate::plan::{ReadSet, sign_out, silent};
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Signs a user out of a client. Returns the number of removed records.
@@ -16,18 +16,30 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let authority = client.authority(self.clouds())?;
         let home = account.home_account_id();
         let partitions = [Partition::user(home), Partition::app_metadata()];
-        let mut retry = Retry::new();
+        let (mut retry, mut is_first) = (Retry::new(), true);
         let removed = loop {
             let attempt = async {
-                let read = self.read_set(&partitions).await?;
+                // As in `store_response`: the commit finds out whether what is known is still true.
+                let read = if is_first {
+                    self.known_or_read(ReadSet::default(), &partitions).await?
+                } else {
+                    self.read_set(&partitions).await?
+                };
                 let (nothing, hosts) = (Decoded::default(), &authority.hosts);
                 let [user, metadata] =
                     partitions.each_ref().map(|it| read.get(it).unwrap_or(&nothing));
                 let family = silent::family(&client.id, hosts, &metadata.entries);
-                let (batch, removed) = sign_out::removal(&partitions[0], user, |it| {
+                let (mut batch, removed) = sign_out::removal(&partitions[0], user, |it| {
                     sign_out::belongs_to(it, home)
                         && sign_out::is_removed(it, &client.id, hosts, &family)
                 });
+                if read.may_be_stale {
+                    if removed == 0 {
+                        // Nothing is known to remove, and no commit finds out whether that is true.
+                        return Err(Error::Conflict);
+                    }
+                    batch.change(&partitions[1], Expect::Revision(metadata.revision));
+                }
                 self.commit_change(&batch).await?;
                 Ok(removed)
             };
@@ -35,6 +47,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 Next::Return(done) => break done?,
                 Next::Retry(pause) => self.runtime.sleep(pause).await,
             }
+            is_first = false;
         };
         event!(
             info,

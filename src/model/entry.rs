@@ -72,6 +72,13 @@ impl FieldSpan {
     const ODD: Self = Self(3, 0);
     /// The text is in `unescaped`.
     const UNESCAPED: Self = Self(4, 0);
+
+    fn of(start: usize, end: usize) -> Self {
+        match (u32::try_from(start), u32::try_from(end)) {
+            (Ok(start), Ok(end)) => Self(start, end),
+            _ => Self::ODD,
+        }
+    }
 }
 
 impl Entry {
@@ -123,11 +130,18 @@ impl Entry {
         partition: Option<&Partition>,
     ) -> Self {
         let mut ranges: SmallVec<[_; 16]> = SmallVec::new();
-        let json = json_object::write_with_ranges(members, |range| ranges.push(range));
+        let json = json_object::write_with_ranges(members, |range, is_plain| {
+            ranges.push((range, is_plain));
+        });
         let mut read = Read::of(Record::new(credential_type, key, json.clone()));
         let json = json.expose();
-        for ((name, _), range) in members.iter().zip(ranges) {
-            read.set(name.as_ref(), &json[range], json);
+        for ((name, _), (range, is_plain)) in members.iter().zip(ranges) {
+            match Field::named(name.as_ref()).filter(|_| is_plain) {
+                Some(field) => {
+                    read.spans[field as usize] = FieldSpan::of(range.start + 1, range.end - 1);
+                }
+                None => read.set(name.as_ref(), &json[range], json),
+            }
         }
         if let Some(partition) = partition {
             read.expires_on = read.text(Field::ExpiresOn).and_then(seconds);
@@ -350,10 +364,7 @@ impl Read {
         };
         let here = |text: &str| {
             let start = text.as_ptr() as usize - json.as_ptr() as usize;
-            match (u32::try_from(start), u32::try_from(start + text.len())) {
-                (Ok(start), Ok(end)) => FieldSpan(start, end),
-                _ => FieldSpan::ODD,
-            }
+            FieldSpan::of(start, start + text.len())
         };
         self.spans[field as usize] = match Scalar::of(value) {
             Scalar::Null => FieldSpan::NULL,

@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use msal_cache_core::Json;
-use msal_cache_core::internal::{for_each_member, quoted_name};
+use msal_cache_core::internal::{for_each_member, is_plain, quoted_name};
 use serde_json::Value;
 use smallvec::SmallVec;
 use zeroize::Zeroizing;
@@ -57,13 +57,14 @@ impl<'a> From<&'a Value> for FieldValue<'a> {
 
 /// The JSON of these members, in their order.
 pub(crate) fn write<N: AsRef<str>>(members: &[(N, FieldValue<'_>)]) -> Json {
-    write_with_ranges(members, |_| ())
+    write_with_ranges(members, |_, _| ())
 }
 
-/// The JSON of these members. `range` is called with the range of each value.
+/// The JSON of these members. `range` is called with the range of each value, and whether that is a
+/// string without an escape.
 pub(crate) fn write_with_ranges<N: AsRef<str>>(
     members: &[(N, FieldValue<'_>)],
-    mut range: impl FnMut(Range<usize>),
+    mut range: impl FnMut(Range<usize>, bool),
 ) -> Json {
     // The full length: a string that grows leaves its old buffer behind.
     let mut length = 2;
@@ -94,7 +95,7 @@ pub(crate) fn write_with_ranges<N: AsRef<str>>(
         out.push_str(": ");
         let start = out.len();
         part.push_to(&mut out);
-        range(start..out.len());
+        range(start..out.len(), matches!(part, Written::Quoted(_)));
     }
     out.push('}');
     Json::from_stored(out)
@@ -147,18 +148,6 @@ impl<'a> Written<'a> {
             }
         }
     }
-}
-
-/// Whether nothing has to be escaped. Checks sixteen bytes at a time, which takes a few
-/// instructions.
-fn is_plain(text: &str) -> bool {
-    let special =
-        |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
-    let any = |chunk: &[u8; 16]| chunk.iter().fold(0, |any, byte| any | special(*byte)) != 0;
-    let (chunks, rest) = text.as_bytes().as_chunks();
-    let mut last = [b' '; 16];
-    last[..rest.len()].copy_from_slice(rest);
-    !chunks.iter().any(any) && !any(&last)
 }
 
 /// What to do with a member that is changed to `null`.

@@ -46,6 +46,7 @@ pub use endpoint::{
 };
 pub use entry::Entry;
 pub use event::Event;
+pub(crate) use field::Field;
 pub use fields::Fields;
 pub(crate) use fields::kind;
 pub use form::Form;

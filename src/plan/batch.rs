@@ -160,9 +160,9 @@ fn put_into(mut batch: Batch, records: &[Record]) -> Batch {
 /// Replaces everything that is stored by other records.
 pub(crate) fn replace(stored: &[Record], new: &[Record]) -> Batch {
     let mut batch = Batch::new();
-    let kept: HashSet<_> = new.iter().map(|it| (it.credential_type(), it.key())).collect();
-    for old in stored {
-        if !kept.contains(&(old.credential_type(), old.key())) {
+    if !stored.is_empty() {
+        let kept: HashSet<_> = new.iter().map(|it| (it.credential_type(), it.key())).collect();
+        for old in stored.iter().filter(|it| !kept.contains(&(it.credential_type(), it.key()))) {
             batch.change(old.partition(), Expect::Any).delete_record(old);
         }
     }

@@ -2,7 +2,7 @@
 
 use msal_cache_core::{Batch, CredentialType, Expect, Partition};
 
-use crate::model::{Decoded, Entry, Hosts};
+use crate::model::{Decoded, Entry, Field, Hosts};
 use crate::plan::silent::ClientFamily;
 
 /// Removes the entries of a partition that `is_removed` selects. Also returns their number.
@@ -22,7 +22,7 @@ pub(crate) fn removal(
 
 /// Whether an entry belongs to this user. Ids that differ in case share a partition.
 pub(crate) fn belongs_to(entry: &Entry, home_account_id: &str) -> bool {
-    entry.known("home_account_id").is_none_or(|it| it == home_account_id)
+    entry.field(Field::HomeAccountId).is_none_or(|it| it == home_account_id)
 }
 
 /// Whether a sign-out of the user by this client removes an entry of the user.
@@ -33,7 +33,7 @@ pub(crate) fn is_removed(
     family: &ClientFamily,
 ) -> bool {
     // A record without an environment counts as one of this cloud.
-    let environment = entry.known("environment").filter(|it| !it.is_empty());
+    let environment = entry.field(Field::Environment).filter(|it| !it.is_empty());
     if environment.is_some() && hosts.rank(environment).is_none() {
         return false;
     }
@@ -41,11 +41,11 @@ pub(crate) fn is_removed(
         return true;
     }
     let of_family = match family {
-        ClientFamily::Member(id) => entry.known("family_id") == Some(id),
+        ClientFamily::Member(id) => entry.field(Field::FamilyId) == Some(id),
         ClientFamily::Unknown | ClientFamily::None => false,
     };
     // A token without a client is of no use to any client.
-    of_family || entry.known("client_id").is_none_or(|client| client == client_id)
+    of_family || entry.field(Field::ClientId).is_none_or(|client| client == client_id)
 }
 
 /// Removes the tokens that a client has for itself. Also returns their number.

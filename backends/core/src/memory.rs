@@ -21,7 +21,7 @@ use crate::{
 pub struct Memory {
     shards: [RwLock<Shard>; SHARDS],
     /// Which partition holds each stored key: one entry for each record.
-    owners: [Mutex<HashTable<Owner>>; SHARDS],
+    owners: [Mutex<HashTable<Owner>>; OWNER_SHARDS as usize],
     hasher: DefaultHashBuilder,
     /// Counts the commits, and so tells the revisions of the whole store apart. It changes while
     /// the locks of a commit are held, before anything else does.
@@ -38,6 +38,9 @@ type Shard = HashTable<(Partition, StoredPartition)>;
 
 /// The number of shards: by far more than threads that run at the same time.
 const SHARDS: usize = 64;
+
+/// The number of tables of owners.
+const OWNER_SHARDS: u8 = 64;
 
 /// The shard of what has this hash. The tables use other bits of it.
 fn shard_of(hash: u64) -> usize {
@@ -59,8 +62,64 @@ struct StoredPartition {
 /// nothing else: the record that moves is found by its key.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Owner {
+    /// Of the table that it is in.
+    shard: u8,
     key: u64,
     partition: u64,
+}
+
+/// The tables of owners. Locked after the shards of partitions, one at a time.
+struct Owners<'a> {
+    memory: &'a Memory,
+    locked: Option<(u8, MutexGuard<'a, HashTable<Owner>>)>,
+}
+
+impl<'a> Owners<'a> {
+    fn new(memory: &'a Memory) -> Self {
+        Self { memory, locked: None }
+    }
+
+    /// The table with this owner, which stays locked until another one is needed.
+    fn table(&mut self, owner: Owner) -> &mut HashTable<Owner> {
+        if self.locked.as_ref().is_none_or(|(shard, _)| *shard != owner.shard) {
+            // Unlocked before the other one is locked.
+            self.locked = None;
+        }
+        let lock = || {
+            let table = &self.memory.owners[usize::from(owner.shard)];
+            (owner.shard, table.lock().unwrap_or_else(PoisonError::into_inner))
+        };
+        &mut self.locked.get_or_insert_with(lock).1
+    }
+
+    /// Adds an owner. Returns false, and does nothing, where another partition holds the key.
+    fn claim(&mut self, owner: Owner) -> bool {
+        let table = self.table(owner);
+        let mut same = table.iter_hash(owner.key).filter(|it| it.key == owner.key);
+        let is_free = same.all(|it| it.partition == owner.partition);
+        if is_free {
+            table.insert_unique(owner.key, owner, |it| it.key);
+        }
+        is_free
+    }
+
+    /// Adds an owner, where no other partition can hold the key.
+    fn own(&mut self, owner: Owner) {
+        self.table(owner).insert_unique(owner.key, owner, |it| it.key);
+    }
+
+    /// Removes an owner.
+    fn release(&mut self, owner: Owner) {
+        if let Ok(known) = self.table(owner).find_entry(owner.key, |it| *it == owner) {
+            known.remove();
+        }
+    }
+
+    /// The owners of the key but this one.
+    fn others(&mut self, owner: Owner) -> SmallVec<[Owner; 1]> {
+        let same = self.table(owner).iter_hash(owner.key).filter(|it| it.key == owner.key);
+        same.filter(|it| it.partition != owner.partition).copied().collect()
+    }
 }
 
 /// Up to this many records, a scan is as fast as an index and needs no memory.
@@ -85,35 +144,18 @@ impl Memory {
         self.shards[shard].write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The owners of keys with this hash and others. Locked after shards, one at a time.
-    fn owners(&self, key: u64) -> MutexGuard<'_, HashTable<Owner>> {
-        self.owners[shard_of(key)].lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn owner(&self, (section, key): (&CredentialType, &str), partition: u64) -> Owner {
-        Owner { key: self.hasher.hash_one((section.as_str(), key)), partition }
-    }
-
-    /// Adds an owner. Returns false, and does nothing, where another partition holds the key.
-    fn claim(&self, owner: Owner) -> bool {
-        let mut owners = self.owners(owner.key);
-        let mut same = owners.iter_hash(owner.key).filter(|it| it.key == owner.key);
-        let is_free = same.all(|it| it.partition == owner.partition);
-        if is_free {
-            owners.insert_unique(owner.key, owner, |it| it.key);
-        }
-        is_free
-    }
-
-    /// Adds an owner, where no other partition can hold the key.
-    fn own(&self, owner: Owner) {
-        self.owners(owner.key).insert_unique(owner.key, owner, |it| it.key);
-    }
-
-    /// Removes an owner.
-    fn release(&self, owner: Owner) {
-        if let Ok(known) = self.owners(owner.key).find_entry(owner.key, |it| *it == owner) {
-            known.remove();
+        // Keys begin with the id of a user, so those of one commit are mostly in one shard. Equal
+        // keys begin alike, so they always are.
+        let mut first = [0; 8];
+        let length = key.len().min(first.len());
+        first[..length].copy_from_slice(&key.as_bytes()[..length]);
+        let [shard, ..] =
+            u64::from_le_bytes(first).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
+        Owner {
+            shard: shard % OWNER_SHARDS,
+            key: self.hasher.hash_one((section.as_str(), key)),
+            partition,
         }
     }
 
@@ -124,6 +166,7 @@ impl Memory {
     }
 }
 
+#[inline]
 fn load_from(shard: &Shard, hash: u64, partition: &Partition, known: Option<Revision>) -> Load {
     let stored = shard.find(hash, |(it, _)| it == partition).map(|(_, stored)| stored);
     let revision = stored.map_or(Revision::ABSENT, |stored| stored.revision);
@@ -138,7 +181,7 @@ impl Default for Memory {
     fn default() -> Self {
         Self {
             shards: [const { RwLock::new(HashTable::new()) }; SHARDS],
-            owners: [const { Mutex::new(HashTable::new()) }; SHARDS],
+            owners: [const { Mutex::new(HashTable::new()) }; OWNER_SHARDS as usize],
             hasher: DefaultHashBuilder::default(),
             commits: AtomicU64::new(0),
             born: Revision::unique(),
@@ -206,6 +249,7 @@ impl CacheStore for Memory {
 
     fn purge(&self, now: i64) -> Result<u64> {
         let mut shards: Vec<_> = (0..SHARDS).map(|shard| self.write(shard)).collect();
+        let mut owners = Owners::new(self);
         let mut purged = 0;
         for shard in &mut shards {
             shard.retain(|(partition, stored)| {
@@ -215,7 +259,7 @@ impl CacheStore for Memory {
                     if !stays {
                         purged += 1;
                         let target = (record.credential_type(), record.key());
-                        self.release(self.owner(target, self.hash(partition)));
+                        owners.release(self.owner(target, self.hash(partition)));
                     }
                     stays
                 });
@@ -298,18 +342,19 @@ impl<'a> Commit<'a> {
     /// Claims the keys that are new to their partition, so that no other commit can put them
     /// elsewhere. Returns `None`, and claims none, where one is stored in another partition.
     fn claim_keys(&mut self) -> Option<Claims> {
-        let mut claims = Claims::new();
+        let (memory, mut claims) = (self.memory, Claims::new());
+        let mut owners = Owners::new(memory);
         for (change, hash) in self.batch.changes().iter().zip(self.hashes) {
+            let mut stored = self.stored(*hash, change.partition());
             for op in change.ops() {
                 let Op::Put(_) = op else { continue };
-                let stored = self.stored(*hash, change.partition());
-                if stored.is_some_and(|it| it.number(op.target()).is_some()) {
+                if stored.as_mut().is_some_and(|it| it.number(op.target()).is_some()) {
                     claims.push(None);
                     continue;
                 }
-                let owner = self.memory.owner(op.target(), *hash);
-                if !self.memory.claim(owner) {
-                    claims.into_iter().flatten().for_each(|it| self.memory.release(it));
+                let owner = memory.owner(op.target(), *hash);
+                if !owners.claim(owner) {
+                    claims.into_iter().flatten().for_each(|it| owners.release(it));
                     return None;
                 }
                 claims.push(Some(owner));
@@ -340,7 +385,9 @@ impl<'a> Commit<'a> {
                 self.apply_to(*hash, change.partition(), ops, &mut claims, &mut deleted);
             }
         }
-        deleted.into_iter().for_each(|it| memory.release(it));
+        let mut owners = Owners::new(memory);
+        deleted.into_iter().for_each(|it| owners.release(it));
+        drop(owners);
         let revision = |(change, hash): (&Change, &u64)| {
             let stored = self.stored(*hash, change.partition());
             stored.map_or(Revision::ABSENT, |stored| stored.revision)
@@ -372,9 +419,9 @@ impl<'a> Commit<'a> {
                     changed = true;
                     match (claims.next().flatten(), stored.put(record.clone(), &memory.next)) {
                         (Some(_), true) | (None, false) => {}
-                        (None, true) => memory.own(memory.owner(op.target(), hash)),
+                        (None, true) => Owners::new(memory).own(memory.owner(op.target(), hash)),
                         // An earlier operation has put the key, by a claim of its own.
-                        (Some(unused), false) => memory.release(unused),
+                        (Some(unused), false) => Owners::new(memory).release(unused),
                     }
                 }
                 Op::Delete { .. } => {
@@ -398,11 +445,7 @@ impl<'a> Commit<'a> {
     fn remove_from_others(&mut self, record: &Record, partition: u64) {
         let target = (record.credential_type(), record.key());
         let owner = self.memory.owner(target, partition);
-        let others: SmallVec<[Owner; 1]> = {
-            let owners = self.memory.owners(owner.key);
-            let same = owners.iter_hash(owner.key).filter(|it| it.key == owner.key);
-            same.filter(|it| it.partition != partition).copied().collect()
-        };
+        let others = Owners::new(self.memory).others(owner);
         for other in others {
             self.remove_from(other, target);
         }
@@ -425,7 +468,7 @@ impl<'a> Commit<'a> {
         if is_empty && let Ok(empty) = shard.find_entry(hash, |(it, _)| *it == partition) {
             empty.remove();
         }
-        memory.release(owner);
+        Owners::new(memory).release(owner);
     }
 }
 

@@ -22,6 +22,7 @@ pub struct Ready<S>(pub S);
 ///
 /// Where the future waits.
 #[doc(hidden)]
+#[inline]
 pub fn now<F: Future>(future: F) -> F::Output {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

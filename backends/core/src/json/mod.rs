@@ -8,4 +8,5 @@ mod value;
 pub use name::quoted_name;
 pub use object::{Scalar, for_each_member, seconds};
 pub(crate) use scan::Scanner;
+pub use scan::is_plain;
 pub use value::Json;

@@ -247,6 +247,11 @@ impl<'a> Scanner<'a> {
     }
 }
 
+/// Whether a text can be written as a JSON string without an escape.
+pub fn is_plain(text: &str) -> bool {
+    plain(text.as_bytes()) == text.len()
+}
+
 /// The number of bytes before a quote, a backslash or a control character.
 ///
 /// Names and ids are short, and end within a few words of eight bytes. Tokens are long.
