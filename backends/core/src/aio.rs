@@ -23,7 +23,8 @@ pub trait AsyncCacheStore: fmt::Debug + Send + Sync {
     ) -> impl Future<Output = Result<Load>> + Send;
 
     /// See [`CacheStore::load_many`](crate::CacheStore::load_many). A store on a server should
-    /// override the provided body, which takes a round trip for each partition and each look.
+    /// override the provided body, which takes a round trip for each partition, and more where
+    /// partitions change meanwhile.
     fn load_many(
         &self,
         wanted: &[(&Partition, Option<Revision>)],
@@ -78,8 +79,9 @@ pub trait AsyncBlobStore: fmt::Debug + Send + Sync {
         bytes: &[u8],
     ) -> impl Future<Output = Result<Revision>> + Send;
 
-    /// See [`BlobStore::quarantine`](crate::BlobStore::quarantine). Other writers are not excluded:
-    /// a string that isn't at `unreadable` any more stays. The provided body declines.
+    /// See [`BlobStore::quarantine`](crate::BlobStore::quarantine). Other writers are not excluded,
+    /// so the store must leave a string that isn't at `unreadable` any more. The provided body
+    /// returns `false`.
     fn quarantine(&self, unreadable: Revision) -> impl Future<Output = Result<bool>> + Send {
         let _ = unreadable;
         async { Ok(false) }
@@ -95,7 +97,7 @@ pub trait AsyncBlobStore: fmt::Debug + Send + Sync {
         async { Ok(RefreshGuard::none()) }
     }
 
-    /// What to call this blob in an error, such as its address.
+    /// The name of this string in an error, such as its address.
     fn place(&self) -> String {
         "the stored document".into()
     }

@@ -28,7 +28,7 @@ use crate::{CredentialType, Partition, Record, Revision};
 pub struct Batch {
     changes: Vec<Change>,
     /// The indexes of all changes but the first few.
-    places: HashMap<Partition, usize>,
+    indexes: HashMap<Partition, usize>,
 }
 
 /// Up to this many changes, a linear scan beats the index. Most batches have one or two.
@@ -50,7 +50,7 @@ impl Batch {
         let partition = partition.borrow();
         let at = self.find(partition).unwrap_or_else(|| {
             if self.changes.len() >= FEW {
-                self.places.insert(partition.clone(), self.changes.len());
+                self.indexes.insert(partition.clone(), self.changes.len());
             }
             self.changes.push(Change { partition: partition.clone(), expect, ops: Vec::new() });
             self.changes.len() - 1
@@ -68,7 +68,7 @@ impl Batch {
             return Some(self.changes.len() - 1);
         }
         let few = self.changes.iter().take(FEW).position(|it| it.partition == *partition);
-        few.or_else(|| self.places.get(partition).copied())
+        few.or_else(|| self.indexes.get(partition).copied())
     }
 
     /// The changes, one for each partition, in the order in which they were first named.
@@ -127,7 +127,7 @@ impl Change {
 /// What a commit expects of a partition. The enum is exhaustive, as [`Op`] is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Nothing: the operations are right whatever is stored.
+    /// Nothing: the operations are correct whatever is stored.
     Any,
     /// The partition is still at this revision. For plans that follow from what was read.
     Revision(Revision),
@@ -135,12 +135,13 @@ pub enum Expect {
 
 /// One operation of a commit.
 ///
-/// The enum is exhaustive: another operation is a new major version of the contract, so that no
-/// store passes over one that it doesn't know.
+/// The enum is exhaustive: another operation needs a new major version of the contract, so that no
+/// store ignores an operation that it doesn't know.
 #[derive(Clone, Debug)]
 pub enum Op {
-    /// Writes a record. A new key goes to the end of its section, a known one keeps its place. One
-    /// that is stored in another partition leaves that, and counts as new in this one.
+    /// Writes a record. A new key is added at the end of its section, a stored one keeps its
+    /// position. A key that is stored in another partition moves: it leaves that partition, and is
+    /// new in this one.
     Put(Record),
     /// Deletes the record under a key, if it is in this partition; else does nothing.
     Delete {
@@ -152,7 +153,7 @@ pub enum Op {
 }
 
 impl Op {
-    /// The section and the key that the operation is about.
+    /// The section and the key that the operation writes or deletes.
     pub fn target(&self) -> (&CredentialType, &str) {
         match self {
             Self::Put(record) => (record.credential_type(), record.key()),

@@ -44,8 +44,7 @@ use crate::{Partition, RefreshGuard, Result, Revision};
 pub trait BlobStore: fmt::Debug + Send + Sync {
     /// Reads the string; or reports that it is still the one of `known`.
     ///
-    /// A `known` that this store never returned is no reason to report `Unchanged`: the store
-    /// returns the string.
+    /// Where the store never returned `known`, it returns the string.
     fn read(&self, known: Option<Revision>) -> Result<Blob>;
 
     /// Replaces the string at `expected` by `bytes`, as a whole and durably, or not at all.
@@ -54,24 +53,25 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`](crate::Error::Conflict) where the string is at another revision by now,
-    /// or where the store can't rule that out. Nothing was written; the caller reads again.
+    /// [`Error::Conflict`](crate::Error::Conflict) where the string is at another revision, or where
+    /// the store can't rule that out. Nothing was written; the caller reads again.
     fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision>;
 
     /// Excludes other writers until the hold is dropped, where there is a lock for that.
     ///
-    /// It makes many writers faster and is never relied on: `swap` checks `expected` with or
-    /// without it. So the provided body, which excludes nothing, is correct for every store. While
-    /// a thread has the hold, its own `read` and `swap` work.
+    /// It makes many writers faster, but nothing relies on it: `swap` checks `expected` in any case.
+    /// So the provided body, which excludes nothing, is correct for every store. While a thread has
+    /// the hold, its own `read` and `swap` work.
     fn hold(&self) -> Result<Hold<'_>> {
         Ok(Hold::none())
     }
 
-    /// Sets a string aside that can't be read, so that the next `swap` starts anew from
-    /// [`Revision::ABSENT`]; `false` where that isn't wanted or can't be done.
+    /// Sets a string aside that can't be read, so that the next `swap` starts from
+    /// [`Revision::ABSENT`]; `false` where that isn't wanted or possible.
     ///
     /// [`Document`](crate::Document) calls it before it writes, never when it reads, and within
-    /// `hold`. The string must be kept. The provided body declines.
+    /// `hold`. The string must be kept, for example under another name. The provided body returns
+    /// `false`.
     fn quarantine(&self, unreadable: Revision) -> Result<bool> {
         let _ = unreadable;
         Ok(false)
@@ -84,7 +84,7 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
         Ok(RefreshGuard::none())
     }
 
-    /// What to call this string in an error, such as its path.
+    /// The name of this string in an error, such as its path.
     fn place(&self) -> String {
         "the stored document".into()
     }

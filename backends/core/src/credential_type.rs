@@ -2,12 +2,11 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::mem;
 
-/// A section of the cache: what kind of record stands in it.
+/// A section of the cache: the kind of its records.
 ///
-/// The names are those of the schema that all MSAL libraries share. The type is open: a section
-/// that a newer library invented is [`Other`](Self::Other), and is stored and written back like
-/// the rest. Two are equal if their names are; [`From<&str>`](Self::from) gives a known name its
-/// own variant.
+/// The names come from the schema that all MSAL libraries share. The type is open: a section of a
+/// newer library is [`Other`](Self::Other), and is stored and written back like the known ones. Two
+/// are equal if their names are; [`From<&str>`](Self::from) gives a known name its own variant.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CredentialType {
@@ -17,14 +16,14 @@ pub enum CredentialType {
     RefreshToken,
     /// ID tokens.
     IdToken,
-    /// Signed-in accounts. Not a credential, but the schema keeps them beside the credentials.
+    /// Signed-in accounts. They aren't credentials, but the schema keeps them with the credentials.
     Account,
-    /// What is known of a client, such as the family it shares refresh tokens with.
+    /// Metadata of a client, such as the family with which it shares refresh tokens.
     AppMetadata,
-    /// A section under a name that this version does not know.
+    /// A section whose name this version doesn't know.
     ///
-    /// The empty name stands for the document itself: members of the JSON document that are not
-    /// objects (`"version": 3`), and so hold no records, are kept under it whole.
+    /// The empty name means the document itself: members of the JSON document that are not objects
+    /// (`"version": 3`), and so hold no records, are kept under it as a whole.
     Other(Box<str>),
 }
 
@@ -42,7 +41,7 @@ impl CredentialType {
         self.as_str().is_empty()
     }
 
-    /// The name of the section, as it stands in the JSON document.
+    /// The name of the section in the JSON document.
     pub fn as_str(&self) -> &str {
         match self {
             Self::AccessToken => "AccessToken",
@@ -55,7 +54,7 @@ impl CredentialType {
     }
 }
 
-// By name: a known section that somebody spells out as `Other` must not become a second one.
+// By name: a known section that is spelled out as `Other` must not become a second one.
 impl PartialEq for CredentialType {
     #[inline]
     fn eq(&self, other: &Self) -> bool {
@@ -94,12 +93,12 @@ mod tests {
     use super::CredentialType;
 
     #[test]
-    fn a_name_is_one_section_however_it_is_spelt_out() {
+    fn a_section_is_equal_to_its_name_spelled_out() {
         for known in CredentialType::KNOWN {
-            let spelt_out = CredentialType::Other(known.as_str().into());
-            assert_eq!(spelt_out, known);
+            let spelled_out = CredentialType::Other(known.as_str().into());
+            assert_eq!(spelled_out, known);
             assert!(!matches!(CredentialType::from(known.as_str()), CredentialType::Other(_)));
-            let both = std::collections::HashSet::from([spelt_out, known]);
+            let both = std::collections::HashSet::from([spelled_out, known]);
             assert_eq!(both.len(), 1);
         }
         assert_ne!(CredentialType::from("accesstoken"), CredentialType::AccessToken);

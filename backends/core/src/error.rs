@@ -3,31 +3,31 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-/// What can go wrong with a cache.
+/// An error of a cache or its store.
 ///
-/// Each variant names the place and the reason. None holds a text that was read from a cache or
-/// given to it, so an error can be logged. The cause, where there is one, is its
+/// Each variant names the place and the reason. None contains text that was read from a cache or
+/// passed to it, so an error can be logged. Its cause, if any, is the
 /// [`source`](StdError::source), and the message doesn't repeat it.
 ///
-/// An error never means an empty cache: nothing is known then about what the cache holds. An app
-/// can go on with a cache in memory.
+/// An error doesn't mean that the cache is empty: its contents are unknown. An app can continue
+/// with a cache in memory.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// Another writer changed what the commit expected to find. Nothing was written.
     ///
-    /// The cache reads again and repeats its plan by itself; it returns this error only where
-    /// others win each time (see [`retry()`](crate::retry())).
+    /// The cache reads again and repeats its plan on its own; it returns this error only where
+    /// another writer was faster each time (see [`retry()`](crate::retry())).
     #[error("another writer changed the cache at the same time")]
     Conflict,
 
-    /// Other writers changed the stored document in each of many attempts to write it, although
-    /// nothing that the commit expects had changed. Nothing was written.
-    #[error("other writers changed {place} in each of {attempts} attempts to write it")]
+    /// Other writers changed the stored data during each of many attempts to write it, or to read
+    /// it at one moment, although every expectation of the commit holds. Nothing was written.
+    #[error("other writers changed {place} during each of {attempts} attempts")]
     Contended {
-        /// What was to be written, such as a path.
+        /// What was to be written or read, such as a path.
         place: String,
-        /// How many attempts were made.
+        /// The number of attempts.
         attempts: u32,
     },
 
@@ -41,56 +41,56 @@ pub enum Error {
     Locked {
         /// The lock file, or the database.
         path: PathBuf,
-        /// The holder, as far as it names itself: process id and program.
+        /// The holder, if it is known: process id and program.
         holder: Option<String>,
         /// How long the call waited.
         waited: Duration,
     },
 
-    /// The place can't be trusted with secrets: other users can read it, or it belongs to them.
+    /// The place isn't safe for secrets: other users can read it, or own it.
     #[error("{} is not safe for tokens: {reason}; {remedy}", path.display())]
     Insecure {
         /// The file.
         path: PathBuf,
         /// What is wrong with it, such as `mode 0644 lets others read it`.
         reason: String,
-        /// What mends it, such as `run: chmod 600 /path`.
+        /// How to fix it, such as `run: chmod 600 /path`.
         remedy: String,
     },
 
-    /// What is stored can't be read as a cache. It was left as it is.
+    /// The stored data can't be read as a cache. It was not changed.
     #[error("{place} is not a token cache: {reason}{}", Position(*.position))]
     Corrupt {
         /// What was read: a path, or the name of an argument.
         place: String,
-        /// Why it can't be read, without a word of its text.
+        /// Why it can't be read, without quoting its text.
         reason: String,
-        /// Line and column of the fault, counted from 1, where the fault has a place.
+        /// Line and column of the error, counted from 1, if it has a position.
         position: Option<(usize, usize)>,
     },
 
-    /// It is larger than the limit that is set for this cache.
+    /// The stored data is larger than the limit of this cache.
     #[error("{} has {size} bytes, over the limit of {limit}", path.display())]
     TooLarge {
         /// The file.
         path: PathBuf,
         /// Its size in bytes.
         size: u64,
-        /// The most that is read.
+        /// The largest size that is read, in bytes.
         limit: u64,
     },
 
-    /// The medium can be read and not written: a read-only mount, a folder without the right to
-    /// create files. Nothing was written.
+    /// The medium can be read but not written: a read-only mount, or a folder in which the process
+    /// can't create files. Nothing was written.
     #[error("{} can't be written", path.display())]
     ReadOnly {
         /// The file or folder.
         path: PathBuf,
-        /// The error of the system.
+        /// The operating system's error.
         source: io::Error,
     },
 
-    /// A value given to the cache can't be used. Nothing was written.
+    /// A value that was passed to the cache is invalid. Nothing was written.
     #[error("{field}: {reason}")]
     Invalid {
         /// The value, such as `event.response.expires_in`.
@@ -99,18 +99,18 @@ pub enum Error {
         reason: String,
     },
 
-    /// The system refused an operation on a file.
+    /// The operating system refused an operation on a file.
     #[error("could not {operation} {}", path.display())]
     Io {
-        /// What was tried, such as `read`.
+        /// The operation, such as `read`.
         operation: &'static str,
         /// The file.
         path: PathBuf,
-        /// The error of the system.
+        /// The operating system's error.
         source: io::Error,
     },
 
-    /// A store failed in a way of its own.
+    /// A store failed in another way.
     #[error("the {store} store failed")]
     Backend {
         /// The store, such as `SQLite`.
@@ -124,7 +124,7 @@ pub enum Error {
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// Wraps the error of a store of your own.
+    /// The error of a store, with its cause.
     pub fn backend(
         store: &'static str,
         source: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -132,18 +132,18 @@ impl Error {
         Self::Backend { store, source: source.into() }
     }
 
-    /// A value given by the caller that can't be used.
+    /// A value of the caller that is invalid.
     pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), reason: reason.into() }
     }
 
-    /// Whether the same call may succeed a moment later.
+    /// Whether the same call may succeed if it is repeated.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Conflict | Self::Contended { .. } | Self::Locked { .. })
     }
 
-    /// A text that is not JSON. Only the position of the parser's error is kept: its message may
-    /// quote the text.
+    /// The error of a text that is not JSON. Only the position of the parser's error is kept, since
+    /// its message may quote the text.
     #[doc(hidden)]
     pub fn not_json(place: impl Into<String>, error: &serde_json::Error) -> Self {
         let reason = match error.classify() {

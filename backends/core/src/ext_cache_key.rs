@@ -2,13 +2,13 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
 
-/// The extended cache key of these request parameters: what tells apart the tokens of requests
-/// that differ in a parameter which the key of an access token doesn't hold, such as `fmi_path`.
+/// The extended cache key of these request parameters. It distinguishes the tokens of requests that
+/// differ in a parameter that isn't part of an access token's key, such as `fmi_path`.
 ///
-/// Sorted by name, each name and each value preceded by its length in bytes and a colon, SHA-256,
-/// base64url without padding, in lower case: the rule of MSAL Go (`CacheExtKeyGenerator`) and of
-/// MSAL Python (`_compute_ext_cache_key`). Parameters with an empty value don't count; `None`
-/// where none is left.
+/// The parameters are sorted by name; each name and each value is preceded by its length in bytes
+/// and a colon. The key is the SHA-256 of that, in base64url without padding, in lower case: the
+/// rule of MSAL Go (`CacheExtKeyGenerator`) and MSAL Python (`_compute_ext_cache_key`). Parameters
+/// with an empty value are ignored; the result is `None` if no others are given.
 ///
 /// ```
 /// let key = msal_cache_core::ext_cache_key([("fmi_path", "SomeFmiPath/FmiCredentialPath")]);
@@ -38,7 +38,7 @@ mod tests {
     use super::ext_cache_key;
 
     #[test]
-    fn lengths_keep_names_and_values_apart() {
+    fn the_boundaries_of_names_and_values_count() {
         assert_ne!(ext_cache_key([("fmi_path", "value")]), ext_cache_key([("fmi_pat", "hvalue")]));
     }
 

@@ -7,8 +7,8 @@ use event_listener::{Event, EventListener, Listener};
 
 use crate::{Error, Partition, RefreshGuard, Result};
 
-/// Guards over partitions among the threads and tasks of one process: what
-/// [`CacheStore::guard`](crate::CacheStore::guard) is for a store that only this process uses.
+/// Guards of partitions among the threads and tasks of one process. They implement
+/// [`CacheStore::guard`](crate::CacheStore::guard) for a store that only this process uses.
 ///
 /// ```
 /// use std::time::Duration;
@@ -43,7 +43,7 @@ impl Guards {
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`] where another thread or task still holds it then.
+    /// [`Error::Locked`] where another thread or task still holds it at the end of `wait`.
     pub fn enter(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         let started = Instant::now();
         loop {
@@ -65,7 +65,7 @@ impl Guards {
     pub fn try_enter(&self, partition: &Partition) -> Result<RefreshGuard, EventListener> {
         let mut held = self.0.lock();
         if held.contains(partition) {
-            // Made under the lock, so no release goes unnoticed.
+            // Made under the lock, so that it is notified of the next release.
             return Err(self.0.released.listen());
         }
         held.insert(partition.clone());
@@ -73,7 +73,7 @@ impl Guards {
         Ok(RefreshGuard::new(Entered { guards: self.0.clone(), partition: partition.clone() }))
     }
 
-    /// The error of a caller that has waited in vain.
+    /// The error of a caller that didn't get the guard in time.
     pub fn locked(waited: Duration) -> Error {
         Error::Locked {
             path: "the guard of a partition".into(),
@@ -103,7 +103,7 @@ struct Entered {
 impl Drop for Entered {
     fn drop(&mut self) {
         self.guards.lock().remove(&self.partition);
-        // Those that wait for other partitions wake for nothing; there are few.
+        // Waiters for other partitions wake too; there are few.
         self.guards.released.notify(usize::MAX);
     }
 }

@@ -8,8 +8,8 @@
 //!
 //! - [`BlobStore`]: one string that can be read and swapped. [`Document`] makes a [`CacheStore`]
 //!   of it, with the JSON document that all MSAL libraries read. The file store is one.
-//! - [`CacheStore`]: records in partitions, for a store that does better than to rewrite one
-//!   string: a database, a server. [`Memory`] is one.
+//! - [`CacheStore`]: records in partitions, for a store that doesn't have to rewrite one string: a
+//!   database, a server. [`Memory`] is one.
 //!
 //! Each has an async form for a store that waits without blocking a thread: [`AsyncBlobStore`],
 //! [`AsyncCacheStore`].
@@ -51,9 +51,9 @@
 //! **Expectations are optional.** A token response may be written whatever is stored
 //! ([`Expect::Any`]), so it conflicts once at most: first the cache expects the [`Revision`] that
 //! it knows, and if that holds, it also knows what is stored afterwards, and reads neither before
-//! nor after. What follows from reading, such as deleting an expired token, always expects the
-//! revision that was read. A conflict is an error of its own, and [`retry()`] is the only level at
-//! which plans are made again.
+//! nor after. A commit that depends on what was read, such as the deletion of an expired token,
+//! always expects the revision that was read. A conflict is an error of its own, and [`retry()`] is
+//! the only level at which plans are made again.
 //!
 //! **Reading is conditional.** `load` and `list` take the revision that the caller knows and may
 //! return [`Load::Unchanged`]. The cache keeps what it has decoded, so a look-up in an unchanged
@@ -64,31 +64,33 @@
 //! user and the metadata of clients, in one round trip.
 //!
 //! **A listing is one query.** `list` reads a section across partitions, since "all accounts" user
-//! by user would be 10,000 queries. It has a revision too, that of the whole store.
+//! by user would be 10,000 queries. It has a revision too, of the whole store.
 //!
 //! **Purging is a verb.** `purge` could be a listing and deletes; but then it would read
 //! everything, and could delete a token that was renewed in between. As a verb it is one indexed
 //! `DELETE`, and the store checks and deletes in one step. [`Record::expires_on`] gives the
 //! column.
 //!
-//! **Values are text.** [`Json`] is kept as it was written; what the cache doesn't know, it can't
-//! lose.
+//! **Values are text.** [`Json`] is kept as it was written, so fields that the cache doesn't know
+//! aren't lost.
 //!
 //! **A refresh has a guard, and no lock.** A refresh token may be good for one use, so two
 //! processes must not redeem it at the same time; but a request takes seconds, and other readers
 //! and writers must not wait that long. So [`CacheStore::guard`] excludes only callers that take
 //! the guard of the same partition. It is not a record with a deadline in the store: that would
-//! cost two commits for each refresh, leave its traces in a file that other libraries read, and
-//! either outlive a holder that died or end under a slow one. It ends with its process.
+//! cost two commits for each refresh, leave traces in a file that other libraries read, and
+//! either outlive a holder that died or expire while a slow one still needs it. The guard ends
+//! with its process.
 //!
 //! **The verbs that move records have no body.** A body that is wrong for one store is worse than
-//! a compiler's error. `load_many` and `guard` have one that is correct for every store and costs
+//! a compiler error. `load_many` and `guard` have one that is correct for every store and costs
 //! only time or requests. [`BlobStore`] has four, which are correct for every string.
 //!
 //! # A store of your own
 //!
 //! The feature `conformance` brings these promises as tests, in a module of that name: one for
-//! each promise, to be run on any store, blocking or async.
+//! each promise, to be run on any store, blocking or async. [`delegate_store!`] forwards the verbs
+//! of a store that wraps another one.
 
 #![forbid(unsafe_code)]
 
@@ -146,7 +148,7 @@ pub use revision::Revision;
 pub use runtime::{Blocking, Offload};
 pub use store::CacheStore;
 
-/// What the crates of `msal-cache` share with each other, and may change in any release.
+/// What the crates of `msal-cache` share with each other. It may change in any release.
 #[doc(hidden)]
 pub mod internal {
     pub use crate::document::{compose, decompose};

@@ -1,6 +1,6 @@
 use crate::{Error, Partition, Record, Result, Revision};
 
-/// What a store has read.
+/// The result of a read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Load {
     /// What is stored is still at the revision that the caller knows.
@@ -38,46 +38,47 @@ impl Snapshot {
     }
 }
 
-/// Reads several partitions one by one until all of them were there at one moment: decides what
-/// to load next, for callers that block and callers that await.
+/// Reads several partitions one by one until all of them are known to be of one moment: decides
+/// what to load next, for callers that block and callers that await.
 pub(crate) struct ConsistentRead<'a> {
     wanted: &'a [(&'a Partition, Option<Revision>)],
     loads: Vec<Load>,
-    /// How many loads were asked for.
-    asked: usize,
-    /// How many of the latest loads are known to be of one moment.
+    /// The number of loads so far.
+    count: usize,
+    /// The number of latest loads that are known to be of one moment.
     steady: usize,
 }
 
 /// How often each partition is read at most.
-const LOOKS: usize = 64;
+const ATTEMPTS: u32 = 64;
 
 impl<'a> ConsistentRead<'a> {
     pub(crate) fn new(wanted: &'a [(&'a Partition, Option<Revision>)]) -> Self {
-        Self { wanted, loads: Vec::with_capacity(wanted.len()), asked: 0, steady: 0 }
+        Self { wanted, loads: Vec::with_capacity(wanted.len()), count: 0, steady: 0 }
     }
 
-    /// What to load next; `None` where all is read.
+    /// What to load next; `None` at the end.
     pub(crate) fn next(&mut self) -> Result<Option<(&'a Partition, Option<Revision>)>> {
         if self.loads.len() == self.wanted.len() && self.steady >= self.wanted.len() {
             return Ok(None);
         }
-        if self.asked >= self.wanted.len() * LOOKS {
-            return Err(Error::Conflict);
+        if self.count >= self.wanted.len() * ATTEMPTS as usize {
+            // Not a conflict, whose retries would multiply the attempts.
+            return Err(Error::Contended { place: "the partitions".into(), attempts: ATTEMPTS });
         }
-        let at = self.asked % self.wanted.len();
+        let at = self.count % self.wanted.len();
         let (partition, known) = self.wanted[at];
         let known = match self.loads.get(at) {
             Some(Load::Snapshot(snapshot)) => Some(snapshot.revision()),
             Some(Load::Unchanged) | None => known,
         };
-        self.asked += 1;
+        self.count += 1;
         Ok(Some((partition, known)))
     }
 
-    /// Takes what was loaded.
+    /// Takes the result of a load.
     pub(crate) fn read(&mut self, load: Load) {
-        let at = (self.asked - 1) % self.wanted.len();
+        let at = (self.count - 1) % self.wanted.len();
         match (self.loads.get_mut(at), load) {
             (None, load) => {
                 self.loads.push(load);
@@ -101,7 +102,7 @@ impl<'a> ConsistentRead<'a> {
 mod tests {
     use super::*;
 
-    /// What is stored: the revision of each partition.
+    /// Reads from a store of revisions, and counts the loads.
     fn read(
         wanted: &[(&Partition, Option<Revision>)],
         mut stored: impl FnMut(usize, &Partition) -> Revision,
@@ -124,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn all_are_read_again_until_none_has_changed() {
+    fn partitions_are_read_again_until_none_has_changed() {
         let revision = Revision::from_u128;
         let [a, b] = ["a", "b"].map(Partition::user);
         let wanted = [(&a, None), (&b, Some(revision(7)))];
         let steady = |_: usize, of: &Partition| revision(if *of == a { 1 } else { 7 });
         assert_eq!(read(&wanted, steady).unwrap(), (vec![revision(1), revision(7)], 3));
-        // A commit changes both between the first two looks.
+        // A commit changes both between the first two loads.
         let moving = |look: usize, of: &Partition| {
             revision(if look == 0 {
                 1
@@ -146,10 +147,10 @@ mod tests {
     }
 
     #[test]
-    fn what_never_holds_still_is_a_conflict() {
+    fn partitions_that_keep_changing_are_contended() {
         let [a, b] = ["a", "b"].map(Partition::user);
         let wanted = [(&a, None), (&b, None)];
-        let restless = |look: usize, _: &Partition| Revision::from_u128(look as u128 + 1);
-        assert!(matches!(read(&wanted, restless), Err(Error::Conflict)));
+        let changing = |look: usize, _: &Partition| Revision::from_u128(look as u128 + 1);
+        assert!(matches!(read(&wanted, changing), Err(Error::Contended { attempts: 64, .. })));
     }
 }

@@ -1,13 +1,13 @@
-//! The one way in which these crates log: `tracing` events, where the feature `tracing` of this
-//! crate is on. Without it, an event compiles to nothing.
+//! How these crates log: as `tracing` events, where the feature `tracing` of this crate is on.
+//! Without it, an event compiles to nothing.
 //!
-//! Log what the code did by itself and what it waited for: paths, counts, durations, client ids,
-//! the digest of a partition. Never log a key, a value or anything else of a record.
+//! Log what the code did on its own and what it waited for: paths, counts, durations, client ids,
+//! the digest of a partition. Never log a key, a value or any other part of a record.
 
 /// Emits an event: `event!(debug, target: "…", name = value, name = %shown, "message")`.
 ///
-/// The syntax is that of `tracing::debug!` and its siblings. Whether the feature is on is decided
-/// in this crate, so no crate that calls the macro has a feature of its own for it.
+/// The syntax is the one of `tracing::debug!` and its siblings. The feature belongs to this crate,
+/// so a crate that calls the macro needs none of its own.
 #[cfg(feature = "tracing")]
 #[doc(hidden)]
 #[macro_export]
@@ -17,7 +17,7 @@ macro_rules! event {
     };
 }
 
-/// Evaluates nothing, and counts its arguments as used.
+/// Evaluates nothing; its arguments count as used.
 #[cfg(not(feature = "tracing"))]
 #[doc(hidden)]
 #[macro_export]

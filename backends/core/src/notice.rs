@@ -2,8 +2,8 @@
 //! crate is on, and nothing otherwise. A store that uses these functions needs no feature of its
 //! own.
 //!
-//! Report what the store did by itself and what it waited for: paths, versions, durations. Never
-//! report a key, a value or anything else of a record.
+//! Report what the store did on its own and what it waited for: paths, versions, durations. Never
+//! report a key, a value or any other part of a record.
 
 use std::fmt::Arguments;
 use std::path::Path;
@@ -15,12 +15,12 @@ pub fn warn(place: &Path, what: Arguments<'_>) {
     event!(warn, place = %place.display(), "{}", what);
 }
 
-/// Reports something expected that happens rarely, such as a migration.
+/// Reports an expected event that is rare, such as a migration.
 pub fn info(place: &Path, what: Arguments<'_>) {
     event!(info, place = %place.display(), "{}", what);
 }
 
-/// Reports something that explains what is seen elsewhere, such as a wait.
+/// Reports something that helps to explain other observations, such as a wait.
 pub fn debug(place: &Path, what: Arguments<'_>) {
     event!(debug, place = %place.display(), "{}", what);
 }

@@ -12,12 +12,12 @@ use crate::{CredentialType, Revision};
 /// [`Revision`]. Two writers of different partitions never disturb each other.
 ///
 /// Where a record belongs follows from the record ([`of`](Self::of)) and from nothing else. So a
-/// document that holds no partitions can be divided into them, and the cache can check what a
+/// document, which has no partitions, can be divided into them, and the cache can check what a
 /// store returns: a record of another partition is an error and not a result.
 ///
 /// Names are in lower case, as the stored keys of all MSAL libraries are: ids that differ in case
-/// alone share a partition, since their records share keys. So a partition says where to look, and
-/// the fields of a record say whose it is.
+/// alone share a partition, since their records share keys. A partition says where to look for a
+/// record; only the fields of the record say to which user or client it belongs.
 #[derive(Clone)]
 pub struct Partition(PartitionName);
 
@@ -28,8 +28,8 @@ enum PartitionName {
     Long(Arc<str>),
 }
 
-/// The length of the longest name in which all ids are GUIDs: that of a client in a tenant with an
-/// extended cache key.
+/// The length of the longest name in which all ids are GUIDs: a client in a tenant with an extended
+/// cache key.
 const SHORT: usize = 124;
 
 impl Partition {
@@ -61,8 +61,8 @@ impl Partition {
         Self::named("user", &[home_account_id])
     }
 
-    /// The tokens that one client has for itself in one tenant. Those of an extended cache key
-    /// are a partition of their own for each key, since a client may have 100,000 of them.
+    /// The tokens that one client has for itself in one tenant. Each extended cache key has a
+    /// partition of its own, since a client may have 100,000 of them.
     pub fn app(client_id: &str, realm: &str, ext_cache_key: Option<&str>) -> Self {
         match ext_cache_key {
             None => Self::named("app", &[client_id, realm]),
@@ -82,7 +82,7 @@ impl Partition {
 
     /// The partition of a record with these fields: [`of`](Self::of) where they are known already.
     ///
-    /// An empty `home_account_id` counts as none, as in the files of MSAL Node and Go.
+    /// An empty `home_account_id` counts as missing, as in the files of MSAL Node and Go.
     pub fn of_fields(
         credential_type: &CredentialType,
         home_account_id: Option<&str>,
@@ -116,8 +116,8 @@ impl Partition {
         HASHER.hash_one(self)
     }
 
-    /// A short name that doesn't say whose partition it is, for a lock file or an event: 16
-    /// hexadecimal digits of a SHA-256. Different partitions share one only by a rare coincidence.
+    /// A short name that doesn't reveal the user or client, for a lock file or an event: 16
+    /// hexadecimal digits of a SHA-256. It is very unlikely that two partitions share one.
     pub fn digest(&self) -> String {
         let digest = Revision::of_contents([self.as_str().as_bytes()]).as_u128();
         format!("{:016x}", digest >> 64)
@@ -172,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_injective_but_for_case() {
+    fn names_are_injective_except_for_case() {
         assert_ne!(Partition::app("a/b", "c", None), Partition::app("a", "b/c", None));
         assert_ne!(Partition::app("a", "b", Some("c")), Partition::app("a", "b/c", None));
         assert_ne!(Partition::user("a%2Fb"), Partition::user("a/b"));

@@ -1,4 +1,4 @@
-//! Where a record belongs, and when it expires, as its members tell.
+//! Where a record belongs, and when it expires, according to its members.
 
 use crate::ext_cache_key::ext_cache_key;
 use crate::json::{Scalar, Scanner, for_each_member, seconds};
@@ -18,12 +18,12 @@ impl Placement {
         let mut clues = Clues::default();
         match for_each_member(value, |name, json| clues.take(section, &name, json)) {
             Ok(()) => clues.placement(section),
-            // The members came before the error: they are not those of an object.
+            // The members that came before the error don't count.
             Err(_) => Self::unknown(),
         }
     }
 
-    /// The value that comes next, as that of a record in `section`, and its placement.
+    /// Scans the value of a record in `section`, and finds its placement.
     pub(crate) fn scan<'a>(
         section: &CredentialType,
         scanner: &mut Scanner<'a>,
@@ -51,7 +51,7 @@ struct Clues<'a> {
 }
 
 impl<'a> Clues<'a> {
-    /// Remembers a member of a record in `section`.
+    /// Notes a member of a record in `section`.
     fn take(&mut self, section: &CredentialType, name: &str, json: &'a str) {
         match name {
             "home_account_id" => self.home = Some(Scalar::of(json)),
@@ -80,10 +80,9 @@ impl<'a> Clues<'a> {
     }
 }
 
-/// The extended cache key in a member of an access token, under the name that its library gives
-/// it: MSAL Python and Go write the hash as `ext_cache_key`, Java as
-/// `ext_cache_key_hash`; Node and .NET write the parameters, as `additionalCacheKeyComponents`
-/// and `ext`.
+/// The extended cache key in a member of an access token. The name depends on the library: MSAL
+/// Python and Go write the hash as `ext_cache_key`, Java as `ext_cache_key_hash`; Node and .NET
+/// write the parameters, as `additionalCacheKeyComponents` and `ext`.
 pub fn ext_cache_key_in(name: &str, json: &str) -> Option<String> {
     match name {
         "ext_cache_key" | "ext_cache_key_hash" => {
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_belongs_to_its_user_else_to_its_client() {
+    fn a_record_belongs_to_its_user_or_else_to_its_client() {
         for (credential_type, value, expected) in [
             ("AccessToken", r#"{"home_account_id":"u.t","client_id":"c"}"#, "user/u.t"),
             ("Invented", r#"{"home_account_id":"u.t"}"#, "user/u.t"),
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_marks_of_an_extended_key_of_all_libraries_lead_to_the_same_partition() {
+    fn the_extended_key_of_every_library_leads_to_the_same_partition() {
         let key = "cojvfy5tzae3njpkvcebguvvx5vvmnj8hphqrbogjoi";
         for mark in [
             format!(r#""ext_cache_key":"{key}""#),

@@ -10,13 +10,14 @@ use crate::{
 /// A blocking store as an async one whose futures are ready when they are first polled: each verb
 /// blocks the thread that polls it.
 ///
-/// For code that is written once, as `async fn`, and is run without an async runtime; and for
-/// stores whose verbs wait for nothing ([`CacheStore::is_immediate`]). `Offload` moves the verbs
+/// For code that is written once, as `async fn`, and runs without an async runtime; and for stores
+/// that are [immediate](CacheStore::is_immediate). `Offload` moves the verbs
 /// of other stores to threads that may block.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Ready<S>(pub S);
 
-/// Runs a future that never waits: its stores are [`Ready`], and so is all else that it awaits.
+/// Runs a future that never waits, because everything that it awaits is ready, such as the futures
+/// of [`Ready`].
 ///
 /// # Panics
 ///

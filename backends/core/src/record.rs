@@ -6,9 +6,9 @@ use crate::{CredentialType, Json, Partition};
 
 /// One record of the cache: the section and the key under which it is stored, and its JSON.
 ///
-/// Section and key are the record's identity: a store holds one record under them, whatever
-/// partition it is in. Libraries build keys differently, so a record is replaced and deleted by
-/// the key under which it is stored and never by one computed afresh.
+/// Section and key are the record's identity: a store holds one record under them, in whichever
+/// partition. Libraries build keys differently, so a record is replaced and deleted by the key
+/// under which it is stored, and never by a key that is computed again.
 ///
 /// Cloning shares the record. Its partition and its expiry are read from the JSON once.
 #[derive(Clone)]
@@ -62,8 +62,8 @@ impl Record {
         &self.placement().partition
     }
 
-    /// When the record expires, in seconds since the epoch: for access tokens with a readable
-    /// `expires_on`. For stores that purge by a column.
+    /// When the record expires, in seconds since the epoch; `None` unless it is an access token with
+    /// a readable `expires_on`. For stores that purge by a column.
     pub fn expires_on(&self) -> Option<i64> {
         self.placement().expires_on
     }
@@ -80,8 +80,8 @@ impl Record {
         self.0.key == other.0.key && self.0.credential_type == other.0.credential_type
     }
 
-    /// Gives the record the partition and the expiry that the caller has found in its JSON, so
-    /// that they needn't be read again.
+    /// Sets the partition and the expiry that the caller has found in the JSON, so that they aren't
+    /// read again.
     #[doc(hidden)]
     #[must_use]
     pub fn placed(self, partition: impl FnOnce() -> Partition, expires_on: Option<i64>) -> Self {

@@ -3,17 +3,16 @@ use std::time::Duration;
 
 use crate::{Error, Result, event};
 
-/// How often a plan is made before its conflict is returned.
+/// How often a plan is made before the conflict is returned.
 const ATTEMPTS: u32 = 64;
 
 /// Runs `attempt` again as long as it returns [`Error::Conflict`], up to 64 times.
 ///
-/// `attempt` has to read, plan and commit: each plan is made from what is stored then. It must do
-/// nothing else that lasts. From the third attempt on, a random pause of up to 32 ms comes first,
-/// so that writers that collided don't collide again.
+/// `attempt` has to read, plan and commit, so that each plan is based on the current contents. It
+/// must have no other lasting effect. From the third attempt on, it follows a random pause of up to
+/// 32 ms, so that writers that collided don't collide again.
 ///
-/// This is the only level at which conflicts are retried. A store that always loses costs 64
-/// commits.
+/// This is the only level at which conflicts are retried: if every commit conflicts, there are 64.
 pub fn retry<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     let mut retry = Retry::new();
     loop {
@@ -24,7 +23,7 @@ pub fn retry<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
     }
 }
 
-/// Counts the attempts of one operation: [`retry`] for code that can't pass a closure, such as a
+/// Counts the attempts of one operation. For code that can't pass a closure to [`retry`], such as a
 /// loop that awaits.
 #[derive(Debug, Default)]
 pub struct Retry {
@@ -34,14 +33,14 @@ pub struct Retry {
 /// What follows an attempt.
 #[derive(Debug)]
 pub enum Next<T> {
-    /// The operation is over.
+    /// The operation ends with this result.
     Return(Result<T>),
     /// The next attempt follows after this pause, which may be zero.
     Retry(Duration),
 }
 
 impl Retry {
-    /// Before the first attempt.
+    /// The state before the first attempt.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -67,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn conflicts_are_retried_and_other_errors_are_not() {
+    fn only_conflicts_are_retried() {
         let mut attempts = 0;
         let third = retry(|| {
             attempts += 1;

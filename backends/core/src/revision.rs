@@ -6,35 +6,35 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 
-/// Names one state of what a store holds: of a partition, of a listing, of a blob.
+/// Names one state of a partition, a listing or a blob.
 ///
-/// A revision says "these contents" and nothing else. It has no order and is never a time; two
-/// different contents of one thing never share it, also after a restart, after the thing was
-/// emptied and filled again, or after a file was replaced by its backup. The same contents may
-/// have several revisions.
+/// A revision identifies contents. It has no order and is not a time. Two different contents of one
+/// partition, listing or blob never share a revision: not after a restart, not after it was emptied
+/// and filled again, and not after a file was replaced by its backup. The same contents may have
+/// several revisions.
 ///
-/// A store makes them with [`unique`](Self::unique), with [`of_contents`](Self::of_contents), or
-/// from a counter that it persists.
+/// A store makes revisions with [`unique`](Self::unique), with [`of_contents`](Self::of_contents),
+/// or from a counter that it persists.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Revision(u128);
 
 impl Revision {
-    /// The revision of what is not there: no file, an empty partition.
+    /// The revision of absent contents: no file, an empty partition.
     pub const ABSENT: Self = Self(0);
 
     /// A revision that no other call returns, in this process or in another one.
     #[must_use]
     pub fn unique() -> Self {
-        // Each process draws 64 random bits once and counts below them. The standard library
-        // seeds its hash maps from the operating system; that seed is all that is needed here.
+        // Each process draws 64 random bits once, and counts in the other 64. The standard library
+        // seeds its hash maps from the operating system, which is random enough here.
         static PROCESS: OnceLock<u64> = OnceLock::new();
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let process = PROCESS.get_or_init(|| RandomState::new().hash_one("msal-cache"));
         Self(u128::from(*process) << 64 | u128::from(NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
-    /// The revision of these contents, wherever and whenever they stand: 128 bits of a SHA-256
-    /// over the parts and their lengths. No parts are [`ABSENT`](Self::ABSENT).
+    /// The revision that these contents have in every process: 128 bits of a SHA-256 over the parts
+    /// and their lengths. No parts are [`ABSENT`](Self::ABSENT).
     pub fn of_contents<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut hash = Sha256::new();
         let mut any = false;
@@ -50,13 +50,13 @@ impl Revision {
         Self(digest.iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte)))
     }
 
-    /// A revision that a store has kept, for example in a column.
+    /// A revision that a store has stored, for example in a column.
     #[must_use]
     pub const fn from_u128(bits: u128) -> Self {
         Self(bits)
     }
 
-    /// The revision as a number to keep.
+    /// The revision as a number to store.
     #[must_use]
     pub const fn as_u128(self) -> u128 {
         self.0
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn contents_are_told_apart_by_where_one_part_ends() {
+    fn the_boundaries_of_parts_count() {
         let of = |parts: &[&str]| Revision::of_contents(parts.iter().map(|part| part.as_bytes()));
         assert_eq!(of(&["ab", "c"]), of(&["ab", "c"]));
         assert_ne!(of(&["ab", "c"]), of(&["a", "bc"]));

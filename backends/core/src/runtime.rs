@@ -16,11 +16,11 @@ use crate::{
 /// A blocking store as an async one: its verbs run on the threads that tokio keeps for blocking
 /// work, and never on those that run tasks.
 ///
-/// The verbs of a store that [waits for nothing](CacheStore::is_immediate), such as
-/// [`Memory`](crate::Memory), run in place.
+/// The verbs of a store that [is immediate](CacheStore::is_immediate), such as
+/// [`Memory`](crate::Memory), run in place; its guards don't.
 ///
-/// A verb that has begun ends, even if its future is dropped. The number of threads is that of
-/// tokio's runtime (`max_blocking_threads`, 512 unless set).
+/// A verb that has started runs to its end, even if its future is dropped. The runtime limits the
+/// number of threads (`max_blocking_threads`, 512 by default).
 #[derive(Debug, Default)]
 pub struct Offload<S>(Arc<S>);
 
@@ -124,7 +124,7 @@ impl<S: CacheStore + 'static> AsyncCacheStore for Offload<S> {
         self.run(move |store| store.purge(now)).await
     }
 
-    /// Waits on a thread for blocking work, also where the store waits for nothing else.
+    /// Waits on a thread for blocking work, even where the store is immediate.
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         let partition = partition.clone();
         self.run(move |store| store.guard(&partition, wait)).await
@@ -183,8 +183,8 @@ impl<S> Blocking<S> {
     ///
     /// # Errors
     ///
-    /// Those of the future; [`Error::Invalid`] within an async runtime; [`Error::Backend`] where
-    /// the runtime's thread can't be started.
+    /// The errors of the future; [`Error::Invalid`] within an async runtime; [`Error::Backend`]
+    /// where the runtime's thread can't be started.
     pub fn connect(store: impl Future<Output = Result<S>>) -> Result<Self> {
         check_outside()?;
         let runtime = Builder::new_multi_thread()
@@ -276,7 +276,7 @@ mod tests {
     use crate::{Memory, Ready};
 
     #[test]
-    fn within_a_runtime_the_blocking_form_is_an_error_and_no_panic() {
+    fn within_a_runtime_the_blocking_form_returns_errors() {
         let store = Blocking::new(Ready(Memory::new())).unwrap();
         let user = Partition::user("u");
         assert!(store.load(&user, None).is_ok());

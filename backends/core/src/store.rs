@@ -7,7 +7,7 @@ use crate::{Batch, CredentialType, Load, Partition, RefreshGuard, Result, Revisi
 /// A place for records: the contract between the cache and a store of its tokens.
 ///
 /// A store moves records. It doesn't know what a scope is, when a token is valid, or which key a
-/// record should have. What it has to do is written at its verbs; the [crate documentation](crate)
+/// record should have. Each verb says what a store has to do; the [crate documentation](crate)
 /// gives the reasons.
 ///
 /// **One stored key is one record.** A section and a key name one record in the whole store. A
@@ -25,15 +25,15 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
     /// records come in the order in which their keys were first put into the partition.
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load>;
 
-    /// Reads several partitions as they were at one moment, each as [`load`](Self::load) does and
-    /// in the order of `wanted`.
+    /// Reads several partitions as they were at one moment. The result has one [`Load`] for each
+    /// element of `wanted`, in order, as [`load`](Self::load) returns it.
     ///
     /// The provided body reads one after the other until a second look finds all of them
     /// unchanged. A store that can read them in one transaction, or in one round trip, should.
     ///
     /// # Errors
     ///
-    /// [`Error::Conflict`](crate::Error::Conflict) where they keep changing.
+    /// [`Error::Contended`](crate::Error::Contended) where they keep changing.
     fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
         let mut reading = ConsistentRead::new(wanted);
         while let Some((partition, known)) = reading.next()? {
@@ -72,15 +72,15 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
     /// redeem a refresh token of the partition holds it, and drops it afterwards.
     ///
     /// It excludes other guards of the partition, in this process and in others that have the
-    /// place open, and nothing else: all other verbs work as ever. It may be held for as long as a
-    /// request takes, and ends with its process. It saves requests and is never relied on: the
+    /// place open, and nothing else: all other verbs work as usual. It may be held for as long as a
+    /// request takes, and ends with its process. It saves requests, but nothing relies on it: the
     /// cache reads again once it has the guard, and a commit checks what it expects.
     ///
     /// The provided body excludes nothing. It is correct for every store, at the price of
-    /// unnecessary refreshes; where a server replaces a refresh token at each use, and takes a
-    /// second use for theft, a store of several processes needs a real guard.
+    /// unnecessary refreshes. Where a server replaces a refresh token at each use, and treats a
+    /// second use as theft, a store of several processes needs a real guard.
     /// [`Guards`](crate::Guards) is one for a store of a single process. A store that wraps another
-    /// one passes the call on.
+    /// one forwards the call, as [`delegate_store!`](crate::delegate_store) does.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
-//! Overwriting what held secrets.
+//! Overwriting memory that held secrets.
 
-/// Overwrites the buffer of a vector, what it has allocated and not used included.
+/// Overwrites the whole buffer of a vector, including the unused part.
 pub(crate) fn wipe(mut bytes: Vec<u8>) {
     bytes.resize(bytes.capacity(), 0);
-    // In one go: as `Zeroize`, a vector takes more than twice as long.
+    // `Zeroize` of a vector takes more than twice as long.
     zeroize::zeroize_bytes(&mut bytes);
 }

@@ -1,4 +1,4 @@
-//! The stores of this crate, and what points to them, keep what a store promises.
+//! The stores of this crate, pointers to them, and stores that wrap them pass the conformance suite.
 
 use std::sync::{Arc, Mutex};
 
@@ -57,10 +57,10 @@ mod delegating {
     msal_cache_core::conformance!(super::InDelegating: Guarding);
 }
 
-/// A string in memory, the smallest place for a document.
+/// A string in memory, the simplest place for a document.
 type Variable = Arc<Mutex<(Revision, Vec<u8>)>>;
 
-/// A handle on a variable, one that can write to it or one that fails.
+/// A handle of a variable, whose swaps may fail.
 #[derive(Debug)]
 struct Handle {
     variable: Variable,
@@ -83,7 +83,7 @@ impl BlobStore for Handle {
             return Err(Error::Conflict);
         }
         if self.fails {
-            return Err(Error::backend("variable", "the disk is full, so to speak"));
+            return Err(Error::backend("variable", "the disk is full"));
         }
         *held = (Revision::unique(), bytes.to_vec());
         Ok(held.0)
@@ -110,7 +110,7 @@ impl Harness for InDocument {
     }
 }
 
-/// The variable is the harness's, so a document that is opened anew finds it.
+/// The variable belongs to the harness, so it outlives the documents.
 impl Persistent for InDocument {}
 
 impl Faults for InDocument {
@@ -123,7 +123,7 @@ mod document {
     msal_cache_core::conformance!(super::InDocument: Persistent, Faults);
 }
 
-/// A place that is opened through something that points to the store.
+/// Places that are opened as pointers to stores.
 macro_rules! pointing {
     ($($module:ident: $over:ident, $store:ty, $open:expr;)*) => {$(
         mod $module {
@@ -149,7 +149,7 @@ macro_rules! pointing {
     )*};
 }
 
-// A reference to what is leaked lives as long as a handle may.
+// A reference to a leaked store lives long enough.
 pointing! {
     boxed_memory: InMemory, Box<dyn CacheStore>, |it| Box::new(it.open());
     borrowed_memory: InMemory, &'static Memory, |it| &**Box::leak(Box::new(it.open()));

@@ -1,4 +1,4 @@
-//! The JSON document: what is kept of it, and what is refused.
+//! The JSON document: what is kept, and what is an error.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,10 +12,10 @@ use msal_cache_core::{
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// A string that shows what it is told to, in turn, and then the last of it.
+/// A string that returns these texts in turn, and the last one from then on.
 #[derive(Debug)]
 struct Script {
-    shows: Vec<Vec<u8>>,
+    texts: Vec<Vec<u8>>,
     reads: AtomicUsize,
     written: Mutex<Option<Vec<u8>>>,
     holds: AtomicUsize,
@@ -23,9 +23,9 @@ struct Script {
 }
 
 impl Script {
-    fn new(shows: &[&str]) -> Self {
+    fn new(texts: &[&str]) -> Self {
         Self {
-            shows: shows.iter().map(|text| text.as_bytes().to_vec()).collect(),
+            texts: texts.iter().map(|text| text.as_bytes().to_vec()).collect(),
             reads: AtomicUsize::new(0),
             written: Mutex::new(None),
             holds: AtomicUsize::new(0),
@@ -42,8 +42,8 @@ impl BlobStore for Script {
     fn read(&self, _known: Option<Revision>) -> Result<Blob> {
         let read = self.reads.fetch_add(1, Ordering::SeqCst);
         let written = self.written.lock().unwrap().clone();
-        let shown = written.or_else(|| self.shows.get(read.min(self.shows.len() - 1)).cloned());
-        Ok(Blob::Present(Revision::unique(), shown.unwrap().into()))
+        let text = written.or_else(|| self.texts.get(read.min(self.texts.len() - 1)).cloned());
+        Ok(Blob::Present(Revision::unique(), text.unwrap().into()))
     }
 
     fn swap(&self, _expected: Revision, bytes: &[u8]) -> Result<Revision> {
@@ -82,8 +82,8 @@ fn delete(store: &impl CacheStore, partition: Partition, section: &str, key: &st
     store.commit(&batch).unwrap();
 }
 
-/// The records of a document. The partition that was found while the document was read is the one
-/// that follows from the record.
+/// The records of a document. The partition that was found while the document was parsed is the one
+/// of the record.
 fn records(document: &str) -> Result<Vec<Record>> {
     let records = decompose(document)?;
     for record in &records {
@@ -100,7 +100,7 @@ fn round_trip(document: &str) -> Value {
 }
 
 #[test]
-fn a_document_comes_back_value_for_value() {
+fn documents_round_trip() {
     for document in [
         json!({}),
         json!({"AccessToken": {}, "Account": {}}),
@@ -123,7 +123,7 @@ fn numbers_keep_their_digits() {
 }
 
 #[test]
-fn it_is_written_in_ascii() {
+fn documents_are_written_in_ascii() {
     let composed = compose(records("{\"Äccount\": {\"ключ\": {\"v\": \"語😀\"}}}").unwrap());
     let composed = composed.unwrap();
     assert!(composed.is_ascii());
@@ -132,7 +132,7 @@ fn it_is_written_in_ascii() {
 }
 
 #[test]
-fn what_is_not_changed_stays_as_it_was_written() {
+fn unchanged_values_keep_their_text() {
     let odd = "{ \"b\":1.0 ,\n\t\"a\" : \"\\u0041\\/\" }";
     let store = Document::new(Script::new(&[&format!("{{\"X\": {{\"k\": {odd}}}}}")]));
     put(&store, account("new")).unwrap();
@@ -141,7 +141,7 @@ fn what_is_not_changed_stays_as_it_was_written() {
 }
 
 #[test]
-fn a_repeated_name_is_read_as_the_last_and_a_repeated_section_as_one() {
+fn the_last_of_repeated_keys_counts_and_repeated_sections_are_merged() {
     let document = r#"{"Account": {"k": 1, "other": 2, "k": 3}, "AccessToken": {"a": 1},
                        "Account": {"more": 4, "other": 5}, "AccessToken": {}}"#;
     assert_eq!(
@@ -150,17 +150,17 @@ fn a_repeated_name_is_read_as_the_last_and_a_repeated_section_as_one() {
     );
     let records = decompose(document).unwrap();
     let keys: Vec<_> = records.iter().map(Record::key).collect();
-    assert_eq!(keys, ["k", "other", "more", "a"], "a key is a record once");
+    assert_eq!(keys, ["k", "other", "more", "a"], "each key is one record");
 }
 
 #[test]
-fn a_byte_order_mark_is_read_over_and_not_written() {
+fn a_byte_order_mark_is_skipped_and_not_written() {
     let composed = compose(records("\u{feff}{\"A\": {\"k\": 1}}").unwrap()).unwrap();
     assert!(composed.starts_with('{'));
 }
 
 #[test]
-fn what_is_no_document_is_refused_with_its_place_and_without_its_text() {
+fn invalid_documents_are_errors_with_a_position_and_without_their_text() {
     let long = format!("{{\"Account\": {{\"k\": \"{}", "CANARY".repeat(100));
     for (text, reason, position) in [
         ("", "it is empty", None),
@@ -189,9 +189,9 @@ fn what_is_no_document_is_refused_with_its_place_and_without_its_text() {
 }
 
 #[test]
-fn bytes_that_are_no_text_are_refused_with_their_place() {
+fn invalid_utf8_is_an_error_with_its_position() {
     let mut script = Script::new(&[""]);
-    script.shows = vec![b"{\"a\":\n \"\xff\xfe\"}".to_vec()];
+    script.texts = vec![b"{\"a\":\n \"\xff\xfe\"}".to_vec()];
     let error = Document::new(script).list(None, None).unwrap_err();
     assert!(
         matches!(
@@ -204,7 +204,7 @@ fn bytes_that_are_no_text_are_refused_with_their_place() {
 }
 
 #[test]
-fn deep_nesting_is_no_danger() {
+fn deep_nesting_is_accepted() {
     let deep = format!("{{\"X\": {{\"k\": {}1{}}}}}", "[".repeat(100_000), "]".repeat(100_000));
     let composed = compose(records(&deep).unwrap()).unwrap();
     assert!(composed.contains(&"[".repeat(100_000)));
@@ -223,18 +223,18 @@ fn a_document_of_many_members_is_read_and_written_in_linear_time() {
 }
 
 #[test]
-fn a_torn_read_is_tried_again() {
+fn a_partial_read_is_repeated() {
     let whole = r#"{"Account": {"k": {"home_account_id": "u"}}}"#;
     let store = Document::new(Script::new(&["", &whole[..20], whole]));
     let Load::Snapshot(snapshot) = store.load(&Partition::user("u"), None).unwrap() else {
         panic!()
     };
     assert_eq!(snapshot.records().len(), 1);
-    assert_eq!(store.blob().holds.load(Ordering::SeqCst), 0, "a reader needs no lock");
+    assert_eq!(store.blob().holds.load(Ordering::SeqCst), 0, "the number of locks of a reader");
 }
 
 #[test]
-fn a_reader_of_a_broken_string_asks_for_the_lock_at_last_and_writes_nothing() {
+fn a_reader_of_an_unreadable_string_takes_the_lock_and_writes_nothing() {
     let mut script = Script::new(&["{\"torn"]);
     script.quarantines = true;
     let store = Document::new(script);
@@ -244,7 +244,7 @@ fn a_reader_of_a_broken_string_asks_for_the_lock_at_last_and_writes_nothing() {
 }
 
 #[test]
-fn a_writer_starts_anew_where_the_broken_string_was_moved_away_and_else_does_not() {
+fn a_writer_replaces_an_unreadable_string_only_after_a_quarantine() {
     let store = Document::new(Script::new(&["{\"torn"]));
     assert!(matches!(put(&store, account("k")), Err(Error::Corrupt { .. })));
     assert!(store.blob().written.lock().unwrap().is_none());
@@ -257,7 +257,7 @@ fn a_writer_starts_anew_where_the_broken_string_was_moved_away_and_else_does_not
 }
 
 #[test]
-fn removing_from_a_broken_string_is_an_error_and_moves_nothing() {
+fn a_delete_from_an_unreadable_string_is_an_error_without_a_quarantine() {
     let mut script = Script::new(&["{"]);
     script.quarantines = true;
     let store = Document::new(script);
@@ -272,25 +272,25 @@ fn removing_from_a_broken_string_is_an_error_and_moves_nothing() {
 }
 
 #[test]
-fn a_key_that_is_no_unicode_leaves_the_rest_readable_and_is_kept() {
+fn keys_that_are_not_unicode_are_kept() {
     let document = r#"{
         "Account": {"\ud800-k": {"n": 1}, "\udfff-k": {"n": 2}, "k": {"home_account_id": "u"}},
         "Other": {"\udc00": {"\ud83d": "\ude00"}, "last": {}},
         "\udc00": {"k": 3}
     }"#;
-    let squeezed = |text: &str| text.replace([' ', '\n'], "");
-    assert_eq!(squeezed(&compose(records(document).unwrap()).unwrap()), squeezed(document));
+    let compact = |text: &str| text.replace([' ', '\n'], "");
+    assert_eq!(compact(&compose(records(document).unwrap()).unwrap()), compact(document));
 
     let store = Document::new(Script::new(&[document]));
     let Load::Snapshot(found) = store.load(&Partition::user("u"), None).unwrap() else { panic!() };
     assert_eq!(found.records().len(), 1);
     put(&store, account("new")).unwrap();
     let written = store.blob().written.lock().unwrap().clone().unwrap();
-    let written = squeezed(std::str::from_utf8(&written).unwrap());
+    let written = compact(std::str::from_utf8(&written).unwrap());
     let new = r#","new":{"home_account_id":"u"}}"#;
-    assert_eq!(written.replace(new, "}"), squeezed(document));
+    assert_eq!(written.replace(new, "}"), compact(document));
 
-    // It can be deleted like any other.
+    // It can be deleted like any other key.
     let Load::Snapshot(all) = store.list(Some(&CredentialType::Account), None).unwrap() else {
         panic!()
     };
@@ -311,7 +311,7 @@ fn a_commit_that_changes_nothing_writes_nothing() {
 }
 
 #[test]
-fn what_is_not_json_is_not_written() {
+fn invalid_json_is_not_written() {
     let store = Document::new(Script::new(&["{}"]));
     let record = Record::new("Account".into(), "k", Json::from_stored("{\"CANARY"));
     let error = put(&store, record).unwrap_err();
@@ -321,7 +321,7 @@ fn what_is_not_json_is_not_written() {
 }
 
 #[test]
-fn null_becomes_a_section_and_anything_else_does_not() {
+fn only_null_becomes_a_section() {
     let store = Document::new(Script::new(&[r#"{"Account": null, "X": [1]}"#]));
     put(&store, account("k")).unwrap();
     let section = json!({"k": {"home_account_id": "u"}});
@@ -332,7 +332,7 @@ fn null_becomes_a_section_and_anything_else_does_not() {
 }
 
 #[test]
-fn a_section_that_lost_its_last_record_goes_and_an_empty_one_stays() {
+fn a_section_that_loses_its_last_record_is_removed_and_an_empty_one_stays() {
     let document = r#"{"Account": {"k": {"home_account_id": "u"}}, "IdToken": {}}"#;
     let store = Document::new(Script::new(&[document]));
     delete(&store, Partition::user("u"), "Account", "k");
@@ -340,7 +340,7 @@ fn a_section_that_lost_its_last_record_goes_and_an_empty_one_stays() {
 }
 
 #[test]
-fn members_that_are_no_sections_can_be_put_and_deleted_and_displace_no_records() {
+fn members_that_are_not_sections_can_be_put_and_deleted_beside_records() {
     let member = |name: &str, json: &str| {
         Record::new(CredentialType::Other("".into()), name, Json::new(json).unwrap())
     };
@@ -442,12 +442,12 @@ fn any_document() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn any_document_comes_back_value_for_value(document in any_document()) {
+    fn random_documents_round_trip(document in any_document()) {
         prop_assert_eq!(round_trip(&document.to_string()), document);
     }
 
     #[test]
-    fn a_change_of_one_record_changes_no_other(document in any_document(), key in ".{0,6}") {
+    fn a_put_changes_no_other_record(document in any_document(), key in ".{0,6}") {
         let store = Document::new(Script::new(&[&document.to_string()]));
         put(&store, account(&key)).unwrap();
         let mut expected = document;
@@ -461,7 +461,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_flipped_or_cut_off_nothing_panics(
+    fn damaged_documents_never_panic(
         document in any_document(),
         flip in (any::<prop::sample::Index>(), 1..=255_u8),
         cut in any::<prop::sample::Index>(),

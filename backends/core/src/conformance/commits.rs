@@ -1,4 +1,4 @@
-//! What a commit expects, returns, and does as a whole.
+//! What a commit expects and returns, and that it is atomic.
 
 use super::Harness;
 use super::tools::{
@@ -7,8 +7,8 @@ use super::tools::{
 };
 use crate::{Batch, CredentialType, Expect, Partition, Record, Revision};
 
-/// A batch may put and delete in several partitions and sections, and all of it happens.
-pub fn a_batch_over_several_partitions_is_applied_whole<H: Harness>() {
+/// A batch may put and delete records in several partitions and sections; all of it is applied.
+pub fn a_batch_is_applied_to_all_of_its_partitions<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let old = [account("u", "ku", "old"), account("v", "kv", "old"), account("w", "kw", "old")];
@@ -28,8 +28,8 @@ pub fn a_batch_over_several_partitions_is_applied_whole<H: Harness>() {
     assert_holds(&place.open(), &expected);
 }
 
-/// An expectation that doesn't hold is [`Error::Conflict`], wherever in the batch it stands, and
-/// nothing of the batch is done.
+/// A failed expectation is [`Error::Conflict`](crate::Error::Conflict), at any position in the
+/// batch, and nothing of the batch is applied.
 pub fn a_stale_expectation_conflicts_and_changes_nothing<H: Harness>() {
     let place = H::new();
     let store = place.open();
@@ -59,9 +59,9 @@ pub fn a_stale_expectation_conflicts_and_changes_nothing<H: Harness>() {
     assert_holds(&place.open(), &before);
 }
 
-/// An expectation that holds lets the commit through; the one after it expects what that commit
-/// has made.
-pub fn an_expectation_that_holds_lets_the_commit_through<H: Harness>() {
+/// A commit whose expectations hold is applied. The next commit expects the revision that it
+/// returned.
+pub fn a_commit_whose_expectations_hold_is_applied<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let mut revision = put_one(&store, &account("u", "k", "0"));
@@ -71,7 +71,7 @@ pub fn an_expectation_that_holds_lets_the_commit_through<H: Harness>() {
         revision = commit(&store, &puts(expect, std::slice::from_ref(&record)))[0];
         assert_holds(&store, &[record]);
     }
-    // Both of two expectations.
+    // Two expectations in one commit.
     let other = put_one(&store, &account("v", "l", "0"));
     let mut batch = puts(Expect::Revision(revision), &[account("u", "k", "last")]);
     batch.change(Partition::user("v"), Expect::Revision(other)).put(account("v", "l", "last"));
@@ -79,8 +79,8 @@ pub fn an_expectation_that_holds_lets_the_commit_through<H: Harness>() {
     assert_holds(&place.open(), &[account("u", "k", "last"), account("v", "l", "last")]);
 }
 
-/// What expects nothing never conflicts, whoever has written in between.
-pub fn any_never_conflicts<H: Harness>() {
+/// A commit with [`Expect::Any`] never conflicts, also where another handle has written in between.
+pub fn a_commit_without_expectations_never_conflicts<H: Harness>() {
     let place = H::new();
     let (one, other) = (place.open(), place.open());
     let mut records = Vec::new();
@@ -100,9 +100,9 @@ pub fn any_never_conflicts<H: Harness>() {
     assert_holds(&one, &[]);
 }
 
-/// [`Revision::ABSENT`] expects that the partition holds nothing: at first, and after it was
+/// [`Revision::ABSENT`] expects that the partition has no records: at first, and after it was
 /// emptied.
-pub fn absent_expects_that_nothing_is_there<H: Harness>() {
+pub fn absent_expects_an_empty_partition<H: Harness>() {
     let place = H::new();
     let (one, other) = (place.open(), place.open());
     let record = account("u", "k", "1");
@@ -115,15 +115,15 @@ pub fn absent_expects_that_nothing_is_there<H: Harness>() {
     delete(&other, &[record]);
     commit(&one, &second);
     assert_conflict(&other, &first);
-    // Other partitions have nothing to do with it.
+    // Other partitions don't matter.
     let third = puts(Expect::Revision(Revision::ABSENT), &[account("v", "m", "3")]);
     commit(&other, &third);
     assert_holds(&one, &[account("u", "l", "2"), account("v", "m", "3")]);
 }
 
-/// Handles that have read an old state and write in turn, to the same partition and to others,
-/// write upon what the others have written.
-pub fn handles_in_turn_lose_nothing<H: Harness>() {
+/// Handles that have read an earlier state and write in turn, to one partition and to others, keep
+/// each other's records.
+pub fn handles_that_write_in_turn_lose_nothing<H: Harness>() {
     let place = H::new();
     let stores = [place.open(), place.open(), place.open()];
     for store in &stores {
@@ -149,9 +149,9 @@ pub fn handles_in_turn_lose_nothing<H: Harness>() {
     }
 }
 
-/// A commit returns the revisions that a load finds then, in the order of its changes; a
-/// partition that it has emptied is at [`Revision::ABSENT`].
-pub fn a_commit_returns_what_a_load_finds<H: Harness>() {
+/// A commit returns the revisions that later loads return, in the order of its changes. A partition
+/// that it has emptied is at [`Revision::ABSENT`].
+pub fn a_commit_returns_the_new_revisions<H: Harness>() {
     let place = H::new();
     let store = place.open();
     put(&store, &[account("e", "ke", "1"), account("m", "km", "1")]);
@@ -174,25 +174,25 @@ pub fn a_commit_returns_what_a_load_finds<H: Harness>() {
     }
 }
 
-/// A batch without changes is no error, and neither is one that says what is so already.
-pub fn a_batch_that_changes_nothing_is_no_error<H: Harness>() {
+/// A batch without changes succeeds, and so does one that puts what is stored already.
+pub fn a_batch_without_effect_succeeds<H: Harness>() {
     let place = H::new();
     let store = place.open();
     commit(&store, &Batch::new());
-    delete(&store, &[account("nobody", "k", "")]);
+    delete(&store, &[account("absent", "k", "")]);
     assert_holds(&store, &[]);
     let records = [account("u", "k", "1"), account("v", "l", "2")];
     put(&store, &records);
     commit(&store, &Batch::new());
     let returned = put(&store, &records)[0];
     assert_eq!(load(&store, &Partition::user("u")).revision(), returned);
-    let returned = delete(&store, &[account("u", "no such key", "")])[0];
+    let returned = delete(&store, &[account("u", "absent", "")])[0];
     assert_eq!(load(&store, &Partition::user("u")).revision(), returned);
     assert_holds(&place.open(), &records);
 }
 
-/// A change without operations does nothing, but what it expects has to hold.
-pub fn a_change_without_operations_still_expects<H: Harness>() {
+/// A change without operations does nothing, but its expectation has to hold.
+pub fn an_expectation_without_operations_is_checked<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let revision = put_one(&store, &account("u", "k", "1"));
@@ -206,8 +206,8 @@ pub fn a_change_without_operations_still_expects<H: Harness>() {
     assert_holds(&store, &[account("u", "k", "1")]);
     let returned = commit(&store, &guarded(Expect::Revision(revision)));
     assert_eq!(load(&store, &Partition::user("u")).revision(), returned[1]);
-    let mut nothing = Batch::new();
-    nothing.change(Partition::user("nobody"), Expect::Revision(Revision::ABSENT));
-    assert_eq!(commit(&store, &nothing), [Revision::ABSENT]);
+    let mut absent = Batch::new();
+    absent.change(Partition::user("absent"), Expect::Revision(Revision::ABSENT));
+    assert_eq!(commit(&store, &absent), [Revision::ABSENT]);
     assert_holds(&place.open(), &[account("u", "k", "1"), account("v", "l", "2")]);
 }

@@ -1,4 +1,4 @@
-//! What survives: everything that was put.
+//! Everything that is put is kept.
 
 use super::Harness;
 use super::tools::{
@@ -6,9 +6,9 @@ use super::tools::{
 };
 use crate::{Batch, CacheStore, CredentialType, Expect, Json, Partition, Record};
 
-/// Records of every section of the schema and of sections that nobody knows come back, also
-/// through another handle, and are not taken for each other.
-pub fn records_of_every_section_survive<H: Harness>() {
+/// Records of every section are kept, including sections that aren't in the schema, and are not
+/// confused with each other.
+pub fn records_of_every_section_are_kept<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let mut records = Vec::new();
@@ -24,7 +24,7 @@ pub fn records_of_every_section_survive<H: Harness>() {
         "\"quoted\" 'too' \\ \n",
         "%_*?",
     ]) {
-        // One key in all of them: it names a record in its section and not beyond.
+        // The same keys in all sections, since a key names a record within its section.
         for key in ["k", "l"] {
             let json = r#"{"home_account_id":"u","client_id":"c"}"#;
             records.push(record(section, key, json));
@@ -35,9 +35,9 @@ pub fn records_of_every_section_survive<H: Harness>() {
     assert_holds(&place.open(), &records);
 }
 
-/// A section is its name. One of the schema that is spelled out as a section of another kind is
-/// the same section, and a key in it the same key.
-pub fn a_section_is_its_name<H: Harness>() {
+/// A section is identified by its name: a section of the schema is the same when it is spelled out
+/// as [`CredentialType::Other`].
+pub fn a_section_is_identified_by_its_name<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let spelled_out = CredentialType::Other("Account".into());
@@ -45,45 +45,45 @@ pub fn a_section_is_its_name<H: Harness>() {
     let again = Record::new(spelled_out.clone(), "a", account("u", "a", "2").value().clone());
     put(&store, &[a, b.clone()]);
     put(&store, std::slice::from_ref(&again));
-    let held = [account("u", "a", "2"), b.clone()];
-    assert_holds(&store, &held);
-    assert_same("a listing", list(&store, Some(&spelled_out)).records(), &held);
+    let stored = [account("u", "a", "2"), b.clone()];
+    assert_holds(&store, &stored);
+    assert_same("a listing", list(&store, Some(&spelled_out)).records(), &stored);
     let mut batch = Batch::new();
     batch.change(again.partition(), Expect::Any).delete(spelled_out, "a".into());
     commit(&store, &batch);
     assert_holds(&place.open(), &[b]);
 }
 
-/// Members of the document that are no sections, and odd values in sections, belong to nobody
-/// and are kept: another library has a use for them.
-pub fn members_of_the_document_survive<H: Harness>() {
+/// Members of the document that aren't sections, and values in sections that aren't objects, belong
+/// to no user or client. They are kept for other libraries.
+pub fn members_of_the_document_are_kept<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let mut records = vec![
         record("", "version", "3"),
         record("", "a text", r#""with \"quotes\" and \u00e9""#),
         record("", "a list", "[1, {\"AccessToken\": {}}]"),
-        record("", "a truth", "true"),
+        record("", "a boolean", "true"),
         record("Invented", "a number", "7"),
         record("Invented", "a list", "[]"),
-        record("Invented", "nothing", "null"),
+        record("Invented", "null", "null"),
         record("Invented", "empty", "{}"),
-        account("u", "k", "somebody"),
+        account("u", "k", "1"),
     ];
     put(&store, &records);
     assert_holds(&store, &records);
     assert_holds(&place.open(), &records);
-    assert_same("those of nobody", load(&store, &Partition::unowned()).records(), &records[..8]);
+    assert_same("unowned records", load(&store, &Partition::unowned()).records(), &records[..8]);
 
     records[0] = record("", "version", "4");
     put(&store, &records[..1]);
-    let gone = records.remove(2);
-    delete(&store, &[gone]);
+    let deleted = records.remove(2);
+    delete(&store, &[deleted]);
     assert_holds(&place.open(), &records);
 }
 
-/// Keys are text of any kind, and two that differ in anything are two keys.
-pub fn odd_keys_survive_and_stay_apart<H: Harness>() {
+/// Keys are any text. Two keys that differ in any way are different keys.
+pub fn unusual_keys_are_kept_and_distinct<H: Harness>() {
     let long = "long".repeat(2000);
     let keys = [
         "",
@@ -134,21 +134,21 @@ pub fn odd_keys_survive_and_stay_apart<H: Harness>() {
     assert_holds(&store, &records);
     assert_holds(&place.open(), &records);
 
-    // Each of them can be addressed alone.
+    // Each of them can be replaced and deleted by itself.
     for (at, key) in keys.iter().enumerate().step_by(2) {
         records[at] = account("u", key, "again");
         put(&store, &records[at..=at]);
     }
     assert_holds(&store, &records);
-    let gone: Vec<_> = records.iter().skip(1).step_by(2).cloned().collect();
-    delete(&store, &gone);
+    let deleted: Vec<_> = records.iter().skip(1).step_by(2).cloned().collect();
+    delete(&store, &deleted);
     let left: Vec<_> = records.into_iter().step_by(2).collect();
     assert_holds(&place.open(), &left);
 }
 
-/// A value is text: digits, spacing, the order of members, what is said twice, what no parser
-/// can turn into a string of its own.
-pub fn values_survive_as_they_were_written<H: Harness>() {
+/// A value is kept as text, with its digits, white space, order of members, repeated members, and
+/// escapes that aren't valid Unicode.
+pub fn values_are_kept_as_written<H: Harness>() {
     let deep =
         format!(r#"{{"home_account_id":"u","deep":{}{}}}"#, "[".repeat(500), "]".repeat(500));
     let values = [
@@ -170,14 +170,14 @@ pub fn values_survive_as_they_were_written<H: Harness>() {
     put(&store, &records);
     assert_holds(&store, &records);
     assert_holds(&place.open(), &records);
-    // A later commit of something else writes them once more.
+    // A later commit of another record may write them again.
     put(&store, &[account("v", "l", "")]);
-    assert_same("the same", load(&store, &Partition::user("u")).records(), &records);
+    assert_same("a load", load(&store, &Partition::user("u")).records(), &records);
 }
 
-/// Characters of any kind survive in values. They may come back as escapes, the numbers beside
-/// them with the same digits.
-pub fn unicode_in_values_survives<H: Harness>() {
+/// Characters of any kind are kept in values. They may be returned as escapes, but numbers in the
+/// same value keep their digits.
+pub fn unicode_in_values_is_kept<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let records: Vec<_> = [
@@ -205,8 +205,8 @@ pub fn unicode_in_values_survives<H: Harness>() {
     assert_holds(&place.open(), &records);
 }
 
-/// A value of a megabyte comes back whole, beside small ones.
-pub fn large_values_survive<H: Harness>() {
+/// A value of a megabyte is kept, together with small ones.
+pub fn large_values_are_kept<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let large = "0123456789abcdef".repeat(1 << 16);
@@ -220,8 +220,8 @@ pub fn large_values_survive<H: Harness>() {
     assert_holds(&place.open(), &records);
 }
 
-/// A batch of many records in many partitions is applied to the last of them.
-pub fn many_records_survive<H: Harness>() {
+/// A batch of many records in many partitions is applied completely.
+pub fn many_records_are_kept<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let records: Vec<_> = (0..1000)
@@ -232,9 +232,9 @@ pub fn many_records_survive<H: Harness>() {
     assert_holds(&place.open(), &records);
 }
 
-/// A value that is no JSON is refused or kept. Whichever it is, it costs no other record, and
-/// where it is refused, nothing of its batch is done.
-pub fn what_is_no_json_harms_no_other_record<H: Harness>() {
+/// A value that isn't JSON is kept or is an error. In both cases other records are unaffected; after
+/// an error, nothing of the batch was applied.
+pub fn invalid_json_affects_no_other_record<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let before = [account("u", "k", "1"), account("v", "l", "2")];
@@ -245,7 +245,7 @@ pub fn what_is_no_json_harms_no_other_record<H: Harness>() {
     let batch = puts(Expect::Any, &[more.clone(), broken.clone()]);
     match store.commit(&batch) {
         Ok(_) => {
-            // It says of nobody that it is theirs.
+            // The record names no user.
             delete(&store, &[broken]);
             assert_holds(&place.open(), &[&before[..], &[more]].concat());
         }

@@ -8,10 +8,10 @@ use super::Guarding;
 use super::tools::{account, assert_holds, delete, list_since, load_since, purge, put_one, token};
 use crate::{CacheStore, Error, Partition, RefreshGuard};
 
-/// How long a guard that stays held is waited for.
+/// The wait for a guard that stays held.
 const SHORT: Duration = Duration::from_millis(200);
 
-/// How long a guard is waited for that is released meanwhile.
+/// The wait for a guard that is released meanwhile.
 const LONG: Duration = Duration::from_secs(4);
 
 /// While a guard is held, another guard of its partition is [`Error::Locked`], through any handle:
@@ -31,8 +31,8 @@ pub fn a_guard_excludes_others_of_its_partition<H: Guarding>() {
                 Err(error) => panic!("a held guard is not reported as `Locked`: {error:?}"),
                 Ok(_) => panic!("a guard was taken twice"),
             }
-            assert!(waited >= wait * 9 / 10, "it gave up after {waited:?} of {wait:?}");
-            assert!(waited < wait + LONG, "it gave up after {waited:?} instead of {wait:?}");
+            assert!(waited >= wait * 9 / 10, "the wait of {wait:?} ended after {waited:?}");
+            assert!(waited < wait + LONG, "the wait of {wait:?} ended after {waited:?}");
         }
     }
     drop(held);
@@ -60,8 +60,8 @@ pub fn a_guard_leaves_other_partitions_free<H: Guarding>() {
     drop(held);
 }
 
-/// A guard is released when it is dropped, also on another thread; and a caller that waits for it
-/// gets it then, and not only at the end of its wait.
+/// A guard is released when it is dropped, also on another thread. A caller that waits for it gets
+/// it then, and not only at the end of its wait.
 pub fn a_guard_is_released_when_it_is_dropped<H: Guarding>() {
     let place = H::new();
     let (store, other) = (place.open(), place.open());
@@ -80,11 +80,11 @@ pub fn a_guard_is_released_when_it_is_dropped<H: Guarding>() {
                     drop(held);
                 });
                 let waited = waiting_thread.join().expect("the guard was not released");
-                assert!(waited < LONG / 2, "a free guard was taken after {waited:?}");
+                assert!(waited < LONG / 2, "a released guard was taken after {waited:?}");
             });
         }
     }
-    // It borrows nothing, so it may be dropped after the handle that took it.
+    // A guard borrows nothing, so it may be dropped after the handle that took it.
     let short_lived = place.open();
     let held = take(&short_lived, &user, LONG);
     drop(short_lived);
@@ -94,7 +94,7 @@ pub fn a_guard_is_released_when_it_is_dropped<H: Guarding>() {
 
 /// All other verbs work on a partition whose guard is held, through the handle that holds it and
 /// through others.
-pub fn a_guard_stops_no_other_verb<H: Guarding>() {
+pub fn a_guard_blocks_no_other_verb<H: Guarding>() {
     let place = H::new();
     let (store, other) = (place.open(), place.open());
     let user = Partition::user("u");
@@ -115,7 +115,7 @@ pub fn a_guard_stops_no_other_verb<H: Guarding>() {
     drop(held);
 }
 
-/// Of many threads that take a guard in turn, one holds it at a time, and each gets it.
+/// Of several threads that take a guard, one holds it at a time, and each gets it.
 pub fn a_guard_has_one_holder_at_a_time<H: Guarding>() {
     let place = H::new();
     let stores: Vec<_> = (0..4).map(|_| place.open()).collect();
@@ -126,7 +126,11 @@ pub fn a_guard_has_one_holder_at_a_time<H: Guarding>() {
             scope.spawn(|| {
                 for _ in 0..4 {
                     let held = take(store, &user, LONG);
-                    assert_eq!(holders.fetch_add(1, Ordering::SeqCst), 0, "two hold the guard");
+                    assert_eq!(
+                        holders.fetch_add(1, Ordering::SeqCst),
+                        0,
+                        "the number of other holders"
+                    );
                     thread::sleep(Duration::from_millis(2));
                     holders.fetch_sub(1, Ordering::SeqCst);
                     drop(held);
@@ -140,6 +144,6 @@ pub fn a_guard_has_one_holder_at_a_time<H: Guarding>() {
 fn take(store: &dyn CacheStore, partition: &Partition, wait: Duration) -> RefreshGuard {
     match store.guard(partition, wait) {
         Ok(held) => held,
-        Err(error) => panic!("a free guard of {partition:?} was not taken: {error:?}"),
+        Err(error) => panic!("a free guard of {partition:?} returned {error:?}"),
     }
 }

@@ -11,9 +11,9 @@ use super::tools::{
 };
 use crate::{Batch, Change, CredentialType, Expect, Partition, Record, Revision};
 
-/// A put under a key that another partition holds moves the key. The other partition loses its
-/// record and gets another revision, however the key came there; so a commit that expects its
-/// earlier revision conflicts.
+/// A put under a key of another partition moves the key. The other partition loses its record and
+/// gets a new revision, however the key was put there; so a commit that expects its earlier revision
+/// conflicts.
 pub fn a_put_moves_a_key_from_another_partition<H: Harness>() {
     let once = |change: &mut Change| {
         change.put(account("u", "k", "old"));
@@ -66,7 +66,7 @@ type Step<'a> = &'a dyn Fn(&mut Change);
 
 /// A partition whose last record moves away is absent. Where the commit names that partition too,
 /// its expectation holds before the move, and the revision after the move is returned.
-pub fn a_partition_whose_last_record_moves_away_is_absent<H: Harness>() {
+pub fn a_partition_whose_last_record_moves_is_absent<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let (u, v) = (Partition::user("u"), Partition::user("v"));
@@ -89,7 +89,7 @@ pub fn a_partition_whose_last_record_moves_away_is_absent<H: Harness>() {
 
 /// A record that moves is new in its partition and comes last there, wherever its key was in the
 /// section before.
-pub fn a_moved_record_comes_last_in_its_new_partition<H: Harness>() {
+pub fn a_moved_record_is_last_in_its_new_partition<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let first = account("u", "a", "1");
@@ -137,7 +137,7 @@ pub fn ids_that_differ_in_case_share_a_partition<H: Harness>() {
 
 /// The ids of two clients may join to one key: client `c-e` in tenant `t`, and client `c` in
 /// tenant `e-t`. The key names the record that was put last.
-pub fn clients_whose_keys_are_equal_share_a_record<H: Harness>() {
+pub fn clients_with_equal_keys_share_a_record<H: Harness>() {
     let place = H::new();
     let (store, other) = (place.open(), place.open());
     let key = "--accesstoken-c-e-t-scope";
@@ -155,7 +155,7 @@ pub fn clients_whose_keys_are_equal_share_a_record<H: Harness>() {
     }
 }
 
-/// Of two puts of one key into two partitions in one batch, the last one counts.
+/// Of two puts of one key into two partitions in one batch, the last one wins.
 pub fn the_last_put_of_a_key_in_a_batch_wins<H: Harness>() {
     let place = H::new();
     let store = place.open();
@@ -180,9 +180,9 @@ pub fn the_last_put_of_a_key_in_a_batch_wins<H: Harness>() {
     }
 }
 
-/// A delete in a partition that doesn't hold the key does nothing, also where that partition held
-/// it before.
-pub fn a_delete_in_the_former_partition_of_a_key_does_nothing<H: Harness>() {
+/// A delete in a partition that doesn't have the key does nothing, also where the partition had it
+/// before.
+pub fn a_delete_in_the_former_partition_does_nothing<H: Harness>() {
     let place = H::new();
     let store = place.open();
     put_one(&store, &account("u", "k", "old"));
@@ -190,13 +190,13 @@ pub fn a_delete_in_the_former_partition_of_a_key_does_nothing<H: Harness>() {
     put_one(&store, &moved);
     let stays = account("u", "stays", "1");
     put_one(&store, &stays);
-    for user in ["u", "never there"] {
+    for user in ["u", "absent"] {
         let mut batch = Batch::new();
         batch.change(Partition::user(user), Expect::Any).delete_record(&moved);
         commit(&store, &batch);
         assert_holds(&store, &[moved.clone(), stays.clone()]);
     }
-    // The same in the commit that moves the key: after the move, and before it.
+    // In the commit that moves the key: after the move, and before it.
     let back = account("u", "k", "back");
     let mut batch = puts(Expect::Any, std::slice::from_ref(&back));
     batch.change(Partition::user("v"), Expect::Any).delete_record(&back);
@@ -224,9 +224,9 @@ pub fn a_moved_record_is_listed_and_purged_once<H: Harness>() {
     assert_holds(&place.open(), &[renewed, token("u", "expired", "150")]);
 }
 
-/// Threads that put the same keys into different partitions at the same time leave one record
-/// under each key, all of one commit.
-pub fn threads_that_put_one_key_into_partitions_of_their_own_leave_one_record<H: Harness>() {
+/// Threads that concurrently put the same keys into different partitions leave one record under
+/// each key. The keys of one commit end in one partition.
+pub fn concurrent_puts_of_one_key_leave_one_record<H: Harness>() {
     const THREADS: usize = 6;
     let place = H::new();
     let stores: Vec<_> = (0..THREADS).map(|_| place.open()).collect();
@@ -247,7 +247,7 @@ pub fn threads_that_put_one_key_into_partitions_of_their_own_leave_one_record<H:
                 scope.spawn(move || {
                     start.wait();
                     put(store, &records(user, 0));
-                    // Deleted and put again: the key stays taken.
+                    // Deleted and put again in one commit.
                     let again = records(user, 1);
                     let mut batch = Batch::new();
                     let change = batch.change(again[0].partition(), Expect::Any);
@@ -261,11 +261,11 @@ pub fn threads_that_put_one_key_into_partitions_of_their_own_leave_one_record<H:
         let held = list(&place.open(), None).into_records();
         let of_round = ["a", "b"].map(|key| format!("{key}{round}"));
         let keys: BTreeSet<_> = held.iter().map(Record::key).collect();
-        assert_eq!(keys.len(), held.len(), "there are two records under one key");
+        assert_eq!(keys.len(), held.len(), "two records have one key");
         assert_eq!(held.len(), 2 * (round + 1), "the number of records");
         let of_round = held.iter().filter(|it| of_round.iter().any(|key| key == it.key()));
         let owners: BTreeSet<_> = of_round.map(Record::partition).collect();
-        assert_eq!(owners.len(), 1, "the records of one commit are in one partition");
+        assert_eq!(owners.len(), 1, "the number of partitions with records of one commit");
         for store in &stores {
             assert_holds(store, &held);
             let loaded: usize = (0..THREADS)

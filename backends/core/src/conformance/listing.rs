@@ -1,4 +1,4 @@
-//! What a listing answers.
+//! What a listing returns.
 
 use super::Harness;
 use super::tools::{
@@ -7,8 +7,8 @@ use super::tools::{
 };
 use crate::{CredentialType, Record};
 
-/// A listing has the records of its section, of all partitions, and no others; that of all
-/// sections has everything. It stays exact after each put and delete.
+/// A listing has exactly the records of its section, in all partitions; a listing of all sections
+/// has all records. It is exact after each put and delete.
 pub fn listings_are_exact<H: Harness>() {
     let place = H::new();
     let (store, other) = (place.open(), place.open());
@@ -34,8 +34,8 @@ pub fn listings_are_exact<H: Harness>() {
         assert_holds(&store, &held);
     }
     assert_holds(&other, &held);
-    let unknown = CredentialType::from("Nobody's");
-    assert_same("a section that isn't there", list(&store, Some(&unknown)).records(), &[]);
+    let absent = CredentialType::from("Absent");
+    assert_same("an absent section", list(&store, Some(&absent)).records(), &[]);
     while !held.is_empty() {
         delete(&store, &[held.remove(held.len() / 2)]);
         assert_holds(&store, &held);
@@ -43,7 +43,7 @@ pub fn listings_are_exact<H: Harness>() {
     assert_holds(&other, &held);
 }
 
-/// A caller that knows the revision of a listing is told so, until the section changes: in any
+/// A listing is `Unchanged` to a caller that knows its revision, until the section changes: in any
 /// partition, by any verb, through any handle.
 pub fn a_listing_is_unchanged_until_something_changes<H: Harness>() {
     let place = H::new();
@@ -78,30 +78,30 @@ pub fn a_listing_is_unchanged_until_something_changes<H: Harness>() {
     for (at, change) in changes.iter().enumerate() {
         for listed in [Some(&section), None] {
             let before = list(&store, listed).revision();
-            assert!(list_since(&store, listed, before).is_none(), "unchanged before {at}");
+            assert!(list_since(&store, listed, before).is_none(), "before change {at}");
         }
         let before = [Some(&section), None].map(|it| (it, list(&store, it).revision()));
         change(&mut tokens);
         for (listed, before) in before {
             let after = list_since(&store, listed, before);
-            let after = after.unwrap_or_else(|| panic!("change {at} was not noticed"));
+            let after = after.unwrap_or_else(|| panic!("`Unchanged` after change {at}"));
             assert_same(&format!("after change {at}"), after.records(), &tokens);
-            assert!(list_since(&store, listed, after.revision()).is_none(), "nothing since {at}");
+            assert!(list_since(&store, listed, after.revision()).is_none(), "after change {at}");
         }
     }
 }
 
-/// The listing of all sections changes with each of them, known or not.
-pub fn every_section_counts_in_the_listing_of_all<H: Harness>() {
+/// The listing of all sections changes with each section, also with those not in the schema.
+pub fn a_change_in_any_section_changes_the_full_listing<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let mut known = list(&store, None).revision();
     for section in ["AccessToken", "Account", "IdToken", "RefreshToken", "AppMetadata", "X", ""] {
         put_one(&store, &record(section, "k", "3"));
         let now = list_since(&store, None, known);
-        known = now.unwrap_or_else(|| panic!("{section:?} was not noticed")).revision();
+        known = now.unwrap_or_else(|| panic!("`Unchanged` after {section:?}")).revision();
     }
 }
 
-/// Changes what is held, in the store and in the list of what is expected.
+/// Changes records, in the store and in the list of expected records.
 type Mutation<'a> = &'a dyn Fn(&mut Vec<Record>);

@@ -1,18 +1,19 @@
-//! The promises of a [`CacheStore`](crate::CacheStore) as tests, to be run on a store of your
-//! own. They are behind the feature `conformance`, for a dev-dependency:
+//! The promises of a [`CacheStore`](crate::CacheStore) as tests, for a store of your own. They need
+//! the feature `conformance` in a dev-dependency:
 //!
 //! ```toml
 //! [dev-dependencies]
 //! msal-cache-core = { version = "0.1", features = ["conformance"] }
 //! ```
 //!
-//! A store that passes keeps what the cache relies on. The suite was tried on stores that are
-//! broken on purpose, each in one way: it finds every one of them.
+//! The cache relies on nothing else: a store that passes all cases is correct. The suite itself is
+//! tested with more than a hundred stores that are broken on purpose, each in one way; every one
+//! fails.
 //!
 //! # How to use it
 //!
-//! Say how to make a place and how to open it, a [`Harness`], and name it to
-//! [`conformance!`](crate::conformance!). Here is all of it for a store that keeps the document
+//! Implement a [`Harness`], which creates and opens a place, and pass it to
+//! [`conformance!`](crate::conformance!). This is all the code for a store that keeps the document
 //! in a variable:
 //!
 //! ```rust,test_harness
@@ -61,14 +62,14 @@
 //! conformance!(Place);
 //! ```
 //!
-//! Every case is a function as well, generic over the harness, and [`cases()`] lists them, for
-//! another test runner than the usual one.
+//! Every case is also a function, generic over the harness. [`cases()`] lists them for other test
+//! runners.
 //!
 //! # An async store
 //!
-//! An [`AsyncCacheStore`](crate::AsyncCacheStore) runs the same suite through its blocking form,
-//! `Blocking`, which needs the feature `tokio`. Each handle then has a runtime of its own, so a
-//! store that connects to a server connects in `Blocking::connect`:
+//! An [`AsyncCacheStore`](crate::AsyncCacheStore) runs the same suite in its blocking form,
+//! `Blocking`, which needs the feature `tokio`. Each handle has a runtime of its own, so a store
+//! that connects to a server does so in `Blocking::connect`:
 //!
 #![cfg_attr(feature = "tokio", doc = "```rust,test_harness")]
 #![cfg_attr(not(feature = "tokio"), doc = "```rust,ignore")]
@@ -80,7 +81,7 @@
 //!     Revision, conformance,
 //! };
 //!
-//! /// A client of a server, which is a memory here.
+//! /// A client of a server. In this example, the server is a `Memory`.
 //! #[derive(Debug)]
 //! struct Remote(Arc<Memory>);
 //!
@@ -89,7 +90,7 @@
 //!         Ok(Self(server))
 //!     }
 //!
-//!     /// In place of a round trip.
+//!     /// A round trip.
 //!     async fn call<T>(&self, verb: impl FnOnce(&Memory) -> Result<T>) -> Result<T> {
 //!         tokio::task::yield_now().await;
 //!         verb(&self.0)
@@ -139,29 +140,29 @@
 //!
 //! # Abilities
 //!
-//! What not every place can do is a trait of its own. A case that needs it can't be called
-//! without it, and the macro makes no test of it unless the ability is named: so nothing passes
-//! because it was skipped, and the list of the tests shows what was tested.
+//! An ability that not every place has is a trait of its own. Its cases require the trait, and the
+//! macro generates their tests only if the ability is named. So no test passes because it was
+//! skipped, and the list of tests shows what was tested.
 //!
-//! | ability | what it says | cases |
+//! | ability | meaning | cases |
 //! |---|---|---|
-//! | [`Persistent`] | what is stored outlives the handles | [`persistent_cases`] |
+//! | [`Persistent`] | records outlive the handles | [`persistent_cases`] |
 //! | [`Guarding`] | guards exclude each other | [`guarding_cases`] |
 //! | [`Faults`] | a commit can be made to fail | [`fault_cases`] |
 //! | [`Processes`] | another process can open the place | [`processes_lose_nothing`] |
 //!
-//! A store on a disk or a server that names no ability but keeps its records anyway has been
-//! tested for half of its promises.
+//! Name every ability that the store has. Without `Persistent`, for example, a store on a disk is
+//! tested as if it were a memory.
 //!
-//! # Beware
+//! # Caution
 //!
-//! The cases write to the place of the harness and delete what is in it. Never give them one that
-//! holds something.
+//! The cases write to the place of the harness and delete its contents. Never use a place that
+//! holds real data.
 //!
-//! What is in this module may change with any release: a new case may fail a store that passed,
-//! and cases, abilities and their methods may be added, renamed and removed. The contract itself
-//! follows the version number.
-#![expect(clippy::missing_panics_doc, reason = "to panic at a broken promise is what a case does")]
+//! This module is exempt from semantic versioning: with any release, a new case may fail a store
+//! that passed before, and cases, abilities and their methods may be added, renamed and removed.
+//! The contract itself follows the version number.
+#![expect(clippy::missing_panics_doc, reason = "a case panics where a promise is broken")]
 
 mod cases;
 mod commits;

@@ -1,4 +1,4 @@
-//! Opening a place that is new.
+//! Opening a new place.
 
 use std::sync::Barrier;
 use std::thread;
@@ -7,9 +7,9 @@ use super::Persistent;
 use super::tools::{account, assert_holds, list, load, put};
 use crate::Record;
 
-/// Threads that open a new place at the same time all succeed, and lose nothing that any of them
-/// writes at once.
-pub fn a_new_place_is_opened_by_many_at_once<H: Persistent>() {
+/// Threads that open a new place at the same time all succeed, and lose no records that they write
+/// immediately afterwards.
+pub fn many_threads_open_a_new_place_at_once<H: Persistent>() {
     const THREADS: usize = 8;
     for _ in 0..6 {
         let place = H::new();
@@ -27,14 +27,14 @@ pub fn a_new_place_is_opened_by_many_at_once<H: Persistent>() {
                         ];
                         put(&store, &records);
                         let found = load(&store, records[0].partition()).into_records();
-                        assert_eq!(found, records[..1], "what was just written");
+                        assert_eq!(found, records[..1], "the record of this thread");
                         records
                     })
                 })
                 .collect();
             threads
                 .into_iter()
-                .flat_map(|it| it.join().expect("a thread could not open the place or use it"))
+                .flat_map(|it| it.join().expect("a thread failed to open or use the place"))
                 .collect()
         });
         let store = place.open();

@@ -1,12 +1,12 @@
-//! The order of records, and of what is done to them.
+//! The order of records and of operations.
 
 use super::Harness;
 use super::tools::{account, assert_holds, commit, delete, purge, put, put_one, record, token};
 use crate::{Batch, CredentialType, Expect, Partition};
 
-/// Records come in the order in which their keys were first put, however they sort and whether
-/// they came in one commit or in several.
-pub fn records_come_in_the_order_in_which_they_were_put<H: Harness>() {
+/// Records are returned in the order in which their keys were first put, in one commit or in
+/// several, and not sorted.
+pub fn records_are_in_the_order_of_their_first_puts<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let keys = ["m", "z", "a", "10", "9", "\u{e9}", "M", "b"];
@@ -20,8 +20,8 @@ pub fn records_come_in_the_order_in_which_they_were_put<H: Harness>() {
     assert_holds(&place.open(), &records);
 }
 
-/// A record that is written again stays where it stood.
-pub fn a_known_key_keeps_its_place<H: Harness>() {
+/// A record that is replaced keeps its position.
+pub fn a_replaced_record_keeps_its_position<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let mut records = ["c", "a", "b"].map(|key| account("u", key, "old"));
@@ -31,7 +31,7 @@ pub fn a_known_key_keeps_its_place<H: Harness>() {
         put_one(&store, &records[at]);
         assert_holds(&store, &records);
     }
-    // And in a commit that brings others before and after it.
+    // Also in a commit that adds records before and after it.
     let more = [account("u", "0", "more"), account("u", "a", "newest"), account("u", "d", "more")];
     put(&store, &more);
     let [c, _, b] = records;
@@ -39,26 +39,26 @@ pub fn a_known_key_keeps_its_place<H: Harness>() {
     assert_holds(&place.open(), &[c, a, b, zero, d]);
 }
 
-/// A deleted record is gone; put again, it is new and comes last. Deleting what isn't there is no
-/// error and does nothing, least of all to its namesake in another section.
-pub fn a_deleted_record_goes_and_comes_back_at_the_end<H: Harness>() {
+/// A deleted record that is put again is new and comes last. Deleting an absent record succeeds and
+/// does nothing, also where another section or partition has a record under that key.
+pub fn a_deleted_record_returns_at_the_end<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let [a, b, c] = ["a", "b", "c"].map(|key| account("u", key, "1"));
-    let namesake = token("u", "a", "\"7\"");
-    put(&store, &[a.clone(), b.clone(), c.clone(), namesake.clone()]);
+    let same_key = token("u", "a", "\"7\"");
+    put(&store, &[a.clone(), b.clone(), c.clone(), same_key.clone()]);
     delete(&store, std::slice::from_ref(&a));
-    assert_holds(&store, &[b.clone(), c.clone(), namesake.clone()]);
-    delete(&store, &[a.clone(), account("u", "never there", ""), token("u", "b", "1")]);
-    delete(&store, &[account("nobody", "b", "")]);
-    assert_holds(&store, &[b.clone(), c.clone(), namesake.clone()]);
+    assert_holds(&store, &[b.clone(), c.clone(), same_key.clone()]);
+    delete(&store, &[a.clone(), account("u", "absent", ""), token("u", "b", "1")]);
+    delete(&store, &[account("other", "b", "")]);
+    assert_holds(&store, &[b.clone(), c.clone(), same_key.clone()]);
     put_one(&store, &a);
-    assert_holds(&place.open(), &[b, c, a, namesake]);
+    assert_holds(&place.open(), &[b, c, a, same_key]);
 }
 
-/// A partition of many records is no different: the order, the places of known keys and what is
-/// gone are those of a small one, also while it shrinks and grows again.
-pub fn a_large_partition_is_like_a_small_one<H: Harness>() {
+/// A partition of many records keeps order and positions like a small one, also while it shrinks
+/// and grows again.
+pub fn large_partitions_behave_like_small_ones<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let record = |n: usize, value: &str| {
@@ -75,12 +75,12 @@ pub fn a_large_partition_is_like_a_small_one<H: Harness>() {
     put(&store, &new);
     assert_holds(&store, &held);
 
-    let gone: Vec<_> = held.iter().step_by(2).cloned().collect();
-    held.retain(|it| !gone.contains(it));
-    delete(&store, &gone);
+    let deleted: Vec<_> = held.iter().step_by(2).cloned().collect();
+    held.retain(|it| !deleted.contains(it));
+    delete(&store, &deleted);
     assert_holds(&store, &held);
-    put(&store, &gone);
-    held.extend(gone);
+    put(&store, &deleted);
+    held.extend(deleted);
     assert_holds(&store, &held);
 
     let before = held.len();
@@ -88,8 +88,8 @@ pub fn a_large_partition_is_like_a_small_one<H: Harness>() {
     assert_eq!(purge(&store, 100), (before - held.len()) as u64);
     assert_holds(&store, &held);
     while held.len() > 1 {
-        let gone = held.split_off(held.len() / 2);
-        delete(&store, &gone);
+        let deleted = held.split_off(held.len() / 2);
+        delete(&store, &deleted);
         assert_holds(&store, &held);
     }
     let more: Vec<_> = (200..250).map(|n| record(n, "more")).collect();
@@ -98,9 +98,9 @@ pub fn a_large_partition_is_like_a_small_one<H: Harness>() {
     assert_holds(&place.open(), &held);
 }
 
-/// The operations of a change apply one after the other, so the last word on a key counts: also
-/// where it says what stood there before.
-pub fn operations_apply_in_their_order<H: Harness>() {
+/// The operations of a change are applied one after the other, so the last operation on a key
+/// counts, also where it restores the earlier record.
+pub fn operations_are_applied_in_order<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let user = Partition::user("u");
@@ -109,20 +109,20 @@ pub fn operations_apply_in_their_order<H: Harness>() {
     let change = batch.change(user.clone(), Expect::Any);
     change.put(account("u", "k", "1")).delete(section(), "k".into());
     change.put(account("u", "k", "2")).put(account("u", "k", "3"));
-    change.put(account("u", "gone", "x")).delete(section(), "gone".into());
+    change.put(account("u", "short", "x")).delete(section(), "short".into());
     change.delete(section(), "late".into()).put(account("u", "late", "4"));
     commit(&store, &batch);
     let [k, late] = [account("u", "k", "3"), account("u", "late", "4")];
     assert_holds(&store, &[k.clone(), late.clone()]);
 
-    // Deleted and put again as it was, it is there, and new.
+    // Deleted and put again unchanged: the record is new.
     let mut batch = Batch::new();
     let change = batch.change(user.clone(), Expect::Any);
     change.delete(section(), "k".into()).put(k.clone());
     commit(&store, &batch);
     assert_holds(&store, &[late.clone(), k.clone()]);
 
-    // Put as it is and deleted then, it is gone.
+    // Put unchanged and deleted: the record is deleted.
     let mut batch = Batch::new();
     batch.change(user, Expect::Any).put(k).delete(section(), "k".into());
     commit(&store, &batch);

@@ -1,4 +1,4 @@
-//! Partitions are isolated: what is done to one is not seen in another.
+//! Partitions are isolated from each other.
 
 use super::Harness;
 use super::tools::{
@@ -6,8 +6,9 @@ use super::tools::{
 };
 use crate::{Batch, CredentialType, Expect, Partition, Record};
 
-/// Users, clients, their tenants, extended keys, metadata and what is nobody's are read apart.
-pub fn partitions_are_read_apart<H: Harness>() {
+/// Users, clients, their tenants, extended cache keys, metadata and unowned records are read
+/// separately.
+pub fn partitions_are_read_separately<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let records = [
@@ -29,15 +30,15 @@ pub fn partitions_are_read_apart<H: Harness>() {
     }
 }
 
-/// A record belongs to whom it names, however its JSON spells that: with escapes, with spaces, as
-/// a number, before or after other fields, or twice, when the last one counts.
-pub fn a_record_belongs_to_whom_it_names<H: Harness>() {
+/// A record belongs to the user in its JSON, however the id is written: with escapes, with white
+/// space, as a number, before or after other fields, or twice, where the last one counts.
+pub fn a_record_belongs_to_the_user_it_names<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let values = [
         r#"{"home_account_id":"user 12"}"#,
         r#"{"home_account_id":"\u0075ser\u002012"}"#,
-        r#"{ "x" : {"home_account_id":"nobody"} , "home_account_id" : "user 12" }"#,
+        r#"{ "x" : {"home_account_id":"inner"} , "home_account_id" : "user 12" }"#,
         r#"{"home_account_id":"user 13","home_account_id":"user 12"}"#,
         r#"{"home\u005faccount_id":"user 12"}"#,
         r#"{"home_account_id":12}"#,
@@ -51,8 +52,8 @@ pub fn a_record_belongs_to_whom_it_names<H: Harness>() {
         .enumerate()
         .map(|(at, value)| record("IdToken", &format!("k{at}"), value))
         .collect();
-    let users = those_of(&records, &Partition::user("user 12"));
-    assert_eq!(users.len(), 5, "what this case is about");
+    let users = records_of(&records, &Partition::user("user 12"));
+    assert_eq!(users.len(), 5, "the records of this user");
     put(&store, &records);
     assert_holds(&store, &records);
     assert_holds(&place.open(), &records);
@@ -61,16 +62,15 @@ pub fn a_record_belongs_to_whom_it_names<H: Harness>() {
     assert_holds(&store, &left);
 }
 
-/// The records that say that they are of this partition.
-fn those_of(records: &[Record], partition: &Partition) -> Vec<Record> {
+/// The records that belong to this partition.
+fn records_of(records: &[Record], partition: &Partition) -> Vec<Record> {
     records.iter().filter(|it| *it.partition() == *partition).cloned().collect()
 }
 
-/// Users whose names look alike, to a database, a file system or a pattern, are different users.
-pub fn users_that_look_alike_are_different_users<H: Harness>() {
+/// Ids that look similar to a database, a file system or a pattern are different users.
+pub fn similar_user_ids_are_distinct<H: Harness>() {
     let users = [
         "u",
-        "U",
         "u ",
         "u.t",
         "u%2Ft",
@@ -101,15 +101,15 @@ pub fn users_that_look_alike_are_different_users<H: Harness>() {
     put(&store, &records);
     assert_holds(&store, &records);
     assert_holds(&place.open(), &records);
-    while let Some(gone) = records.pop() {
-        delete(&store, &[gone]);
+    while let Some(deleted) = records.pop() {
+        delete(&store, &[deleted]);
         assert_holds(&store, &records);
     }
 }
 
-/// A delete reaches the records of its own partition, though the section and the key of another
-/// one's are right.
-pub fn a_delete_stays_in_its_partition<H: Harness>() {
+/// A delete affects the records of its own partition only, although another partition has a record
+/// under that section and key.
+pub fn a_delete_affects_its_partition_only<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let records = [account("u", "ku", "1"), account("v", "kv", "1"), record("", "version", "3")];
@@ -122,9 +122,9 @@ pub fn a_delete_stays_in_its_partition<H: Harness>() {
     assert_holds(&store, &records);
 }
 
-/// A commit leaves the revisions of other partitions alone, so that whoever works on those does
-/// not conflict with it.
-pub fn a_commit_leaves_other_partitions_alone<H: Harness>() {
+/// A commit doesn't change the revisions of other partitions, so their writers don't conflict with
+/// it.
+pub fn a_commit_leaves_other_partitions_unchanged<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let user = Partition::user("u");
@@ -132,7 +132,7 @@ pub fn a_commit_leaves_other_partitions_alone<H: Harness>() {
     put(&store, &[account("v", "kv", "1"), account("w", "kw", "1")]);
     put_one(&store, &account("v", "kv", "22"));
     delete(&store, &[account("w", "kw", "1")]);
-    assert!(load_since(&store, &user, revision).is_none(), "nobody has changed this one");
+    assert!(load_since(&store, &user, revision).is_none(), "other partitions have changed");
     let mut batch = Batch::new();
     batch.change(user, Expect::Revision(revision)).put(account("u", "ku", "2"));
     commit(&store, &batch);

@@ -1,4 +1,4 @@
-//! What a purge deletes, and what it leaves.
+//! What a purge deletes and keeps.
 
 use super::Harness;
 use super::tools::{
@@ -6,9 +6,9 @@ use super::tools::{
 };
 use crate::{CacheStore, Partition, Revision};
 
-/// A purge deletes what expires before its moment, and returns how many records those were: not
-/// the one of that very moment, and once.
-pub fn a_purge_deletes_exactly_what_has_expired<H: Harness>() {
+/// A purge deletes the records that expire before `now`, and returns their number. A record that
+/// expires exactly at `now` stays.
+pub fn a_purge_deletes_exactly_the_expired_records<H: Harness>() {
     let place = H::new();
     let (store, other) = (place.open(), place.open());
     let records: Vec<_> = (90..110)
@@ -30,8 +30,8 @@ pub fn a_purge_deletes_exactly_what_has_expired<H: Harness>() {
 }
 
 /// An expiry is read as [`Record::expires_on`](crate::Record::expires_on) reads it: a string or a
-/// number, with a fraction or without. One that can't be read is none.
-pub fn a_purge_reads_an_expiry_as_the_record_does<H: Harness>() {
+/// number, with or without a fraction. A record whose expiry can't be read stays.
+pub fn a_purge_reads_expiries_as_records_do<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let records: Vec<_> = [
@@ -72,15 +72,14 @@ pub fn a_purge_reads_an_expiry_as_the_record_does<H: Harness>() {
     assert_holds(&store, &left);
 }
 
-/// Access tokens alone expire. An `expires_on` in another section means something else, if it
-/// means anything.
-pub fn a_purge_takes_access_tokens_alone<H: Harness>() {
+/// Only access tokens expire. An `expires_on` in another section has no meaning.
+pub fn a_purge_deletes_access_tokens_only<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let old = r#"{"home_account_id":"u","client_id":"c","expires_on":"1"}"#;
     let sections = ["RefreshToken", "IdToken", "Account", "AppMetadata", "Invented"];
     let mut records = sections.map(|section| record(section, "k", old)).to_vec();
-    // Nor is a member of the document an expiry, whatever its name.
+    // A member of the document is not an expiry, whatever its name.
     records.push(record("", "expires_on", "1"));
     put(&store, &records);
     put_one(&store, &token("u", "k", "1"));
@@ -88,9 +87,9 @@ pub fn a_purge_takes_access_tokens_alone<H: Harness>() {
     assert_holds(&store, &records);
 }
 
-/// The expiry that counts is that of the value which stands there: a token that was renewed
-/// stays, and one that was shortened goes.
-pub fn a_purge_goes_by_the_latest_value<H: Harness>() {
+/// The expiry of the stored value counts: a token that was renewed stays, and one whose expiry was
+/// moved forward is deleted.
+pub fn a_purge_uses_the_latest_value<H: Harness>() {
     let place = H::new();
     let store = place.open();
     put(&store, &[token("u", "renewed", "50"), token("u", "shortened", "150")]);
@@ -103,9 +102,9 @@ pub fn a_purge_goes_by_the_latest_value<H: Harness>() {
     assert_holds(&store, &renewed);
 }
 
-/// A purge reaches every partition. It changes the revisions of those that it took something
-/// from, leaves the others alone, and a partition that it has emptied is absent.
-pub fn a_purge_leaves_other_partitions_alone<H: Harness>() {
+/// A purge covers all partitions. It changes the revisions of those that lose records, and no
+/// others. A partition that it has emptied is absent.
+pub fn a_purge_leaves_other_partitions_unchanged<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let left = [
@@ -117,29 +116,28 @@ pub fn a_purge_leaves_other_partitions_alone<H: Harness>() {
     put(&store, &left);
     put(&store, &[token("touched", "e", "50"), token("emptied", "f", "50")]);
     let app = record("AccessToken", "g", r#"{"client_id":"c","realm":"r","expires_on":"50"}"#);
-    let nobodys = record("AccessToken", "h", r#"{"expires_on":50}"#);
-    put(&store, &[app.clone(), nobodys.clone()]);
+    let unowned = record("AccessToken", "h", r#"{"expires_on":50}"#);
+    put(&store, &[app.clone(), unowned.clone()]);
     let revision = |partition: &Partition| load(&store, partition).revision();
     let before = left.each_ref().map(|record| revision(record.partition()));
 
     assert_purge(&store, 100, 4);
     assert_holds(&store, &left);
     let changed = load_since(&store, &Partition::user("touched"), before[0]);
-    assert_ne!(changed.expect("a record is gone").revision(), before[0]);
+    assert_ne!(changed.expect("a record was deleted").revision(), before[0]);
     for (record, before) in left.iter().zip(before).skip(1) {
         let since = load_since(&store, record.partition(), before);
-        assert!(since.is_none(), "nothing was taken from {:?}", record.partition());
+        assert!(since.is_none(), "{:?} has changed", record.partition());
     }
     for emptied in
-        [Partition::user("emptied"), app.partition().clone(), nobodys.partition().clone()]
+        [Partition::user("emptied"), app.partition().clone(), unowned.partition().clone()]
     {
-        assert_eq!(revision(&emptied), Revision::ABSENT, "{emptied:?} is empty now");
+        assert_eq!(revision(&emptied), Revision::ABSENT, "{emptied:?} is empty");
     }
 }
 
-/// A purge of which nothing comes changes nothing, on an empty place or on one that holds what
-/// never expires.
-pub fn a_purge_of_nothing_changes_nothing<H: Harness>() {
+/// A purge without expired records changes nothing, on an empty place and on one with records.
+pub fn a_purge_without_expired_records_changes_nothing<H: Harness>() {
     let place = H::new();
     let store = place.open();
     assert_purge(&store, i64::MAX, 0);
@@ -158,5 +156,5 @@ pub fn a_purge_of_nothing_changes_nothing<H: Harness>() {
 #[track_caller]
 fn assert_purge(store: &dyn CacheStore, now: i64, expected: u64) {
     let purged = purge(store, now);
-    assert_eq!(purged, expected, "records that expired before {now}");
+    assert_eq!(purged, expected, "the number of records that expire before {now}");
 }

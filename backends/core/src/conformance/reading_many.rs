@@ -9,9 +9,9 @@ use super::tools::{account, assert_same, commit, delete, load, put, put_one, put
 use super::traffic::{AtWork, count_in};
 use crate::{CacheStore, Expect, Load, Partition, Record, Revision, Snapshot};
 
-/// The answers come in the order in which the partitions were asked for, each as a load of the
-/// partition alone returns it.
-pub fn many_partitions_are_returned_in_the_order_asked<H: Harness>() {
+/// The results are in the order of the requested partitions. Each is equal to a load of the
+/// partition alone.
+pub fn several_partitions_are_returned_in_order<H: Harness>() {
     let place = H::new();
     let (store, other) = (place.open(), place.open());
     let records = [
@@ -43,8 +43,8 @@ pub fn many_partitions_are_returned_in_the_order_asked<H: Harness>() {
     }
 }
 
-/// Each partition is compared with the revision that was given for it, and with no other.
-pub fn each_of_many_known_revisions_is_unchanged_by_itself<H: Harness>() {
+/// Each partition is compared with the revision that was passed for it, and with no other.
+pub fn each_known_revision_is_compared_with_its_partition<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let users = ["u", "v", "w"].map(Partition::user);
@@ -73,22 +73,22 @@ pub fn each_of_many_known_revisions_is_unchanged_by_itself<H: Harness>() {
     // An earlier revision, the latest one, and none.
     let now = users.each_ref().map(|user| load(&store, user).revision());
     let wanted = [(&users[0], Some(before[0])), (&users[1], Some(now[1])), (&users[2], None)];
-    let [first, second, third] = load_many(&store, &wanted).try_into().expect("three answers");
+    let [first, second, third] = load_many(&store, &wanted).try_into().expect("three results");
     assert_eq!(snapshot(first).revision(), now[0]);
     assert_eq!(second, Load::Unchanged);
     assert_eq!(snapshot(third).revision(), now[2]);
 }
 
-/// An absent partition is a snapshot without records, at [`Revision::ABSENT`]; a caller that knows
-/// that revision gets `Unchanged`.
-pub fn absent_partitions_among_many_are_empty<H: Harness>() {
+/// An absent partition is an empty snapshot at [`Revision::ABSENT`]. It is `Unchanged` to a caller
+/// that knows that revision.
+pub fn absent_partitions_among_several_are_empty<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let record = account("u", "k", "1");
     put_one(&store, &record);
     let (u, absent) = (Partition::user("u"), Partition::user("absent"));
     let wanted = [(&absent, None), (&u, None), (&absent, Some(Revision::ABSENT))];
-    let [first, second, third] = load_many(&store, &wanted).try_into().expect("three answers");
+    let [first, second, third] = load_many(&store, &wanted).try_into().expect("three results");
     let first = snapshot(first);
     assert_eq!((first.revision(), first.records()), (Revision::ABSENT, &[][..]));
     assert_same("the partition between", snapshot(second).records(), std::slice::from_ref(&record));
@@ -103,8 +103,8 @@ pub fn absent_partitions_among_many_are_empty<H: Harness>() {
     }
 }
 
-/// A load of no partition returns no answer, on a new place and on one with records.
-pub fn a_load_of_no_partition_is_empty<H: Harness>() {
+/// A load of no partitions is empty, on a new place and on one with records.
+pub fn loading_no_partitions_returns_nothing<H: Harness>() {
     let place = H::new();
     let store = place.open();
     assert_eq!(load_many(&store, &[]), []);
@@ -112,8 +112,9 @@ pub fn a_load_of_no_partition_is_empty<H: Harness>() {
     assert_eq!(load_many(&store, &[]), []);
 }
 
-/// A partition that is asked for twice is answered twice, each time by the revision given there.
-pub fn a_partition_that_is_asked_for_twice_is_answered_twice<H: Harness>() {
+/// A partition that is requested twice is returned twice, each time according to the revision
+/// passed with it.
+pub fn a_repeated_partition_is_returned_each_time<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let records = [account("u", "k", "1"), account("v", "l", "1")];
@@ -138,11 +139,11 @@ pub fn a_partition_that_is_asked_for_twice_is_answered_twice<H: Harness>() {
 }
 
 /// Several partitions are read as they were at one moment: of a commit that changes two of them, a
-/// reader sees both halves or neither, whether it knows revisions or not.
+/// reader sees both changes or neither, whether it knows revisions or not.
 ///
 /// Where they keep changing, a store may return an error that
 /// [is retryable](crate::Error::is_retryable).
-pub fn many_partitions_are_read_at_one_moment<H: Harness>() {
+pub fn several_partitions_are_read_at_one_moment<H: Harness>() {
     const COMMITS: usize = 100;
     let place = H::new();
     let writer = place.open();
@@ -163,9 +164,8 @@ pub fn many_partitions_are_read_at_one_moment<H: Harness>() {
                 while working.load(Ordering::SeqCst) > 0 {
                     reader.read(store, nth == 0);
                 }
-                // What is read after the last commit is complete.
-                assert!(reader.read(store, nth == 0), "reading fails although all is quiet");
-                assert_eq!(reader.counts, [COMMITS; 2], "the last commit");
+                assert!(reader.read(store, nth == 0), "a read failed after the last commit");
+                assert_eq!(reader.counts, [COMMITS; 2], "the counters of the last commit");
             });
         }
     });
@@ -179,7 +179,7 @@ fn halves(count: usize) -> [Record; 2] {
     })
 }
 
-/// The counts that a reader of [`halves`] has read last, and their revisions.
+/// The latest counters and revisions that a reader of [`halves`] has read.
 #[derive(Default)]
 struct MomentReader {
     counts: [usize; 2],
@@ -187,8 +187,7 @@ struct MomentReader {
 }
 
 impl MomentReader {
-    /// Reads both halves, and insists that they are of one commit; `false` where reading failed
-    /// with an error that is retryable.
+    /// Reads both halves, and asserts that they are of one commit; `false` after a retryable error.
     fn read(&mut self, store: &dyn CacheStore, knows_revisions: bool) -> bool {
         let partitions = ["left", "right"].map(Partition::user);
         let known = if knows_revisions { self.known } else { [None; 2] };
@@ -196,23 +195,23 @@ impl MomentReader {
         {
             Ok(found) => found,
             Err(error) if error.is_retryable() => return false,
-            Err(error) => panic!("loading has no reason to fail: {error:?}"),
+            Err(error) => panic!("the load must succeed: {error:?}"),
         };
-        assert_eq!(found.len(), 2, "one answer for each partition");
+        assert_eq!(found.len(), 2, "the number of results");
         for (at, found) in found.into_iter().enumerate() {
             let Load::Snapshot(found) = found else { continue };
             self.known[at] = Some(found.revision());
             self.counts[at] = count_in(found.records());
         }
-        assert_eq!(self.counts[0], self.counts[1], "half a commit was read");
+        assert_eq!(self.counts[0], self.counts[1], "a part of a commit was read");
         true
     }
 }
 
 #[track_caller]
 fn load_many(store: &dyn CacheStore, wanted: &[(&Partition, Option<Revision>)]) -> Vec<Load> {
-    let found = store.load_many(wanted).expect("loading has no reason to fail");
-    assert_eq!(found.len(), wanted.len(), "one answer for each partition");
+    let found = store.load_many(wanted).expect("the load must succeed");
+    assert_eq!(found.len(), wanted.len(), "the number of results");
     found
 }
 

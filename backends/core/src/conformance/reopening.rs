@@ -1,4 +1,4 @@
-//! What outlives the handles.
+//! Records and revisions outlive the handles.
 
 use super::Persistent;
 use super::tools::{
@@ -7,9 +7,9 @@ use super::tools::{
 };
 use crate::{CacheStore, Error, Expect, Partition, Revision};
 
-/// What was stored is there when the last handle was dropped and a new one is opened: in its
-/// order, with sections that nobody knows, and to be worked on.
-pub fn what_was_stored_outlives_the_handles<H: Persistent>() {
+/// Records are kept after the last handle was dropped: in their order, in all sections, and ready
+/// for further changes.
+pub fn records_outlive_the_handles<H: Persistent>() {
     let place = H::new();
     let mut records = vec![
         account("u", "z", "first"),
@@ -32,9 +32,10 @@ pub fn what_was_stored_outlives_the_handles<H: Persistent>() {
     assert_holds(&place.open(), &[]);
 }
 
-/// A revision from before stands for what stood there then: it conflicts, and is not unchanged,
-/// where something else stands there now. A program may keep it longer than its handle.
-pub fn revisions_do_not_return_after_reopening<H: Persistent>() {
+/// A revision that was read before the place was reopened names the contents of that time. For
+/// other contents, a load is not `Unchanged`, and a commit conflicts. A program may keep a revision
+/// longer than its handle.
+pub fn revisions_do_not_repeat_after_reopening<H: Persistent>() {
     let place = H::new();
     let user = Partition::user("u");
     let (mut loaded, mut listed) = (Vec::new(), Vec::new());
@@ -42,32 +43,32 @@ pub fn revisions_do_not_return_after_reopening<H: Persistent>() {
         let record = account("u", "k", &n.to_string());
         let now = [record.clone()];
         let revision = put_one(&place.open(), &record);
-        assert!(!loaded.contains(&revision), "a revision has returned");
+        assert!(!loaded.contains(&revision), "a revision is repeated");
         let store = place.open();
         for known in &loaded {
-            let since = load_since(&store, &user, *known).expect("it held something else");
+            let since = load_since(&store, &user, *known).expect("the records have changed");
             assert_same("a load", since.records(), &now);
             let late = store.commit(&puts(Expect::Revision(*known), &now));
             assert!(matches!(late, Err(Error::Conflict)), "an earlier revision was accepted");
         }
         for known in &listed {
-            let since = list_since(&store, None, *known).expect("it listed something else");
+            let since = list_since(&store, None, *known).expect("the records have changed");
             assert_same("a listing", since.records(), &now);
         }
         loaded.push(load(&store, &user).revision());
         loaded.push(revision);
         listed.push(list(&store, None).revision());
         drop(store);
-        // Every second time the place is empty in between.
+        // Every second time, the place is empty in between.
         if n % 2 == 0 {
             assert_eq!(delete(&place.open(), &now), [Revision::ABSENT]);
         }
     }
 }
 
-/// Several handles of before and after the last one was dropped: what expects what a new handle
-/// has read is committed.
-pub fn a_new_handle_goes_on_where_the_last_one_ended<H: Persistent>() {
+/// A commit that expects a revision read by a new handle is applied, after earlier handles were
+/// dropped.
+pub fn a_new_handle_continues_from_the_stored_revision<H: Persistent>() {
     let place = H::new();
     for n in 0..5 {
         let store = place.open();

@@ -1,4 +1,4 @@
-//! A revision never returns for other contents.
+//! A revision is never used again for other contents.
 
 use std::collections::HashMap;
 
@@ -9,24 +9,24 @@ use super::tools::{
 };
 use crate::{CacheStore, Error, Expect, Partition, Record, Revision};
 
-/// Contents after contents, of the same size and within one tick of any clock: each has a
-/// revision of its own.
-pub fn other_contents_never_share_a_revision<H: Harness>() {
+/// Different contents have different revisions, although their sizes are equal and they follow each
+/// other within one tick of a clock.
+pub fn different_contents_have_different_revisions<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let mut history = History::default();
     for n in 10..60 {
         history.put(&store, &account("u", "k", &n.to_string()));
     }
-    // Handles that are opened in between don't begin to count anew.
+    // Handles that are opened in between don't start to count again.
     for n in 60..80 {
         history.put(&place.open(), &account("u", "k", &n.to_string()));
     }
 }
 
-/// Contents that were there before may have the revision that they had; what stood there in
-/// between has another. So nobody who saw that takes it for what is there now.
-pub fn a_change_there_and_back_is_no_trap<H: Harness>() {
+/// Contents that are restored may have their earlier revision, but not a revision of the contents
+/// in between. So a caller that knows the contents in between gets the restored ones.
+pub fn restored_contents_do_not_match_revisions_in_between<H: Harness>() {
     let place = H::new();
     let (store, other) = (place.open(), place.open());
     let user = Partition::user("u");
@@ -37,22 +37,22 @@ pub fn a_change_there_and_back_is_no_trap<H: Harness>() {
     let between = load(&other, &user).revision();
     put_one(&store, &one);
     for handle in [&store, &other] {
-        let now = load_since(handle, &user, between).expect("it has changed since");
-        assert_same("what is there now", now.records(), std::slice::from_ref(&one));
+        let now = load_since(handle, &user, between).expect("the partition has changed");
+        assert_same("the restored contents", now.records(), std::slice::from_ref(&one));
         assert_ne!(now.revision(), between);
         let late = handle.commit(&puts(Expect::Revision(between), &[account("u", "k", "3")]));
         assert!(matches!(late, Err(Error::Conflict)), "a revision of other contents was accepted");
     }
     assert_ne!(first, between);
-    // Whoever saw it at first may be told either, and finds the same.
+    // For the first revision, the store may return `Unchanged` or a snapshot.
     if let Some(now) = load_since(&store, &user, first) {
-        assert_same("what is there again", now.records(), &[one]);
+        assert_same("the restored contents", now.records(), &[one]);
     }
 }
 
-/// A partition that is emptied is absent, and when it is filled again it doesn't begin to count
-/// anew: neither by a delete nor by a purge, with one handle or with new ones.
-pub fn an_emptied_partition_does_not_begin_anew<H: Harness>() {
+/// A partition that was emptied, by a delete or a purge, is absent. When it is filled again, it
+/// doesn't repeat revisions, with one handle or with new ones.
+pub fn an_emptied_partition_does_not_repeat_revisions<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let user = Partition::user("u");
@@ -63,19 +63,19 @@ pub fn an_emptied_partition_does_not_begin_anew<H: Harness>() {
         let store: &dyn CacheStore = if n < 15 { &store } else { &place.open() };
         let known = history.put(store, &expiring);
         if n % 2 == 0 {
-            assert_eq!(delete(store, &[expiring]), [Revision::ABSENT], "it is empty now");
+            assert_eq!(delete(store, &[expiring]), [Revision::ABSENT], "the partition is empty");
         } else {
             assert_eq!(purge(store, 100), 1);
         }
-        let emptied = load_since(store, &user, known).expect("it has changed since");
+        let emptied = load_since(store, &user, known).expect("the partition has changed");
         assert_same("an emptied partition", emptied.records(), &[]);
         assert_eq!(emptied.revision(), Revision::ABSENT);
         assert_holds(store, &[]);
     }
 }
 
-/// Contents that read the same when one forgets where a name ends are other contents.
-pub fn where_a_name_ends_matters<H: Harness>() {
+/// Contents that differ only in where one text ends and the next one starts are different contents.
+pub fn the_boundary_of_section_and_key_counts<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let value = r#"{"home_account_id":"u"}"#;
@@ -89,15 +89,15 @@ pub fn where_a_name_ends_matters<H: Harness>() {
     ] {
         let revision = put(&store, &records)[0];
         if let Some(other) = seen.insert(revision, records.len()) {
-            panic!("{revision:?} stands for {other} and for {} records", records.len());
+            panic!("{revision:?} names contents of {other} and of {} records", records.len());
         }
         delete(&store, &records);
     }
 }
 
-/// The revisions of a listing don't return either: not when the store is emptied and filled with
-/// as much.
-pub fn revisions_of_a_listing_do_not_return<H: Harness>() {
+/// Revisions of a listing aren't repeated, also when the store is emptied and filled with equally
+/// many records.
+pub fn revisions_of_listings_do_not_repeat<H: Harness>() {
     let place = H::new();
     let store = place.open();
     let mut seen: Vec<Revision> = Vec::new();
@@ -106,35 +106,35 @@ pub fn revisions_of_a_listing_do_not_return<H: Harness>() {
         let store: &dyn CacheStore = if n < 15 { &store } else { &place.open() };
         put(store, &records);
         for known in &seen {
-            let now = list_since(store, None, *known).expect("it listed other records");
+            let now = list_since(store, None, *known).expect("the records have changed");
             assert_same("a listing", now.records(), &records);
-            assert_ne!(now.revision(), *known, "it stood for other records");
+            assert_ne!(now.revision(), *known, "a revision of other records");
         }
         seen.push(list(store, None).revision());
         delete(store, &records);
-        let now = list_since(store, None, seen[seen.len() - 1]).expect("everything is gone");
-        assert_same("a listing of nothing", now.records(), &[]);
+        let now = list_since(store, None, seen[seen.len() - 1]).expect("the store is empty");
+        assert_same("a listing of an empty store", now.records(), &[]);
         seen.push(now.revision());
-        // Nothing is nothing: it may have one revision, which then stands for it each time.
-        let listed_nothing = seen.pop();
-        assert!(!seen.contains(&listed_nothing.expect("just pushed")), "it stood for records");
+        // An empty store may have the same revision each time.
+        let empty = seen.pop();
+        assert!(!seen.contains(&empty.expect("just pushed")), "a revision of other records");
     }
 }
 
-/// Every revision that one partition had, for contents that all differ.
+/// All revisions of one partition, for different contents.
 #[derive(Default)]
 struct History(Vec<Revision>);
 
 impl History {
-    /// Puts other contents, and insists that no earlier revision stands for them.
+    /// Puts different contents, and asserts that no earlier revision matches them.
     #[track_caller]
     fn put(&mut self, store: &dyn CacheStore, record: &Record) -> Revision {
         let partition = record.partition();
         let revision = put_one(store, record);
-        assert_ne!(revision, Revision::ABSENT, "{partition:?} holds something");
+        assert_ne!(revision, Revision::ABSENT, "the revision of {partition:?}");
         for known in &self.0 {
-            assert_ne!(revision, *known, "a revision of {partition:?} has returned");
-            let since = load_since(store, partition, *known).expect("it held something else");
+            assert_ne!(revision, *known, "a revision of {partition:?} is repeated");
+            let since = load_since(store, partition, *known).expect("the records have changed");
             assert_same("a load", since.records(), std::slice::from_ref(record));
         }
         if let Some(stale) = self.0.last() {

@@ -1,4 +1,4 @@
-//! Nothing prints a secret.
+//! No output contains a secret.
 
 use std::fmt::Debug;
 
@@ -8,16 +8,16 @@ use crate::{CacheStore, Expect, Partition, Revision};
 
 const SECRET: &str = "CANARY";
 
-/// Values don't show where a program logs what it handles: the store before and after it has read
-/// and written, what it returns, and its errors.
-pub fn nothing_prints_what_is_stored<H: Harness>() {
+/// `Debug` and error messages contain no values: of the store before and after it has read and
+/// written, of what it returns, and of its errors.
+pub fn debug_output_contains_no_values<H: Harness>() {
     let place = H::new();
     let store = place.open();
     assert_silent("a new store", &store);
     let records = [account("u", "k", SECRET), token("u", "l", &format!("\"{SECRET}\""))];
     let batch = puts(Expect::Any, &records);
     assert_silent("a batch", &batch);
-    assert_silent("what a commit returns", &commit(&store, &batch));
+    assert_silent("the result of a commit", &commit(&store, &batch));
     assert_silent("a store that has written", &store);
     let reader = place.open();
     assert_silent("a load", &load(&reader, &Partition::user("u")));
@@ -25,9 +25,9 @@ pub fn nothing_prints_what_is_stored<H: Harness>() {
     assert_silent("a store that has read", &reader);
 
     let stale = puts(Expect::Revision(Revision::unique()), &records);
-    let error = store.commit(&stale).expect_err("nobody was given that revision");
+    let error = store.commit(&stale).expect_err("the store never returned that revision");
     assert_silent("a conflict", &error);
-    assert!(!error.to_string().contains(SECRET), "a conflict quotes a value");
+    assert!(!error.to_string().contains(SECRET), "a conflict contains a value");
     assert_silent("a store after a conflict", &store);
     put(&store, &[account("u", "k", &SECRET.repeat(100))]);
     commit(&store, &deletes(Expect::Any, &records));
@@ -37,6 +37,6 @@ pub fn nothing_prints_what_is_stored<H: Harness>() {
 #[track_caller]
 pub(super) fn assert_silent(what: &str, it: &dyn Debug) {
     for printed in [format!("{it:?}"), format!("{it:#?}")] {
-        assert!(!printed.contains(SECRET), "{what} prints a value: {printed}");
+        assert!(!printed.contains(SECRET), "the output of {what} contains a value: {printed}");
     }
 }

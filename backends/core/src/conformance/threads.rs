@@ -1,4 +1,4 @@
-//! Many threads at once.
+//! Concurrent threads.
 
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,9 +12,9 @@ use crate::{CacheStore, Error};
 const WRITERS: usize = 6;
 const READERS: usize = 2;
 
-/// Threads that each have a handle of their own lose nothing to each other, and readers among
-/// them see whole commits only.
-pub fn threads_with_handles_of_their_own_lose_nothing<H: Harness>() {
+/// Threads with a handle each lose no records to each other, and concurrent readers see complete
+/// commits only.
+pub fn threads_with_separate_handles_lose_nothing<H: Harness>() {
     let place = H::new();
     let writers: Vec<_> = (0..WRITERS).map(|_| place.open()).collect();
     let readers: Vec<_> = (0..READERS).map(|_| place.open()).collect();
@@ -22,7 +22,8 @@ pub fn threads_with_handles_of_their_own_lose_nothing<H: Harness>() {
     Observed::default().assert_nothing_lost(&place.open(), WRITERS);
 }
 
-/// Threads that share one handle don't either.
+/// Threads that share one handle lose no records to each other, and concurrent readers see complete
+/// commits only.
 pub fn threads_that_share_a_handle_lose_nothing<H: Harness>() {
     let place = H::new();
     let store = place.open();
@@ -55,34 +56,34 @@ fn run(writers: &[&dyn CacheStore], readers: &[&dyn CacheStore]) {
     });
 }
 
-/// Of many that expect the same revision at the same moment, one commits, and all others are
-/// told so: also where they expect that nothing is there.
-pub fn one_of_many_rivals_wins<H: Harness>() {
+/// Of several concurrent commits that expect the same revision, one is applied, and all others are
+/// conflicts; also where they expect an absent partition.
+pub fn one_of_several_conflicting_commits_wins<H: Harness>() {
     let place = H::new();
     let store = place.open();
-    let rivals: Vec<_> = (0..WRITERS).map(|_| place.open()).collect();
+    let stores: Vec<_> = (0..WRITERS).map(|_| place.open()).collect();
     for round in 0..16 {
         let revision = unclaim(&store, round % 2 == 0);
-        let start = Barrier::new(rivals.len());
+        let start = Barrier::new(stores.len());
         let winners: Vec<_> = thread::scope(|scope| {
-            let rivals: Vec<_> = rivals
+            let threads: Vec<_> = stores
                 .iter()
                 .enumerate()
-                .map(|(who, store)| {
+                .map(|(writer, store)| {
                     let start = &start;
                     scope.spawn(move || {
                         start.wait();
-                        match store.commit(&claim(revision, who)) {
-                            Ok(_) => Some(who),
+                        match store.commit(&claim(revision, writer)) {
+                            Ok(_) => Some(writer),
                             Err(Error::Conflict) => None,
-                            Err(error) => panic!("a rival is told {error:?}"),
+                            Err(error) => panic!("a conflict is reported as {error:?}"),
                         }
                     })
                 })
                 .collect();
-            rivals.into_iter().filter_map(|rival| rival.join().expect("a rival panicked")).collect()
+            threads.into_iter().filter_map(|it| it.join().expect("a writer panicked")).collect()
         });
-        assert_eq!(winners.len(), 1, "winners of round {round}");
+        assert_eq!(winners.len(), 1, "the number of commits in round {round}");
         assert_holds(&store, &[claimed_by(winners[0])]);
         assert_holds(&place.open(), &[claimed_by(winners[0])]);
     }

@@ -1,4 +1,4 @@
-//! What the cases share: records, shorthands for the four verbs, and one strict comparison.
+//! Helpers of the cases: records, verbs that must not fail, and strict comparisons.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -9,23 +9,23 @@ use crate::{
 };
 
 pub(super) fn record(section: &str, key: &str, json: &str) -> Record {
-    let json = Json::new(json).expect("the cases put valid JSON");
+    let json = Json::new(json).expect("valid JSON");
     Record::new(section.into(), key, json)
 }
 
-/// An account. Its key has to differ from those of other users: within a section, a stored key
-/// is the identity of a record.
+/// An account. Accounts of different users need different keys, since a key is the identity of a
+/// record within a section.
 pub(super) fn account(user: &str, key: &str, name: &str) -> Record {
     record("Account", key, &format!(r#"{{"home_account_id":"{user}","username":"{name}"}}"#))
 }
 
-/// An access token that expires when this JSON value says.
+/// An access token with this JSON value as its expiry.
 pub(super) fn token(user: &str, key: &str, expires_on: &str) -> Record {
     let json = format!(r#"{{"home_account_id":"{user}","expires_on":{expires_on}}}"#);
     record("AccessToken", key, &json)
 }
 
-/// A batch that puts these records where they belong.
+/// A batch that puts these records into their partitions.
 pub(super) fn puts(expect: Expect, records: &[Record]) -> Batch {
     let mut batch = Batch::new();
     for record in records {
@@ -46,8 +46,8 @@ pub(super) fn deletes(expect: Expect, records: &[Record]) -> Batch {
 
 #[track_caller]
 pub(super) fn commit(store: &dyn CacheStore, batch: &Batch) -> Vec<Revision> {
-    let revisions = store.commit(batch).expect("this commit has no reason to fail");
-    assert_eq!(revisions.len(), batch.changes().len(), "one revision for each changed partition");
+    let revisions = store.commit(batch).expect("the commit must succeed");
+    assert_eq!(revisions.len(), batch.changes().len(), "the number of returned revisions");
     revisions
 }
 
@@ -69,18 +69,18 @@ pub(super) fn delete(store: &dyn CacheStore, records: &[Record]) -> Vec<Revision
 
 #[track_caller]
 pub(super) fn purge(store: &dyn CacheStore, now: i64) -> u64 {
-    store.purge(now).expect("purging has no reason to fail")
+    store.purge(now).expect("the purge must succeed")
 }
 
 #[track_caller]
 pub(super) fn load(store: &dyn CacheStore, partition: &Partition) -> Snapshot {
-    match store.load(partition, None).expect("loading has no reason to fail") {
+    match store.load(partition, None).expect("the load must succeed") {
         Load::Snapshot(snapshot) => snapshot,
         Load::Unchanged => panic!("`Unchanged` to a caller that knows no revision"),
     }
 }
 
-/// What is new since `known`; `None` where the store says that nothing is.
+/// The snapshot of a caller that knows a revision; `None` where the store returns `Unchanged`.
 #[track_caller]
 pub(super) fn load_since(
     store: &dyn CacheStore,
@@ -92,13 +92,13 @@ pub(super) fn load_since(
 
 #[track_caller]
 pub(super) fn list(store: &dyn CacheStore, section: Option<&CredentialType>) -> Snapshot {
-    match store.list(section, None).expect("listing has no reason to fail") {
+    match store.list(section, None).expect("the listing must succeed") {
         Load::Snapshot(snapshot) => snapshot,
         Load::Unchanged => panic!("`Unchanged` to a caller that knows no revision"),
     }
 }
 
-/// As [`load_since`], for a listing.
+/// The listing of a caller that knows a revision; `None` where the store returns `Unchanged`.
 #[track_caller]
 pub(super) fn list_since(
     store: &dyn CacheStore,
@@ -110,24 +110,24 @@ pub(super) fn list_since(
 
 #[track_caller]
 fn snapshot(load: Result<Load>) -> Option<Snapshot> {
-    match load.expect("reading has no reason to fail") {
+    match load.expect("the read must succeed") {
         Load::Snapshot(snapshot) => Some(snapshot),
         Load::Unchanged => None,
     }
 }
 
-/// Commits, and insists on [`Error::Conflict`].
+/// Asserts that a commit is a conflict.
 #[track_caller]
 pub(super) fn assert_conflict(store: &dyn CacheStore, batch: &Batch) {
     match store.commit(batch) {
         Err(Error::Conflict) => {}
-        Err(error) => panic!("a failed expectation is not reported as `Conflict`: {error:?}"),
-        Ok(_) => panic!("an expectation that doesn't hold was not checked"),
+        Err(error) => panic!("a failed expectation returned {error:?} instead of `Conflict`"),
+        Ok(_) => panic!("a commit with a failed expectation succeeded"),
     }
 }
 
-/// Asks in every way there is, and insists that the store holds these records and no others:
-/// those of one section and one partition in this order, since no more is promised of order.
+/// Asserts that the store holds exactly these records, by all listings and by loads of their
+/// partitions. The order counts within one section of one partition, since no other is promised.
 #[track_caller]
 pub(super) fn assert_holds(store: &dyn CacheStore, expected: &[Record]) {
     assert_same("the listing of all sections", list(store, None).records(), expected);
@@ -145,11 +145,11 @@ pub(super) fn assert_holds(store: &dyn CacheStore, expected: &[Record]) {
         let expected: Vec<_> =
             expected.iter().filter(|it| it.partition() == partition).cloned().collect();
         assert_same(&format!("partition {partition:?}"), found.records(), &expected);
-        assert_ne!(found.revision(), Revision::ABSENT, "partition {partition:?} holds something");
+        assert_ne!(found.revision(), Revision::ABSENT, "the revision of {partition:?}");
     }
 }
 
-/// Insists that these are the same records, those of each section and partition in this order.
+/// Asserts that these are the same records, in the same order within each section of a partition.
 #[track_caller]
 pub(super) fn assert_same(what: &str, found: &[Record], expected: &[Record]) {
     let (found, expected) = (grouped(found), grouped(expected));
@@ -184,18 +184,18 @@ fn section_of(record: &Record) -> &str {
     record.credential_type().as_str()
 }
 
-/// Values are text and come back as they were put. One liberty is given, because the document
-/// that all MSAL libraries share is ASCII: what isn't may be escaped.
+/// Compares records. Values are returned as they were put, with one exception: characters that
+/// aren't ASCII may be escaped, as in the document that all MSAL libraries share.
 fn is_same(found: &Record, expected: &Record) -> bool {
     let [text, expected_text] = [found, expected].map(|it| it.value().expose());
     found.key() == expected.key()
         && found.credential_type() == expected.credential_type()
         && (text == expected_text
-            || !expected_text.is_ascii() && respelled(text) == respelled(expected_text))
+            || !expected_text.is_ascii() && normalized(text) == normalized(expected_text))
 }
 
-/// The text with each string in one spelling and the rest as it is, numbers included.
-fn respelled(json: &str) -> String {
+/// The text with each string in one spelling. Everything else is unchanged, including numbers.
+fn normalized(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut rest = json;
     while let Some(start) = rest.find('"') {
@@ -219,10 +219,10 @@ fn respelled(json: &str) -> String {
     out
 }
 
-/// The records for a message. They are made up, so their values may be shown.
+/// The records for a message. They are test data, so their values may be printed.
 fn shown(records: &[&Record]) -> String {
     if records.is_empty() {
-        return "nothing".into();
+        return "no records".into();
     }
     let shown = records.iter().take(20).map(|record| {
         let text: String = record.value().expose().chars().take(120).collect();
@@ -236,7 +236,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_string_may_be_spelled_in_two_ways_and_a_number_may_not() {
+    fn strings_may_be_escaped_and_numbers_may_not_change() {
         let of = |json| record("X", "k", json);
         assert!(is_same(&of(r#"{"a":"\u00e9\"","b":1.50}"#), &of(r#"{"a":"é\"","b":1.50}"#)));
         assert!(!is_same(&of(r#"{"a":"\u00e9","b":1.5}"#), &of(r#"{"a":"é","b":1.50}"#)));
@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "section \"AccessToken\"")]
-    fn a_section_in_another_order_is_noticed() {
+    fn a_different_order_is_an_error() {
         let [a, b] = ["a", "b"].map(|key| token("u", key, "1"));
         assert_same("it", &[a.clone(), b.clone()], &[b, a]);
     }

@@ -1,4 +1,4 @@
-//! Work for many writers at once, and what has to be true meanwhile and in the end.
+//! Work for concurrent writers, and checks for concurrent readers.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -12,15 +12,15 @@ use crate::{
     Batch, CacheStore, CredentialType, Expect, Partition, Record, Revision, Snapshot, retry,
 };
 
-/// How often each writer adds and counts.
+/// The number of rounds of each writer.
 const ROUNDS: usize = 20;
 
-/// The section of the records that change together: two in one partition, one in another.
+/// The section of three records that change together: two in one partition, one in another.
 const COUNTS: &str = "Counts";
 
-/// The work of one writer: in each round it adds a record of its own to its partition and one to
-/// a partition that all share, expecting nothing; and counts up what all of them count up,
-/// expecting what it has read.
+/// The work of one writer. In each round it adds a record to its own partition and one to a shared
+/// partition, without expectations; and it increments a shared counter, expecting the revision that
+/// it has read.
 pub(super) fn write(store: &dyn CacheStore, writer: usize) {
     for round in 0..ROUNDS {
         put(store, &added(writer, round));
@@ -33,8 +33,8 @@ pub(super) fn write(store: &dyn CacheStore, writer: usize) {
             batch.change(echo.partition(), Expect::Any).put(echo);
             store.commit(&batch)
         });
-        counted.expect("a conflict ends once the others have had their turn");
-        // A fast store would be done before anybody has looked.
+        counted.expect("conflicts end when the other writers have finished");
+        // Otherwise a fast store would finish before a reader has started.
         thread::sleep(Duration::from_micros(500));
     }
 }
@@ -64,15 +64,15 @@ pub(super) fn count_in(records: &[Record]) -> usize {
                 count = json.parse().ok();
             }
         })
-        .expect("a record that was put is an object");
-        count.expect("a record that was put has its count")
+        .expect("an object");
+        count.expect("a counter")
     });
     let count = counts.next().unwrap_or(0);
-    assert!(counts.all(|it| it == count), "half a commit was read");
+    assert!(counts.all(|it| it == count), "a part of a commit was read");
     count
 }
 
-/// What a reader has seen last.
+/// The latest revisions and counters that a reader has read.
 #[derive(Default)]
 pub(super) struct Observed {
     loaded: Option<(Revision, usize)>,
@@ -80,7 +80,7 @@ pub(super) struct Observed {
 }
 
 impl Observed {
-    /// Reads while `busy`, and insists on whole commits that follow one another.
+    /// Reads while `busy`, and asserts that commits are complete and in order.
     pub(super) fn watch(&mut self, store: &dyn CacheStore, busy: impl Fn() -> bool) {
         while busy() {
             self.look(store);
@@ -103,13 +103,13 @@ impl Observed {
         note(&mut self.listed, listed, 3);
     }
 
-    /// Insists that `writers` have done all of their work, and that a reader who has watched
-    /// them sees that it is done.
+    /// Asserts that all work of the writers is stored, and that a reader that has watched them reads
+    /// it.
     pub(super) fn assert_nothing_lost(&mut self, store: &dyn CacheStore, writers: usize) {
         self.look(store);
         for seen in [self.loaded, self.listed] {
             let count = seen.map_or(0, |(_, count)| count);
-            assert_eq!(count, writers * ROUNDS, "what a reader sees of the count in the end");
+            assert_eq!(count, writers * ROUNDS, "the counter after all commits");
         }
         let held = list(store, None).into_records();
         let expected: Vec<_> = (0..writers)
@@ -117,9 +117,9 @@ impl Observed {
             .chain(counts(writers * ROUNDS))
             .collect();
         let lost = expected.iter().filter(|it| !held.contains(it)).count();
-        assert_eq!(lost, 0, "records that were lost, of {}", expected.len());
-        assert_eq!(held.len(), expected.len(), "records that are there");
-        // In whatever order the writers came, it is the same by every way of asking.
+        assert_eq!(lost, 0, "the number of lost records, of {}", expected.len());
+        assert_eq!(held.len(), expected.len(), "the number of records");
+        // All reads return the records in the same order, whatever the order of the writers was.
         assert_holds(store, &held);
     }
 }
@@ -127,15 +127,14 @@ impl Observed {
 #[track_caller]
 fn note(seen: &mut Option<(Revision, usize)>, now: Option<Snapshot>, whole: usize) {
     let Some(now) = now else { return };
-    assert!([0, whole].contains(&now.records().len()), "half a commit was read");
+    assert!([0, whole].contains(&now.records().len()), "a part of a commit was read");
     let count = count_in(now.records());
     let before = seen.map_or(0, |(_, count)| count);
-    assert!(count >= before, "after {before} commits only {count} were read");
+    assert!(count >= before, "the counter went from {before} back to {count}");
     *seen = Some((now.revision(), count));
 }
 
-/// Counts who is at work, and counts down also where one of them panics, so that nobody waits
-/// for him.
+/// Counts the active writers, also where one of them panics, so that readers end.
 pub(super) struct AtWork<'a>(&'a AtomicUsize);
 
 impl<'a> AtWork<'a> {
@@ -151,27 +150,27 @@ impl Drop for AtWork<'_> {
     }
 }
 
-/// A batch that says who was here, if the partition is still at `revision`.
-pub(super) fn claim(revision: Revision, who: usize) -> Batch {
+/// A batch that names its writer, if the partition is still at `revision`.
+pub(super) fn claim(revision: Revision, writer: usize) -> Batch {
     let mut batch = Batch::new();
     let change = batch.change(Partition::user("claimed"), Expect::Revision(revision));
-    change.put(account("claimed", "by", &who.to_string()));
+    change.put(claimed_by(writer));
     batch
 }
 
-/// As the one record of [`claim`] would be.
-pub(super) fn claimed_by(who: usize) -> Record {
-    account("claimed", "by", &who.to_string())
+/// The record of a [`claim`].
+pub(super) fn claimed_by(writer: usize) -> Record {
+    account("claimed", "by", &writer.to_string())
 }
 
-/// Commits so that the partition to claim is at another revision, or holds nothing.
+/// Removes or replaces the record of the last claim, and returns the new revision.
 pub(super) fn unclaim(store: &dyn CacheStore, emptied: bool) -> Revision {
     let mut batch = Batch::new();
     let change = batch.change(Partition::user("claimed"), Expect::Any);
     if emptied {
         change.delete(CredentialType::Account, "by".into());
     } else {
-        change.put(account("claimed", "by", "nobody"));
+        change.put(account("claimed", "by", "none"));
     }
     commit(store, &batch)[0]
 }

@@ -11,11 +11,11 @@ use crate::document::text::{DocumentText, not_json};
 use crate::placement::Placement;
 use crate::{Batch, CredentialType, Error, Expect, Json, Record, Result};
 
-/// The records of a document, its members that are no sections included.
+/// The records of a document, including its members that aren't sections.
 ///
 /// # Errors
 ///
-/// [`Error::Corrupt`] where the text is not a JSON object, or a section of the schema is not one.
+/// [`Error::Corrupt`] where the text, or a section of the schema, is not a JSON object.
 pub fn decompose(document: &str) -> Result<Vec<Record>> {
     let members: Vec<Member<WholeRecord>> =
         parse::members(document).map_err(|fault| fault.at("the document"))?;
@@ -36,7 +36,7 @@ pub fn decompose(document: &str) -> Result<Vec<Record>> {
     Ok(records)
 }
 
-/// A record that is kept whole.
+/// A record with its text.
 struct WholeRecord(Record);
 
 impl<'a> Keep<'a> for WholeRecord {

@@ -12,8 +12,8 @@ use crate::{CredentialType, Error, Json, Partition, Record, Result};
 /// Members that are being changed. Deleted slots stay as gaps until the end, so that indexes
 /// remain valid.
 ///
-/// While operations are applied, a name may hold both records and another value: their order in a
-/// commit follows from its partitions, so only the result is checked.
+/// While operations are applied, a name may hold both records and another value: the order of
+/// operations in a commit depends on its partitions, so only the result is checked.
 pub(crate) struct Edit<'a> {
     /// The text that holds the values of the old members.
     text: &'a str,
@@ -25,7 +25,7 @@ pub(crate) struct Edit<'a> {
     looked_up: usize,
 }
 
-/// How many keys are looked up by a scan, before all keys are indexed.
+/// How many keys are looked up by a scan before all keys are indexed.
 const FEW: usize = 16;
 
 enum EditedBody {
@@ -36,7 +36,7 @@ enum EditedBody {
     /// `null`, which records replace.
     Null,
     Whole(Source),
-    Gone,
+    Deleted,
 }
 
 impl EditedBody {
@@ -89,9 +89,9 @@ impl<'a> Edit<'a> {
     }
 
     fn index(&self) -> Vec<KeyIndex> {
-        let index = |(_, piece): &(CredentialType, EditedBody)| {
+        let index = |(_, body): &(CredentialType, EditedBody)| {
             let mut index = KeyIndex::default();
-            if let EditedBody::Records(slots) = piece {
+            if let EditedBody::Records(slots) = body {
                 for (at, slot) in slots.iter().enumerate() {
                     if let Some(slot) = slot {
                         // Keys are unique.
@@ -118,7 +118,7 @@ impl<'a> Edit<'a> {
         self.position(name, |it| matches!(it, EditedBody::Records(_)))
     }
 
-    /// The index of the value under this name that is no section.
+    /// The index of the value under this name that isn't a section.
     fn member(&self, name: &CredentialType) -> Option<usize> {
         self.position(name, |it| it.is_placeholder() || matches!(it, EditedBody::Whole(_)))
     }
@@ -162,28 +162,28 @@ impl<'a> Edit<'a> {
         true
     }
 
-    /// Puts a member that is no section, or the empty section.
+    /// Puts a member that isn't a section, or the empty section.
     fn put_member(&mut self, name: CredentialType, value: &Json) -> bool {
-        let piece = match value.expose() {
+        let body = match value.expose() {
             "null" => EditedBody::Null,
             "{}" if !name.is_document() => EditedBody::Empty,
             _ => EditedBody::Whole(Source::New(value.clone())),
         };
         // It has no effect on a section with records.
-        let hidden = piece.is_placeholder()
+        let hidden = body.is_placeholder()
             && self.records(&name).is_some_and(|at| self.members[at].1.holds_records());
         let Some(at) = self.member(&name) else {
-            self.add(name, piece);
+            self.add(name, body);
             return !hidden;
         };
-        let same = match (&self.members[at].1, &piece) {
+        let same = match (&self.members[at].1, &body) {
             (EditedBody::Empty, EditedBody::Empty) | (EditedBody::Null, EditedBody::Null) => true,
             (EditedBody::Whole(old), EditedBody::Whole(new)) => {
                 old.text(self.text) == new.text(self.text)
             }
             _ => false,
         };
-        self.members[at].1 = piece;
+        self.members[at].1 = body;
         !same
     }
 
@@ -198,7 +198,7 @@ impl<'a> Edit<'a> {
                 return false;
             }
             let Some(at) = self.member(&CredentialType::from(&**key)) else { return false };
-            self.members[at].1 = EditedBody::Gone;
+            self.members[at].1 = EditedBody::Deleted;
             return true;
         }
         let Some(section) = self.records(name) else { return false };
@@ -213,7 +213,7 @@ impl<'a> Edit<'a> {
     }
 
     /// The members without their gaps. A section that has lost its last record is removed; one
-    /// that never had any stays as it was.
+    /// that was empty stays.
     ///
     /// # Errors
     ///
@@ -222,18 +222,18 @@ impl<'a> Edit<'a> {
         let with_records: HashSet<CredentialType> = self
             .members
             .iter()
-            .filter(|(_, piece)| piece.holds_records())
+            .filter(|(_, body)| body.holds_records())
             .map(|(name, _)| name.clone())
             .collect();
         let mut members = Vec::with_capacity(self.members.len());
-        for (name, piece) in self.members {
-            let body = match piece {
+        for (name, body) in self.members {
+            let body = match body {
                 EditedBody::Empty | EditedBody::Null if with_records.contains(&name) => continue,
                 EditedBody::Whole(_) if with_records.contains(&name) => {
                     let reason = "the document can't hold both records and another value under it";
                     return Err(Error::invalid(format!("the name {:?}", name.as_str()), reason));
                 }
-                EditedBody::Gone => continue,
+                EditedBody::Deleted => continue,
                 EditedBody::Empty => Body::Section(Vec::new()),
                 EditedBody::Null => Body::Null,
                 EditedBody::Whole(value) => Body::Whole(value),

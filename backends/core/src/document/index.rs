@@ -7,7 +7,7 @@ use hashbrown::hash_table::HashTable;
 /// again when the table grows; the keys are only in the list.
 #[derive(Default)]
 pub(crate) struct KeyIndex {
-    places: HashTable<(u64, usize)>,
+    indexes: HashTable<(u64, usize)>,
     hasher: DefaultHashBuilder,
 }
 
@@ -15,10 +15,10 @@ impl KeyIndex {
     /// The index of `key`; `is_at` says whether it is at an index.
     pub(crate) fn find(&self, key: &str, is_at: impl Fn(usize) -> bool) -> Option<usize> {
         let hash = self.hasher.hash_one(key);
-        self.places.find(hash, |(it, at)| *it == hash && is_at(*at)).map(|(_, at)| *at)
+        self.indexes.find(hash, |(it, at)| *it == hash && is_at(*at)).map(|(_, at)| *at)
     }
 
-    /// The index of `key`; inserts `next` if it is absent.
+    /// The index of `key`; inserts `next`, and returns `None`, if it is absent.
     pub(crate) fn find_or_insert(
         &mut self,
         key: &str,
@@ -27,7 +27,7 @@ impl KeyIndex {
     ) -> Option<usize> {
         let hash = self.hasher.hash_one(key);
         let same = |(it, at): &(u64, usize)| *it == hash && is_at(*at);
-        match self.places.entry(hash, same, |(it, _)| *it) {
+        match self.indexes.entry(hash, same, |(it, _)| *it) {
             hashbrown::hash_table::Entry::Occupied(known) => Some(known.get().1),
             hashbrown::hash_table::Entry::Vacant(free) => {
                 free.insert((hash, next));

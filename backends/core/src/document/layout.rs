@@ -20,11 +20,11 @@ pub(crate) enum Body<K = Slot> {
     Section(Vec<K>),
     /// `null`, which becomes a section when it gets a record.
     Null,
-    /// Any other value, kept whole.
+    /// Any other value, kept as it is.
     Whole(Source),
 }
 
-/// A record: no more than it takes to find it. A file has thousands, of which mostly one is wanted.
+/// A record, kept small: a file has thousands, and one is wanted.
 #[derive(Clone)]
 pub(crate) struct Slot {
     pub(crate) key: Key,
@@ -38,11 +38,11 @@ pub(crate) struct Slot {
 pub(crate) enum Key {
     /// In the text of this document.
     Here(Range<usize>),
-    /// In a record that is about to be written; or escaped in the text.
+    /// In a record that is about to be written, or escaped in the text.
     Own(Arc<str>),
 }
 
-/// The index of a member, and that of a record in it.
+/// The index of a member, and the index of a record in it.
 pub(crate) type RecordAt = (usize, usize);
 
 /// Where a value's text is.
@@ -85,7 +85,7 @@ impl From<serde_json::Error> for DocumentFault {
 }
 
 impl<K> Member<K> {
-    /// The number of records. A member that is no section counts as one.
+    /// The number of records. A member that isn't a section counts as one.
     pub(crate) fn len(&self) -> usize {
         self.body.records().map_or(1, <[K]>::len)
     }
@@ -105,14 +105,14 @@ impl Member {
         self.name.as_str().len() + body + 16
     }
 
-    /// Its records, or itself where it is no section.
-    pub(crate) fn places(&self, at: usize) -> impl Iterator<Item = RecordAt> + use<> {
+    /// Its records, or itself where it isn't a section.
+    pub(crate) fn positions(&self, at: usize) -> impl Iterator<Item = RecordAt> + use<> {
         (0..self.len()).map(move |slot| (at, slot))
     }
 }
 
 impl<K> Body<K> {
-    /// The records, unless there are none: an empty section is kept like a member that is no
+    /// The records. An empty section has `None`, since it is kept like a member that isn't a
     /// section.
     pub(crate) fn records(&self) -> Option<&[K]> {
         match self {
@@ -154,9 +154,9 @@ impl Slot {
 
 /// What is kept of each record of a document.
 pub(crate) trait Keep<'a>: Sized {
-    /// Keeps a record of the document `whole`.
+    /// Keeps a record of `document`.
     fn keep(
-        whole: &'a str,
+        document: &'a str,
         section: &CredentialType,
         key: Cow<'a, str>,
         value: &'a str,
@@ -164,43 +164,43 @@ pub(crate) trait Keep<'a>: Sized {
     ) -> Self;
 
     /// The key of the record.
-    fn key<'s>(&'s self, whole: &'s str) -> &'s str;
+    fn key<'s>(&'s self, document: &'s str) -> &'s str;
 }
 
 impl<'a> Keep<'a> for Slot {
     fn keep(
-        whole: &'a str,
+        document: &'a str,
         _: &CredentialType,
         key: Cow<'a, str>,
         value: &'a str,
         placement: Placement,
     ) -> Self {
         let key = match key {
-            Cow::Borrowed(key) => Key::Here(range(whole, key)),
+            Cow::Borrowed(key) => Key::Here(range(document, key)),
             Cow::Owned(key) => Key::Own(key.into()),
         };
         let (tag, expires_on) = (placement.partition.tag(), placement.expires_on);
-        Self { key, value: Source::part(whole, value), tag, expires_on }
+        Self { key, value: Source::part(document, value), tag, expires_on }
     }
 
-    fn key<'s>(&'s self, whole: &'s str) -> &'s str {
-        self.key(whole)
+    fn key<'s>(&'s self, document: &'s str) -> &'s str {
+        self.key(document)
     }
 }
 
 /// The range of a part of the document.
-fn range(whole: &str, part: &str) -> Range<usize> {
-    let start = part.as_ptr() as usize - whole.as_ptr() as usize;
+fn range(document: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - document.as_ptr() as usize;
     start..start + part.len()
 }
 
 impl Source {
     /// A part of the document.
-    pub(crate) fn part(whole: &str, part: &str) -> Self {
-        Self::Here(range(whole, part))
+    pub(crate) fn part(document: &str, part: &str) -> Self {
+        Self::Here(range(document, part))
     }
 
-    /// The text, where `document` is that of the document.
+    /// The text, where `document` is the text of the document.
     pub(crate) fn text<'a>(&'a self, document: &'a str) -> &'a str {
         match self {
             Self::Here(range) => &document[range.clone()],

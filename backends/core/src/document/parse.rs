@@ -12,9 +12,9 @@ use crate::placement::Placement;
 ///
 /// Of a name that occurs twice, the last value counts, as in the parsers of all MSAL libraries. Two
 /// parts of one section count as one section, so that nothing is lost.
-pub(crate) fn members<'a, K: Keep<'a>>(whole: &'a str) -> Result<Vec<Member<K>>, DocumentFault> {
+pub(crate) fn members<'a, K: Keep<'a>>(document: &'a str) -> Result<Vec<Member<K>>, DocumentFault> {
     // Libraries write no byte order mark, but editors do.
-    let body = whole.strip_prefix('\u{feff}').unwrap_or(whole);
+    let body = document.strip_prefix('\u{feff}').unwrap_or(document);
     match body.trim_start().as_bytes().first() {
         None => return Err(DocumentFault::new("it is empty")),
         Some(b'{') => {}
@@ -23,7 +23,7 @@ pub(crate) fn members<'a, K: Keep<'a>>(whole: &'a str) -> Result<Vec<Member<K>>,
             return Err(DocumentFault::new("its JSON is not an object"));
         }
     }
-    let mut reader = Reader::new(whole);
+    let mut reader = Reader::new(document);
     if reader.scan(body).is_some() {
         return Ok(reader.members);
     }
@@ -34,7 +34,7 @@ pub(crate) fn members<'a, K: Keep<'a>>(whole: &'a str) -> Result<Vec<Member<K>>,
 }
 
 struct Reader<'a, K> {
-    whole: &'a str,
+    document: &'a str,
     members: Vec<Member<K>>,
     /// The indexes of the members, by name.
     names: KeyIndex,
@@ -47,9 +47,9 @@ struct Reader<'a, K> {
 }
 
 impl<'a, K: Keep<'a>> Reader<'a, K> {
-    fn new(whole: &'a str) -> Self {
+    fn new(document: &'a str) -> Self {
         let (members, names, keys) = (Vec::new(), KeyIndex::default(), Vec::new());
-        Self { whole, members, names, keys, reading: 0, odd: None }
+        Self { document, members, names, keys, reading: 0, odd: None }
     }
 
     /// Reads a document; `None` where the text is not one.
@@ -61,7 +61,7 @@ impl<'a, K: Keep<'a>> Reader<'a, K> {
                 self.reading = self.member(name.clone(), Body::Section(Vec::new()));
                 return it.object(|it, key| {
                     let (value, placement) = Placement::scan(&name, it)?;
-                    self.record(K::keep(self.whole, &name, key, value, placement));
+                    self.record(K::keep(self.document, &name, key, value, placement));
                     Some(())
                 });
             }
@@ -72,7 +72,7 @@ impl<'a, K: Keep<'a>> Reader<'a, K> {
                 self.odd.get_or_insert(name);
                 return None;
             } else {
-                let body = Body::Whole(Source::part(self.whole, json));
+                let body = Body::Whole(Source::part(self.document, json));
                 self.member(name, body);
             }
             Some(())
@@ -85,7 +85,7 @@ impl<'a, K: Keep<'a>> Reader<'a, K> {
         let members = &self.members;
         let is_at = |at: usize| members[at].name == name;
         if let Some(at) = self.names.find_or_insert(name.as_str(), members.len(), is_at) {
-            // A value that is no section doesn't displace records.
+            // A value that isn't a section doesn't replace records.
             if !matches!(self.members[at].body, Body::Section(_)) {
                 self.members[at].body = body;
             }
@@ -98,8 +98,8 @@ impl<'a, K: Keep<'a>> Reader<'a, K> {
 
     fn record(&mut self, record: K) {
         let Body::Section(records) = &mut self.members[self.reading].body else { return };
-        let key = record.key(self.whole);
-        let is_at = |at: usize| records[at].key(self.whole) == key;
+        let key = record.key(self.document);
+        let is_at = |at: usize| records[at].key(self.document) == key;
         match self.keys[self.reading].find_or_insert(key, records.len(), is_at) {
             Some(at) => records[at] = record,
             None => records.push(record),

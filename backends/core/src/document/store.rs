@@ -16,14 +16,14 @@ use crate::{
 /// A [`CacheStore`] over any string that can be read and swapped: the one JSON document that all
 /// MSAL libraries read and write. Over an [`AsyncBlobStore`], it is an [`AsyncCacheStore`].
 ///
-/// A commit reads the string again, changes the records of the batch in it and nothing else, and
-/// swaps it: the work of other writers is merged record by record and never overwritten. The
-/// document is parsed once for each change of the string.
+/// A commit reads the string again, changes only the records of the batch, and swaps it: changes of
+/// other writers are merged record by record and never overwritten. The document is parsed once for
+/// each change of the string.
 ///
 /// Other libraries write a file in place, so a string that can't be read may be half written. A
 /// [`BlobStore`] is read again for up to 200 ms, the last time with other writers excluded, before
-/// the string is [`Error::Corrupt`]. Blobs that are read asynchronously are replaced as a whole,
-/// and are read once.
+/// the result is [`Error::Corrupt`]. An [`AsyncBlobStore`] replaces the string as a whole, so it is
+/// read once more at most.
 pub struct Document<B> {
     blob: B,
     latest: Mutex<Latest>,
@@ -39,14 +39,14 @@ enum Latest {
     Broken(Revision, DocumentFault),
 }
 
-/// How long a string that can't be read has to become whole, in milliseconds: other libraries
+/// The pauses before a string that can't be read is read again, in milliseconds: other libraries
 /// write in place, which takes milliseconds.
 const PATIENCE: [u64; 6] = [1, 4, 10, 25, 60, 100];
 
 /// How often a document is read and swapped for one commit, where each swap meets a conflict.
 const ATTEMPTS: u32 = 64;
 
-/// What the steps need of a blob, whether its verbs block or return futures.
+/// A blob, whether its verbs block or return futures.
 trait Io {
     /// Excludes other writers.
     type Hold;
@@ -57,7 +57,7 @@ trait Io {
     fn hold(&self) -> impl Future<Output = Result<Self::Hold>>;
     /// Lets other writers proceed, before the document is read once more.
     fn pause(&self, pause: Duration);
-    /// How long to wait for a string to become whole, step by step.
+    /// The pauses before a string that can't be read is read again.
     fn patience(&self) -> &'static [u64];
     fn place(&self) -> String;
 }
@@ -106,7 +106,7 @@ impl<B> Document<B> {
         Ok(read)
     }
 
-    /// Reads the string until it is whole or the patience of the blob ends.
+    /// Reads the string until it is whole, or until all pauses are used.
     async fn read_patiently(&self, io: &impl Io) -> Result<Latest> {
         let mut read = self.read_once(io).await?;
         for pause in io.patience() {
@@ -126,15 +126,15 @@ impl<B> Document<B> {
         if let (Latest::Broken(before, fault), Latest::Broken(now, _)) = (&before, &read)
             && before == now
         {
-            // The first reader of this string was patient.
+            // The first reader of this string has waited.
             return Err(fault.at(&io.place()));
         }
         if matches!(read, Latest::Broken(..)) {
             read = self.read_patiently(io).await?;
         }
         if let Latest::Broken(_, fault) = &read {
-            // A reader needs no lock. This one takes it to exclude a writer that is slow; where it
-            // can't have it, the string counts as it was read.
+            // A reader needs no lock. This one takes it to exclude a slow writer; without it, the
+            // string counts as it was read.
             let fault = fault.at(&io.place());
             let Ok(_hold) = io.hold().await else { return Err(fault) };
             read = self.read_once(io).await?;
@@ -142,13 +142,13 @@ impl<B> Document<B> {
         match read {
             Latest::Text(_, text) => Ok(text),
             Latest::Broken(_, fault) => Err(fault.at(&io.place())),
-            Latest::Nothing => Err(unchanged_unasked()),
+            Latest::Nothing => Err(unexpected_unchanged()),
         }
     }
 
     /// The document, for a writer that excludes others. One that can't be read is set aside if the
     /// store supports that, so that a new sign-in can repair the cache; but only for a writer that
-    /// `adds` a record, since removing from an unreadable document repairs nothing.
+    /// `adds` a record, since deleting from an unreadable document repairs nothing.
     async fn read_to_write(
         &self,
         io: &impl Io,
@@ -162,12 +162,12 @@ impl<B> Document<B> {
                 }
                 Ok((Revision::ABSENT, Arc::new(DocumentText::empty())))
             }
-            Latest::Nothing => Err(unchanged_unasked()),
+            Latest::Nothing => Err(unexpected_unchanged()),
         }
     }
 
-    /// Reads, plans and swaps, again if another writer swapped in between. `plan` returns what to
-    /// do with the document; its error ends the write.
+    /// Reads, plans and swaps, and repeats that if another writer swaps in between. `plan` returns
+    /// the changes of the document; its error ends the write.
     async fn write<'p>(
         &self,
         io: &impl Io,
@@ -277,7 +277,7 @@ enum Planned<'a> {
     Purge(Batch),
 }
 
-fn unchanged_unasked() -> Error {
+fn unexpected_unchanged() -> Error {
     Error::backend("blob", "it reported `Unchanged` to a caller that knows no revision")
 }
 
@@ -338,7 +338,7 @@ impl<'a, B: AsyncBlobStore> Io for AsyncIo<'a, B> {
         Ok(self.1.take().await)
     }
 
-    /// There may be no timer. Where a swap conflicts, the blob itself can wait.
+    /// Doesn't wait, since there may be no timer. The swap of the blob can wait where it conflicts.
     fn pause(&self, _: Duration) {}
 
     fn patience(&self) -> &'static [u64] {

@@ -17,8 +17,8 @@ use crate::{
 
 /// A document, and where in its text each record is.
 ///
-/// Values stay text: what isn't changed is written back as it was read. Each record has the tag of
-/// its partition, so a program that looks for one token decodes no other.
+/// Values stay text: unchanged values are written back as they were read. Each record has the tag
+/// of its partition, so a program that looks for one token decodes no other.
 pub(crate) struct DocumentText {
     json: Json,
     members: Vec<Member>,
@@ -31,9 +31,9 @@ pub(crate) struct DocumentText {
 #[derive(Default)]
 struct PartitionIndex {
     found: HashMap<Partition, Arc<PartitionSlots>>,
-    /// How many were looked up by a scan, found or not.
+    /// How many were looked up by a scan, including misses.
     looked: usize,
-    /// For each tag, its records; made once many partitions are looked up.
+    /// The records of each tag; made once many partitions are looked up.
     tagged: Option<HashMap<u64, SmallVec<[RecordAt; 2]>>>,
 }
 
@@ -44,7 +44,7 @@ struct PartitionSlots {
     revision: OnceLock<Revision>,
 }
 
-/// How many partitions are looked up by a scan, before all records are indexed.
+/// How many partitions are looked up by a scan before all records are indexed.
 const SCANS: usize = 4;
 
 impl DocumentText {
@@ -100,8 +100,8 @@ impl DocumentText {
         self.part(partition).slots.iter().map(|at| self.record(*at)).collect()
     }
 
-    /// The revision of one partition. It follows from the contents, so that writers of different
-    /// partitions leave each other's revisions alone though the document is one.
+    /// The revision of one partition. It is made of the contents, so that a writer changes the
+    /// revisions of its own partitions only, although the document is one string.
     pub(crate) fn revision(&self, partition: &Partition) -> Revision {
         let part = self.part(partition);
         *part.revision.get_or_init(|| {
@@ -118,7 +118,7 @@ impl DocumentText {
                 None => it.is_document(),
             })
         });
-        members.flat_map(|(at, member)| member.places(at)).map(|at| self.record(at)).collect()
+        members.flat_map(|(at, member)| member.positions(at)).map(|at| self.record(at)).collect()
     }
 
     /// The partitions and keys of the records that expire before `now`.
@@ -138,8 +138,8 @@ impl DocumentText {
         })
     }
 
-    /// The document after this batch; `None` where that changes nothing. Expectations are the
-    /// caller's.
+    /// The document after this batch; `None` where the batch changes nothing. The caller checks the
+    /// expectations.
     pub(crate) fn apply(&self, batch: &Batch) -> Result<Option<Self>> {
         let mut edit = Edit::new(self.expose(), self.members.clone());
         let mut changed = false;
@@ -203,17 +203,18 @@ impl DocumentText {
             return part.clone();
         }
         let tag = partition.tag();
-        let is_theirs = |at: &RecordAt| self.tag(*at) == tag && self.partition(*at) == *partition;
+        let is_of_partition =
+            |at: &RecordAt| self.tag(*at) == tag && self.partition(*at) == *partition;
         let slots: Vec<_> = if parts.looked < SCANS {
             parts.looked += 1;
-            self.places().filter(is_theirs).collect()
+            self.positions().filter(is_of_partition).collect()
         } else {
             let tagged = parts.tagged.get_or_insert_with(|| {
                 let mut tagged = HashMap::<_, SmallVec<_>>::new();
-                self.places().for_each(|at| tagged.entry(self.tag(at)).or_default().push(at));
+                self.positions().for_each(|at| tagged.entry(self.tag(at)).or_default().push(at));
                 tagged
             });
-            tagged.get(&tag).into_iter().flatten().copied().filter(is_theirs).collect()
+            tagged.get(&tag).into_iter().flatten().copied().filter(is_of_partition).collect()
         };
         if slots.is_empty() {
             // Misses are not cached.
@@ -225,8 +226,8 @@ impl DocumentText {
     }
 
     /// All records.
-    fn places(&self) -> impl Iterator<Item = RecordAt> {
-        self.members.iter().enumerate().flat_map(|(at, member)| member.places(at))
+    fn positions(&self) -> impl Iterator<Item = RecordAt> {
+        self.members.iter().enumerate().flat_map(|(at, member)| member.positions(at))
     }
 
     /// The tag of the partition to which a record belongs.
@@ -282,7 +283,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn users_are_found_by_a_scan_and_by_an_index_and_misses_count_too() {
+    fn partitions_are_indexed_after_a_few_scans_including_misses() {
         let json = r#"{"Account": {"k": {"home_account_id": "u"}, "l": {"home_account_id": "v"}}}"#;
         let text = DocumentText::parse(Json::from_stored(json)).unwrap();
         let has_index = || text.parts.lock().unwrap().tagged.is_some();

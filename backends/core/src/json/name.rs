@@ -8,10 +8,10 @@ use serde_json::value::RawValue;
 
 /// A name, borrowed unless it is escaped.
 ///
-/// JSON can write half of a surrogate pair (`"\ud800"`), which is no text and which no Rust string
-/// holds. Parsers of other languages accept it, so a cache file may have it, and one odd key must
-/// not make the file unreadable. The half is kept as [`MARK`] and its four digits, and
-/// [`quoted_name`] turns that back.
+/// JSON can write half of a surrogate pair (`"\ud800"`), which isn't Unicode text, so a Rust string
+/// can't hold it. Parsers of other languages accept it, so a cache file may have it, and one odd key
+/// must not make the file unreadable. The half is kept as [`MARK`] and its four digits, and
+/// [`quoted_name`] reverses that.
 pub(crate) struct MemberName<'a>(pub(crate) Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for MemberName<'a> {
@@ -27,16 +27,16 @@ impl<'de: 'a, 'a> Deserialize<'de> for MemberName<'a> {
     }
 }
 
-/// Stands before the digits of half a surrogate pair. It is a noncharacter, which Unicode sets
-/// aside for uses like this one.
+/// Precedes the digits of half a surrogate pair. It is a noncharacter, which Unicode reserves for
+/// internal use.
 const MARK: char = '\u{fdd0}';
 
-/// The digits for [`MARK`] itself, where it would be taken for the beginning of a half.
+/// The digits for [`MARK`] itself, where it would be read as the mark of a half.
 const MARK_ITSELF: &str = "fdd0";
 
-/// What stands between the quotes, which a parser has found to be the inside of a string.
+/// Unescapes the inside of a string that a parser has accepted.
 fn unescape(inner: &str) -> Option<String> {
-    // Pairs are put together below.
+    // Pairs are joined below.
     let mut units = Vec::with_capacity(inner.len());
     let mut rest = inner;
     while let Some((before, after)) = rest.split_once('\\') {
@@ -72,7 +72,7 @@ fn unescape(inner: &str) -> Option<String> {
             Err(half) => drop(write!(name, "{MARK}{:04x}", half.unpaired_surrogate())),
         }
     }
-    // From the end, so that what has been looked at stays where it is.
+    // From the end, so that earlier positions stay valid.
     for at in marks.into_iter().rev().map(|at| at + MARK.len_utf8()) {
         if marked(&name[at..]).is_some() {
             name.insert_str(at, MARK_ITSELF);
@@ -81,21 +81,21 @@ fn unescape(inner: &str) -> Option<String> {
     Some(name)
 }
 
-/// Four hexadecimal digits, and what follows them.
+/// Four hexadecimal digits, and the text that follows them.
 fn digits(text: &str) -> Option<(u16, &str)> {
     let (digits, after) = text.split_at_checked(4)?;
     let all = digits.bytes().all(|digit| digit.is_ascii_hexdigit());
     all.then(|| u16::from_str_radix(digits, 16).ok()).flatten().map(|unit| (unit, after))
 }
 
-/// What [`MARK`] would stand before: the digits of half a pair, or its own.
+/// Digits that [`MARK`] precedes: those of half a pair, or its own.
 fn marked(text: &str) -> Option<(u16, &str)> {
     digits(text).filter(|(unit, _)| matches!(unit, 0xd800..0xe000 | 0xfdd0))
 }
 
-/// The JSON of a name that [`for_each_member`](crate::for_each_member) has read, or of a new one.
+/// The JSON of a name that [`for_each_member`](crate::internal::for_each_member) has read, or of a new one.
 pub fn quoted_name(name: &str) -> String {
-    // A string always serialises; the empty text would be noticed by the next reader.
+    // A string always serialises.
     let quoted = serde_json::to_string(name).unwrap_or_default();
     if !quoted.contains(MARK) {
         return quoted;
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_is_read_as_a_parser_reads_it() {
+    fn names_are_read_as_a_parser_reads_strings() {
         for text in ["", "a-b.c", "\"\\/\u{8}\u{c}\n\r\t", "aé語😀\u{7f}\u{fdd0}", "\u{fdd0}d7ff"]
         {
             for json in [serde_json::to_string(text).unwrap(), escaped(text)] {
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_kept_half_is_still_itself() {
+    fn text_that_looks_like_a_kept_half_is_unchanged() {
         for text in ["\u{fdd0}d800", "\u{fdd0}fdd0", "\u{fdd0}fdd0d800", "\u{fdd0}\u{fdd0}dfff"] {
             for json in [serde_json::to_string(text).unwrap(), escaped(text)] {
                 let name = read(&json);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_string_is_no_name() {
+    fn a_value_that_is_not_a_string_is_not_a_name() {
         for json in ["1", "null", "{}", "\"\\x\"", "\"\\u12g4\"", "\"a"] {
             assert!(serde_json::from_str::<MemberName<'_>>(json).is_err(), "{json}");
         }

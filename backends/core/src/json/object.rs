@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::json::scan::Scanner;
 
 /// Calls `each` with the name and the text of every member of a JSON object, in order and with
-/// repetitions. [`quoted_name`] writes a name as it was read.
+/// repetitions. [`quoted_name`](crate::internal::quoted_name) writes a name as it was read.
 ///
 /// # Errors
 ///
@@ -25,7 +25,7 @@ pub fn for_each_member<'a>(
         Some(())
     });
     if done.and_then(|()| scanner.end()).is_none() {
-        // The parser says what is wrong, and where.
+        // The parser finds the error and its position.
         serde_json::from_str::<IgnoredAny>(text)?;
         return Err(serde_json::Error::custom("it is not an object"));
     }
@@ -33,8 +33,7 @@ pub fn for_each_member<'a>(
     Ok(())
 }
 
-/// A JSON value, read leniently as a text: some libraries write as a number what others write as a
-/// string.
+/// A JSON value, read leniently as text: some libraries write a number where others write a string.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Scalar<'a> {
     /// `null`.
@@ -91,7 +90,7 @@ impl fmt::Debug for Scalar<'_> {
 pub fn seconds(text: &str) -> Option<i64> {
     let text = text.trim();
     text.parse().ok().or_else(|| {
-        // A float is exact below 2^53; no time is beyond that.
+        // A float is exact below 2^53, and no time is beyond that.
         let seconds: f64 = text.parse().ok()?;
         (seconds.abs() < 9_007_199_254_740_992.0).then_some(seconds.trunc() as i64)
     })
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_an_error() {
+    fn a_value_that_is_not_an_object_is_an_error() {
         for text in ["", "null", "[]", "{", "{}x", "\"{}\"", "{\"a\":}"] {
             assert!(for_each_member(text, |_, _| ()).is_err(), "{text}");
         }
@@ -129,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_strings_or_numbers_and_nothing_else() {
+    fn times_are_strings_or_numbers() {
         assert_eq!(seconds("1700000000"), Some(1_700_000_000));
         assert_eq!(seconds(" 17 "), Some(17));
         assert_eq!(seconds("-1"), Some(-1));

@@ -1,8 +1,8 @@
 //! A scanner over JSON text, which builds nothing.
 //!
-//! It accepts what [`serde_json`] accepts and nothing else, as a test proves; a caller whose text
-//! is not accepted asks that parser for the reason. Most of a cache is long strings without an
-//! escape, and those are scanned many bytes at a time.
+//! It accepts exactly what [`serde_json`] accepts, as a test shows; a caller whose text is not
+//! accepted gets the reason from that parser. Most of a cache is long strings without an escape,
+//! which are scanned many bytes at a time.
 
 use std::borrow::Cow;
 
@@ -29,7 +29,7 @@ impl<'a> Scanner<'a> {
         bytes.get(self.at).copied()
     }
 
-    /// Only white space may follow.
+    /// Accepts the end of the text, after white space.
     pub(crate) fn end(mut self) -> Option<()> {
         self.peek().is_none().then_some(())
     }
@@ -188,7 +188,7 @@ impl<'a> Scanner<'a> {
     /// Scans the rest of a string, from its first special byte.
     #[cold]
     fn escaped(&mut self) -> bool {
-        let mut go_on = || {
+        let mut scan = || {
             let bytes = self.text.as_bytes();
             loop {
                 let special = *bytes.get(self.at)?;
@@ -216,7 +216,7 @@ impl<'a> Scanner<'a> {
                 self.at += plain(bytes.get(self.at..)?);
             }
         };
-        go_on().is_some()
+        scan().is_some()
     }
 
     fn number(&mut self) -> Option<()> {
@@ -272,7 +272,7 @@ fn plain(bytes: &[u8]) -> usize {
     words.len() * 8 + first_special(last).unwrap_or_default().min(rest.len())
 }
 
-/// The same for text that is likely long.
+/// [`plain`] for text that is likely long.
 fn plain_and_long(bytes: &[u8]) -> usize {
     let end = memchr::memchr2(b'"', b'\\', bytes).unwrap_or(bytes.len());
     let run = &bytes[..end];
@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn it_accepts_what_the_parser_accepts() {
+    fn the_scanner_accepts_what_the_parser_accepts() {
         for text in [
             "",
             " ",
@@ -371,7 +371,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plain_run_ends_at_the_first_special_byte() {
+    fn plain_text_ends_at_the_first_special_byte() {
         for length in 0..150 {
             for special in ["\"", "\\", "\n", "\0"] {
                 let text = ["x\u{e9}".repeat(length), special.into(), "more".into()].concat();
@@ -405,11 +405,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_accepts_what_the_parser_accepts_of_random_text(
+        fn the_scanner_accepts_random_text_where_the_parser_does(
             text in json(), at in any::<prop::sample::Index>(), with in "[\"{}\\[\\]:,0e\\\\ x]?",
         ) {
             prop_assert_eq!(is_accepted(&text), is_json(&text), "{:?}", text);
-            // And with a character of it replaced.
+            // With one character replaced.
             let mut chars: Vec<_> = text.chars().map(String::from).collect();
             if !chars.is_empty() {
                 let at = at.index(chars.len());

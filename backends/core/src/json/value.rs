@@ -10,9 +10,9 @@ use serde::de::IgnoredAny;
 
 /// The text of one JSON value, kept as it was written.
 ///
-/// A record is text and not a tree, because nothing may be lost of what another library wrote:
-/// unknown fields, odd types, the digits of a number. Cloning shares the text; dropping the last
-/// clone overwrites it. It holds secrets, so `Debug` prints only its length.
+/// A record is text and not a tree, so that everything that another library wrote is kept: unknown
+/// fields, odd types, the digits of a number. Cloning shares the text; dropping the last clone
+/// overwrites it. It holds secrets, so `Debug` prints only its length.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Json(Arc<JsonText>);
 
@@ -22,11 +22,11 @@ struct JsonText {
     is_ascii: Memo,
 }
 
-/// The remembered answer to a question about a text.
+/// A remembered property of a text.
 ///
-/// It is no lock, which would make a processor wait until a text that was just copied has reached
-/// its memory: a quarter of the time that reading a document takes. Two threads that ask at the
-/// same time find the same answer.
+/// It isn't a lock, which would make a processor wait until a text that was just copied has reached
+/// its memory: a quarter of the time that reading a document takes. Two threads that compute it at
+/// the same time get the same result.
 struct Memo(AtomicU8);
 
 impl Memo {
@@ -81,7 +81,7 @@ impl Json {
 
     /// Takes a text that a store was given as [`Json`] and now returns; it isn't checked again.
     ///
-    /// A text that is not JSON does no harm to other records: reading skips this one, and no
+    /// A text that is not JSON doesn't affect other records: it is skipped when it is read, and no
     /// document is written with it.
     pub fn from_stored(text: impl Into<String>) -> Self {
         let (is_json, is_ascii) = (Memo::unknown(), Memo::unknown());
@@ -93,7 +93,7 @@ impl Json {
         Self(Arc::new(JsonText { json: text, is_json: Memo::yes(), is_ascii: Memo::unknown() }))
     }
 
-    /// Whether it is JSON. In a document, a text that isn't would break all records.
+    /// Whether it is JSON. In a document, a text that isn't JSON would break all records.
     pub(crate) fn is_json(&self) -> bool {
         self.0.is_json.get_or(|| {
             let mut scanner = Scanner::new(self.expose());
@@ -110,7 +110,7 @@ impl Json {
         &self.0.json
     }
 
-    /// Whether there are other clones of this text, so that keeping it takes no memory of its own.
+    /// Whether there are other clones of this text, so that keeping this one takes no more memory.
     pub fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }

@@ -1,4 +1,4 @@
-//! Loads and listings that go wrong, and a store that says too much.
+//! Loads and listings that return something wrong, and `Debug` that prints records.
 
 use std::thread;
 use std::time::Duration;
@@ -9,20 +9,20 @@ use msal_cache_core::{
 
 use crate::wrapper::{Flaw, everything, held};
 
-/// Flaws of what a load finds.
+/// Flaws of the records of a load.
 macro_rules! loads {
-    ($($flaw:ident = |$sound:ident, $partition:ident| $records:expr;)*) => {$(
+    ($($flaw:ident = |$correct:ident, $partition:ident| $records:expr;)*) => {$(
         #[derive(Default)]
         pub(crate) struct $flaw;
 
         impl Flaw for $flaw {
             fn load(
                 &self,
-                $sound: &Memory,
+                $correct: &Memory,
                 $partition: &Partition,
                 known: Option<Revision>,
             ) -> Result<Load> {
-                let revision = held($sound, $partition).revision();
+                let revision = held($correct, $partition).revision();
                 Ok(if known == Some(revision) {
                     Load::Unchanged
                 } else {
@@ -34,54 +34,54 @@ macro_rules! loads {
 }
 
 loads! {
-    LoadsEveryUser = |sound, partition| those(sound, |it| {
+    LoadsEveryUser = |correct, partition| records_of(correct, |it| {
         [it, partition].iter().all(|it| it.as_str().starts_with("user/")) || it == partition
     });
-    LoadsByTheLetter = |sound, partition| {
+    LoadsByText = |correct, partition| {
         let name = partition.as_str().rsplit('/').next().unwrap_or_default();
-        let records = held(sound, partition).into_records().into_iter();
+        let records = held(correct, partition).into_records().into_iter();
         records.filter(|it| it.value().expose().contains(name)).collect()
     };
-    LoadsByPattern = |sound, partition| those(sound, |it| {
+    LoadsByPattern = |correct, partition| records_of(correct, |it| {
         is_like(it.as_str().as_bytes(), partition.as_str().as_bytes())
     });
-    LoadsByCollation = |sound, partition| those(sound, |it| {
+    LoadsByCollation = |correct, partition| records_of(correct, |it| {
         collated(it.as_str()) == collated(partition.as_str())
     });
-    LoadsByPrefix = |sound, partition| those(sound, |it| {
+    LoadsByPrefix = |correct, partition| records_of(correct, |it| {
         it.as_str().starts_with(partition.as_str())
     });
-    LoadsInReverse = |sound, partition| {
-        held(sound, partition).into_records().into_iter().rev().collect()
+    LoadsInReverse = |correct, partition| {
+        held(correct, partition).into_records().into_iter().rev().collect()
     };
-    LoadsByKey = |sound, partition| {
-        let mut records = held(sound, partition).into_records();
+    LoadsByKey = |correct, partition| {
+        let mut records = held(correct, partition).into_records();
         records.sort_by(|a, b| a.key().cmp(b.key()));
         records
     };
-    LoadsAPageOfFifty = |sound, partition| {
-        held(sound, partition).into_records().into_iter().take(50).collect()
+    LoadsAPageOfFifty = |correct, partition| {
+        held(correct, partition).into_records().into_iter().take(50).collect()
     };
-    LoadsRecordByRecord = |sound, partition| {
-        let records = held(sound, partition).into_records().into_iter();
+    LoadsRecordByRecord = |correct, partition| {
+        let records = held(correct, partition).into_records().into_iter();
         let again = records.filter_map(|record| {
             thread::sleep(Duration::from_micros(200));
-            held(sound, partition).into_records().into_iter().find(|it| it.key() == record.key())
+            held(correct, partition).into_records().into_iter().find(|it| it.key() == record.key())
         });
         again.collect()
     };
 }
 
-/// Flaws of what a listing finds.
+/// Flaws of the records of a listing.
 macro_rules! lists {
-    ($($flaw:ident = |$records:ident, $sound:ident| $answer:expr;)*) => {$(
+    ($($flaw:ident = |$records:ident, $correct:ident| $answer:expr;)*) => {$(
         #[derive(Default)]
         pub(crate) struct $flaw;
 
         impl Flaw for $flaw {
             fn list(
                 &self,
-                $sound: &Memory,
+                $correct: &Memory,
                 of: Option<&CredentialType>,
                 known: Option<Revision>,
             ) -> Result<Load> {
@@ -90,7 +90,7 @@ macro_rules! lists {
                     let $records = snapshot.into_records().into_iter();
                     Snapshot::new(revision, $answer)
                 };
-                Ok(match $sound.list(of, known)? {
+                Ok(match $correct.list(of, known)? {
                     Load::Snapshot(snapshot) => Load::Snapshot(answer(snapshot)),
                     Load::Unchanged => Load::Unchanged,
                 })
@@ -100,18 +100,18 @@ macro_rules! lists {
 }
 
 lists! {
-    ListsUsersOnly = |records, _sound| {
+    ListsUsersOnly = |records, _correct| {
         records.filter(|it| it.partition().as_str().starts_with("user/")).collect()
     };
-    ListsAPageOfFifty = |records, _sound| records.take(50).collect();
-    ListsKnownSectionsOnly = |records, _sound| {
+    ListsAPageOfFifty = |records, _correct| records.take(50).collect();
+    ListsKnownSectionsOnly = |records, _correct| {
         records.filter(|it| CredentialType::KNOWN.contains(it.credential_type())).collect()
     };
-    ListsInReverse = |records, _sound| records.rev().collect();
-    ListsPartitionByPartition = |records, sound| {
+    ListsInReverse = |records, _correct| records.rev().collect();
+    ListsPartitionByPartition = |records, correct| {
         let again = records.filter_map(|record| {
             thread::sleep(Duration::from_micros(100));
-            let now = held(sound, record.partition()).into_records();
+            let now = held(correct, record.partition()).into_records();
             now.into_iter().find(|it| {
                 it.key() == record.key() && it.credential_type() == record.credential_type()
             })
@@ -120,64 +120,64 @@ lists! {
     };
 }
 
-/// A store that ignores which section is asked for.
+/// A store that ignores the requested section.
 #[derive(Default)]
 pub(crate) struct ListsEverySection;
 
 impl Flaw for ListsEverySection {
     fn list(
         &self,
-        sound: &Memory,
+        correct: &Memory,
         _: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        sound.list(None, known)
+        correct.list(None, known)
     }
 }
 
-/// A store that believes whoever says that he knows.
+/// A store whose loads are `Unchanged` for every known revision.
 #[derive(Default)]
-pub(crate) struct LoadsNothingNew;
+pub(crate) struct LoadsNoChanges;
 
-impl Flaw for LoadsNothingNew {
-    fn load(&self, sound: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
+impl Flaw for LoadsNoChanges {
+    fn load(&self, correct: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
         match known {
             Some(known) if known != Revision::ABSENT => Ok(Load::Unchanged),
-            _ => sound.load(of, known),
+            _ => correct.load(of, known),
         }
     }
 }
 
-/// The same for listings.
+/// A store whose listings are `Unchanged` for every known revision.
 #[derive(Default)]
-pub(crate) struct ListsNothingNew;
+pub(crate) struct ListsNoChanges;
 
-impl Flaw for ListsNothingNew {
+impl Flaw for ListsNoChanges {
     fn list(
         &self,
-        sound: &Memory,
+        correct: &Memory,
         of: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
         match known {
             Some(known) if known != Revision::ABSENT => Ok(Load::Unchanged),
-            _ => sound.list(of, known),
+            _ => correct.list(of, known),
         }
     }
 }
 
-/// A store whose listing has changed only when there are more records or fewer.
+/// A store whose listings change only with the number of records.
 #[derive(Default)]
-pub(crate) struct ListsNothingNewButMore;
+pub(crate) struct ListsChangesOfTheNumberOnly;
 
-impl Flaw for ListsNothingNewButMore {
+impl Flaw for ListsChangesOfTheNumberOnly {
     fn list(
         &self,
-        sound: &Memory,
+        correct: &Memory,
         of: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        let Load::Snapshot(snapshot) = sound.list(of, None)? else { unreachable!() };
+        let Load::Snapshot(snapshot) = correct.list(of, None)? else { unreachable!() };
         let revision = Revision::from_u128(snapshot.records().len() as u128);
         Ok(if known == Some(revision) {
             Load::Unchanged
@@ -187,38 +187,38 @@ impl Flaw for ListsNothingNewButMore {
     }
 }
 
-/// A store that shows everything each time.
+/// A store that never returns `Unchanged`.
 #[derive(Default)]
-pub(crate) struct NeverSaysUnchanged;
+pub(crate) struct NeverReturnsUnchanged;
 
-impl Flaw for NeverSaysUnchanged {
-    fn load(&self, sound: &Memory, of: &Partition, _: Option<Revision>) -> Result<Load> {
-        sound.load(of, None)
+impl Flaw for NeverReturnsUnchanged {
+    fn load(&self, correct: &Memory, of: &Partition, _: Option<Revision>) -> Result<Load> {
+        correct.load(of, None)
     }
 
     fn list(
         &self,
-        sound: &Memory,
+        correct: &Memory,
         of: Option<&CredentialType>,
         _: Option<Revision>,
     ) -> Result<Load> {
-        sound.list(of, None)
+        correct.list(of, None)
     }
 }
 
-/// A store that shows its records to whoever logs it.
+/// A store whose `Debug` prints its records.
 #[derive(Default)]
 pub(crate) struct PrintsItsRecords;
 
 impl Flaw for PrintsItsRecords {
-    fn print(&self, sound: &Memory) -> String {
-        everything(sound).records().iter().map(|it| it.value().expose().to_owned()).collect()
+    fn print(&self, correct: &Memory) -> String {
+        everything(correct).records().iter().map(|it| it.value().expose().to_owned()).collect()
     }
 }
 
-/// The records of the partitions that `wanted` takes for the right ones.
-fn those(sound: &Memory, wanted: impl Fn(&Partition) -> bool) -> Vec<Record> {
-    everything(sound).into_records().into_iter().filter(|it| wanted(it.partition())).collect()
+/// The records of the partitions that `wanted` selects.
+fn records_of(correct: &Memory, wanted: impl Fn(&Partition) -> bool) -> Vec<Record> {
+    everything(correct).into_records().into_iter().filter(|it| wanted(it.partition())).collect()
 }
 
 /// A name as a collation that ignores accents compares it.

@@ -1,4 +1,4 @@
-//! Documents in a real file, with other ideas of a lock.
+//! Documents in a file, with different locks.
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
@@ -14,8 +14,8 @@ use std::time::Duration;
 use msal_cache_core::conformance::{Harness, Persistent, Processes};
 use msal_cache_core::{Blob, BlobStore, Document, Error, Result, Revision};
 
-/// How a file is read and replaced.
-pub(crate) trait Manner: Send + Sync + 'static {
+/// How a file is locked, read and replaced.
+pub(crate) trait Locking: Send + Sync + 'static {
     fn revision(bytes: &[u8]) -> Revision {
         Revision::of_contents([bytes])
     }
@@ -27,7 +27,7 @@ pub(crate) trait Manner: Send + Sync + 'static {
     /// Prepares a place before it is opened.
     fn prepare(_path: &Path) {}
 
-    /// Replaces the file by means of `replace`, which checks first what it is told to.
+    /// Replaces the file with `replace`, which checks the file first.
     fn swap(path: &Path, replace: impl FnOnce(Check) -> Result<()>) -> Result<()>;
 }
 
@@ -35,52 +35,52 @@ pub(crate) trait Manner: Send + Sync + 'static {
 #[derive(PartialEq)]
 pub(crate) enum Check {
     Nothing,
-    ThatItIsAsExpected,
+    Revision,
 }
 
-macro_rules! manners {
+macro_rules! lockings {
     ($($(#[$doc:meta])* $name:ident { $($body:tt)* })*) => {$(
         $(#[$doc])*
         pub(crate) struct $name;
 
-        impl Manner for $name { $($body)* }
+        impl Locking for $name { $($body)* }
     )*};
 }
 
-manners! {
-    /// As it should be.
+lockings! {
+    /// Correct.
     Locks {
         fn swap(path: &Path, replace: impl FnOnce(Check) -> Result<()>) -> Result<()> {
             let lock = File::create(path.with_extension("lock")).map_err(io)?;
             lock.lock().map_err(io)?;
-            replace(Check::ThatItIsAsExpected)
+            replace(Check::Revision)
         }
     }
 
-    /// A file without a lock, in which the last writer wins.
+    /// No lock and no check: the last writer wins.
     ChecksNothing {
         fn swap(_: &Path, replace: impl FnOnce(Check) -> Result<()>) -> Result<()> {
             replace(Check::Nothing)
         }
     }
 
-    /// A file without a lock, whose writers look first.
+    /// A check without a lock.
     ChecksWithoutALock {
         fn swap(_: &Path, replace: impl FnOnce(Check) -> Result<()>) -> Result<()> {
-            replace(Check::ThatItIsAsExpected)
+            replace(Check::Revision)
         }
     }
 
-    /// A lock that other processes don't see.
+    /// A lock within this process.
     LocksItsProcessOnly {
         fn swap(_: &Path, replace: impl FnOnce(Check) -> Result<()>) -> Result<()> {
             static LOCK: Mutex<()> = Mutex::new(());
             let _lock = LOCK.lock().unwrap_or_else(PoisonError::into_inner);
-            replace(Check::ThatItIsAsExpected)
+            replace(Check::Revision)
         }
     }
 
-    /// A lock without a second look: what was read once is written upon.
+    /// A lock without a check: a file that was read once counts as unchanged.
     ReadsOnce {
         fn is_unchanged(_: Revision, _: Revision) -> bool {
             true
@@ -91,8 +91,8 @@ manners! {
         }
     }
 
-    /// A lock, and a file that counts as the same while it is as long.
-    TakesTheLengthForARevision {
+    /// A lock, and a revision that is the length of the file.
+    UsesTheLengthAsRevision {
         fn revision(bytes: &[u8]) -> Revision {
             Revision::from_u128(bytes.len() as u128)
         }
@@ -102,7 +102,7 @@ manners! {
         }
     }
 
-    /// A lock, and a file that is created where it was absent a moment ago.
+    /// A lock, and a file that is created some time after it was found absent.
     EmptiesANewPlace {
         fn prepare(path: &Path) {
             static OPENED: AtomicU64 = AtomicU64::new(0);
@@ -118,7 +118,7 @@ manners! {
         }
     }
 
-    /// A lock, and a file that one handle creates while others fail.
+    /// A lock, and a file that one handle creates while other handles fail.
     CreatesAPlaceAlone {
         fn prepare(path: &Path) {
             if !path.exists() {
@@ -141,7 +141,7 @@ fn io(error: std::io::Error) -> Error {
 
 pub(crate) struct Blobs<M>(PathBuf, PhantomData<M>);
 
-impl<M: Manner> Blobs<M> {
+impl<M: Locking> Blobs<M> {
     fn now(&self) -> Result<Option<(Revision, Vec<u8>)>> {
         match fs::read(&self.0) {
             Ok(bytes) => Ok(Some((M::revision(&bytes), bytes))),
@@ -151,7 +151,7 @@ impl<M: Manner> Blobs<M> {
     }
 }
 
-impl<M: Manner> BlobStore for Blobs<M> {
+impl<M: Locking> BlobStore for Blobs<M> {
     fn read(&self, known: Option<Revision>) -> Result<Blob> {
         Ok(match self.now()? {
             None => Blob::Absent,
@@ -165,10 +165,10 @@ impl<M: Manner> BlobStore for Blobs<M> {
     fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
         M::swap(&self.0, |check| {
             let now = self.now()?.map_or(Revision::ABSENT, |(revision, _)| revision);
-            if check == Check::ThatItIsAsExpected && now != expected {
+            if check == Check::Revision && now != expected {
                 return Err(Error::Conflict);
             }
-            // Whoever has no lock is given the time to be disturbed.
+            // Gives writers without a lock time to interfere.
             thread::sleep(Duration::from_micros(200));
             let new = self.0.with_extension(format!("{:?}", Revision::unique()));
             fs::write(&new, bytes).and_then(|()| fs::rename(&new, &self.0)).map_err(io)
@@ -185,7 +185,7 @@ impl<M> fmt::Debug for Blobs<M> {
 
 pub(crate) struct Folder<M>(tempfile::TempDir, PhantomData<M>);
 
-impl<M: Manner> Harness for Folder<M> {
+impl<M: Locking> Harness for Folder<M> {
     type Store = Document<Blobs<M>>;
 
     fn new() -> Self {
@@ -197,9 +197,9 @@ impl<M: Manner> Harness for Folder<M> {
     }
 }
 
-impl<M: Manner> Persistent for Folder<M> {}
+impl<M: Locking> Persistent for Folder<M> {}
 
-impl<M: Manner> Processes for Folder<M> {
+impl<M: Locking> Processes for Folder<M> {
     fn address(&self) -> OsString {
         self.0.path().into()
     }

@@ -1,4 +1,4 @@
-//! Faults that are not what they should be.
+//! Commits that fail in a wrong way.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -12,7 +12,7 @@ use msal_cache_core::{
 
 use crate::wrapper::{add, held};
 
-/// What a handle does instead of failing properly.
+/// How a commit fails.
 pub(crate) trait Failure: Send + Sync + 'static {
     fn fail(place: &Shared, batch: &Batch) -> Result<Vec<Revision>>;
 }
@@ -20,7 +20,7 @@ pub(crate) trait Failure: Send + Sync + 'static {
 /// What the handles of a place share.
 #[derive(Default)]
 pub(crate) struct Shared {
-    sound: Memory,
+    correct: Memory,
     locked: AtomicBool,
 }
 
@@ -37,23 +37,23 @@ macro_rules! failures {
 }
 
 failures! {
-    FailsProperly = |_place, _batch| Err(failure());
-    KeepsThePartThatWentWell = |place, batch| {
+    FailsCorrectly = |_place, _batch| Err(failure());
+    KeepsAPartOfAFailedCommit = |place, batch| {
         let first = &batch.changes()[0];
         let mut part = Batch::new();
         add(&mut part, first.partition(), first.expect(), first.ops());
-        place.sound.commit(&part)?;
+        place.correct.commit(&part)?;
         Err(failure())
     };
-    CommitsAndFails = |place, batch| place.sound.commit(batch).and(Err(failure()));
-    HidesAFault = |_place, batch| Ok(vec![Revision::unique(); batch.changes().len()]);
-    CallsAFaultAConflict = |_place, _batch| Err(Error::Conflict);
+    CommitsAndFails = |place, batch| place.correct.commit(batch).and(Err(failure()));
+    ReportsAFaultAsSuccess = |_place, batch| Ok(vec![Revision::unique(); batch.changes().len()]);
+    ReportsAFaultAsAConflict = |_place, _batch| Err(Error::Conflict);
     RollsBackToANewRevision = |place, batch| {
         let first = batch.changes()[0].partition();
-        for record in held(&place.sound, first).records() {
+        for record in held(&place.correct, first).records() {
             let mut same = Batch::new();
             add(&mut same, first, Expect::Any, [&Op::Put(record.clone())]);
-            place.sound.commit(&same)?;
+            place.correct.commit(&same)?;
         }
         Err(failure())
     };
@@ -61,7 +61,7 @@ failures! {
         place.locked.store(true, Ordering::SeqCst);
         Err(failure())
     };
-    QuotesWhatFailed = |_place, batch| {
+    QuotesTheFailedRecord = |_place, batch| {
         let quoted = batch.changes().iter().flat_map(Change::ops).find_map(|op| match op {
             Op::Put(record) if record.key() == "kw" => Some(record.value().expose().to_owned()),
             _ => None,
@@ -71,7 +71,7 @@ failures! {
 }
 
 fn failure() -> Error {
-    Error::backend("broken", "the power went off, so to speak")
+    Error::backend("broken", "power failure")
 }
 
 pub(crate) struct Handle<F> {
@@ -81,16 +81,16 @@ pub(crate) struct Handle<F> {
 }
 
 impl<F: Failure> CacheStore for Handle<F> {
-    delegate_store!(self => self.place.sound, except commit);
+    delegate_store!(self => self.place.correct, except commit);
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
         if self.place.locked.load(Ordering::SeqCst) {
-            return Err(Error::backend("broken", "somebody holds the lock for ever"));
+            return Err(Error::backend("broken", "the lock is never released"));
         }
         if self.fails {
             return F::fail(&self.place, batch);
         }
-        self.place.sound.commit(batch)
+        self.place.correct.commit(batch)
     }
 }
 

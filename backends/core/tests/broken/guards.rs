@@ -11,7 +11,7 @@ use msal_cache_core::{
 use crate::wrapper::Flaw;
 
 macro_rules! guards {
-    ($($(#[$doc:meta])* $flaw:ident = |$sound:ident, $of:ident, $wait:ident| $guard:expr;)*) => {$(
+    ($($(#[$doc:meta])* $flaw:ident = |$correct:ident, $of:ident, $wait:ident| $guard:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Default)]
         pub(crate) struct $flaw;
@@ -19,7 +19,7 @@ macro_rules! guards {
         impl Flaw for $flaw {
             fn guard(
                 &self,
-                $sound: &Memory,
+                $correct: &Memory,
                 $of: &Partition,
                 $wait: Duration,
             ) -> Result<RefreshGuard> {
@@ -29,32 +29,32 @@ macro_rules! guards {
     )*};
 }
 
-/// A broken guard isn't waited for longer, so that the cases end.
+/// The longest wait for a broken guard, so that the cases end.
 const ENOUGH: Duration = Duration::from_millis(500);
 
 guards! {
-    ExcludesNothing = |_sound, _of, _wait| Ok(RefreshGuard::none());
-    ExcludesEveryPartition = |sound, _of, wait| sound.guard(&Partition::unowned(), wait);
-    GivesUpAtOnce = |sound, of, _wait| sound.guard(of, Duration::ZERO);
-    WaitsToTheEnd = |sound, of, wait| sound.guard(of, Duration::ZERO).or_else(|_| {
+    ExcludesNothing = |_correct, _of, _wait| Ok(RefreshGuard::none());
+    ExcludesEveryPartition = |correct, _of, wait| correct.guard(&Partition::unowned(), wait);
+    GivesUpAtOnce = |correct, of, _wait| correct.guard(of, Duration::ZERO);
+    WaitsToTheEnd = |correct, of, wait| correct.guard(of, Duration::ZERO).or_else(|_| {
         thread::sleep(wait.min(ENOUGH * 5));
-        sound.guard(of, Duration::ZERO)
+        correct.guard(of, Duration::ZERO)
     });
-    ReportsAHeldGuardAsAConflict = |sound, of, wait| {
-        sound.guard(of, wait).map_err(|_| Error::Conflict)
+    ReportsAHeldGuardAsAConflict = |correct, of, wait| {
+        correct.guard(of, wait).map_err(|_| Error::Conflict)
     };
-    NeverReleases = |sound, of, wait| {
-        Ok(RefreshGuard::new(ManuallyDrop::new(sound.guard(of, wait.min(ENOUGH))?)))
+    NeverReleases = |correct, of, wait| {
+        Ok(RefreshGuard::new(ManuallyDrop::new(correct.guard(of, wait.min(ENOUGH))?)))
     };
-    ReleasesOnItsOwnThreadOnly = |sound, of, wait| {
-        let held = sound.guard(of, wait.min(ENOUGH))?;
+    ReleasesOnItsOwnThreadOnly = |correct, of, wait| {
+        let held = correct.guard(of, wait.min(ENOUGH))?;
         Ok(RefreshGuard::new(OfThread { held: Some(held), thread: thread::current().id() }))
     };
-    /// Looks whether the guard is free, and takes it a moment later.
-    LooksBeforeItTakes = |sound, of, wait| {
-        drop(sound.guard(of, wait)?);
+    /// Checks whether the guard is free, and takes it later.
+    ChecksBeforeItTakes = |correct, of, wait| {
+        drop(correct.guard(of, wait)?);
         thread::sleep(Duration::from_millis(1));
-        Ok(sound.guard(of, Duration::ZERO).unwrap_or(RefreshGuard::none()))
+        Ok(correct.guard(of, Duration::ZERO).unwrap_or(RefreshGuard::none()))
     };
 }
 
@@ -71,7 +71,7 @@ impl Drop for OfThread {
     }
 }
 
-/// A store whose handles don't know of each other.
+/// A store whose guards exclude only those of the same handle.
 #[derive(Default)]
 pub(crate) struct ExcludesItsHandleOnly(Guards);
 
@@ -81,15 +81,15 @@ impl Flaw for ExcludesItsHandleOnly {
     }
 }
 
-/// A store whose guard is its lock for writers.
+/// A store whose guard locks out writers.
 #[derive(Default)]
 pub(crate) struct StopsWriters;
 
 impl Flaw for StopsWriters {
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
         for partition in batch.changes().iter().map(Change::partition) {
-            drop(sound.guard(partition, Duration::ZERO)?);
+            drop(correct.guard(partition, Duration::ZERO)?);
         }
-        sound.commit(batch)
+        correct.commit(batch)
     }
 }

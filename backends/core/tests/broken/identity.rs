@@ -78,11 +78,11 @@ impl Moves for MovesWithoutALock {
     }
 }
 
-/// What the handles of a place share. In the sound store, a key ends in the digest of its
+/// What the handles of a place share. In the correct store, a key ends in the digest of its
 /// partition.
 #[derive(Default)]
 pub(crate) struct KeyedRecords {
-    sound: Memory,
+    correct: Memory,
     turn: Mutex<()>,
     deleted: Mutex<HashSet<String>>,
 }
@@ -97,7 +97,7 @@ impl<M: Moves> KeyedByPartition<M> {
         M::LOCKS.then(|| self.place.turn.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The batch for the sound store.
+    /// The batch for the correct store.
     fn keyed(&self, batch: &Batch) -> Batch {
         let mut moved = Vec::new();
         let mut keyed = Batch::new();
@@ -134,7 +134,7 @@ impl<M: Moves> KeyedByPartition<M> {
     /// The stored records that this put deletes.
     fn moved(&self, partition: &Partition, record: &Record) -> Vec<Record> {
         let was_deleted = self.place.deleted.lock().unwrap().contains(record.key());
-        let others = everything(&self.place.sound).into_records().into_iter();
+        let others = everything(&self.place.correct).into_records().into_iter();
         let others = others.filter(|it| shown(it).has_key_of(record));
         let others = others.filter(|it| it.partition() != partition);
         others.filter(|_| M::moves(&Put { partition, was_deleted })).collect()
@@ -142,14 +142,14 @@ impl<M: Moves> KeyedByPartition<M> {
 }
 
 impl<M: Moves> CacheStore for KeyedByPartition<M> {
-    delegate_store!(self => self.place.sound, except load, load_many, commit, list, purge);
+    delegate_store!(self => self.place.correct, except load, load_many, commit, list, purge);
 
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        self.place.sound.load(partition, known).map(shown_load)
+        self.place.correct.load(partition, known).map(shown_load)
     }
 
     fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
-        Ok(self.place.sound.load_many(wanted)?.into_iter().map(shown_load).collect())
+        Ok(self.place.correct.load_many(wanted)?.into_iter().map(shown_load).collect())
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
@@ -158,7 +158,7 @@ impl<M: Moves> CacheStore for KeyedByPartition<M> {
         if !M::LOCKS {
             thread::sleep(Duration::from_micros(300));
         }
-        let mut revisions = self.place.sound.commit(&keyed)?;
+        let mut revisions = self.place.correct.commit(&keyed)?;
         revisions.truncate(batch.changes().len());
         for change in batch.changes() {
             let (puts, deletes): (Vec<_>, Vec<_>) =
@@ -176,12 +176,12 @@ impl<M: Moves> CacheStore for KeyedByPartition<M> {
         credential_type: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        self.place.sound.list(credential_type, known).map(shown_load)
+        self.place.correct.list(credential_type, known).map(shown_load)
     }
 
     fn purge(&self, now: i64) -> Result<u64> {
         let _turn = self.lock();
-        self.place.sound.purge(now)
+        self.place.correct.purge(now)
     }
 }
 
@@ -231,8 +231,8 @@ impl<M: Moves> Harness for Keyed<M> {
 }
 
 /// The records that the puts of a batch move out of partitions.
-fn moving(sound: &Memory, batch: &Batch) -> Vec<Record> {
-    let mut held = everything(sound).into_records();
+fn moving(correct: &Memory, batch: &Batch) -> Vec<Record> {
+    let mut held = everything(correct).into_records();
     held.retain(|it| {
         let puts = batch.changes().iter().filter(|change| change.partition() != it.partition());
         puts.flat_map(Change::ops).any(|op| matches!(op, Op::Put(put) if put.has_key_of(it)))
@@ -240,8 +240,8 @@ fn moving(sound: &Memory, batch: &Batch) -> Vec<Record> {
     held
 }
 
-fn revision(sound: &Memory, partition: &Partition) -> Revision {
-    crate::wrapper::held(sound, partition).revision()
+fn revision(correct: &Memory, partition: &Partition) -> Revision {
+    crate::wrapper::held(correct, partition).revision()
 }
 
 /// A store that doesn't change the revision of the partition that loses a record.
@@ -249,16 +249,16 @@ fn revision(sound: &Memory, partition: &Partition) -> Revision {
 pub(crate) struct LoadsUnchangedAfterAMove(Mutex<HashMap<Revision, Revision>>);
 
 impl Flaw for LoadsUnchangedAfterAMove {
-    fn load(&self, sound: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
-        let earlier = self.0.lock().unwrap().get(&revision(sound, of)).copied();
+    fn load(&self, correct: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
+        let earlier = self.0.lock().unwrap().get(&revision(correct, of)).copied();
         if known.is_some() && known == earlier {
             return Ok(Load::Unchanged);
         }
-        sound.load(of, known)
+        correct.load(of, known)
     }
 
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
-        commit_and_note(&self.0, sound, batch)
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+        commit_and_note(&self.0, correct, batch)
     }
 }
 
@@ -267,30 +267,30 @@ impl Flaw for LoadsUnchangedAfterAMove {
 pub(crate) struct ExpectsTheRevisionBeforeAMove(Mutex<HashMap<Revision, Revision>>);
 
 impl Flaw for ExpectsTheRevisionBeforeAMove {
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
         let batch = crate::wrapper::expecting(batch, |_, change| match change.expect() {
             Expect::Any => Expect::Any,
             Expect::Revision(expected) => {
-                let now = revision(sound, change.partition());
+                let now = revision(correct, change.partition());
                 let earlier = self.0.lock().unwrap().get(&now).copied();
                 Expect::Revision(if earlier == Some(expected) { now } else { expected })
             }
         });
-        commit_and_note(&self.0, sound, &batch)
+        commit_and_note(&self.0, correct, &batch)
     }
 }
 
 /// Commits, and notes the revisions before and after of the partitions that lost a record.
 fn commit_and_note(
     earlier: &Mutex<HashMap<Revision, Revision>>,
-    sound: &Memory,
+    correct: &Memory,
     batch: &Batch,
 ) -> Result<Vec<Revision>> {
-    let moving = moving(sound, batch);
+    let moving = moving(correct, batch);
     let before: Vec<_> =
-        moving.iter().map(|it| (it.partition(), revision(sound, it.partition()))).collect();
-    let revisions = sound.commit(batch)?;
-    let now = before.into_iter().map(|(partition, before)| (revision(sound, partition), before));
+        moving.iter().map(|it| (it.partition(), revision(correct, it.partition()))).collect();
+    let revisions = correct.commit(batch)?;
+    let now = before.into_iter().map(|(partition, before)| (revision(correct, partition), before));
     earlier.lock().unwrap().extend(now.filter(|(now, _)| *now != Revision::ABSENT));
     Ok(revisions)
 }
@@ -300,18 +300,18 @@ fn commit_and_note(
 pub(crate) struct KeepsAnEmptiedPartition(Mutex<HashSet<Partition>>);
 
 impl Flaw for KeepsAnEmptiedPartition {
-    fn load(&self, sound: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
+    fn load(&self, correct: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
         let emptied = self.0.lock().unwrap().contains(of);
-        if emptied && revision(sound, of) == Revision::ABSENT {
+        if emptied && revision(correct, of) == Revision::ABSENT {
             return Ok(Load::Snapshot(Snapshot::new(Revision::from_u128(1), Vec::new())));
         }
-        sound.load(of, known)
+        correct.load(of, known)
     }
 
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
-        let moving = moving(sound, batch);
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+        let moving = moving(correct, batch);
         self.0.lock().unwrap().extend(moving.iter().map(|it| it.partition().clone()));
-        sound.commit(batch)
+        correct.commit(batch)
     }
 }
 
@@ -320,9 +320,9 @@ impl Flaw for KeepsAnEmptiedPartition {
 pub(crate) struct ReturnsTheRevisionBeforeAMove;
 
 impl Flaw for ReturnsTheRevisionBeforeAMove {
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
-        let moving = moving(sound, batch);
-        let revisions = sound.commit(batch)?.into_iter().zip(batch.changes());
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+        let moving = moving(correct, batch);
+        let revisions = correct.commit(batch)?.into_iter().zip(batch.changes());
         let loses = |change: &Change| moving.iter().any(|it| it.partition() == change.partition());
         let returned =
             revisions.map(|(it, change)| if loses(change) { Revision::unique() } else { it });
@@ -335,8 +335,8 @@ impl Flaw for ReturnsTheRevisionBeforeAMove {
 pub(crate) struct KeepsTheNumberOfAMovedKey(Mutex<HashMap<(CredentialType, String), usize>>);
 
 impl Flaw for KeepsTheNumberOfAMovedKey {
-    fn load(&self, sound: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
-        Ok(match sound.load(of, known)? {
+    fn load(&self, correct: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
+        Ok(match correct.load(of, known)? {
             Load::Unchanged => Load::Unchanged,
             Load::Snapshot(found) => {
                 let numbers = self.0.lock().unwrap();
@@ -350,8 +350,8 @@ impl Flaw for KeepsTheNumberOfAMovedKey {
         })
     }
 
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
-        let revisions = sound.commit(batch)?;
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+        let revisions = correct.commit(batch)?;
         let mut numbers = self.0.lock().unwrap();
         for op in batch.changes().iter().flat_map(Change::ops) {
             let (section, key) = op.target();
@@ -373,8 +373,8 @@ impl Flaw for KeepsTheNumberOfAMovedKey {
 pub(crate) struct KeepsTheCaseOfATenant;
 
 impl Flaw for KeepsTheCaseOfATenant {
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
-        sound.commit(&each(batch, |_, op| match op {
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+        correct.commit(&each(batch, |_, op| match op {
             Op::Put(record) => {
                 let mut realm = String::new();
                 let _ = for_each_member(record.value().expose(), |name, json| {
@@ -399,9 +399,9 @@ impl Flaw for KeepsTheCaseOfATenant {
 pub(crate) struct FirstPutOfABatchWins;
 
 impl Flaw for FirstPutOfABatchWins {
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
         let mut put: Vec<(Partition, Record)> = Vec::new();
-        sound.commit(&doing(batch, |change| {
+        correct.commit(&doing(batch, |change| {
             let mut ops = change.ops().to_vec();
             ops.retain(|op| {
                 let Op::Put(record) = op else { return true };
@@ -421,7 +421,7 @@ impl Flaw for FirstPutOfABatchWins {
 pub(crate) struct DeletesWhatHasMoved(Mutex<HashSet<(Partition, String)>>);
 
 impl Flaw for DeletesWhatHasMoved {
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
         let mut former = self.0.lock().unwrap();
         let mut more = batch.clone();
         for change in batch.changes() {
@@ -430,7 +430,7 @@ impl Flaw for DeletesWhatHasMoved {
                 if matches!(op, Op::Put(_)) {
                     former.insert(pair);
                 } else if former.contains(&pair) {
-                    for record in everything(sound).into_records() {
+                    for record in everything(correct).into_records() {
                         let is_elsewhere = record.partition() != change.partition();
                         if is_elsewhere && (record.credential_type(), record.key()) == op.target() {
                             add(&mut more, record.partition(), Expect::Any, [op]);
@@ -439,7 +439,7 @@ impl Flaw for DeletesWhatHasMoved {
                 }
             }
         }
-        let mut revisions = sound.commit(&more)?;
+        let mut revisions = correct.commit(&more)?;
         revisions.truncate(batch.changes().len());
         Ok(revisions)
     }
@@ -450,15 +450,15 @@ impl Flaw for DeletesWhatHasMoved {
 pub(crate) struct CountsMovedRecordsTwice(Mutex<Vec<Record>>);
 
 impl Flaw for CountsMovedRecordsTwice {
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
-        self.0.lock().unwrap().extend(moving(sound, batch));
-        sound.commit(batch)
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+        self.0.lock().unwrap().extend(moving(correct, batch));
+        correct.commit(batch)
     }
 
-    fn purge(&self, sound: &Memory, now: i64) -> Result<u64> {
+    fn purge(&self, correct: &Memory, now: i64) -> Result<u64> {
         let stale = std::mem::take(&mut *self.0.lock().unwrap());
         let stale = stale.iter().filter(|it| it.expires_on().is_some_and(|at| at < now)).count();
-        Ok(sound.purge(now)? + stale as u64)
+        Ok(correct.purge(now)? + stale as u64)
     }
 }
 
@@ -467,18 +467,18 @@ impl Flaw for CountsMovedRecordsTwice {
 pub(crate) struct ListsMovedRecordsTwice(Mutex<Vec<Record>>);
 
 impl Flaw for ListsMovedRecordsTwice {
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
-        self.0.lock().unwrap().extend(moving(sound, batch));
-        sound.commit(batch)
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+        self.0.lock().unwrap().extend(moving(correct, batch));
+        correct.commit(batch)
     }
 
     fn list(
         &self,
-        sound: &Memory,
+        correct: &Memory,
         of: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        Ok(match sound.list(of, known)? {
+        Ok(match correct.list(of, known)? {
             Load::Unchanged => Load::Unchanged,
             Load::Snapshot(found) => {
                 let revision = found.revision();

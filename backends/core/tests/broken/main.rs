@@ -1,5 +1,5 @@
-//! The conformance suite has teeth: stores that are broken on purpose, each in one way, are
-//! caught; and the sound stores that they are made of are not.
+//! The conformance suite fails on stores that are broken on purpose, each in one way, and passes on
+//! the correct stores that they wrap.
 
 mod answers;
 mod commits;
@@ -24,23 +24,23 @@ use documents::{Folder, Locks, LocksItsProcessOnly};
 use faults::Failing;
 use identity::Keyed;
 use revisions::Numbered;
-use wrapper::{Place, Sound};
+use wrapper::{Correct, Place};
 
-/// What came of running the cases on a broken store.
+/// The result of running the cases on a broken store.
 struct Verdict {
     flaw: &'static str,
-    /// The case that is there for this flaw.
-    meant: &'static str,
-    caught: Vec<&'static str>,
+    /// The case that has to fail.
+    expected: &'static str,
+    failed: Vec<&'static str>,
 }
 
-/// The names of the cases that a store fails.
-fn caught(cases: Vec<Case>) -> Vec<&'static str> {
-    let failed = cases.into_iter().filter(|(_, case)| panic::catch_unwind(case).is_err());
-    failed.map(|(name, _)| name).collect()
+/// The names of the cases that fail.
+fn failed(cases: Vec<Case>) -> Vec<&'static str> {
+    let failing = cases.into_iter().filter(|(_, case)| panic::catch_unwind(case).is_err());
+    failing.map(|(name, _)| name).collect()
 }
 
-/// Any place, so that the cases are compiled once and not once for each flaw.
+/// Any place, so that the cases are compiled once and not for each flaw.
 struct Chosen(Box<dyn Opens>);
 
 trait Opens {
@@ -54,7 +54,7 @@ impl<H: Harness<Store: 'static>> Opens for H {
 }
 
 thread_local! {
-    static CHOSEN: Cell<fn() -> Box<dyn Opens>> = Cell::new(|| Box::new(Place::<Sound>::new()));
+    static CHOSEN: Cell<fn() -> Box<dyn Opens>> = Cell::new(|| Box::new(Place::<Correct>::new()));
 }
 
 impl Harness for Chosen {
@@ -69,20 +69,20 @@ impl Harness for Chosen {
     }
 }
 
-/// The cases on this place, for the thread that asks.
+/// The cases of this place, to be run on the current thread.
 fn cases<H: Harness<Store: 'static> + 'static>() -> Vec<Case> {
     CHOSEN.set(|| Box::new(H::new()));
     conformance::cases::<Chosen>()
 }
 
-/// A family of broken stores, each with the case that has to catch it.
+/// A family of broken stores, each with the case that has to fail.
 macro_rules! broken {
     ($family:ident: $cases:ident, $place:ident<$module:ident>: $($flaw:ident: $case:ident)*) => {
         fn $family() -> Vec<Verdict> {
             vec![$(Verdict {
                 flaw: stringify!($flaw),
-                meant: stringify!($case),
-                caught: caught($cases::<$place<$module::$flaw>>()),
+                expected: stringify!($case),
+                failed: failed($cases::<$place<$module::$flaw>>()),
             }),*]
         }
     };
@@ -90,141 +90,141 @@ macro_rules! broken {
         fn $family() -> Vec<Verdict> {
             vec![$(Verdict {
                 flaw: stringify!($place),
-                meant: stringify!($case),
-                caught: caught($cases::<$module::$place>()),
+                expected: stringify!($case),
+                failed: failed($cases::<$module::$place>()),
             }),*]
         }
     };
 }
 
 broken! { broken_commits: cases, Place<commits>:
-    ExpectsNothing: a_stale_expectation_conflicts_and_changes_nothing
-    ExpectsInTheFirstPartitionOnly: a_stale_expectation_conflicts_and_changes_nothing
-    ExpectsBeforeItLocks: one_of_many_rivals_wins
-    TakesAbsentForAny: absent_expects_that_nothing_is_there
-    ForgetsToExpectWithoutOperations: a_change_without_operations_still_expects
-    ConflictsInItsOwnWay: a_stale_expectation_conflicts_and_changes_nothing
-    LetsAnyConflict: any_never_conflicts
+    ChecksNoExpectations: a_stale_expectation_conflicts_and_changes_nothing
+    ChecksTheFirstExpectationOnly: a_stale_expectation_conflicts_and_changes_nothing
+    ChecksBeforeItLocks: one_of_several_conflicting_commits_wins
+    TreatsAbsentAsAny: absent_expects_an_empty_partition
+    ChecksExpectationsOfOperationsOnly: an_expectation_without_operations_is_checked
+    ReportsConflictsAsOtherErrors: a_stale_expectation_conflicts_and_changes_nothing
+    ReportsConflictsWithoutExpectations: a_commit_without_expectations_never_conflicts
     AppliesPartitionByPartition: a_stale_expectation_conflicts_and_changes_nothing
     ShowsPartitionByPartition: threads_that_share_a_handle_lose_nothing
-    DropsTheLastPut: records_of_every_section_survive
-    DropsDeletes: a_deleted_record_goes_and_comes_back_at_the_end
-    DropsAPutOfWhatIsThere: operations_apply_in_their_order
-    PutsBeforeItDeletes: operations_apply_in_their_order
-    DeletesTheKeyInEverySection: a_deleted_record_goes_and_comes_back_at_the_end
-    DeletesInOtherPartitions: a_delete_stays_in_its_partition
-    MovesAKnownKeyToTheEnd: a_known_key_keeps_its_place
-    ChangesTheRevisionsOfAll: a_commit_leaves_other_partitions_alone
-    ReturnsRevisionsInAnotherOrder: a_commit_returns_what_a_load_finds
-    TakesAHundredAtMost: many_records_survive
-    ForgetsCase: odd_keys_survive_and_stay_apart
-    TrimsKeys: odd_keys_survive_and_stay_apart
-    EndsKeysAtZero: odd_keys_survive_and_stay_apart
-    PrintsJsonAnew: values_survive_as_they_were_written
-    CutsLargeValues: large_values_survive
-    WritesLatin1: unicode_in_values_survives
-    DropsUnknownSections: records_of_every_section_survive
-    TellsSectionsOfOneNameApart: a_section_is_its_name
-    DropsMembersOfTheDocument: members_of_the_document_survive
+    DropsTheLastPut: records_of_every_section_are_kept
+    DropsDeletes: a_deleted_record_returns_at_the_end
+    DropsAPutOfAStoredRecord: operations_are_applied_in_order
+    PutsBeforeItDeletes: operations_are_applied_in_order
+    DeletesTheKeyInEverySection: a_deleted_record_returns_at_the_end
+    DeletesInOtherPartitions: a_delete_affects_its_partition_only
+    MovesAReplacedRecordToTheEnd: a_replaced_record_keeps_its_position
+    ChangesAllRevisions: a_commit_leaves_other_partitions_unchanged
+    ReturnsRevisionsInAnotherOrder: a_commit_returns_the_new_revisions
+    AppliesAHundredOperationsAtMost: many_records_are_kept
+    LowercasesKeys: unusual_keys_are_kept_and_distinct
+    TrimsKeys: unusual_keys_are_kept_and_distinct
+    CutsKeysAtNul: unusual_keys_are_kept_and_distinct
+    ReserializesValues: values_are_kept_as_written
+    CutsLargeValues: large_values_are_kept
+    StoresLatin1: unicode_in_values_is_kept
+    DropsUnknownSections: records_of_every_section_are_kept
+    DistinguishesSpelledOutSections: a_section_is_identified_by_its_name
+    DropsMembersOfTheDocument: members_of_the_document_are_kept
 }
 
 broken! { broken_answers: cases, Place<answers>:
-    LoadsEveryUser: a_batch_over_several_partitions_is_applied_whole
-    LoadsByTheLetter: a_record_belongs_to_whom_it_names
-    LoadsByPattern: users_that_look_alike_are_different_users
-    LoadsByCollation: users_that_look_alike_are_different_users
-    LoadsByPrefix: partitions_are_read_apart
-    LoadsInReverse: records_come_in_the_order_in_which_they_were_put
-    LoadsByKey: records_come_in_the_order_in_which_they_were_put
-    LoadsAPageOfFifty: a_large_partition_is_like_a_small_one
+    LoadsEveryUser: a_batch_is_applied_to_all_of_its_partitions
+    LoadsByText: a_record_belongs_to_the_user_it_names
+    LoadsByPattern: similar_user_ids_are_distinct
+    LoadsByCollation: similar_user_ids_are_distinct
+    LoadsByPrefix: partitions_are_read_separately
+    LoadsInReverse: records_are_in_the_order_of_their_first_puts
+    LoadsByKey: records_are_in_the_order_of_their_first_puts
+    LoadsAPageOfFifty: large_partitions_behave_like_small_ones
     LoadsRecordByRecord: threads_that_share_a_handle_lose_nothing
-    LoadsNothingNew: a_known_revision_is_unchanged_until_something_changes
+    LoadsNoChanges: a_known_revision_is_unchanged_until_its_partition_changes
     ListsUsersOnly: listings_are_exact
-    ListsAPageOfFifty: many_records_survive
+    ListsAPageOfFifty: many_records_are_kept
     ListsKnownSectionsOnly: listings_are_exact
     ListsEverySection: listings_are_exact
-    ListsInReverse: records_come_in_the_order_in_which_they_were_put
+    ListsInReverse: records_are_in_the_order_of_their_first_puts
     ListsPartitionByPartition: threads_that_share_a_handle_lose_nothing
-    ListsNothingNew: a_listing_is_unchanged_until_something_changes
-    ListsNothingNewButMore: a_listing_is_unchanged_until_something_changes
-    NeverSaysUnchanged: a_known_revision_is_unchanged_until_something_changes
-    PrintsItsRecords: nothing_prints_what_is_stored
+    ListsNoChanges: a_listing_is_unchanged_until_something_changes
+    ListsChangesOfTheNumberOnly: a_listing_is_unchanged_until_something_changes
+    NeverReturnsUnchanged: a_known_revision_is_unchanged_until_its_partition_changes
+    PrintsItsRecords: debug_output_contains_no_values
 }
 
 broken! { broken_purges: cases, Place<purges>:
-    PurgesThatVeryMoment: a_purge_deletes_exactly_what_has_expired
-    PurgesEverySection: a_purge_takes_access_tokens_alone
-    PurgesStringsOnly: a_purge_reads_an_expiry_as_the_record_does
-    PurgesWhatItCantRead: a_purge_reads_an_expiry_as_the_record_does
-    PurgesUsersOnly: a_purge_leaves_other_partitions_alone
-    PurgesNothing: a_purge_deletes_exactly_what_has_expired
-    PurgesByTheFirstValue: a_purge_goes_by_the_latest_value
-    CountsWhatIsLeft: a_purge_deletes_exactly_what_has_expired
-    PurgesAndRewritesTheRest: a_purge_of_nothing_changes_nothing
+    PurgesExpiriesAtTheMoment: a_purge_deletes_exactly_the_expired_records
+    PurgesEverySection: a_purge_deletes_access_tokens_only
+    PurgesStringsOnly: a_purge_reads_expiries_as_records_do
+    PurgesUnreadableExpiries: a_purge_reads_expiries_as_records_do
+    PurgesUsersOnly: a_purge_leaves_other_partitions_unchanged
+    PurgesNothing: a_purge_deletes_exactly_the_expired_records
+    PurgesByTheFirstValue: a_purge_uses_the_latest_value
+    ReturnsTheNumberOfOtherRecords: a_purge_deletes_exactly_the_expired_records
+    PurgesAndRewritesTheRest: a_purge_without_expired_records_changes_nothing
 }
 
 broken! { broken_revisions: cases, Numbered<revisions>:
-    CountsFromOneWhenEmptied: an_emptied_partition_does_not_begin_anew
-    CountsInEachPlace: a_revision_of_another_place_reads_everything
-    TakesTheSize: other_contents_never_share_a_revision
-    CountsRecords: other_contents_never_share_a_revision
-    HashesTheLastRecord: a_known_revision_is_unchanged_until_something_changes
-    HashesKeysAlone: other_contents_never_share_a_revision
-    HashesWithoutLengths: where_a_name_ends_matters
-    NumbersTheEmpty: an_emptied_partition_does_not_begin_anew
+    RestartsEmptiedPartitions: an_emptied_partition_does_not_repeat_revisions
+    CountsInEachPlace: a_revision_of_another_place_returns_all_records
+    UsesTheSizeAsRevision: different_contents_have_different_revisions
+    UsesTheNumberOfRecordsAsRevision: different_contents_have_different_revisions
+    HashesTheLastRecord: a_known_revision_is_unchanged_until_its_partition_changes
+    HashesKeysOnly: different_contents_have_different_revisions
+    HashesWithoutLengths: the_boundary_of_section_and_key_counts
+    NumbersEmptyPartitions: an_emptied_partition_does_not_repeat_revisions
 }
 
 broken! { broken_handles: cases, revisions:
-    NumberedByHandle: other_contents_never_share_a_revision
+    NumberedByHandle: different_contents_have_different_revisions
 }
 
 broken! { broken_memories: persistent_cases, revisions:
-    NumberedWhileOpen: revisions_do_not_return_after_reopening
-    LostWithTheLastHandle: what_was_stored_outlives_the_handles
-    SortedWhenOpened: what_was_stored_outlives_the_handles
+    NumberedWhileOpen: revisions_do_not_repeat_after_reopening
+    EndsWithTheLastHandle: records_outlive_the_handles
+    SortedWhenOpened: records_outlive_the_handles
 }
 
 broken! { broken_files: cases, Folder<documents>:
-    ChecksNothing: threads_with_handles_of_their_own_lose_nothing
-    ChecksWithoutALock: one_of_many_rivals_wins
-    ReadsOnce: handles_in_turn_lose_nothing
-    TakesTheLengthForARevision: a_change_there_and_back_is_no_trap
+    ChecksNothing: threads_with_separate_handles_lose_nothing
+    ChecksWithoutALock: one_of_several_conflicting_commits_wins
+    ReadsOnce: handles_that_write_in_turn_lose_nothing
+    UsesTheLengthAsRevision: restored_contents_do_not_match_revisions_in_between
 }
 
 broken! { broken_openings: persistent_cases, Folder<documents>:
-    EmptiesANewPlace: a_new_place_is_opened_by_many_at_once
-    CreatesAPlaceAlone: a_new_place_is_opened_by_many_at_once
+    EmptiesANewPlace: many_threads_open_a_new_place_at_once
+    CreatesAPlaceAlone: many_threads_open_a_new_place_at_once
 }
 
 broken! { broken_keys: cases, Keyed<identity>:
     KeepsAKeyInEachPartition: a_put_moves_a_key_from_another_partition
     ForgetsTheKeysThatItDeletes: a_put_moves_a_key_from_another_partition
-    MovesKeysOfUsersOnly: clients_whose_keys_are_equal_share_a_record
+    MovesKeysOfUsersOnly: clients_with_equal_keys_share_a_record
     KeepsBothPutsOfABatch: the_last_put_of_a_key_in_a_batch_wins
-    MovesWithoutALock: threads_that_put_one_key_into_partitions_of_their_own_leave_one_record
+    MovesWithoutALock: concurrent_puts_of_one_key_leave_one_record
 }
 
 broken! { broken_moves: cases, Place<identity>:
     LoadsUnchangedAfterAMove: a_put_moves_a_key_from_another_partition
     ExpectsTheRevisionBeforeAMove: a_put_moves_a_key_from_another_partition
-    KeepsAnEmptiedPartition: a_partition_whose_last_record_moves_away_is_absent
-    ReturnsTheRevisionBeforeAMove: a_partition_whose_last_record_moves_away_is_absent
-    KeepsTheNumberOfAMovedKey: a_moved_record_comes_last_in_its_new_partition
+    KeepsAnEmptiedPartition: a_partition_whose_last_record_moves_is_absent
+    ReturnsTheRevisionBeforeAMove: a_partition_whose_last_record_moves_is_absent
+    KeepsTheNumberOfAMovedKey: a_moved_record_is_last_in_its_new_partition
     KeepsTheCaseOfATenant: ids_that_differ_in_case_share_a_partition
     FirstPutOfABatchWins: the_last_put_of_a_key_in_a_batch_wins
-    DeletesWhatHasMoved: a_delete_in_the_former_partition_of_a_key_does_nothing
+    DeletesWhatHasMoved: a_delete_in_the_former_partition_does_nothing
     ListsMovedRecordsTwice: a_moved_record_is_listed_and_purged_once
     CountsMovedRecordsTwice: a_moved_record_is_listed_and_purged_once
 }
 
 broken! { broken_loads_of_many: cases, Place<many>:
-    AnswersByName: many_partitions_are_returned_in_the_order_asked
-    IgnoresKnownRevisions: each_of_many_known_revisions_is_unchanged_by_itself
-    ComparesTheFirstRevisionOnly: each_of_many_known_revisions_is_unchanged_by_itself
-    SkipsAbsentPartitions: absent_partitions_among_many_are_empty
-    RefusesToReadNothing: a_load_of_no_partition_is_empty
-    KnowsOneRevisionOfAPartition: a_partition_that_is_asked_for_twice_is_answered_twice
-    ReadsOneByOne: many_partitions_are_read_at_one_moment
+    AnswersByName: several_partitions_are_returned_in_order
+    IgnoresKnownRevisions: each_known_revision_is_compared_with_its_partition
+    ComparesTheFirstRevisionOnly: each_known_revision_is_compared_with_its_partition
+    SkipsAbsentPartitions: absent_partitions_among_several_are_empty
+    RefusesToReadNothing: loading_no_partitions_returns_nothing
+    KnowsOneRevisionOfAPartition: a_repeated_partition_is_returned_each_time
+    ReadsOneByOne: several_partitions_are_read_at_one_moment
 }
 
 broken! { broken_guards: guarding_cases, Place<guards>:
@@ -233,8 +233,8 @@ broken! { broken_guards: guarding_cases, Place<guards>:
     GivesUpAtOnce: a_guard_excludes_others_of_its_partition
     ReportsAHeldGuardAsAConflict: a_guard_excludes_others_of_its_partition
     ExcludesEveryPartition: a_guard_leaves_other_partitions_free
-    LooksBeforeItTakes: a_guard_has_one_holder_at_a_time
-    StopsWriters: a_guard_stops_no_other_verb
+    ChecksBeforeItTakes: a_guard_has_one_holder_at_a_time
+    StopsWriters: a_guard_blocks_no_other_verb
 }
 
 broken! { broken_releases: guarding_cases, Place<guards>:
@@ -244,18 +244,18 @@ broken! { broken_releases: guarding_cases, Place<guards>:
 }
 
 broken! { broken_faults: fault_cases, Failing<faults>:
-    KeepsThePartThatWentWell: a_failed_commit_changes_nothing
+    KeepsAPartOfAFailedCommit: a_failed_commit_changes_nothing
     CommitsAndFails: a_failed_commit_changes_nothing
-    HidesAFault: a_failed_commit_changes_nothing
-    CallsAFaultAConflict: a_failed_commit_changes_nothing
+    ReportsAFaultAsSuccess: a_failed_commit_changes_nothing
+    ReportsAFaultAsAConflict: a_failed_commit_changes_nothing
     RollsBackToANewRevision: a_failed_commit_changes_nothing
-    LeavesItsLock: after_a_failed_commit_others_go_on
-    QuotesWhatFailed: a_failed_commit_prints_no_secret
+    LeavesItsLock: a_failed_commit_does_not_block_other_handles
+    QuotesTheFailedRecord: a_failed_commit_prints_no_secret
 }
 
 #[test]
-fn every_broken_store_is_caught_and_every_case_catches_one() {
-    // Where it panics and why, without a backtrace: there are many, and they are meant.
+fn every_broken_store_fails_a_case_and_every_case_fails_on_a_broken_store() {
+    // The panics are expected, so no backtraces.
     panic::set_hook(Box::new(|why| eprintln!("{why}")));
     let families = [
         broken_commits,
@@ -277,42 +277,41 @@ fn every_broken_store_is_caught_and_every_case_catches_one() {
         let running = families.map(|family| scope.spawn(family));
         running.into_iter().flat_map(|it| it.join().unwrap()).collect()
     });
-    println!("{} broken stores, and the cases that each of them fails:", verdicts.len());
-    for Verdict { flaw, caught, .. } in &verdicts {
-        println!("{flaw}: {}", caught.join(", "));
+    println!("{} broken stores, and the cases that fail on each:", verdicts.len());
+    for Verdict { flaw, failed, .. } in &verdicts {
+        println!("{flaw}: {}", failed.join(", "));
     }
-    for Verdict { flaw, meant, caught } in &verdicts {
-        assert!(caught.contains(meant), "{flaw} passes {meant}");
+    for Verdict { flaw, expected, failed } in &verdicts {
+        assert!(failed.contains(expected), "{flaw} passes {expected}");
     }
-    let every = cases::<Place<Sound>>()
+    let every = cases::<Place<Correct>>()
         .into_iter()
         .chain(persistent_cases::<Folder<Locks>>())
-        .chain(guarding_cases::<Place<Sound>>())
-        .chain(fault_cases::<Failing<faults::FailsProperly>>());
+        .chain(guarding_cases::<Place<Correct>>())
+        .chain(fault_cases::<Failing<faults::FailsCorrectly>>());
     for (case, _) in every {
-        let bites = verdicts.iter().any(|it| it.caught.contains(&case));
-        assert!(bites, "no broken store fails {case}, so nothing shows what it is for");
+        let fails = verdicts.iter().any(|it| it.failed.contains(&case));
+        assert!(fails, "{case} fails on no broken store");
     }
 }
 
-/// A lock that other processes don't see is enough for all the cases of one process; that of
-/// several is what it takes.
+/// A lock within one process passes all cases of one process, and fails the one of several.
 #[test]
-fn a_lock_of_one_process() {
-    let test = concat!(module_path!(), "::a_lock_of_one_process");
+fn a_lock_within_one_process() {
+    let test = concat!(module_path!(), "::a_lock_within_one_process");
     let lost = panic::catch_unwind(|| {
         processes_lose_nothing::<Folder<LocksItsProcessOnly>>(test);
     });
     assert!(lost.is_err(), "processes without a common lock lost nothing");
-    let caught = caught(cases::<Folder<LocksItsProcessOnly>>());
-    assert_eq!(caught, [""; 0], "the cases of one process don't see it");
+    let failed = failed(cases::<Folder<LocksItsProcessOnly>>());
+    assert_eq!(failed, [""; 0], "the failed cases of one process");
 }
 
-/// A sound store, whose revisions alone are made in another way, or whose commits fail properly.
-mod sound {
+/// Correct stores, made like the broken ones.
+mod correct {
     mod memory {
-        use super::super::{Place, Sound};
-        msal_cache_core::conformance!(Place<Sound>: Guarding);
+        use super::super::{Correct, Place};
+        msal_cache_core::conformance!(Place<Correct>: Guarding);
     }
 
     mod file {
@@ -322,6 +321,6 @@ mod sound {
 
     mod fault {
         use super::super::{Failing, faults};
-        msal_cache_core::conformance!(Failing<faults::FailsProperly>: Faults);
+        msal_cache_core::conformance!(Failing<faults::FailsCorrectly>: Faults);
     }
 }

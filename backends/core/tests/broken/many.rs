@@ -11,13 +11,13 @@ use crate::wrapper::Flaw;
 type Wanted<'a> = (&'a Partition, Option<Revision>);
 
 macro_rules! loads {
-    ($($(#[$doc:meta])* $flaw:ident = |$sound:ident, $wanted:ident| $load:expr;)*) => {$(
+    ($($(#[$doc:meta])* $flaw:ident = |$correct:ident, $wanted:ident| $load:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Default)]
         pub(crate) struct $flaw;
 
         impl Flaw for $flaw {
-            fn load_many(&self, $sound: &Memory, $wanted: &[Wanted<'_>]) -> Result<Vec<Load>> {
+            fn load_many(&self, $correct: &Memory, $wanted: &[Wanted<'_>]) -> Result<Vec<Load>> {
                 $load
             }
         }
@@ -26,44 +26,44 @@ macro_rules! loads {
 
 loads! {
     /// `WHERE name IN (..) ORDER BY name`.
-    AnswersByName = |sound, wanted| {
+    AnswersByName = |correct, wanted| {
         let mut wanted = wanted.to_vec();
         wanted.sort_by_key(|(partition, _)| *partition);
-        sound.load_many(&wanted)
+        correct.load_many(&wanted)
     };
     /// `WHERE name IN (..)`, without a row for an absent partition.
-    SkipsAbsentPartitions = |sound, wanted| {
-        let found = sound.load_many(wanted)?;
+    SkipsAbsentPartitions = |correct, wanted| {
+        let found = correct.load_many(wanted)?;
         Ok(found.into_iter().filter(|it| match it {
             Load::Unchanged => true,
             Load::Snapshot(found) => found.revision() != Revision::ABSENT,
         }).collect())
     };
-    IgnoresKnownRevisions = |sound, wanted| {
+    IgnoresKnownRevisions = |correct, wanted| {
         let wanted: Vec<_> = wanted.iter().map(|(partition, _)| (*partition, None)).collect();
-        sound.load_many(&wanted)
+        correct.load_many(&wanted)
     };
-    ComparesTheFirstRevisionOnly = |sound, wanted| {
-        let found = sound.load_many(wanted)?;
+    ComparesTheFirstRevisionOnly = |correct, wanted| {
+        let found = correct.load_many(wanted)?;
         let unchanged = found.first() == Some(&Load::Unchanged);
         Ok(if unchanged { vec![Load::Unchanged; found.len()] } else { found })
     };
-    /// Keeps what is known in a map by partition.
-    KnowsOneRevisionOfAPartition = |sound, wanted| {
+    /// Keeps the known revisions in a map by partition.
+    KnowsOneRevisionOfAPartition = |correct, wanted| {
         let known: HashMap<_, _> = wanted.iter().copied().collect();
         let wanted: Vec<_> = wanted.iter().map(|(it, _)| (*it, known[it])).collect();
-        sound.load_many(&wanted)
+        correct.load_many(&wanted)
     };
-    RefusesToReadNothing = |sound, wanted| {
+    RefusesToReadNothing = |correct, wanted| {
         if wanted.is_empty() {
             return Err(Error::backend("broken", "syntax error near `IN ()`"));
         }
-        sound.load_many(wanted)
+        correct.load_many(wanted)
     };
-    ReadsOneByOne = |sound, wanted| {
+    ReadsOneByOne = |correct, wanted| {
         let load = |(partition, known): &Wanted<'_>| {
             thread::sleep(Duration::from_micros(200));
-            sound.load(partition, *known)
+            correct.load(partition, *known)
         };
         wanted.iter().map(load).collect()
     };

@@ -1,4 +1,4 @@
-//! Revisions that return.
+//! Revisions that are repeated.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,12 +12,12 @@ use msal_cache_core::{
 
 use crate::wrapper::{everything, expecting, held};
 
-/// How a store comes to its revisions.
+/// How a store makes its revisions.
 pub(crate) trait Numbering: Send + Sync + 'static {
     fn number(numbers: &mut Numbers, partition: &Partition, held: &Snapshot) -> u128;
 }
 
-/// What has been numbered so far.
+/// The numbers of the states so far.
 #[derive(Default)]
 pub(crate) struct Numbers {
     given: HashMap<Revision, u128>,
@@ -25,7 +25,7 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
-    /// Counts the states of `of`, each once.
+    /// Numbers the states of a partition.
     fn count(&mut self, of: &Partition, state: Revision) -> u128 {
         let last = self.last.entry(of.clone()).or_default();
         *self.given.entry(state).or_insert_with(|| {
@@ -48,7 +48,7 @@ macro_rules! numberings {
 }
 
 numberings! {
-    CountsFromOneWhenEmptied = |numbers, partition, held| {
+    RestartsEmptiedPartitions = |numbers, partition, held| {
         if held.records().is_empty() {
             numbers.last.remove(partition);
             return 0;
@@ -58,21 +58,21 @@ numberings! {
     CountsInEachPlace = |numbers, partition, held| {
         if held.records().is_empty() { 0 } else { 1000 + numbers.count(partition, held.revision()) }
     };
-    TakesTheSize = |_numbers, _partition, held| {
+    UsesTheSizeAsRevision = |_numbers, _partition, held| {
         held.records().iter().map(|it| it.value().expose().len() as u128).sum()
     };
-    CountsRecords = |_numbers, _partition, held| held.records().len() as u128;
+    UsesTheNumberOfRecordsAsRevision = |_numbers, _partition, held| held.records().len() as u128;
     HashesTheLastRecord = |_numbers, _partition, held| {
         hash(held.records().last().into_iter().map(|it| parts(it).to_vec()))
     };
-    HashesKeysAlone = |_numbers, _partition, held| {
+    HashesKeysOnly = |_numbers, _partition, held| {
         hash(held.records().iter().map(|it| vec![it.key().as_bytes()]))
     };
     HashesWithoutLengths = |_numbers, _partition, held| {
         let whole = held.records().iter().flat_map(parts).collect::<Vec<_>>().concat();
         if whole.is_empty() { 0 } else { hash([vec![whole.as_slice()]]) }
     };
-    NumbersTheEmpty = |numbers, partition, held| {
+    NumbersEmptyPartitions = |numbers, partition, held| {
         let empty = u128::from(held.records().is_empty()) << 64;
         if empty > 0 && !numbers.last.contains_key(partition) { return 0 }
         let state = Revision::from_u128(held.revision().as_u128() | empty);
@@ -88,9 +88,9 @@ fn hash<'a>(parts: impl IntoIterator<Item = Vec<&'a [u8]>>) -> u128 {
     Revision::of_contents(parts.into_iter().flatten()).as_u128()
 }
 
-/// A sound store under other numbers.
+/// A correct store with other revisions.
 pub(crate) struct Renumbered<N> {
-    sound: Arc<Memory>,
+    correct: Arc<Memory>,
     numbers: Arc<Mutex<Numbers>>,
     by: std::marker::PhantomData<N>,
 }
@@ -98,13 +98,13 @@ pub(crate) struct Renumbered<N> {
 impl<N: Numbering> Renumbered<N> {
     fn number(&self, partition: &Partition) -> (Revision, Snapshot) {
         let mut numbers = self.numbers.lock().unwrap();
-        let held = held(&self.sound, partition);
+        let held = held(&self.correct, partition);
         (Revision::from_u128(N::number(&mut numbers, partition, &held)), held)
     }
 }
 
 impl<N: Numbering> CacheStore for Renumbered<N> {
-    delegate_store!(self => self.sound, except load, load_many, commit, purge);
+    delegate_store!(self => self.correct, except load, load_many, commit, purge);
 
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
         let (revision, held) = self.number(partition);
@@ -116,7 +116,7 @@ impl<N: Numbering> CacheStore for Renumbered<N> {
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        let sound = expecting(batch, |_, change| match change.expect() {
+        let correct = expecting(batch, |_, change| match change.expect() {
             Expect::Revision(expected) => {
                 let (revision, held) = self.number(change.partition());
                 let right = expected == revision;
@@ -124,13 +124,13 @@ impl<N: Numbering> CacheStore for Renumbered<N> {
             }
             Expect::Any => Expect::Any,
         });
-        self.sound.commit(&sound)?;
+        self.correct.commit(&correct)?;
         Ok(batch.changes().iter().map(|change| self.number(change.partition()).0).collect())
     }
 
     fn purge(&self, now: i64) -> Result<u64> {
-        let purged = self.sound.purge(now);
-        // Whoever counts sees what has become of each partition.
+        let purged = self.correct.purge(now);
+        // Numbers the new state of each partition.
         let known: Vec<_> = self.numbers.lock().unwrap().last.keys().cloned().collect();
         for partition in &known {
             self.number(partition);
@@ -145,24 +145,24 @@ impl<N> fmt::Debug for Renumbered<N> {
     }
 }
 
-/// A place whose revisions are numbered so.
+/// A place with these revisions.
 pub(crate) struct Numbered<N>(Renumbered<N>);
 
 impl<N: Numbering> Harness for Numbered<N> {
     type Store = Renumbered<N>;
 
     fn new() -> Self {
-        let (sound, numbers) = (Arc::default(), Arc::default());
-        Self(Renumbered { sound, numbers, by: std::marker::PhantomData })
+        let (correct, numbers) = (Arc::default(), Arc::default());
+        Self(Renumbered { correct, numbers, by: std::marker::PhantomData })
     }
 
     fn open(&self) -> Self::Store {
-        let (sound, numbers) = (self.0.sound.clone(), self.0.numbers.clone());
-        Renumbered { sound, numbers, by: std::marker::PhantomData }
+        let (correct, numbers) = (self.0.correct.clone(), self.0.numbers.clone());
+        Renumbered { correct, numbers, by: std::marker::PhantomData }
     }
 }
 
-/// A place where each handle counts for itself, from one.
+/// A place where each handle has a counter of its own.
 pub(crate) struct NumberedByHandle(Numbered<CountsInEachPlace>);
 
 impl Harness for NumberedByHandle {
@@ -177,10 +177,9 @@ impl Harness for NumberedByHandle {
     }
 }
 
-/// A place whose contents are on a disk, and whose numbers are in memory, where the last handle
-/// takes them with it.
+/// A place that keeps its records, but whose counter is lost with the last handle.
 pub(crate) struct NumberedWhileOpen {
-    sound: Arc<Memory>,
+    correct: Arc<Memory>,
     numbers: Mutex<Weak<Mutex<Numbers>>>,
 }
 
@@ -188,24 +187,24 @@ impl Harness for NumberedWhileOpen {
     type Store = Renumbered<CountsInEachPlace>;
 
     fn new() -> Self {
-        Self { sound: Arc::default(), numbers: Mutex::default() }
+        Self { correct: Arc::default(), numbers: Mutex::default() }
     }
 
     fn open(&self) -> Self::Store {
         let mut numbers = self.numbers.lock().unwrap();
         let shared = numbers.upgrade().unwrap_or_default();
         *numbers = Arc::downgrade(&shared);
-        let sound = self.sound.clone();
-        Renumbered { sound, numbers: shared, by: std::marker::PhantomData }
+        let correct = self.correct.clone();
+        Renumbered { correct, numbers: shared, by: std::marker::PhantomData }
     }
 }
 
 impl Persistent for NumberedWhileOpen {}
 
-/// A place that says to outlive its handles and doesn't.
-pub(crate) struct LostWithTheLastHandle(Mutex<Weak<Memory>>);
+/// A place whose records are lost with the last handle.
+pub(crate) struct EndsWithTheLastHandle(Mutex<Weak<Memory>>);
 
-impl Harness for LostWithTheLastHandle {
+impl Harness for EndsWithTheLastHandle {
     type Store = Arc<Memory>;
 
     fn new() -> Self {
@@ -220,9 +219,9 @@ impl Harness for LostWithTheLastHandle {
     }
 }
 
-impl Persistent for LostWithTheLastHandle {}
+impl Persistent for EndsWithTheLastHandle {}
 
-/// A place that comes back in another order.
+/// A place that changes the order of its records when it is opened.
 pub(crate) struct SortedWhenOpened(Mutex<Arc<Memory>>);
 
 impl Harness for SortedWhenOpened {

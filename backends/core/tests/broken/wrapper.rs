@@ -1,4 +1,4 @@
-//! A sound store in which one thing goes wrong.
+//! A correct store with one flaw.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,68 +10,67 @@ use msal_cache_core::{
     RefreshGuard, Result, Revision, Snapshot, delegate_store,
 };
 
-/// What goes wrong: one of the verbs does something else than the sound store would. One value
-/// belongs to one handle.
+/// A flaw: one of the verbs differs from the correct store. Each handle has a value of its own.
 pub(crate) trait Flaw: Default + Send + Sync {
-    fn load(&self, sound: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
-        sound.load(of, known)
+    fn load(&self, correct: &Memory, of: &Partition, known: Option<Revision>) -> Result<Load> {
+        correct.load(of, known)
     }
 
-    fn commit(&self, sound: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
-        sound.commit(batch)
+    fn commit(&self, correct: &Memory, batch: &Batch) -> Result<Vec<Revision>> {
+        correct.commit(batch)
     }
 
     fn list(
         &self,
-        sound: &Memory,
+        correct: &Memory,
         of: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        sound.list(of, known)
+        correct.list(of, known)
     }
 
-    fn purge(&self, sound: &Memory, now: i64) -> Result<u64> {
-        sound.purge(now)
+    fn purge(&self, correct: &Memory, now: i64) -> Result<u64> {
+        correct.purge(now)
     }
 
     fn load_many(
         &self,
-        sound: &Memory,
+        correct: &Memory,
         wanted: &[(&Partition, Option<Revision>)],
     ) -> Result<Vec<Load>> {
-        sound.load_many(wanted)
+        correct.load_many(wanted)
     }
 
-    fn guard(&self, sound: &Memory, of: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        sound.guard(of, wait)
+    fn guard(&self, correct: &Memory, of: &Partition, wait: Duration) -> Result<RefreshGuard> {
+        correct.guard(of, wait)
     }
 
-    fn print(&self, _sound: &Memory) -> String {
+    fn print(&self, _correct: &Memory) -> String {
         "Broken".into()
     }
 }
 
-/// No flaw at all: what the others are compared with.
+/// No flaw.
 #[derive(Default)]
-pub(crate) struct Sound;
+pub(crate) struct Correct;
 
-impl Flaw for Sound {}
+impl Flaw for Correct {}
 
 /// A handle of a store with this flaw.
 pub(crate) struct Broken<F> {
-    sound: Arc<Memory>,
+    correct: Arc<Memory>,
     flaw: F,
 }
 
 impl<F: Flaw> CacheStore for Broken<F> {
-    delegate_store!(self => self.sound, except load, load_many, commit, list, purge, guard);
+    delegate_store!(self => self.correct, except load, load_many, commit, list, purge, guard);
 
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        self.flaw.load(&self.sound, partition, known)
+        self.flaw.load(&self.correct, partition, known)
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        self.flaw.commit(&self.sound, batch)
+        self.flaw.commit(&self.correct, batch)
     }
 
     fn list(
@@ -79,25 +78,25 @@ impl<F: Flaw> CacheStore for Broken<F> {
         credential_type: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        self.flaw.list(&self.sound, credential_type, known)
+        self.flaw.list(&self.correct, credential_type, known)
     }
 
     fn purge(&self, now: i64) -> Result<u64> {
-        self.flaw.purge(&self.sound, now)
+        self.flaw.purge(&self.correct, now)
     }
 
     fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
-        self.flaw.load_many(&self.sound, wanted)
+        self.flaw.load_many(&self.correct, wanted)
     }
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        self.flaw.guard(&self.sound, partition, wait)
+        self.flaw.guard(&self.correct, partition, wait)
     }
 }
 
 impl<F: Flaw> fmt::Debug for Broken<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.flaw.print(&self.sound))
+        f.write_str(&self.flaw.print(&self.correct))
     }
 }
 
@@ -112,25 +111,25 @@ impl<F: Flaw> Harness for Place<F> {
     }
 
     fn open(&self) -> Self::Store {
-        Broken { sound: self.0.clone(), flaw: F::default() }
+        Broken { correct: self.0.clone(), flaw: F::default() }
     }
 }
 
 impl<F: Flaw> Guarding for Place<F> {}
 
-/// What a sound store holds of a partition.
-pub(crate) fn held(sound: &impl CacheStore, partition: &Partition) -> Snapshot {
-    match sound.load(partition, None).unwrap() {
+/// A partition of a correct store.
+pub(crate) fn held(correct: &impl CacheStore, partition: &Partition) -> Snapshot {
+    match correct.load(partition, None).unwrap() {
         Load::Snapshot(snapshot) => snapshot,
-        Load::Unchanged => unreachable!("nothing was known"),
+        Load::Unchanged => unreachable!("no revision was given"),
     }
 }
 
-/// What a sound store holds.
-pub(crate) fn everything(sound: &impl CacheStore) -> Snapshot {
-    match sound.list(None, None).unwrap() {
+/// All records of a correct store.
+pub(crate) fn everything(correct: &impl CacheStore) -> Snapshot {
+    match correct.list(None, None).unwrap() {
         Load::Snapshot(snapshot) => snapshot,
-        Load::Unchanged => unreachable!("nothing was known"),
+        Load::Unchanged => unreachable!("no revision was given"),
     }
 }
 
@@ -157,7 +156,7 @@ pub(crate) fn each(batch: &Batch, op: impl Fn(&Change, &Op) -> Vec<Op>) -> Batch
     doing(batch, |change| change.ops().iter().flat_map(|it| op(change, it)).collect())
 }
 
-/// Adds operations to what a batch does to a partition.
+/// Adds operations on a partition to a batch.
 pub(crate) fn add<'a>(
     batch: &mut Batch,
     partition: &Partition,

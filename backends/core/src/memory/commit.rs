@@ -1,0 +1,210 @@
+use std::slice;
+use std::sync::RwLockWriteGuard;
+use std::sync::atomic::Ordering;
+
+use smallvec::SmallVec;
+
+use crate::memory::contents::{Contents, Shard};
+use crate::memory::owners::Owner;
+use crate::memory::partition::StoredPartition;
+use crate::memory::shard::shard_of;
+use crate::{
+    Batch, Change, CredentialType, Error, Expect, Op, Partition, Record, Result, Revision,
+};
+
+/// The shards that a commit has locked, in order.
+type Locked<'a> = SmallVec<[(usize, RwLockWriteGuard<'a, Shard>); 4]>;
+
+/// The locked shard of a hash.
+fn shard<'s>(shards: &'s mut Locked<'_>, hash: u64) -> &'s mut Shard {
+    let at = shards.partition_point(|(shard, _)| *shard < shard_of(hash));
+    &mut shards[at].1
+}
+
+/// A partition in its locked shard.
+fn stored<'s>(
+    shards: &'s mut Locked<'_>,
+    hash: u64,
+    partition: &Partition,
+) -> Option<&'s mut StoredPartition> {
+    let stored = shard(shards, hash).find_mut(hash, |(it, _)| it == partition);
+    stored.map(|(_, stored)| stored)
+}
+
+/// A commit that has locked the shards of its partitions, or all.
+pub(super) struct Commit<'a> {
+    contents: &'a Contents,
+    batch: &'a Batch,
+    /// Of the partitions of the changes.
+    hashes: &'a [u64],
+    shards: Locked<'a>,
+    claims: Claims,
+    /// The owners of deleted keys. They stay until the end, since the keys may be put again.
+    deleted: SmallVec<[Owner; 4]>,
+}
+
+/// The owners that a commit adds before it applies anything.
+#[derive(Default)]
+struct Claims {
+    /// With the index of the put among all puts of the batch.
+    owners: SmallVec<[(usize, Owner); 6]>,
+    puts: usize,
+    used: usize,
+}
+
+impl Claims {
+    /// The owner that was added for the next put, unless the partition held its key already.
+    fn next_put(&mut self) -> Option<Owner> {
+        let put = self.puts;
+        self.puts += 1;
+        let (_, owner) = self.owners.get(self.used).filter(|(it, _)| *it == put)?;
+        self.used += 1;
+        Some(*owner)
+    }
+}
+
+impl<'a> Commit<'a> {
+    pub(super) fn lock(
+        contents: &'a Contents,
+        batch: &'a Batch,
+        hashes: &'a [u64],
+        shards: impl Iterator<Item = usize>,
+    ) -> Self {
+        let shards = shards.map(|shard| (shard, contents.write(shard))).collect();
+        let (claims, deleted) = (Claims::default(), SmallVec::new());
+        Self { contents, batch, hashes, shards, claims, deleted }
+    }
+
+    fn revision(&mut self, hash: u64, partition: &Partition) -> Revision {
+        let stored = stored(&mut self.shards, hash, partition);
+        stored.map_or(Revision::ABSENT, |stored| stored.revision)
+    }
+
+    pub(super) fn check(&mut self) -> Result<()> {
+        for (change, hash) in self.batch.changes().iter().zip(self.hashes) {
+            if let Expect::Revision(expected) = change.expect()
+                && expected != self.revision(*hash, change.partition())
+            {
+                return Err(Error::Conflict);
+            }
+        }
+        Ok(())
+    }
+
+    /// Claims the keys that are new to their partition, so that no other commit can put them
+    /// elsewhere. Returns false, and claims none, where one is stored in another partition.
+    pub(super) fn claim_keys(&mut self) -> bool {
+        let Self { contents, batch, hashes, shards, claims, .. } = self;
+        let (mut owners, mut put) = (contents.owners.access(), 0);
+        for (change, hash) in batch.changes().iter().zip(*hashes) {
+            let mut stored = stored(shards, *hash, change.partition());
+            for op in change.ops() {
+                let Op::Put(_) = op else { continue };
+                if stored.as_mut().is_none_or(|it| it.number(op.target()).is_none()) {
+                    let owner = contents.owner(op.target(), *hash);
+                    if !owners.claim(owner) {
+                        claims.owners.drain(..).for_each(|(_, it)| owners.remove(it));
+                        return false;
+                    }
+                    claims.owners.push((put, owner));
+                }
+                put += 1;
+            }
+        }
+        true
+    }
+
+    /// Applies the operations; it can't fail. Either all keys are claimed, or all shards are locked
+    /// and keys may move between partitions.
+    pub(super) fn apply(mut self, moves: bool) -> Vec<Revision> {
+        let Self { contents, batch, hashes, .. } = self;
+        contents.commits.fetch_add(1, Ordering::SeqCst);
+        for (change, hash) in batch.changes().iter().zip(hashes) {
+            if !moves {
+                self.apply_to(*hash, change.partition(), change.ops());
+                continue;
+            }
+            for op in change.ops() {
+                if let Op::Put(record) = op {
+                    self.remove_from_others(record, *hash);
+                }
+                self.apply_to(*hash, change.partition(), slice::from_ref(op));
+            }
+        }
+        let mut owners = contents.owners.access();
+        self.deleted.drain(..).for_each(|it| owners.remove(it));
+        drop(owners);
+        let revision = |(change, hash): (&Change, &u64)| self.revision(*hash, change.partition());
+        batch.changes().iter().zip(hashes).map(revision).collect()
+    }
+
+    fn apply_to(&mut self, hash: u64, partition: &Partition, ops: &[Op]) {
+        let Self { contents, shards, claims, deleted, .. } = self;
+        if ops.is_empty() {
+            return;
+        }
+        let mut entry = shard(shards, hash)
+            .entry(hash, |(it, _)| it == partition, |(it, _)| contents.hash(it))
+            .or_insert_with(|| (partition.clone(), StoredPartition::default()));
+        let (_, stored) = entry.get_mut();
+        let mut changed = false;
+        for op in ops {
+            match op {
+                Op::Put(record) => {
+                    changed = true;
+                    match (claims.next_put(), stored.put(record.clone(), &contents.next)) {
+                        (Some(_), true) | (None, false) => {}
+                        (None, true) => {
+                            contents.owners.access().add(contents.owner(op.target(), hash));
+                        }
+                        // An earlier operation has put the key, by a claim of its own.
+                        (Some(unused), false) => contents.owners.access().remove(unused),
+                    }
+                }
+                Op::Delete { .. } => {
+                    if stored.delete(op.target()) {
+                        changed = true;
+                        deleted.push(contents.owner(op.target(), hash));
+                    }
+                }
+            }
+        }
+        if changed {
+            stored.revision = Revision::unique();
+        }
+        if stored.records.is_empty() {
+            entry.remove();
+        }
+    }
+
+    /// Removes the record under the key of this one from all partitions but the one with this
+    /// hash, where all shards are locked.
+    fn remove_from_others(&mut self, record: &Record, partition: u64) {
+        let target = (record.credential_type(), record.key());
+        let owner = self.contents.owner(target, partition);
+        let others = self.contents.owners.access().others(owner);
+        for other in others {
+            self.remove_from(other, target);
+        }
+    }
+
+    /// Removes a record from the partition that owns it, if it is there.
+    fn remove_from(&mut self, owner: Owner, target: (&CredentialType, &str)) {
+        let (contents, hash) = (self.contents, owner.partition);
+        let shard = shard(&mut self.shards, hash);
+        let mut found = None;
+        for (partition, stored) in shard.iter_hash_mut(hash) {
+            if contents.hash(partition) == hash && stored.delete(target) {
+                stored.revision = Revision::unique();
+                found = Some((partition.clone(), stored.records.is_empty()));
+                break;
+            }
+        }
+        // Another key has the same hash, or this one was deleted earlier in the commit.
+        let Some((partition, is_empty)) = found else { return };
+        if is_empty && let Ok(empty) = shard.find_entry(hash, |(it, _)| *it == partition) {
+            empty.remove();
+        }
+        contents.owners.access().remove(owner);
+    }
+}
