@@ -162,8 +162,7 @@ impl fmt::Debug for Partition {
 #[inline]
 fn is_plain(id: &str) -> bool {
     // Without an early exit, so that the compiler can use wide instructions.
-    let special =
-        |byte: u8| !byte.is_ascii() | byte.is_ascii_uppercase() | (byte == b'/') | (byte == b'%');
+    let special = |byte| matches!(byte, b'A'..=b'Z' | b'/' | b'%' | 0x80..);
     !id.bytes().fold(false, |any, byte| any | special(byte))
 }
 

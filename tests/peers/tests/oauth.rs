@@ -18,7 +18,10 @@ use msal_cache::clock::{Clock, ManualClock, SystemClock};
 use msal_cache::endpoint::TransportErrorKind;
 use msal_cache::http::{DeviceFlowError, HttpEndpoint, HttpEndpointBuilder};
 use msal_cache::store::CacheStore;
-use msal_cache::{AcquireError, AcquiredToken, Client, CredentialType, FileStore, Memory, Query, SilentRequest, TokenCache};
+use msal_cache::{
+    AcquireError, AcquiredToken, Client, CredentialType, FileStore, Memory, Query, SilentRequest,
+    TokenCache,
+};
 use msal_cache_peers::{OAuthServer, SentRequest};
 use serde_json::json;
 use sha2::Sha256;

@@ -280,9 +280,9 @@ fn searches_find_the_same_entries() {
     for (name, state, cache) in &caches {
         let document = as_read(state);
         let searches = searches(&document);
-        let queries: Vec<_> = searches.iter().map(Search::for_theirs).collect();
+        let described: Vec<_> = searches.iter().map(Search::for_theirs).collect();
         let responses =
-            peer.list("queried", json!({ "state": state, "queries": queries, "now": NOW }));
+            peer.list("queried", json!({ "state": state, "queries": described, "now": NOW }));
         for (search, response) in searches.iter().zip(responses) {
             searched += 1;
             let credential_type = CredentialType::from(search.credential_type.as_str());

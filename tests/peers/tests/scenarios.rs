@@ -7,8 +7,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use msal_cache::clock::ManualClock;
-use msal_cache::endpoint::{TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind};
-use msal_cache::{AccountInfo, AcquireError, AcquiredToken, Client, Error, Fields, FileStore, SilentRequest, TokenCache};
+use msal_cache::endpoint::{
+    TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+};
+use msal_cache::{
+    AccountInfo, AcquireError, AcquiredToken, Client, Error, Fields, FileStore, SilentRequest,
+    TokenCache,
+};
 use msal_cache_peers::{NOW, Peer, document};
 use serde_json::{Map, Value, json};
 
