@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
 use msal_cache_core::CacheStore;
-use msal_cache_core::conformance::{Faults, Harness, Persistent, Processes};
+use msal_cache_core::conformance::{Faults, Guarding, Harness, Persistent, Processes};
 use msal_cache_file::FileStore;
 use tempfile::TempDir;
 
@@ -21,6 +21,8 @@ impl Harness for InFile {
         Self::open_at(&self.address())
     }
 }
+
+impl Guarding for InFile {}
 
 impl Persistent for InFile {}
 
@@ -69,7 +71,7 @@ impl Harness for Pointed<false> {
 }
 
 mod file {
-    msal_cache_core::conformance!(super::InFile: Persistent, Processes, Faults);
+    msal_cache_core::conformance!(super::InFile: Guarding, Persistent, Processes, Faults);
 }
 
 mod shared {

@@ -6,7 +6,7 @@ mod support;
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
 
-use msal_cache_core::conformance::{Faults, Harness, Persistent, Processes};
+use msal_cache_core::conformance::{Faults, Guarding, Harness, Persistent, Processes};
 use msal_cache_core::{CacheStore, conformance};
 use msal_cache_sqlite::{Journal, SqliteStore, Synchronous};
 use support::{Place, raw};
@@ -49,6 +49,8 @@ impl<const WAL: bool, const FAULT: usize> Harness for InFile<WAL, FAULT> {
         open(self.0.database().as_os_str(), Self::JOURNAL)
     }
 }
+
+impl<const WAL: bool, const FAULT: usize> Guarding for InFile<WAL, FAULT> {}
 
 impl<const WAL: bool, const FAULT: usize> Persistent for InFile<WAL, FAULT> {}
 
@@ -101,11 +103,11 @@ impl Harness for Boxed {
 }
 
 mod write_ahead_log {
-    msal_cache_core::conformance!(super::InFile<true, 0>: Persistent, Processes, Faults);
+    msal_cache_core::conformance!(super::InFile<true, 0>: Guarding, Persistent, Processes, Faults);
 }
 
 mod rollback_journal {
-    msal_cache_core::conformance!(super::InFile<false, 1>: Persistent, Processes, Faults);
+    msal_cache_core::conformance!(super::InFile<false, 1>: Guarding, Persistent, Processes, Faults);
 }
 
 mod in_memory {

@@ -103,7 +103,7 @@ impl Failure {
             Error::ReadOnly { .. } => ("read-only", 6),
             Error::TooLarge { .. } => ("too-large", 6),
             Error::Io { .. } => ("io", 6),
-            Error::Conflict => ("conflict", 7),
+            Error::Conflict | Error::Contended { .. } => ("conflict", 7),
             _ => ("store-failed", 7),
         }
     }
@@ -157,7 +157,9 @@ impl Failure {
                 "`msal-cache repair STORE` makes it private; --insecure opens it as it is"
             }
             Self::Missing(_) => "`msal-cache places` lists well-known cache locations",
-            Self::Cache(Error::Conflict) => "other processes keep writing to the store; try again",
+            Self::Cache(Error::Conflict | Error::Contended { .. }) => {
+                "other processes keep writing to the store; try again"
+            }
             _ => return None,
         };
         Some(hint.into())

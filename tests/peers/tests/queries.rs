@@ -273,7 +273,7 @@ fn without(all: &[Value], others: &[Value]) -> Vec<Value> {
 #[test]
 fn searches_find_the_same_entries() {
     let mut peer = Peer::start();
-    let (mut searched, mut found, mut raised) = (0, 0, 0);
+    let (mut asked, mut found, mut raised) = (0, 0, 0);
     let mut reasons: BTreeMap<&str, (usize, BTreeSet<String>)> = BTreeMap::new();
     let mut faults = Vec::new();
     let caches = caches(&mut peer);
@@ -284,7 +284,7 @@ fn searches_find_the_same_entries() {
         let responses =
             peer.list("queried", json!({ "state": state, "queries": described, "now": NOW }));
         for (search, response) in searches.iter().zip(responses) {
-            searched += 1;
+            asked += 1;
             let credential_type = CredentialType::from(search.credential_type.as_str());
             let ours: Vec<_> = cache
                 .search(credential_type, &search.for_ours())
@@ -321,7 +321,7 @@ fn searches_find_the_same_entries() {
     let shown = &faults[..faults.len().min(15)];
     assert!(faults.is_empty(), "{} differences:\n{}", faults.len(), shown.join("\n"));
     println!(
-        "{searched} searches of {} caches found {found} entries; Python raised in {raised}; listed \
+        "{asked} searches of {} caches found {found} entries; Python raised in {raised}; listed \
          differences:",
         caches.len()
     );
