@@ -1,5 +1,9 @@
-#![cfg_attr(feature = "file", doc = include_str!("../README.md"))]
-#![cfg_attr(not(feature = "file"), doc = "The token cache that all MSAL libraries share.")]
+// The examples of the README need both features.
+#![cfg_attr(all(feature = "file", feature = "tokio"), doc = include_str!("../README.md"))]
+#![cfg_attr(
+    not(all(feature = "file", feature = "tokio")),
+    doc = "The token cache that all MSAL libraries share."
+)]
 #![forbid(unsafe_code)]
 
 #[cfg(feature = "tokio")]
