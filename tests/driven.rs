@@ -12,6 +12,7 @@ mod check;
 mod client;
 mod common;
 mod family;
+mod identity;
 mod limits;
 mod model;
 mod moving;

@@ -5,6 +5,8 @@ mod bad_input;
 mod bytes;
 mod cache;
 mod canary;
+#[cfg(feature = "tokio")]
+mod cancellation;
 mod check;
 mod client;
 mod common;
@@ -21,6 +23,7 @@ mod fuzz;
 mod fuzzing;
 #[cfg(feature = "http")]
 mod http;
+mod identity;
 mod keys;
 mod limits;
 mod model;
