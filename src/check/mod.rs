@@ -41,6 +41,6 @@ mod salvage;
 
 pub use finding::{Finding, Kind, Severity};
 pub use inspect::check;
-pub(crate) use inspect::repairable_partitions as mendable;
-pub(crate) use repair::repair_partition as mend;
+pub(crate) use inspect::repairable_partitions;
+pub(crate) use repair::repair_partition;
 pub use salvage::salvage;

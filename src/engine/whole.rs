@@ -66,22 +66,28 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     async fn try_repair(&self) -> Result<Vec<Finding>> {
         let now = self.now();
         let found = check::check(&self.entries(None).await?, now);
-        let partitions: Vec<_> = check::mendable(&found).into_iter().collect();
+        let partitions: Vec<_> = check::repairable_partitions(&found).into_iter().collect();
         let read = self.read_set(&partitions).await?;
-        let (mut batch, mut mended) = (Batch::new(), Vec::new());
+        let (mut batch, mut repaired) = (Batch::new(), Vec::new());
         for (partition, stored) in read.iter() {
             let entries = &stored.entries;
-            mended.extend(check::mend(&mut batch, partition, stored.revision, entries, now));
+            repaired.extend(check::repair_partition(
+                &mut batch,
+                partition,
+                stored.revision,
+                entries,
+                now,
+            ));
         }
         self.commit(&batch, &[]).await?;
-        if !mended.is_empty() {
+        if !repaired.is_empty() {
             self.set_changed();
         }
         // In the order of `check`, and not by partition.
         let key =
             |it: &Finding| (it.entry().credential_type().clone(), it.entry().key().to_owned());
         let order: HashMap<_, _> = found.iter().map(key).zip(0..).collect();
-        mended.sort_by_cached_key(|it: &Finding| order.get(&key(it)).copied());
-        Ok(mended)
+        repaired.sort_by_cached_key(|it: &Finding| order.get(&key(it)).copied());
+        Ok(repaired)
     }
 }
