@@ -32,7 +32,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Acquisition<S, R, E>
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Acquires a token from the cache, or from the server. `endpoint_id` identifies the endpoint.
-    /// `finish` runs an acquisition to its end, even if the caller goes away.
+    /// `finish` runs an acquisition to its end, even if the caller is dropped.
     pub(crate) async fn acquire<E, F>(
         self: &Arc<Self>,
         client: &ClientConfig,

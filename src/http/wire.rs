@@ -35,7 +35,7 @@ impl Wire {
             .http_status_as_error(false)
             .max_redirects(0)
             .max_redirects_will_error(false)
-            // A request is lost if the server closes a pooled connection meanwhile, and can't be
+            // A request is lost if the server closes a pooled connection at that moment, and can't be
             // repeated, since it may have been granted. So each request has its own connection.
             .max_idle_connections(0)
             .timeout_connect(Some(CONNECT_TIMEOUT.min(timeout)))

@@ -2,11 +2,11 @@ use std::fmt;
 
 use crate::model::AuthorityType;
 
-/// A signed-in user of one cloud, across tenants: what
-/// a [`Client`](crate::Client) lists and a silent request names.
+/// A signed-in user of one cloud, across tenants: what [`Client::accounts`](crate::Client::accounts)
+/// lists, and a silent request is for.
 ///
-/// The user is who `home_account_id` says, and nothing else: a user name may change hands. An app
-/// that keeps the id itself, such as a web app in its session, names the user by
+/// Only `home_account_id` identifies the user: a user name can be given to another user. An app
+/// that stores the id itself, such as a web app in its session, makes the account by
 /// [`AccountInfo::of`]. `Debug` prints no user name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccountInfo {
@@ -18,7 +18,7 @@ pub struct AccountInfo {
     pub(crate) tenant_profiles: Vec<TenantProfile>,
 }
 
-/// What one tenant knows of a user: the home tenant, or one that has them as a guest. `Debug`
+/// A user within one tenant: the home tenant, or one where they are a guest. `Debug`
 /// prints no user name.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TenantProfile {
@@ -29,7 +29,7 @@ pub struct TenantProfile {
 }
 
 impl AccountInfo {
-    /// The user of this `home_account_id`, of whom nothing else is known.
+    /// The user of this `home_account_id`, without other data.
     pub fn of(home_account_id: impl Into<String>) -> Self {
         Self {
             home_account_id: home_account_id.into(),
@@ -68,7 +68,7 @@ impl AccountInfo {
         self.account_source.as_deref()
     }
 
-    /// What each tenant knows of the user, the home tenant first.
+    /// The user within each tenant, the home tenant first.
     pub fn tenant_profiles(&self) -> &[TenantProfile] {
         &self.tenant_profiles
     }
@@ -90,7 +90,7 @@ impl TenantProfile {
         self.username.as_deref()
     }
 
-    /// Whether the user is at home there.
+    /// Whether it is the home tenant of the user.
     pub fn is_home_tenant(&self) -> bool {
         self.is_home_tenant
     }

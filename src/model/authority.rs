@@ -1,4 +1,4 @@
-//! What a token endpoint's address tells: the environment and the realm of the tokens.
+//! The environment and the realm of tokens, from the address of the token endpoint.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,12 +11,12 @@ pub enum AuthorityType {
     Mssts,
     /// Active Directory Federation Services: `ADFS`.
     Adfs,
-    /// Another kind, as the library that wrote it calls it.
+    /// Another kind, under the name that a library wrote.
     Other(Box<str>),
 }
 
 impl AuthorityType {
-    /// The name that stands in the cache.
+    /// The name in the cache.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Mssts => "MSSTS",
@@ -49,7 +49,7 @@ impl fmt::Display for AuthorityType {
 /// by its subdomain.
 pub(crate) fn environment_and_realm(endpoint: &str) -> Option<(String, String)> {
     const CIAM: &str = ".ciamlogin.com";
-    // As browsers read an address: blanks around it go, and line breaks and tabs within.
+    // As browsers parse an address: without blanks around it, and without line breaks and tabs.
     let endpoint = endpoint.trim_matches(|char: char| char <= ' ');
     let endpoint = if endpoint.bytes().any(|byte| matches!(byte, b'\r' | b'\n' | b'\t')) {
         Cow::from(endpoint.replace(['\r', '\n', '\t'], ""))

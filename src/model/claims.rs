@@ -1,10 +1,10 @@
-//! The `claims` parameter of a request (`OpenID` Connect Core, section 5.5): what an API challenged
-//! the app to ask for, what the app can do, and what it forwards, in one JSON object.
+//! The `claims` parameter of a request (`OpenID` Connect Core, section 5.5): the challenge of an API,
+//! the capabilities of the app, and the claims that it forwards, in one JSON object.
 
 use msal_cache_core::{Error, Result};
 use serde_json::{Map, Value, json};
 
-/// Merges them; `None` where there is nothing to ask for.
+/// Merges them; `None` where there are no claims.
 pub(crate) fn merged(
     challenge: Option<&str>,
     capabilities: &[String],
@@ -43,7 +43,7 @@ fn object(field: &str, json: &str) -> Result<Map<String, Value>> {
     serde_json::from_str(json).map_err(|_| Error::invalid(field, "it is not a JSON object"))
 }
 
-/// Objects are merged member by member; of anything else, the new one counts.
+/// Objects are merged member by member; any other value is replaced by the new one.
 fn merge(into: &mut Map<String, Value>, new: Map<String, Value>) {
     for (name, value) in new {
         match (into.get_mut(&name), value) {

@@ -8,7 +8,7 @@ use crate::model::{AuthorityHosts, Clouds};
 /// How long before it expires a token is no longer returned, in seconds.
 const SKEW: i64 = 300;
 
-/// Longer than HTTP clients wait for an answer.
+/// Longer than HTTP clients wait for a response.
 const GUARD_WAIT: Duration = Duration::from_secs(60);
 
 /// What a client is configured with.

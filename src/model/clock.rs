@@ -2,9 +2,9 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// What time it is, in whole seconds since the epoch.
+/// A source of the time, in whole seconds since the epoch.
 ///
-/// A cache asks its clock and never the system, so a test moves time by hand.
+/// A cache reads the time from its clock only, so a test can set it.
 pub trait Clock: fmt::Debug + Send + Sync {
     /// Now, in seconds since 1970-01-01T00:00:00Z.
     fn now(&self) -> i64;
@@ -16,13 +16,13 @@ pub struct SystemClock;
 
 impl Clock for SystemClock {
     fn now(&self) -> i64 {
-        // A clock before 1970 is a machine without a battery; to it, every token is good.
+        // The clock of a machine without a battery starts before 1970; every token is valid then.
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
     }
 }
 
-/// A clock that stands until it is moved.
+/// A clock that changes only when it is set.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -39,7 +39,7 @@ impl Clock for SystemClock {
 pub struct ManualClock(AtomicI64);
 
 impl ManualClock {
-    /// A clock that shows `now`, in seconds since the epoch.
+    /// A clock set to `now`, in seconds since the epoch.
     pub const fn new(now: i64) -> Self {
         Self(AtomicI64::new(now))
     }

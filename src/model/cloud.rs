@@ -1,8 +1,8 @@
-//! Clouds, and the names that one cloud goes by.
+//! Clouds and their hosts.
 
 use std::borrow::Cow;
 
-/// The hosts of one cloud: an authority may be named by any of them, and the tokens are the same.
+/// The hosts of one cloud. An authority can be addressed by any of them; the tokens are the same.
 ///
 /// ```
 /// use msal_cache::cloud::Cloud;
@@ -18,7 +18,7 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// A cloud that is reached at this host, and has no other yet.
+    /// A cloud with this host only.
     pub fn new(preferred_network: impl Into<Cow<'static, str>>) -> Self {
         let host = lower(preferred_network.into());
         Self { aliases: vec![host.clone()], preferred_cache: host }
@@ -33,7 +33,7 @@ impl Cloud {
         self
     }
 
-    /// Sets the host that MSAL Node, .NET and Java write into the cache, whichever they were
+    /// Sets the host that MSAL Node, .NET and Java write into the cache, whichever host they are
     /// configured with.
     pub fn cached_as(mut self, host: impl Into<Cow<'static, str>>) -> Self {
         self.preferred_cache = lower(host.into());
@@ -46,7 +46,7 @@ impl Cloud {
         self.aliases.first().map_or("", |host| host)
     }
 
-    /// The host that stands in the caches of MSAL Node, .NET and Java (`preferred_cache`).
+    /// The host that MSAL Node, .NET and Java write into the cache (`preferred_cache`).
     pub fn preferred_cache(&self) -> &str {
         &self.preferred_cache
     }
@@ -56,18 +56,18 @@ impl Cloud {
         self.aliases.iter().map(|host| &**host)
     }
 
-    /// Whether this is one of its hosts, in whatever case.
+    /// Whether this is one of its hosts, ignoring case.
     pub fn has(&self, host: &str) -> bool {
         self.aliases.iter().any(|alias| alias.eq_ignore_ascii_case(host))
     }
 }
 
-/// The clouds that a cache knows the names of.
+/// The clouds whose hosts a cache knows.
 ///
 /// The default is the table that MSAL Node, .NET and Go are built with
-/// (`AuthorityMetadata.ts`, `KnownMetadataProvider.cs`, `known_metadata.go`), without asking the
-/// network: the public cloud, China and US Government. A cloud with one host needs no entry: a
-/// host that is in none is a cloud of its own.
+/// (`AuthorityMetadata.ts`, `KnownMetadataProvider.cs`, `known_metadata.go`), without a request to
+/// the network: the public cloud, China and US Government. A cloud with one host needs no entry: a
+/// host that is not listed is a cloud of its own.
 ///
 /// ```
 /// use msal_cache::cloud::{Cloud, Clouds};
@@ -97,7 +97,7 @@ impl Default for Clouds {
 }
 
 impl Clouds {
-    /// No clouds: each host is one of its own.
+    /// No clouds: each host is a cloud of its own.
     pub const fn none() -> Self {
         Self(Vec::new())
     }
@@ -109,12 +109,12 @@ impl Clouds {
         self
     }
 
-    /// The cloud of a host, in whatever case; `None` for a host that is a cloud of its own.
+    /// The cloud of a host, ignoring case; `None` for a host that is a cloud of its own.
     pub fn of(&self, host: &str) -> Option<&Cloud> {
         self.0.iter().find(|cloud| cloud.has(host))
     }
 
-    /// Whether two hosts name one cloud.
+    /// Whether two hosts belong to one cloud.
     pub fn are_one(&self, one: &str, other: &str) -> bool {
         one.eq_ignore_ascii_case(other) || self.of(one).is_some_and(|cloud| cloud.has(other))
     }

@@ -54,7 +54,7 @@ forward!(&E, Arc<E>, Box<E>);
 
 /// A [`TokenEndpoint`] that waits without blocking a thread.
 ///
-/// The cache finishes a request that has begun even if its caller goes away: the server may have
+/// The cache finishes a request that has begun even if its caller is dropped: the server may have
 /// replaced the refresh token.
 pub trait AsyncTokenEndpoint: Send + Sync {
     /// See [`TokenEndpoint::send`].
@@ -162,7 +162,7 @@ impl TokenResponse {
         }
     }
 
-    /// Adds the wait that the header `Retry-After` asks for.
+    /// Adds the wait that the header `Retry-After` requires.
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
@@ -178,7 +178,7 @@ impl TokenResponse {
         &self.body
     }
 
-    /// How long the server asks to wait before the next request.
+    /// How long the server requires to wait before the next request.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
@@ -251,7 +251,7 @@ impl TransportError {
         self
     }
 
-    /// Adds the wait that the header `Retry-After` asks for.
+    /// Adds the wait that the header `Retry-After` requires.
     pub fn with_retry_after(mut self, wait: Option<Duration>) -> Self {
         self.retry_after = wait;
         self
@@ -274,7 +274,7 @@ impl TransportError {
         self.status
     }
 
-    /// How long the server asks to wait before the next request.
+    /// How long the server requires to wait before the next request.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }

@@ -10,8 +10,8 @@ use crate::model::{AuthorityType, Fields, kind, schema};
 /// A response of a token endpoint, and the request that it answers: what
 /// [`TokenCache::add`](crate::TokenCache::add) stores.
 ///
-/// It is the dictionary that MSAL Python's `TokenCache.add` takes, and deserialises from its
-/// JSON. Other names are ignored, and `null` counts as missing.
+/// It has the members of the dictionary that MSAL Python's `TokenCache.add` takes, and can be read
+/// from its JSON. Other members are ignored, and `null` counts as missing.
 ///
 /// ```
 /// use msal_cache::{Event, Fields};
@@ -45,12 +45,12 @@ pub struct Event {
     pub(crate) authority_type: Option<AuthorityType>,
     pub(crate) skip_account_creation: bool,
     pub(crate) account_id: Option<String>,
-    /// The user whose refresh token was redeemed; the response need not name them.
+    /// The user whose refresh token was redeemed; the response may not name them.
     pub(crate) home_account_id: Option<String>,
 }
 
 impl Event {
-    /// An event of this client, without a response yet.
+    /// An event of this client, without a response.
     pub fn new(client_id: impl Into<String>) -> Self {
         Self {
             client_id: client_id.into(),
@@ -121,15 +121,15 @@ impl Event {
     }
 
     /// The token response (RFC 6749, section 5.1), with the members that Microsoft's servers
-    /// add: `client_info`, `ext_expires_in`, `refresh_in`, `foci`; and with ready-made
-    /// `id_token_claims` where a broker has them.
+    /// add: `client_info`, `ext_expires_in`, `refresh_in`, `foci`; and with `id_token_claims` where a
+    /// broker has decoded them.
     pub fn response(mut self, response: Fields) -> Self {
         self.response = response;
         self
     }
 
-    /// The parameters of the request. Those that set tokens apart, such as `key_id` and
-    /// `fmi_path`, become part of the access token's identity; no other is stored.
+    /// The parameters of the request. Those that distinguish tokens, such as `key_id` and
+    /// `fmi_path`, become part of the access token's identity; others are not stored.
     pub fn data(mut self, data: Fields) -> Self {
         self.data = data;
         self
@@ -153,7 +153,7 @@ impl Event {
         self
     }
 
-    /// Stores the tokens and no account.
+    /// Stores the tokens without an account.
     pub fn skip_account_creation(mut self, skip: bool) -> Self {
         self.skip_account_creation = skip;
         self

@@ -6,8 +6,8 @@ use zeroize::Zeroize;
 
 /// Named JSON values: a token response, the data of a request, the changes to an entry.
 ///
-/// Any of them may be a secret, so `Debug` prints the names alone, and the texts are overwritten
-/// when the fields are dropped.
+/// Any value may be a secret, so `Debug` prints the names only, and the strings are overwritten when
+/// the fields are dropped.
 ///
 /// ```
 /// let fields = msal_cache::Fields::new().set("access_token", "s3cret").set("expires_in", 3600);
@@ -27,7 +27,7 @@ impl Fields {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] where the text is not JSON, [`Error::Invalid`] where it is no object.
+    /// [`Error::Corrupt`] where the text is not JSON, [`Error::Invalid`] where it is not an object.
     pub fn from_json(json: &str) -> Result<Self> {
         let value: Value =
             serde_json::from_str(json).map_err(|error| Error::not_json("fields", &error))?;
@@ -42,7 +42,7 @@ impl Fields {
         self
     }
 
-    /// The value of a field, secrets and all; `None` where there is none, or it is `null`.
+    /// The value of a field, secrets included; `None` where it is missing or `null`.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
@@ -52,7 +52,7 @@ impl Fields {
         self.0.is_empty()
     }
 
-    /// The names and values, secrets and all, sorted by name.
+    /// The names and values, secrets included, sorted by name.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
@@ -68,12 +68,12 @@ impl Fields {
         }
     }
 
-    /// Takes a field out.
+    /// Removes a field, and returns its value.
     pub(crate) fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|value| !value.is_null())
     }
 
-    /// Whether the field is there, `null` included.
+    /// Whether the field exists, even if it is `null`.
     pub(crate) fn contains(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
@@ -98,7 +98,7 @@ impl Drop for Fields {
     }
 }
 
-/// What a JSON value is, to say so in an error.
+/// The type of a JSON value, for an error.
 pub(crate) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",

@@ -1,5 +1,5 @@
-//! Reading what a token says about its user. Nothing is verified: a token that comes straight
-//! from the token endpoint over TLS needs no more (`OpenID` Connect Core, section 3.1.3.7).
+//! Reads the claims of a token. No signature is verified: a token that comes directly from the
+//! token endpoint over TLS needs none (`OpenID` Connect Core, section 3.1.3.7).
 
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::model::Fields;
 
-/// As MSAL Python's decoder: padding or none, and stray bits at the end are let pass.
+/// As MSAL Python's decoder: accepts padding or none, and stray bits at the end.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -19,7 +19,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// The claims of an ID token. `field` says in an error where the token stood.
+/// The claims of an ID token. `field` names the place of the token in an error.
 pub(crate) fn claims(field: &str, token: &str) -> Result<Fields> {
     object(field, payload(field, token)?)
 }
@@ -30,7 +30,7 @@ pub(crate) fn for_each_claim(field: &str, token: &str, each: impl FnMut(&str, &s
 }
 
 /// Calls `each` with the name and the JSON of every member of an object in base64url, without
-/// making values of those that nobody asks for.
+/// parsing the values that `each` ignores.
 pub(crate) fn for_each_member_of(
     field: &str,
     encoded: &str,

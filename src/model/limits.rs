@@ -1,7 +1,7 @@
 /// How much a cache stores, and how much of it is kept decoded in memory.
 ///
-/// What is deleted to keep to a limit is access tokens, which can be had again by a request: the
-/// expired ones, then those that were used longest ago. A token was used when a search of this
+/// To keep a limit, access tokens are deleted, since a request gets a new one: the expired ones
+/// first, then the least recently used. A token was used when a search of this
 /// process found it, or else when it was stored: reading writes nothing, so other processes don't
 /// know what this one uses. A refresh token, an account or an ID token is never deleted by a limit.
 ///

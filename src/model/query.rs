@@ -8,15 +8,15 @@ use smallvec::SmallVec;
 use crate::model::field::Field;
 use crate::model::{Entry, schema};
 
-/// What to search for: scopes, and fields with the values they must have.
+/// What to search for: scopes, and fields with their required values.
 ///
-/// A query without fields finds everything of its type. Fields are compared as texts, so the
-/// number `1` and the string `"1"` are equal, as different libraries write both; environments
-/// are compared without regard to case. `None` finds records in which the field is `null` or
+/// A query without fields finds all entries of a type. Fields are compared as strings, so the
+/// number `1` and the string `"1"` are equal, since different libraries write both; environments
+/// are compared ignoring case. `None` finds records in which the field is `null` or
 /// missing, so `home_account_id(None)` finds the tokens that an app has for itself.
 ///
 /// Scopes are a set: order, repetition and ASCII case don't matter, and a token with more scopes
-/// than asked for is found too.
+/// than requested is found too.
 ///
 /// ```
 /// use msal_cache::Query;
@@ -142,7 +142,7 @@ impl<'a> From<Option<&'a str>> for Wanted<'a> {
 
 macro_rules! setters {
     ($($name:ident($field:ident): $doc:literal),* $(,)?) => {$(
-        #[doc = concat!("Asks for records with this ", $doc, ".")]
+        #[doc = concat!("Requires this ", $doc, ".")]
         #[inline]
         pub fn $name<'a>(mut self, value: impl Into<Wanted<'a>>) -> Self {
             self.set(Field::$field, value.into().0.as_deref());
@@ -152,14 +152,14 @@ macro_rules! setters {
 }
 
 impl Query {
-    /// A query that everything matches.
+    /// A query that matches everything.
     #[must_use]
     #[inline]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks for tokens with at least these scopes. Each item may hold several, separated by
+    /// Requires tokens with at least these scopes. Each item may hold several, separated by
     /// spaces.
     #[inline]
     pub fn target<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
@@ -184,7 +184,7 @@ impl Query {
         username(Username): "user name",
     }
 
-    /// Asks for records with this extended cache key (see
+    /// Requires this extended cache key (see
     /// [`ext_cache_key`](crate::store::ext_cache_key)).
     #[inline]
     pub fn ext_cache_key<'a>(mut self, value: impl Into<Wanted<'a>>) -> Self {
@@ -193,7 +193,7 @@ impl Query {
         self
     }
 
-    /// Asks for records in which a field, under the name that it has in the schema, has a value.
+    /// Requires a value of a field, which is given by its name in the schema.
     pub fn field<'a>(
         mut self,
         name: impl Into<Cow<'static, str>>,
@@ -230,7 +230,7 @@ impl Query {
         }
     }
 
-    /// Whether scopes are asked for.
+    /// Whether the query has scopes.
     pub(crate) fn has_scopes(&self) -> bool {
         !self.target.is_empty()
     }
@@ -260,7 +260,7 @@ impl Query {
         }
     }
 
-    /// Whether an entry has every field and every scope that is asked for.
+    /// Whether an entry has every required field and scope.
     pub(crate) fn matches(&self, entry: &Entry) -> bool {
         // The most selective condition comes first.
         self.has_all_scopes(entry)

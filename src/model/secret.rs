@@ -2,8 +2,8 @@ use std::fmt;
 
 /// A secret within an [`Entry`](crate::Entry): a token.
 ///
-/// It has no `Display`, its `Debug` prints nothing of it, and it compares to nothing. The text
-/// comes out by [`expose`](Self::expose) alone, which is easy to search for in a review.
+/// It has no `Display` and no comparison, and its `Debug` prints nothing of it. Only
+/// [`expose`](Self::expose) returns the text, so that a review can find each use.
 #[derive(Clone, Copy)]
 pub struct Secret<'a>(&'a str);
 
@@ -12,7 +12,7 @@ impl<'a> Secret<'a> {
         Self(text)
     }
 
-    /// The secret in clear.
+    /// The secret in clear text.
     pub fn expose(self) -> &'a str {
         self.0
     }

@@ -174,7 +174,7 @@ impl ServerError {
         self.0.status
     }
 
-    /// How long the server asks to wait before the next request.
+    /// How long the server requires to wait before the next request.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }
