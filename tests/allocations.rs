@@ -1,5 +1,4 @@
-//! What look-ups and records take of memory. A program of its own, since it counts what is
-//! allocated.
+//! The memory use of look-ups and records. This is a separate binary, since it counts allocations.
 
 #[allow(dead_code, reason = "shared with other tests")]
 mod common;
@@ -9,7 +8,7 @@ use std::cell::Cell;
 use common::{CLIENT, ENVIRONMENT, REALM, cache, client_info, home, id_token, sign_in};
 use msal_cache::{CredentialType, Fields, Query, TokenCache};
 
-fn by_all_that_tells_it(user: &str) -> Query {
+fn exact_query(user: &str) -> Query {
     Query::new()
         .home_account_id(&*home(user))
         .environment(ENVIRONMENT)
@@ -46,9 +45,9 @@ fn a_warm_look_up_allocates_nothing() {
 }
 
 #[test]
-fn memory_is_held_for_little_more_than_the_records() {
+fn memory_use_is_close_to_the_size_of_the_records() {
     const USERS: usize = 500;
-    // As long as they are in life: 1.5 KB for an access token, 1 KB for a refresh token.
+    // Realistic lengths: 1.5 KB for an access token, 1 KB for a refresh token.
     let secret = "s".repeat(1500);
     let only_access = |user: &str, scope: &str| {
         sign_in(user, scope, "").response(
@@ -67,8 +66,8 @@ fn memory_is_held_for_little_more_than_the_records() {
             for scope in ["a", "b", "c", "d"] {
                 cache.add(&only_access(&user, scope)).unwrap();
             }
-            // Decoded, too.
-            let found = cache.find(CredentialType::AccessToken, &by_all_that_tells_it(&user));
+            // This also keeps the decoded tokens in memory.
+            let found = cache.find(CredentialType::AccessToken, &exact_query(&user));
             assert_eq!(found.unwrap().len(), 4);
         }
         kept.set(Some(cache));
@@ -77,6 +76,6 @@ fn memory_is_held_for_little_more_than_the_records() {
     let payload: usize = entries.iter().map(|it| it.key().len() + it.json().expose().len()).sum();
     let beyond = usize::try_from(held.bytes_current).unwrap() - payload;
     let of_one = |bytes: usize| bytes / USERS / 4;
-    println!("{} bytes held for a token beyond its payload of {}", of_one(beyond), of_one(payload));
-    assert!(beyond * 2 <= payload, "{beyond} bytes beyond {payload}");
+    println!("overhead of a token: {} bytes, payload: {}", of_one(beyond), of_one(payload));
+    assert!(beyond * 2 <= payload, "{beyond} bytes of overhead for {payload}");
 }

@@ -1,4 +1,4 @@
-//! Bad input gets an error that names the place and not the secret, and changes nothing.
+//! Invalid input changes nothing. Its error names the field and contains no secret.
 
 use crate::common::{CLIENT, NOW, cache, document, sign_in};
 use msal_cache::{CredentialType, Error, Event, Query};
@@ -23,7 +23,7 @@ fn event(changes: &Value) -> Value {
     event
 }
 
-/// The error, after the cache was seen to be what it was.
+/// The field and reason of the error. Asserts that the cache is unchanged.
 fn refused(changes: &Value) -> (String, String) {
     let (cache, _) = cache();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
@@ -39,7 +39,7 @@ fn refused(changes: &Value) -> (String, String) {
     }
 }
 
-/// The access token that was stored.
+/// The stored access token.
 fn stored(changes: &Value) -> Value {
     let (cache, _) = cache();
     cache.add(&Event::from_json(&event(changes).to_string()).unwrap()).unwrap();
@@ -48,7 +48,7 @@ fn stored(changes: &Value) -> Value {
 }
 
 #[test]
-fn an_event_that_is_not_json_or_no_object_is_refused() {
+fn an_event_that_is_not_a_json_object_is_rejected() {
     for text in ["", "CANARY", "{\"client_id\": \"CANARY", "{\"client_id\": CANARY}"] {
         let error = Event::from_json(text).unwrap_err();
         assert!(matches!(error, Error::Corrupt { position: Some(_), .. }), "{error:?}");
@@ -64,7 +64,7 @@ fn an_event_that_is_not_json_or_no_object_is_refused() {
 }
 
 #[test]
-fn an_event_without_a_client_is_refused() {
+fn an_event_without_a_client_is_rejected() {
     for client in [json!(null), json!(7), json!(["CANARY"])] {
         assert_eq!(refused(&json!({ "client_id": client })).0, "event.client_id");
     }
@@ -73,7 +73,7 @@ fn an_event_without_a_client_is_refused() {
 }
 
 #[test]
-fn fields_of_the_wrong_type_are_refused_by_name() {
+fn fields_of_the_wrong_type_are_rejected_by_name() {
     for (name, value) in [
         ("scope", json!(7)),
         ("scope", json!(["s", {"CANARY": 1}])),
@@ -92,14 +92,14 @@ fn fields_of_the_wrong_type_are_refused_by_name() {
 }
 
 #[test]
-fn an_address_that_is_no_authority_is_refused() {
+fn an_invalid_authority_is_rejected() {
     for address in ["", "CANARY", "http://login.example/t", "https://login.example", "https:///t"] {
         assert_eq!(refused(&json!({ "token_endpoint": address })).0, "event.token_endpoint");
     }
 }
 
 #[test]
-fn an_id_token_that_is_not_a_jwt_is_refused() {
+fn an_id_token_that_is_not_a_jwt_is_rejected() {
     for token in
         ["CANARY", "a.CANARY*.c", "a.Q0FOQVJZ.c", "a.WyJDQU5BUlkiXQ.c", "a.eyJhIjoxfQ.no-sub"]
     {
@@ -109,7 +109,7 @@ fn an_id_token_that_is_not_a_jwt_is_refused() {
 }
 
 #[test]
-fn client_info_that_cannot_be_read_is_refused() {
+fn unreadable_client_info_is_rejected() {
     for info in [json!("CANARY*"), json!("Q0FOQVJZ"), json!(7)] {
         let field = refused(&json!({"response": {"client_info": info}})).0;
         assert_eq!(field, "event.response.client_info");
@@ -117,14 +117,14 @@ fn client_info_that_cannot_be_read_is_refused() {
 }
 
 #[test]
-fn lifetimes_are_numbers_of_seconds_or_refused() {
+fn lifetimes_that_are_not_seconds_are_rejected() {
     for (lifetime, expires_on) in [
         (json!(3600), NOW + 3600),
         (json!("3600"), NOW + 3600),
         (json!(" 3600 "), NOW + 3600),
         (json!(3600.7), NOW + 3600),
         (json!(0), NOW),
-        // As MSAL Python does: stored, and never found.
+        // As in MSAL Python, it is stored, but never found.
         (json!(-1), NOW - 1),
         (json!(null), NOW + 600),
     ] {
@@ -150,7 +150,7 @@ fn lifetimes_are_numbers_of_seconds_or_refused() {
 }
 
 #[test]
-fn a_token_that_has_expired_on_arrival_is_stored_and_not_found() {
+fn a_token_expired_on_arrival_is_stored_but_not_found() {
     let (cache, _) = cache();
     let event = event(&json!({"response": {"expires_in": -1}}));
     cache.add(&Event::from_json(&event.to_string()).unwrap()).unwrap();
@@ -159,7 +159,7 @@ fn a_token_that_has_expired_on_arrival_is_stored_and_not_found() {
 }
 
 #[test]
-fn a_document_that_cannot_be_read_changes_nothing() {
+fn an_unreadable_document_changes_nothing() {
     let long = format!("{{\"Account\": {{\"k\": {{\"secret\": \"{}", "CANARY".repeat(1000));
     for state in
         ["CANARY", " ", "null", "[\"CANARY\"]", "{\"AccessToken\": [\"CANARY\"]}", long.as_str()]
@@ -175,7 +175,7 @@ fn a_document_that_cannot_be_read_changes_nothing() {
 }
 
 #[test]
-fn a_record_of_any_type_is_passed_over_and_kept() {
+fn an_invalid_record_is_skipped_and_kept() {
     for odd in [json!(7), json!("s"), json!(null), json!([]), json!(true), json!({})] {
         let (cache, _) = cache();
         cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
@@ -194,7 +194,7 @@ fn a_record_of_any_type_is_passed_over_and_kept() {
 }
 
 #[test]
-fn a_hundred_megabytes_are_read_and_written_or_refused() {
+fn a_document_of_100_mb_is_read_and_written() {
     const SIZE: usize = 100 << 20;
     let (cache, _) = cache();
     let large = "x".repeat(SIZE);
@@ -205,7 +205,7 @@ fn a_hundred_megabytes_are_read_and_written_or_refused() {
     let found = cache.find(CredentialType::Account, &query).unwrap();
     assert_eq!(found[0].account().unwrap().username().map(str::len), Some(SIZE));
     assert!(cache.serialize().unwrap().len() > SIZE);
-    // Without its end.
+    // Truncated.
     assert!(matches!(cache.deserialize(&state[..SIZE]), Err(Error::Corrupt { .. })));
     assert_eq!(cache.find(CredentialType::Account, &query).unwrap().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! How many bytes a thread reads and writes, as the system counts them.
+//! The bytes that a thread reads and writes, as counted by the system.
 
 use std::fmt::Write;
 use std::fs;
@@ -8,7 +8,7 @@ use msal_cache::{CredentialType, Query, TokenCache};
 
 use crate::common::{home, sign_in};
 
-/// What this thread has read and written so far, in bytes.
+/// The bytes that this thread has read and written so far.
 fn moved() -> (u64, u64) {
     let text = fs::read_to_string("/proc/thread-self/io").unwrap();
     let number = |name: &str| {
@@ -18,7 +18,7 @@ fn moved() -> (u64, u64) {
     (number("rchar"), number("wchar"))
 }
 
-/// What `work` reads and writes, in bytes. To read the count is to read, too.
+/// The bytes that `work` reads and writes, without those of the count itself.
 fn count(work: impl FnOnce()) -> (u64, u64) {
     let (nothing, before) = (moved(), moved());
     work();
@@ -27,7 +27,7 @@ fn count(work: impl FnOnce()) -> (u64, u64) {
     ((after.0 - before.0).saturating_sub(own + 16), after.1 - before.1)
 }
 
-/// A cache with so many users, of whom `user 7` signs in for the second time.
+/// A cache with this number of users, in which `user 7` has signed in.
 fn filled<S: CacheStore>(store: S, users: usize) -> TokenCache<S> {
     let cache = TokenCache::new(store);
     let mut document = String::from("{\"RefreshToken\": {");
@@ -52,7 +52,7 @@ fn find<S: CacheStore>(cache: &TokenCache<S>) {
 
 #[cfg(feature = "file")]
 #[test]
-fn a_sign_in_writes_the_document_once_and_what_is_unchanged_is_not_read() {
+fn a_sign_in_writes_the_file_once_and_unchanged_data_is_not_reread() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cache.json");
     let cache = filled(msal_cache::FileStore::open(&path).unwrap(), 100);
@@ -60,10 +60,10 @@ fn a_sign_in_writes_the_document_once_and_what_is_unchanged_is_not_read() {
     let (read, written) = count(|| cache.add(&sign_in("user 7", "User.Read", "second")).unwrap());
     println!("file of {} bytes: a sign-in reads {read} and writes {written}", size());
     assert_eq!(written, size());
-    assert_eq!(read, 0, "what this process has written is known to it");
+    assert_eq!(read, 0, "a process does not read its own writes");
 
     let other = TokenCache::new(msal_cache::FileStore::open(&path).unwrap());
-    // A file that is new is read once more, since it may change within a tick of the clock.
+    // A recently changed file is read twice, since it may change again in the same clock tick.
     find(&other);
     std::thread::sleep(std::time::Duration::from_millis(100));
     find(&other);
@@ -75,12 +75,12 @@ fn a_sign_in_writes_the_document_once_and_what_is_unchanged_is_not_read() {
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn a_sign_in_writes_the_rows_that_it_changes_and_what_is_unchanged_is_not_read() {
+fn a_sign_in_writes_only_changed_rows_and_unchanged_data_is_not_reread() {
     let sign_in_of = |users| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache.db");
         let cache = filled(msal_cache::SqliteStore::open(&path).unwrap(), users);
-        // The same rows each time.
+        // Write the same rows each time.
         let mut counts: Vec<_> = ["2", "3", "4", "5", "6"]
             .map(|secret| count(|| cache.add(&sign_in("user 7", "User.Read", secret)).unwrap()))
             .into();
@@ -92,8 +92,8 @@ fn a_sign_in_writes_the_rows_that_it_changes_and_what_is_unchanged_is_not_read()
         written
     };
     let (few, many) = (sign_in_of(10), sign_in_of(10_000));
-    // A page of the log for each of: access token, refresh token, the user, the whole; and what
-    // an index of the expiry takes.
+    // A page of the log for each of: access token, refresh token, user, database; and the pages of
+    // the expiry index.
     assert!(many <= 8 * (4096 + 24), "{many}");
     assert!(many <= few + 2 * (4096 + 24), "{few} {many}");
 }

@@ -1,4 +1,4 @@
-//! What `TokenCache` does, method by method, on every store.
+//! Each method of `TokenCache`, on every store.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -15,20 +15,20 @@ use serde_json::json;
 
 on_every_store! {
     a_response_becomes_five_records
-    an_expired_access_token_is_not_found_and_goes_with_the_next_write_of_its_user
-    scopes_are_a_set_without_case_and_the_tightest_comes_first
-    queries_ask_for_fields_nothing_included
-    tokens_of_an_extended_key_are_found_by_it_alone
-    marks_of_other_libraries_set_tokens_apart_too
-    what_is_found_is_changed_and_removed_under_the_key_where_it_stands
-    each_remove_takes_its_own_type_and_no_other
-    modify_changes_fields_and_keeps_what_it_does_not_know
-    modify_keeps_what_somebody_else_has_changed_meanwhile
-    an_entry_can_change_hands
-    entries_of_your_own_get_the_key_of_msal_python
-    a_change_is_remembered_until_it_is_serialized
-    deserialize_replaces_everything_and_the_empty_text_is_the_empty_cache
-    many_threads_lose_nothing
+    an_expired_token_is_not_found_and_is_removed_by_the_next_write
+    scopes_ignore_order_and_case_and_the_closest_match_is_first
+    queries_match_present_and_absent_fields
+    tokens_with_an_extended_key_are_found_only_by_it
+    extended_keys_of_other_libraries_are_recognized
+    entries_are_changed_and_removed_under_their_stored_key
+    each_remove_accepts_only_its_own_type
+    modify_changes_fields_and_keeps_unknown_ones
+    modify_keeps_concurrent_changes_of_other_writers
+    modify_can_move_an_entry_to_another_user
+    new_entries_get_the_key_of_msal_python
+    has_state_changed_is_reset_by_serialize
+    deserialize_replaces_the_cache_and_an_empty_text_clears_it
+    concurrent_threads_lose_no_update
 }
 
 fn secrets(entries: &[Entry]) -> Vec<String> {
@@ -91,14 +91,14 @@ fn a_response_becomes_five_records(open: Open) {
 }
 
 #[test]
-fn p4_one_sign_in_is_one_commit_and_a_read_is_none() {
+fn p4_a_sign_in_is_one_commit_and_a_read_is_none() {
     let (cache, clock) = over(Counting::new(Memory::new()));
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     assert_eq!(cache.store().commits(), 1);
     cache.add(&sign_in("alice", "Mail.Read", "2")).unwrap();
     assert_eq!(cache.store().commits(), 2);
 
-    // However much has expired.
+    // Reads don't write, even if tokens have expired.
     clock.advance(10_000);
     for credential_type in CredentialType::KNOWN {
         cache.find(credential_type.clone(), &Query::new()).unwrap();
@@ -111,7 +111,7 @@ fn p4_one_sign_in_is_one_commit_and_a_read_is_none() {
 }
 
 #[test]
-fn a_known_user_is_not_read_before_a_sign_in_and_other_writers_are_respected() {
+fn a_sign_in_does_not_reread_a_known_user_unless_another_process_wrote() {
     let store = Arc::new(Counting::new(Memory::new()));
     let [cache, other] = [(); 2].map(|()| TokenCache::new(store.clone()));
     let found = || {
@@ -124,22 +124,22 @@ fn a_known_user_is_not_read_before_a_sign_in_and_other_writers_are_respected() {
         cache.add(&sign_in("alice", scope, number)).unwrap();
         (store.reads.load(SeqCst) - before.0, store.commits() - before.1)
     };
-    assert_eq!(add("User.Read", "1"), (1, 1), "a new user and the metadata are read at once");
-    assert_eq!(add("Mail.Read", "2"), (0, 1), "all is known");
+    assert_eq!(add("User.Read", "1"), (1, 1), "a new user and the metadata are one read");
+    assert_eq!(add("Mail.Read", "2"), (0, 1), "nothing is read again");
     assert_eq!(found().len(), 2);
 
     other.add(&sign_in("alice", "Files.Read", "3")).unwrap();
-    assert_eq!(add("Mail.Read", "4"), (1, 2), "the first attempt met a conflict");
+    assert_eq!(add("Mail.Read", "4"), (1, 2), "the first commit is a conflict");
     assert_eq!(found().len(), 3);
     assert_eq!(found(), stored());
 
     assert!(other.remove_user(&home("alice")).unwrap() > 0);
     assert_eq!(add("User.Read", "5"), (1, 2));
-    assert_eq!(found().len(), 1, "who was signed out elsewhere has what is new and nothing else");
+    assert_eq!(found().len(), 1, "only the new token is present");
     assert_eq!(found(), stored());
 }
 
-fn an_expired_access_token_is_not_found_and_goes_with_the_next_write_of_its_user(open: Open) {
+fn an_expired_token_is_not_found_and_is_removed_by_the_next_write(open: Open) {
     let (cache, clock) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     cache.add(&sign_in("bob", "User.Read", "2")).unwrap();
@@ -150,7 +150,7 @@ fn an_expired_access_token_is_not_found_and_goes_with_the_next_write_of_its_user
     assert_eq!(cache.find(CredentialType::AccessToken, &Query::new()).unwrap().len(), 0);
     assert_eq!(count(), 2, "a read deletes nothing");
     cache.add(&sign_in("alice", "Mail.Read", "3")).unwrap();
-    assert_eq!(count(), 2, "alice's went, bob's stays");
+    assert_eq!(count(), 2, "Alice's is removed, Bob's is kept");
     assert_eq!(cache.purge_expired().unwrap(), 1);
     assert_eq!(count(), 1);
     assert_eq!(cache.purge_expired().unwrap(), 0);
@@ -158,8 +158,8 @@ fn an_expired_access_token_is_not_found_and_goes_with_the_next_write_of_its_user
 }
 
 #[test]
-fn a_token_that_somebody_has_just_renewed_is_not_swept() {
-    // Both handles have read the expired token. One renews it, then the other sweeps.
+fn a_token_renewed_by_another_process_is_not_purged() {
+    // Both handles have read the expired token. One renews it, then the other purges.
     let store = std::sync::Arc::new(Memory::new());
     let (one, clock) = over(store.clone());
     let other = TokenCache::with_clock(store, clock.clone());
@@ -173,7 +173,7 @@ fn a_token_that_somebody_has_just_renewed_is_not_swept() {
     assert_eq!(secrets(&found), ["AT-new", "AT-mail"]);
 }
 
-fn scopes_are_a_set_without_case_and_the_tightest_comes_first(open: Open) {
+fn scopes_ignore_order_and_case_and_the_closest_match_is_first(open: Open) {
     let (cache, clock) = open();
     for (scopes, secret) in [
         ("User.Read Mail.Read openid", "three"),
@@ -191,10 +191,10 @@ fn scopes_are_a_set_without_case_and_the_tightest_comes_first(open: Open) {
     assert_eq!(find(&["mail.READ", "USER.read", "Mail.Read"]), ["AT-two", "AT-three"]);
     assert_eq!(find(&["openid User.Read"]), ["AT-three"]);
     assert_eq!(find(&["Files.Read"]), [""; 0]);
-    assert_eq!(find(&[]), ["AT-one", "AT-two", "AT-three"], "the newest first");
+    assert_eq!(find(&[]), ["AT-one", "AT-two", "AT-three"], "newest first");
 }
 
-fn queries_ask_for_fields_nothing_included(open: Open) {
+fn queries_match_present_and_absent_fields(open: Open) {
     let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "user")).unwrap();
     cache.add(&app_token("User.Read", "app")).unwrap();
@@ -213,7 +213,7 @@ fn queries_ask_for_fields_nothing_included(open: Open) {
     assert_eq!(find(Query::new().field("invented", "x")), [""; 0]);
 }
 
-fn tokens_of_an_extended_key_are_found_by_it_alone(open: Open) {
+fn tokens_with_an_extended_key_are_found_only_by_it(open: Open) {
     let (cache, _) = open();
     let of = |path: &str, secret: &str| {
         app_token("api/.default", secret).data(Fields::new().set("fmi_path", path))
@@ -234,7 +234,7 @@ fn tokens_of_an_extended_key_are_found_by_it_alone(open: Open) {
     }
 }
 
-fn marks_of_other_libraries_set_tokens_apart_too(open: Open) {
+fn extended_keys_of_other_libraries_are_recognized(open: Open) {
     for mark in [
         json!({"ext": {"fmi_path": "a/b"}}),
         json!({"additionalCacheKeyComponents": {"fmi_path": "a/b"}}),
@@ -254,8 +254,8 @@ fn marks_of_other_libraries_set_tokens_apart_too(open: Open) {
     }
 }
 
-fn what_is_found_is_changed_and_removed_under_the_key_where_it_stands(open: Open) {
-    // One refresh token as MSAL Python and as MSAL Node store it, the older one first.
+fn entries_are_changed_and_removed_under_their_stored_key(open: Open) {
+    // One refresh token as MSAL Python and MSAL Node store it; the first one is older.
     let rt = |secret: &str, at: i64| {
         json!({"credential_type": "RefreshToken", "secret": secret, "home_account_id": "u.t",
                "environment": ENVIRONMENT, "client_id": CLIENT,
@@ -281,7 +281,7 @@ fn what_is_found_is_changed_and_removed_under_the_key_where_it_stands(open: Open
     assert_eq!(find().iter().map(secret).collect::<Vec<_>>(), ["NEW"]);
 }
 
-fn each_remove_takes_its_own_type_and_no_other(open: Open) {
+fn each_remove_accepts_only_its_own_type(open: Open) {
     let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let first = |credential_type| cache.find(credential_type, &Query::new()).unwrap()[0].clone();
@@ -312,7 +312,7 @@ fn each_remove_takes_its_own_type_and_no_other(open: Open) {
     assert_eq!(*left[0].credential_type(), CredentialType::AppMetadata);
 }
 
-fn modify_changes_fields_and_keeps_what_it_does_not_know(open: Open) {
+fn modify_changes_fields_and_keeps_unknown_ones(open: Open) {
     let (cache, _) = open();
     let record =
         json!({"home_account_id": "u.t", "username": "old", "wam_account_ids": {"a": [1]}});
@@ -326,7 +326,7 @@ fn modify_changes_fields_and_keeps_what_it_does_not_know(open: Open) {
         json!({"home_account_id": "u.t", "username": "new", "wam_account_ids": {"a": [1]},
                "added": {"b": null}})
     );
-    // What is gone is made again, as in MSAL Python; no fields at all remove.
+    // As in MSAL Python, a removed entry is created again, and empty fields remove it.
     cache.modify(CredentialType::Account, &entry, None).unwrap();
     cache.modify(CredentialType::Account, &entry, Some(&fields)).unwrap();
     assert_eq!(document(&cache)["Account"]["some key"]["username"], "new");
@@ -334,7 +334,7 @@ fn modify_changes_fields_and_keeps_what_it_does_not_know(open: Open) {
     assert_eq!(document(&cache), json!({}));
 }
 
-fn modify_keeps_what_somebody_else_has_changed_meanwhile(open: Open) {
+fn modify_keeps_concurrent_changes_of_other_writers(open: Open) {
     let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let stale = cache.find(CredentialType::RefreshToken, &Query::new()).unwrap()[0].clone();
@@ -346,7 +346,7 @@ fn modify_keeps_what_somebody_else_has_changed_meanwhile(open: Open) {
     assert_eq!((token.secret().expose(), token.family_id()), ("rotated", Some("1")));
 }
 
-fn an_entry_can_change_hands(open: Open) {
+fn modify_can_move_an_entry_to_another_user(open: Open) {
     let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let alice = Query::new().home_account_id(home("alice"));
@@ -359,7 +359,7 @@ fn an_entry_can_change_hands(open: Open) {
     assert_eq!(cache.entries(Some(CredentialType::Account)).unwrap().len(), 1);
 }
 
-fn entries_of_your_own_get_the_key_of_msal_python(open: Open) {
+fn new_entries_get_the_key_of_msal_python(open: Open) {
     let (cache, _) = open();
     let fields: Fields =
         [("home_account_id", "U.T"), ("environment", "login.example"), ("realm", "r")]
@@ -378,7 +378,7 @@ fn entries_of_your_own_get_the_key_of_msal_python(open: Open) {
     assert_eq!(cache.find(invented, &Query::new().field("username", "u")).unwrap().len(), 1);
 }
 
-fn a_change_is_remembered_until_it_is_serialized(open: Open) {
+fn has_state_changed_is_reset_by_serialize(open: Open) {
     let (cache, clock) = open();
     assert!(!cache.has_state_changed());
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
@@ -388,7 +388,7 @@ fn a_change_is_remembered_until_it_is_serialized(open: Open) {
     assert!(!cache.has_state_changed());
 
     let entry = cache.find(CredentialType::RefreshToken, &Query::new()).unwrap()[0].clone();
-    assert!(!cache.has_state_changed(), "reading is no change");
+    assert!(!cache.has_state_changed(), "a read is not a change");
     cache.remove_rt(&entry).unwrap();
     assert!(cache.has_state_changed());
     cache.deserialize(&state).unwrap();
@@ -404,7 +404,7 @@ fn a_change_is_remembered_until_it_is_serialized(open: Open) {
     assert!(cache.has_state_changed());
 }
 
-fn deserialize_replaces_everything_and_the_empty_text_is_the_empty_cache(open: Open) {
+fn deserialize_replaces_the_cache_and_an_empty_text_clears_it(open: Open) {
     let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let alice = cache.serialize().unwrap();
@@ -417,8 +417,8 @@ fn deserialize_replaces_everything_and_the_empty_text_is_the_empty_cache(open: O
 }
 
 #[test]
-fn a_store_that_mixes_users_up_is_caught() {
-    /// Gives every user the records of Alice.
+fn a_store_that_mixes_up_users_is_detected() {
+    /// Returns Alice's records for every user.
     #[derive(Debug)]
     struct MixedUp(Memory);
     impl msal_cache::store::CacheStore for MixedUp {
@@ -457,7 +457,7 @@ fn a_store_that_mixes_users_up_is_caught() {
     assert!(matches!(found, Err(Error::Corrupt { .. })), "{found:?}");
 }
 
-fn many_threads_lose_nothing(open: Open) {
+fn concurrent_threads_lose_no_update(open: Open) {
     const THREADS: usize = 8;
     const EACH: usize = 25;
     let (cache, _) = open();
@@ -482,7 +482,7 @@ fn many_threads_lose_nothing(open: Open) {
 }
 
 #[test]
-fn events_read_from_json_are_those_that_are_built() {
+fn events_from_json_equal_built_events() {
     let built = Event::new("c")
         .scope(["b a", "c"])
         .token_endpoint("https://login.example/t")

@@ -1,16 +1,16 @@
-//! A token response made of canaries, for the tests that look where secrets come out.
+//! A token response with canaries in place of secrets.
 
 use msal_cache::{Event, Fields};
 use serde_json::json;
 
 use crate::common::{CLIENT, client_info, id_token};
 
-/// Stands within each secret.
+/// Part of each secret.
 pub(crate) const CANARY: &str = "CANARY";
 
-/// A token response in which every secret has a canary in it.
+/// A token response in which every secret contains the canary.
 pub(crate) fn event() -> Event {
-    // A signature that is a canary makes the whole token one.
+    // The canary in the signature marks the whole token.
     let id_token = format!("{}-{CANARY}", id_token("alice"));
     Event::new(CLIENT)
         .token_endpoint("https://login.example/tenant/oauth2/v2.0/token")
@@ -37,7 +37,7 @@ pub(crate) fn event() -> Event {
         )
 }
 
-/// Fails where something printed has a canary in it.
+/// Panics if a printed text contains the canary.
 pub(crate) fn clean(what: &str, printed: &str) {
     assert!(!printed.contains(CANARY), "{what} prints a secret: {printed}");
 }

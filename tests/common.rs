@@ -1,4 +1,4 @@
-//! What several tests need.
+//! Helpers for several tests.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,19 +10,19 @@ use msal_cache::store::{Batch, CacheStore, Load, Partition, RefreshGuard, Revisi
 use msal_cache::{CredentialType, Event, Fields, Memory, Result, TokenCache};
 use serde_json::Value;
 
-/// When everything in these tests happens, in seconds since the epoch.
+/// The initial time of the tests, in seconds since the Unix epoch.
 pub(crate) const NOW: i64 = 1_700_000_000;
 
 pub(crate) const CLIENT: &str = "client-id";
 pub(crate) const ENVIRONMENT: &str = "login.example";
 pub(crate) const REALM: &str = "tenant";
 
-/// A cache in memory and the clock that it asks.
+/// A cache in memory and its clock.
 pub(crate) fn cache() -> (TokenCache, Arc<ManualClock>) {
     over(Memory::new())
 }
 
-/// A cache over a store and the clock that it asks.
+/// A cache over a store and its clock.
 pub(crate) fn over<S: CacheStore>(store: S) -> (TokenCache<S>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::new(NOW));
     (TokenCache::with_clock(store, clock.clone()), clock)
@@ -44,7 +44,7 @@ pub(crate) fn sign_in(user: &str, scopes: &str, secret: &str) -> Event {
         )
 }
 
-/// A token that the app got for itself.
+/// A token of the app itself (client credentials grant).
 pub(crate) fn app_token(scope: &str, secret: &str) -> Event {
     Event::new(CLIENT)
         .token_endpoint(format!("https://{ENVIRONMENT}/{REALM}/oauth2/v2.0/token"))
@@ -85,14 +85,14 @@ pub(crate) fn document<S: CacheStore>(cache: &TokenCache<S>) -> Value {
     serde_json::from_str(&cache.serialize().unwrap()).unwrap()
 }
 
-/// A document without its empty sections: they say nothing.
+/// A document without its empty sections, which have no meaning.
 pub(crate) fn without_empty_sections(mut document: Value) -> Value {
     let sections = document.as_object_mut().unwrap();
     sections.retain(|_, section| section.as_object().is_none_or(|it| !it.is_empty()));
     document
 }
 
-/// Files that the other libraries wrote, in a folder below `tests/fixtures`.
+/// Files that other libraries wrote, in a directory below `tests/fixtures`.
 pub(crate) fn fixtures(folder: &str) -> Vec<(String, PathBuf)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
     let mut files: Vec<_> = std::fs::read_dir(folder)
@@ -105,7 +105,7 @@ pub(crate) fn fixtures(folder: &str) -> Vec<(String, PathBuf)> {
     files
 }
 
-/// Counts what a store is asked to do.
+/// Counts the calls of a store.
 #[derive(Debug, Default)]
 pub(crate) struct Counting<S> {
     pub(crate) store: S,

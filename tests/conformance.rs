@@ -1,4 +1,4 @@
-//! The examples of a store of your own keep what a store promises.
+//! The example stores pass the conformance tests.
 
 use std::sync::{Arc, Mutex, Weak};
 
@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::store_in_redb::RedbStore;
 use crate::your_own_store::Variable;
 
-/// The small door: a string in a variable.
+/// A `BlobStore`: a string in a variable.
 struct InVariable(Arc<Variable>);
 
 impl Harness for InVariable {
@@ -24,10 +24,10 @@ impl Harness for InVariable {
     }
 }
 
-/// The variable is the harness's, so a document that is opened anew finds it.
+/// The harness owns the variable, so a document that is opened again finds it.
 impl Persistent for InVariable {}
 
-/// The big door: a database of `redb`. A file of it is opened once in a process and shared.
+/// A `CacheStore`: a `redb` database, which a process opens once and shares.
 struct InRedb {
     folder: TempDir,
     open: Mutex<Weak<RedbStore>>,
@@ -53,7 +53,7 @@ impl Harness for InRedb {
 
 impl Persistent for InRedb {}
 
-/// The same through a pointer that forgets what it points to.
+/// The same store as a trait object.
 struct Boxed<H>(H);
 
 impl<H: Harness<Store: 'static>> Harness for Boxed<H> {

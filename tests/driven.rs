@@ -1,6 +1,5 @@
-//! The behaviour of the cache and of its clients, driven asynchronously over a store that really
-//! waits: the same tests as in `main.rs`, compiled with `msal-cache-driven` in the place of
-//! `msal-cache`.
+//! The behavior of the cache and its clients through the async API, over a store that suspends: the
+//! same tests as in `main.rs`, compiled with `msal-cache-driven` instead of `msal-cache`.
 
 #![allow(dead_code, reason = "not all that the tests share is used here")]
 

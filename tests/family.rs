@@ -1,5 +1,5 @@
-//! `Profile::Family`: what is written for all libraries, and what it takes the place of. That the
-//! real libraries read it is seen in `tests/peers`.
+//! `Profile::Family`: the records for all libraries, and those that they replace. `tests/peers`
+//! checks that the real libraries read them.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::common::{
 const PUBLIC: &str = "login.microsoftonline.com";
 const CACHED: &str = "login.windows.net";
 
-/// Alice, her tenant and the client of the spoilt files.
+/// Alice, her tenant and the client of the damaged files.
 const OID: &str = "22222222-2222-2222-2222-222222222222";
 const TENANT: &str = "11111111-1111-1111-1111-111111111111";
 const APP: &str = "aaaaaaaa-bbbb-cccc-dddd-eeeeeeeeeeee";
@@ -31,7 +31,7 @@ fn cache() -> (Cache, Arc<ManualClock>) {
     (cache, clock)
 }
 
-/// A cache in which another library has written already.
+/// A cache with the records of another library.
 fn over(standing: &Value) -> Cache {
     let (cache, _) = cache();
     cache.deserialize(&standing.to_string()).unwrap();
@@ -42,7 +42,7 @@ fn at(host: &str, event: Event) -> Event {
     event.token_endpoint(format!("https://{host}/tenant/oauth2/v2.0/token"))
 }
 
-/// A sign-in of Alice to the app of the spoilt files.
+/// A sign-in of Alice to the app of the damaged files.
 fn alice(scopes: &str, secret: &str) -> Event {
     let info = base64(&format!(r#"{{"uid":"{OID}","utid":"{TENANT}"}}"#));
     let claims = format!(r#"{{"oid":"{OID}","sub":"s","preferred_username":"alice"}}"#);
@@ -81,7 +81,7 @@ fn secrets(cache: &Cache, name: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_default_is_the_profile_of_python() {
+fn the_default_profile_is_python() {
     assert_eq!(Profile::default(), Profile::Python);
     let (python, _) = crate::common::cache();
     python.add(&app_token("s", "x")).unwrap();
@@ -91,7 +91,7 @@ fn the_default_is_the_profile_of_python() {
 }
 
 #[test]
-fn a_record_has_texts_alone_and_all_fields_that_others_need() {
+fn a_record_has_only_strings_and_all_fields_that_other_libraries_need() {
     let odd = Fields::new()
         .set("access_token", "AT")
         .set("refresh_token", "RT")
@@ -148,7 +148,7 @@ fn a_record_has_texts_alone_and_all_fields_that_others_need() {
 }
 
 #[test]
-fn keys_are_those_on_which_most_libraries_agree() {
+fn keys_are_those_of_most_libraries() {
     let (cache, _) = cache();
     cache.add(&at(PUBLIC, sign_in("Alice", "User.Read", "1"))).unwrap();
     let key = |name| only(&cache, name).0;
@@ -158,12 +158,12 @@ fn keys_are_those_on_which_most_libraries_agree() {
     assert_eq!(key("IdToken"), format!("{user}-idtoken-{client}-tenant-"));
     assert_eq!(key("Account"), format!("{user}-tenant"));
     assert_eq!(key("AppMetadata"), format!("appmetadata-{PUBLIC}-{client}"));
-    // By which MSAL Python finds it again to remove it: no `target` in the key, none in the record.
+    // MSAL Python removes it by a key from its fields, so neither has a `target`.
     assert_eq!(only(&cache, "RefreshToken").1.get("target"), None);
 }
 
 #[test]
-fn a_family_s_token_stands_under_its_client_if_the_family_occurs_in_the_key() {
+fn a_family_token_is_keyed_by_client_if_the_key_contains_the_family_id() {
     let of_family = |family: &str| {
         let mut fields = Fields::new().set("foci", family);
         for name in ["refresh_token", "access_token"] {
@@ -180,7 +180,7 @@ fn a_family_s_token_stands_under_its_client_if_the_family_occurs_in_the_key() {
 }
 
 #[test]
-fn each_client_of_a_family_keeps_its_own_of_the_family_s_tokens() {
+fn each_client_of_a_family_keeps_its_own_family_token() {
     let of_client = |host: &str, client: &str, secret: &str| {
         let response = Fields::new()
             .set("access_token", "AT")
@@ -193,7 +193,7 @@ fn each_client_of_a_family_keeps_its_own_of_the_family_s_tokens() {
     for (client, secret) in [("a", "RT-a"), ("b", "RT-b"), ("a", "RT-a2")] {
         cache.add(&of_client("login.example", client, secret)).unwrap();
     }
-    assert_eq!(secrets(&cache, "RefreshToken"), ["RT-a2"], "no family occurs in the key");
+    assert_eq!(secrets(&cache, "RefreshToken"), ["RT-a2"], "the key contains no family ID");
     for (client, secret) in [("a", "RT-1"), ("b", "RT-2"), ("a", "RT-3")] {
         cache.add(&of_client("login1.example", client, secret)).unwrap();
     }
@@ -201,7 +201,7 @@ fn each_client_of_a_family_keeps_its_own_of_the_family_s_tokens() {
 }
 
 #[test]
-fn tokens_with_a_scope_in_common_replace_each_other() {
+fn tokens_with_a_common_scope_replace_each_other() {
     for (old, new, stays) in [
         ("User.Read", "User.Read", false),
         ("User.Read Mail.Read", "user.read", false),
@@ -225,7 +225,7 @@ fn tokens_with_a_scope_in_common_replace_each_other() {
 }
 
 #[test]
-fn what_is_set_apart_is_not_replaced() {
+fn distinct_tokens_are_not_replaced() {
     let standing = json!({
         "home_account_id": home("alice"), "environment": "login.example", "client_id": CLIENT,
         "realm": "tenant", "target": "User.Read", "secret": "old",
@@ -254,10 +254,10 @@ fn what_is_set_apart_is_not_replaced() {
 }
 
 #[test]
-fn doubles_under_keys_of_other_libraries_go_with_the_same_commit() {
+fn duplicates_under_keys_of_other_libraries_are_removed_in_the_same_commit() {
     let (cache, _) = cache();
     cache.add(&sign_in("alice", "User.Read", "old")).unwrap();
-    // The same records under keys of others, as if these had written them.
+    // The same records under keys of other libraries.
     let mut standing = document(&cache);
     for name in ["AccessToken", "RefreshToken", "IdToken", "AppMetadata"] {
         let records = standing[name].as_object_mut().unwrap();
@@ -277,7 +277,7 @@ fn doubles_under_keys_of_other_libraries_go_with_the_same_commit() {
 }
 
 #[test]
-fn an_account_stays_under_the_name_of_the_cloud_that_stands_there() {
+fn an_account_keeps_its_host_name() {
     let another = "login.microsoft.com";
     for (standing, asked, expected) in [
         (vec![], CACHED, CACHED),
@@ -288,7 +288,7 @@ fn an_account_stays_under_the_name_of_the_cloud_that_stands_there() {
     ] {
         let mut document = json!({});
         for host in &standing {
-            // As MSAL Python writes it.
+            // As written by MSAL Python.
             let (python, _) = crate::common::cache();
             python.add(&at(host, sign_in("alice", "User.Read", "old"))).unwrap();
             for (name, records) in crate::common::document(&python).as_object().unwrap() {
@@ -306,7 +306,7 @@ fn an_account_stays_under_the_name_of_the_cloud_that_stands_there() {
             assert_eq!(ours.len(), 1, "{standing:?} {asked} {name}: {records:#?}");
             assert_eq!(ours[0]["environment"], expected, "{standing:?} {asked} {name}");
         }
-        // Accounts are never removed: others have fields of their own in them.
+        // Accounts are never removed, since they have fields of other libraries.
         let accounts = section(&cache, "Account");
         assert_eq!(
             accounts.len(),
@@ -316,7 +316,7 @@ fn an_account_stays_under_the_name_of_the_cloud_that_stands_there() {
 }
 
 #[test]
-fn clouds_of_your_own_have_names_of_their_own() {
+fn custom_clouds_have_their_own_host_names() {
     let clouds = Clouds::none().with(Cloud::new("login.example").alias("sts.example"));
     let cache = TokenCache::builder(Memory::new()).profile(Profile::Family).clouds(clouds).build();
     cache.add(&at("sts.example", sign_in("alice", "s", "1"))).unwrap();
@@ -324,14 +324,14 @@ fn clouds_of_your_own_have_names_of_their_own() {
     let found = cache.find(CredentialType::Account, &Query::new()).unwrap();
     assert_eq!(found.len(), 1);
     assert_eq!(found[0].account().unwrap().environment(), Some("sts.example"));
-    // The public cloud isn't among them.
+    // The public cloud is unknown here.
     cache.add(&at(PUBLIC, sign_in("bob", "s", "1"))).unwrap();
     cache.add(&at(CACHED, sign_in("bob", "s", "2"))).unwrap();
     assert_eq!(cache.find(CredentialType::Account, &Query::new()).unwrap().len(), 3);
 }
 
 #[test]
-fn an_account_keeps_what_another_library_wrote_into_it() {
+fn an_account_keeps_the_fields_of_other_libraries() {
     let standing = json!({"Account": {format!("{}-{PUBLIC}-tenant", home("alice")): {
         "home_account_id": home("alice"), "environment": PUBLIC, "realm": "tenant",
         "local_account_id": "old", "username": "old", "authority_type": "MSSTS",
@@ -347,7 +347,7 @@ fn an_account_keeps_what_another_library_wrote_into_it() {
 }
 
 #[test]
-fn tokens_of_an_extended_key_bear_the_mark_of_every_library() {
+fn tokens_with_an_extended_key_have_the_fields_of_every_library() {
     let (cache, _) = cache();
     let data = Fields::new().set("fmi_path", "SomeFmiPath/FmiCredentialPath").set("empty", "");
     cache.add(&app_token("api/.default", "ext").data(data)).unwrap();
@@ -369,7 +369,7 @@ fn tokens_of_an_extended_key_bear_the_mark_of_every_library() {
 }
 
 #[test]
-fn tokens_that_are_bound_to_a_key_are_refused_and_nothing_is_written() {
+fn key_bound_tokens_are_rejected_and_nothing_is_written() {
     let (cache, _) = cache();
     let bound = sign_in("alice", "s", "1").data(Fields::new().set("key_id", "CANARY"));
     let pop = sign_in("alice", "s", "1")
@@ -385,7 +385,7 @@ fn tokens_that_are_bound_to_a_key_are_refused_and_nothing_is_written() {
 }
 
 #[test]
-fn a_field_that_is_changed_to_null_goes() {
+fn a_field_set_to_null_is_removed() {
     let (cache, _) = cache();
     cache.add(&sign_in("alice", "s", "1")).unwrap();
     let entry = cache.find(CredentialType::AccessToken, &Query::new()).unwrap().remove(0);
@@ -397,7 +397,7 @@ fn a_field_that_is_changed_to_null_goes() {
 }
 
 #[test]
-fn a_sign_in_is_one_commit_and_one_that_says_nothing_new_leaves_metadata_alone() {
+fn a_sign_in_is_one_commit_and_unchanged_metadata_is_not_written() {
     let (cache, clock) = cache();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     clock.advance(1);
@@ -407,11 +407,11 @@ fn a_sign_in_is_one_commit_and_one_that_says_nothing_new_leaves_metadata_alone()
     assert_eq!(cache.store().commits(), 3);
     clock.advance(10_000);
     cache.add(&sign_in("alice", "Mail.Read", "3")).unwrap();
-    assert_eq!(secrets(&cache, "AccessToken"), ["AT-2", "AT-3"], "hers that expired is gone");
+    assert_eq!(secrets(&cache, "AccessToken"), ["AT-2", "AT-3"], "the expired token is removed");
 }
 
 #[test]
-fn p8_a_sign_in_loses_nothing_of_a_file_that_somebody_spoilt() {
+fn p8_a_sign_in_to_a_damaged_file_loses_no_record() {
     let mut files = 0;
     for (name, path) in fixtures("mutations") {
         let text = std::fs::read_to_string(path).unwrap();
@@ -420,12 +420,12 @@ fn p8_a_sign_in_loses_nothing_of_a_file_that_somebody_spoilt() {
             continue;
         }
         files += 1;
-        // Of somebody else: everything stays.
+        // A sign-in of another user keeps all records.
         let cache = over(&standing);
         cache.add(&sign_in("somebody-else", "User.Read", "x")).unwrap();
         assert_kept(&name, &standing, &document(&cache), |_, record| record.is_null());
 
-        // Of Alice herself: what her new records replace goes, and nothing else.
+        // A sign-in of Alice removes only the records that it replaces.
         let cache = over(&standing);
         cache.add(&alice("User.Read", "new")).unwrap();
         let written = document(&cache);
@@ -456,11 +456,11 @@ fn p8_a_sign_in_loses_nothing_of_a_file_that_somebody_spoilt() {
         let metadata = Query::new().client_id(APP);
         assert_eq!(cache.find(CredentialType::AppMetadata, &metadata).unwrap().len(), 1, "{name}");
     }
-    println!("{files} spoilt files, nothing lost");
+    println!("{files} damaged files, no record lost");
     assert_eq!(files, 48);
 }
 
-/// Asserts that each record of `before` is still there, unless it may go.
+/// Asserts that each record of `before` is kept, unless it may be removed.
 fn assert_kept(name: &str, before: &Value, after: &Value, may_go: impl Fn(&str, &Value) -> bool) {
     for (section, records) in without_empty_sections(before.clone()).as_object().unwrap() {
         let Some(records) = records.as_object() else {

@@ -1,5 +1,4 @@
-//! The cache over a file: what a user of it meets. How the file store does it is tested where it
-//! is (`backends/file`).
+//! The cache over a file, through the public API. `backends/file` has the tests of the file store.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -48,7 +47,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn what_every_library_wrote_is_read_added_to_and_kept() {
+fn files_of_every_library_are_read_and_extended_without_loss() {
     for (name, fixture) in fixtures("") {
         let (_folder, path) = place();
         let text = fs::read(&fixture).unwrap();
@@ -56,7 +55,7 @@ fn what_every_library_wrote_is_read_added_to_and_kept() {
         let cache = open(&path);
         let before: Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(document(&cache), before, "{name}");
-        assert_eq!(fs::read(&path).unwrap(), text, "{name}: reading wrote");
+        assert_eq!(fs::read(&path).unwrap(), text, "{name}: a read wrote");
 
         cache.add(&sign_in("bob", "User.Read", "b")).unwrap();
         let after: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
@@ -70,12 +69,12 @@ fn what_every_library_wrote_is_read_added_to_and_kept() {
 }
 
 #[test]
-fn folders_are_made_private_and_nothing_is_left_beside_the_file() {
+fn directories_are_private_and_no_other_file_is_left() {
     let (folder, _) = place();
     let path = folder.path().join("a/b/cache.json");
     let cache = open(&path);
     assert_eq!(cache.find(CredentialType::Account, &Query::new()).unwrap(), []);
-    assert!(!folder.path().join("a").exists(), "reading writes nothing");
+    assert!(!folder.path().join("a").exists(), "a read writes nothing");
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     assert_eq!(mode(&path), 0o600);
     assert_eq!(mode(&folder.path().join("a")), 0o700);
@@ -84,7 +83,7 @@ fn folders_are_made_private_and_nothing_is_left_beside_the_file() {
 }
 
 #[test]
-fn p6_a_broken_file_is_an_error_to_readers_and_mended_by_the_next_sign_in() {
+fn p6_a_broken_file_is_a_read_error_and_the_next_sign_in_replaces_it() {
     let whole = fs::read(&fixtures("")[0].1).unwrap();
     let truncated = &whole[..whole.len() / 2];
     let mut flipped = whole.clone();
@@ -125,14 +124,14 @@ fn p6_a_broken_file_is_an_error_to_readers_and_mended_by_the_next_sign_in() {
         assert_eq!(mode(&aside), 0o600);
         healed += 1;
     }
-    println!("{healed} broken files: each read an error, each sign-in worked");
+    println!("{healed} broken files: each read failed, each sign-in succeeded");
 }
 
-/// Reads a spoilt file, signs in over it and looks for what that stored. Says whether the file was
+/// Reads a damaged file, signs a user in and finds the account. Returns whether the file was
 /// broken.
-fn is_mended(spoilt: &[u8]) -> bool {
+fn recovers(damaged: &[u8]) -> bool {
     let (folder, path) = place();
-    write_private(&path, spoilt);
+    write_private(&path, damaged);
     let cache = open(&path);
     let accounts = || cache.find(CredentialType::Account, &Query::new());
     let before = match accounts() {
@@ -144,7 +143,7 @@ fn is_mended(spoilt: &[u8]) -> bool {
     assert_eq!(accounts().unwrap().len(), before.unwrap_or_default() + 1);
     if before.is_none() {
         let aside = fs::read(folder.path().join("cache.json.corrupt-1")).unwrap();
-        assert_eq!(aside, spoilt, "it was not set aside as it was");
+        assert_eq!(aside, damaged, "the renamed file has changed");
     } else {
         assert_eq!(names(folder.path()), ["cache.json"]);
     }
@@ -152,8 +151,8 @@ fn is_mended(spoilt: &[u8]) -> bool {
 }
 
 #[test]
-fn p6_a_file_that_is_cut_off_anywhere_or_has_a_bit_flipped_is_mended_by_a_sign_in() {
-    // A broken file is given a moment to become whole, so this is mostly waiting.
+fn p6_a_sign_in_recovers_from_a_truncated_file_or_a_flipped_bit() {
+    // Each read of a broken file waits for a writer to complete it, so use many threads.
     const AT_ONCE: usize = 128;
     let (_, path) = fixtures("").into_iter().find(|(name, _)| name == "python-adfs.json").unwrap();
     let whole = fs::read(path).unwrap();
@@ -161,27 +160,27 @@ fn p6_a_file_that_is_cut_off_anywhere_or_has_a_bit_flipped_is_mended_by_a_sign_i
     let cut = (0..whole.len()).map(|at| whole[..at].to_vec());
     let mut flipped = Vec::new();
     for at in (0..whole.len()).step_by(4) {
-        let mut spoilt = whole.clone();
-        spoilt[at] ^= 1 << random.u8(0..8);
-        flipped.push(spoilt);
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << random.u8(0..8);
+        flipped.push(damaged);
     }
     let files: Vec<_> = cut.chain(flipped).collect();
     let broken: usize = thread::scope(|scope| {
         let workers: Vec<_> = (0..AT_ONCE)
             .map(|worker| {
                 let files = files.iter().skip(worker).step_by(AT_ONCE);
-                scope.spawn(move || files.filter(|it| is_mended(it)).count())
+                scope.spawn(move || files.filter(|it| recovers(it)).count())
             })
             .collect();
         workers.into_iter().map(|worker| worker.join().unwrap()).sum()
     });
-    println!("{} spoilt files, {broken} of them broken: each was mended by a sign-in", files.len());
+    println!("{} damaged files, {broken} of them broken: each sign-in succeeded", files.len());
     assert!(broken >= whole.len() - 1, "{broken}");
-    assert!(broken < files.len(), "a flipped bit within a text breaks nothing");
+    assert!(broken < files.len(), "a flipped bit in a string is valid JSON");
 }
 
 #[test]
-fn p6_removing_from_a_broken_file_is_an_error_and_leaves_it() {
+fn p6_a_removal_from_a_broken_file_is_an_error_and_keeps_it() {
     let (folder, path) = place();
     let cache = open(&path);
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
@@ -203,7 +202,7 @@ fn p6_removing_from_a_broken_file_is_an_error_and_leaves_it() {
 }
 
 #[test]
-fn p8_what_somebody_spoilt_in_a_file_breaks_nothing_else_and_stays_there() {
+fn p8_a_damaged_record_in_a_file_is_kept_and_affects_no_other() {
     let (mut kept, mut records, mut refused) = (0, 0, 0);
     for (name, fixture) in fixtures("mutations") {
         let (folder, path) = place();
@@ -220,7 +219,7 @@ fn p8_what_somebody_spoilt_in_a_file_breaks_nothing_else_and_stays_there() {
         for credential_type in CredentialType::KNOWN {
             cache.find(credential_type, &Query::new()).unwrap_or_else(|it| panic!("{name}: {it}"));
         }
-        assert_eq!(fs::read(&path).unwrap(), text, "{name}: reading wrote");
+        assert_eq!(fs::read(&path).unwrap(), text, "{name}: a read wrote");
         let without_mark = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&text);
         let before: Value = serde_json::from_slice(without_mark).unwrap();
         cache.add(&sign_in("somebody-else", "User.Read", "x")).unwrap();
@@ -240,18 +239,18 @@ fn p8_what_somebody_spoilt_in_a_file_breaks_nothing_else_and_stays_there() {
         assert_eq!(found.len(), 1, "{name}");
         kept += 1;
     }
-    println!("P8: {kept} spoilt files kept all {records} records, {refused} were set aside");
+    println!("P8: {kept} damaged files kept all {records} records, {refused} were renamed");
     assert_eq!(kept + refused, 57);
 }
 
 #[test]
-fn p7_a_file_that_others_can_read_is_refused_or_repaired() {
+fn p7_a_file_readable_by_others_is_refused_or_repaired() {
     let (_folder, path) = place();
     open(&path).add(&sign_in("alice", "User.Read", "1")).unwrap();
     let cache = open(&path);
     assert_eq!(cache.find(CredentialType::Account, &Query::new()).unwrap().len(), 1);
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
-    // Also a handle that had it open before.
+    // Also through a handle that was open before.
     for result in [
         FileStore::open(&path).map(drop),
         cache.find(CredentialType::Account, &Query::new()).map(drop),
@@ -261,14 +260,14 @@ fn p7_a_file_that_others_can_read_is_refused_or_repaired() {
         assert!(matches!(&error, Error::Insecure { path: it, .. } if *it == path), "{error:?}");
         assert!(error.to_string().contains("chmod 600"), "{error}");
     }
-    assert_eq!(mode(&path), 0o644, "refusing changes nothing");
+    assert_eq!(mode(&path), 0o644, "a refusal changes nothing");
     let store = FileStore::builder(&path).permissions(Permissions::Repair).open().unwrap();
     assert_eq!(mode(&path), 0o600);
     assert_eq!(over(store).find(CredentialType::Account, &Query::new()).unwrap().len(), 1);
 }
 
 #[test]
-fn a_folder_or_a_file_in_the_way_is_an_error_that_names_it() {
+fn an_unusable_path_is_an_error_that_names_it() {
     let (folder, path) = place();
     assert!(
         matches!(FileStore::open(folder.path()), Err(Error::Io { path, .. }) if path == folder.path())
@@ -280,7 +279,7 @@ fn a_folder_or_a_file_in_the_way_is_an_error_that_names_it() {
 }
 
 #[test]
-fn a_hundred_megabytes_of_nothing_are_an_error_within_the_limit_and_beyond() {
+fn a_file_of_100_mb_of_spaces_is_an_error() {
     let (_folder, path) = place();
     write_private(&path, &vec![b' '; 100 << 20]);
     let cache = open(&path);
@@ -294,7 +293,7 @@ fn a_hundred_megabytes_of_nothing_are_an_error_within_the_limit_and_beyond() {
 }
 
 #[test]
-fn two_handles_see_each_other_at_once() {
+fn a_change_is_visible_to_another_handle_at_once() {
     let (_folder, path) = place();
     let (one, other) = (open(&path), open(&path));
     for n in 0..20 {

@@ -1,10 +1,10 @@
-//! Files that the real MSAL libraries wrote, and files that somebody spoilt.
+//! Files that the MSAL libraries wrote, and damaged files.
 
 use crate::common::{document, fixtures, over};
 use msal_cache::{CredentialType, Error, Memory, Query};
 use serde_json::Value;
 
-/// Those that are no JSON object, and that every library refuses.
+/// Files that are not a JSON object, which every library rejects.
 const REFUSED: [&str; 7] = [
     "51-whitespace.json",
     "52-null.json",
@@ -16,20 +16,20 @@ const REFUSED: [&str; 7] = [
 ];
 
 #[test]
-fn what_every_library_wrote_comes_back_value_for_value() {
+fn files_of_every_library_round_trip_value_for_value() {
     let files = fixtures("");
-    assert!(files.len() >= 30, "the fixtures are not where they should be");
+    assert!(files.len() >= 30, "the fixtures are missing");
     for (name, path) in &files {
         let text = std::fs::read_to_string(path).unwrap();
         let (cache, _) = over(Memory::new());
         cache.deserialize(&text).unwrap();
         assert_eq!(document(&cache), serde_json::from_str::<Value>(&text).unwrap(), "{name}");
     }
-    println!("{} files came back value for value", files.len());
+    println!("{} files were written with equal values", files.len());
 }
 
 #[test]
-fn p8_what_somebody_spoilt_breaks_nothing_else_and_stays() {
+fn p8_a_damaged_record_is_kept_and_affects_no_other() {
     let (mut read, mut refused) = (0, 0);
     for (name, path) in fixtures("mutations") {
         let text = std::fs::read_to_string(path).unwrap();
@@ -43,7 +43,7 @@ fn p8_what_somebody_spoilt_breaks_nothing_else_and_stays() {
         cache.deserialize(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
         read += 1;
 
-        // Each type can be searched, whatever one of the records looks like.
+        // Each type can be searched, even if a record is invalid.
         for credential_type in CredentialType::KNOWN {
             cache.find(credential_type.clone(), &Query::new()).unwrap();
             cache.entries(Some(credential_type)).unwrap();
@@ -57,7 +57,7 @@ fn p8_what_somebody_spoilt_breaks_nothing_else_and_stays() {
             assert_eq!(document(&cache), expected, "{name}");
         }
 
-        // A sign-in of somebody else leaves every record as it is.
+        // A sign-in of another user changes no record.
         cache.add(&crate::common::sign_in("somebody-else", "User.Read", "x")).unwrap();
         let after = document(&cache);
         for (section, records) in expected.as_object().unwrap() {
@@ -71,12 +71,12 @@ fn p8_what_somebody_spoilt_breaks_nothing_else_and_stays() {
             }
         }
     }
-    println!("{read} spoilt files were read, {refused} refused");
+    println!("{read} damaged files were read, {refused} rejected");
     assert_eq!((read + refused, refused), (57, 6));
 }
 
 #[test]
-fn a_section_that_occurs_twice_is_read_as_one() {
+fn a_duplicate_section_is_read_as_one() {
     let path = fixtures("mutations").into_iter().find(|(name, _)| name.starts_with("60-")).unwrap();
     let (cache, _) = over(Memory::new());
     cache.deserialize(&std::fs::read_to_string(path.1).unwrap()).unwrap();

@@ -1,5 +1,5 @@
-//! The bodies of the fuzz targets, on files that are spoilt in the same way each time. `tests/fuzz`
-//! has a fuzzer find more.
+//! The bodies of the fuzz targets, on files that are damaged in a reproducible way. `tests/fuzz`
+//! runs them in a fuzzer.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use crate::common::fixtures;
 use crate::fuzz;
 
-/// Pieces that mean something in a document.
+/// Fragments that are significant in a document.
 const PIECES: [&str; 26] = [
     "{",
     "}",
@@ -40,8 +40,8 @@ const PIECES: [&str; 26] = [
     "login.windows.net",
 ];
 
-/// A text that was spoilt a little, in one of the ways in which files are.
-fn spoilt(random: &mut Rng, seeds: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
+/// A copy of a text with a few random changes.
+fn damaged(random: &mut Rng, seeds: &[Vec<u8>], text: &[u8]) -> Vec<u8> {
     let mut text = text.to_vec();
     for _ in 0..random.usize(1..4) {
         let from = random.usize(0..=text.len());
@@ -74,37 +74,37 @@ fn seeds(folders: &[&str]) -> Vec<Vec<u8>> {
     files.map(|(_, path)| fs::read(path).unwrap()).filter(|it| it.len() < 8000).collect()
 }
 
-const SPOILT: usize = 40;
+const DAMAGED: usize = 40;
 
 #[test]
-fn p6_p8_files_that_are_spoilt_at_random_break_nothing_and_lose_nothing() {
+fn p6_p8_randomly_damaged_files_cause_no_panic_and_no_loss() {
     let mut random = Rng::with_seed(4);
     let seeds = seeds(&["", "mutations"]);
     assert!(seeds.len() > 80, "{}", seeds.len());
     let mut runs = 0;
     for seed in &seeds {
-        let spoilt = (0..SPOILT).map(|_| spoilt(&mut random, &seeds, seed));
-        for text in spoilt.chain([seed.clone()]) {
+        let damaged = (0..DAMAGED).map(|_| damaged(&mut random, &seeds, seed));
+        for text in damaged.chain([seed.clone()]) {
             fuzz::document(&text);
             fuzz::merge(&text);
             fuzz::search(&text);
             runs += 1;
         }
     }
-    println!("{runs} spoilt files: nothing broke, nothing was lost");
+    println!("{runs} damaged files: no panic, no record lost");
 }
 
 #[test]
-fn events_that_are_spoilt_at_random_are_stored_or_refused() {
+fn randomly_damaged_events_are_stored_or_rejected() {
     let mut random = Rng::with_seed(8);
     let seeds = [include_bytes!("fuzz/seeds/event.json").to_vec()];
     fuzz::event(&seeds[0]);
     for _ in 0..4000 {
-        fuzz::event(&spoilt(&mut random, &seeds, &seeds[0]));
+        fuzz::event(&damaged(&mut random, &seeds, &seeds[0]));
     }
 }
 
-/// Names that occur in documents, and some that don't.
+/// Names that occur in documents, and some that do not.
 fn name() -> impl Strategy<Value = String> {
     const NAMES: [&str; 24] = [
         "home_account_id",

@@ -1,4 +1,4 @@
-//! Keys beside a model of them that is one line long.
+//! Keys, compared with a model of one line.
 
 use msal_cache::{CredentialType, Entry, Fields};
 use proptest::prelude::*;

@@ -1,4 +1,4 @@
-//! What is deleted to keep to a limit, and what never is.
+//! The records that a limit removes, and those that it never removes.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ fn targets(cache: &TokenCache, user: &str) -> Vec<String> {
 }
 
 #[test]
-fn of_one_user_the_tokens_go_that_were_used_longest_ago() {
+fn the_least_recently_used_tokens_of_a_user_are_removed() {
     let (cache, clock) = limited(Limits::new().access_tokens_of_one_owner(3));
     for scope in ["a", "b", "c"] {
         cache.add(&sign_in("alice", scope, scope)).unwrap();
@@ -38,16 +38,16 @@ fn of_one_user_the_tokens_go_that_were_used_longest_ago() {
     assert_eq!(cache.search(CredentialType::AccessToken, &query).unwrap().count(), 1);
     clock.advance(1);
     cache.add(&sign_in("alice", "d", "d")).unwrap();
-    assert_eq!(targets(&cache, "alice"), ["a", "c", "d"], "b was used longest ago");
-    // A token that takes the place of another one displaces nothing.
+    assert_eq!(targets(&cache, "alice"), ["a", "c", "d"], "b is the least recently used");
+    // A token that replaces another one removes no further token.
     cache.add(&sign_in("alice", "d", "again")).unwrap();
     assert_eq!(targets(&cache, "alice"), ["a", "c", "d"]);
-    assert_eq!(targets(&cache, "bob"), ["a"], "others are left alone");
+    assert_eq!(targets(&cache, "bob"), ["a"], "other users are unchanged");
     assert_eq!(count(&cache, CredentialType::RefreshToken), 5, "never deleted by a limit");
 }
 
 #[test]
-fn in_all_the_expired_go_first_and_then_those_that_were_used_longest_ago() {
+fn expired_tokens_are_removed_before_the_least_recently_used() {
     let (cache, clock) = limited(Limits::new().access_tokens(8));
     cache.add(&sign_in("short", "s", "s").response(short_lived())).unwrap();
     for user in 0..7 {
@@ -56,7 +56,7 @@ fn in_all_the_expired_go_first_and_then_those_that_were_used_longest_ago() {
     }
     assert_eq!(count(&cache, CredentialType::AccessToken), 8);
     clock.advance(60);
-    // The oldest that hasn't expired is in use.
+    // Use the oldest unexpired token.
     assert_eq!(targets(&cache, "user0"), ["a"]);
     cache.add(&sign_in("last", "a", "1")).unwrap();
     assert_eq!(count(&cache, CredentialType::AccessToken), 6);
@@ -77,7 +77,7 @@ fn short_lived() -> Fields {
 }
 
 #[test]
-fn tokens_of_extended_keys_are_bounded_too() {
+fn tokens_with_extended_keys_are_limited_too() {
     let (cache, clock) = limited(Limits::new().access_tokens(100));
     for path in 0..250 {
         clock.advance(1);
@@ -92,7 +92,7 @@ fn tokens_of_extended_keys_are_bounded_too() {
 }
 
 #[test]
-fn nothing_need_be_kept_decoded() {
+fn a_cache_works_without_decoded_records() {
     let (cache, _) = limited(Limits::new().decoded_bytes(0));
     cache.add(&sign_in("alice", "a", "1")).unwrap();
     assert_eq!(targets(&cache, "alice"), ["a"]);

@@ -1,4 +1,4 @@
-//! What is seen of the cache from outside, as one binary.
+//! Tests of the public API, as one binary.
 
 mod bad_input;
 #[cfg(all(target_os = "linux", any(feature = "file", feature = "sqlite")))]

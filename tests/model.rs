@@ -1,5 +1,5 @@
-//! Random histories of a cache, on several stores at once, beside a model that is a plain map:
-//! all of them hold the same after each step and find the same.
+//! Random histories of a cache on several stores, compared with a model that is a plain map: after
+//! each step, the store and the model have the same records and find the same.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,15 +68,15 @@ fn event(step: &Step, serial: usize) -> Option<Event> {
     }
 }
 
-/// Sections of records, the way MSAL Python holds them.
+/// Sections of records, as in MSAL Python.
 type Model = BTreeMap<String, BTreeMap<String, Value>>;
 
 fn expires_on(record: &Value) -> i64 {
     record["expires_on"].as_str().unwrap().parse().unwrap()
 }
 
-/// What the model does. Which records an event makes is tested elsewhere; here they come from a
-/// cache of its own that never held anything else.
+/// Applies a step to the model. The records of an event come from a separate empty cache, since
+/// other tests check them.
 fn model_step(model: &mut Model, step: &Step, serial: usize, clock: &Arc<ManualClock>, now: i64) {
     match step {
         Step::SignIn { .. } | Step::AppToken { .. } => {
@@ -160,7 +160,7 @@ fn cache_step<S: CacheStore>(cache: &TokenCache<S>, step: &Step, serial: usize) 
     }
 }
 
-/// The keys that a query has to find, by looking at each record.
+/// The keys of all records that match a query.
 fn model_find(
     model: &Model,
     of: &CredentialType,
@@ -190,7 +190,7 @@ fn model_find(
         .collect()
 }
 
-/// Fields with what they must be, and scopes.
+/// The required fields and scopes of a query.
 type Asked = (Vec<(&'static str, Option<String>)>, Vec<&'static str>);
 
 fn query() -> impl Strategy<Value = Asked> {
@@ -254,8 +254,7 @@ fn check<S: CacheStore>(
     Ok(())
 }
 
-/// Takes the steps on a cache, and looks at it after each through itself and at the end through
-/// another handle.
+/// Applies the steps to a cache. Checks it after each step, and at the end through another handle.
 fn history<S: CacheStore, R: CacheStore>(
     store: S,
     reader: R,
@@ -283,7 +282,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 150, ..ProptestConfig::default() })]
 
     #[test]
-    fn memory_holds_and_finds_what_the_model_does(
+    fn memory_agrees_with_the_model(
         steps in prop::collection::vec(step(), 1..25),
         queries in prop::collection::vec(query(), 1..6),
     ) {
@@ -292,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn a_document_holds_and_finds_what_the_model_does(
+    fn a_document_agrees_with_the_model(
         steps in prop::collection::vec(step(), 1..25),
         queries in prop::collection::vec(query(), 1..6),
     ) {
@@ -307,7 +306,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 25, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_file_holds_and_finds_what_the_model_does(
+    fn a_file_agrees_with_the_model(
         steps in prop::collection::vec(step(), 1..15),
         queries in prop::collection::vec(query(), 1..4),
     ) {
@@ -322,7 +321,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 50, ..ProptestConfig::default() })]
 
     #[test]
-    fn sqlite_holds_and_finds_what_the_model_does(
+    fn sqlite_agrees_with_the_model(
         steps in prop::collection::vec(step(), 1..25),
         queries in prop::collection::vec(query(), 1..6),
     ) {

@@ -1,4 +1,4 @@
-//! A cache moves from any store to any other and means the same there.
+//! A cache is copied from any store to any other without changes.
 
 use std::fs;
 
@@ -10,13 +10,13 @@ use crate::common::{document, fixtures, sign_in, without_empty_sections};
 use crate::stores::{EVERY, Open, on_every_store};
 
 on_every_store! {
-    what_any_library_wrote_arrives_in_every_store
-    what_stands_in_the_target_stays
-    a_document_replaces_whatever_stood_there
-    a_document_that_is_none_changes_nothing
+    caches_of_every_library_are_copied_to_every_store
+    records_in_the_target_are_kept
+    a_document_replaces_the_previous_content
+    an_invalid_document_changes_nothing
 }
 
-/// Every cache file that another library wrote, and the odd ones among the changed.
+/// All cache files that other libraries wrote, and the unusual ones among the damaged files.
 fn documents() -> Vec<(String, Value)> {
     let files = fixtures("").into_iter().chain(fixtures("mutations"));
     files
@@ -30,13 +30,13 @@ fn documents() -> Vec<(String, Value)> {
 fn fill<S: CacheStore>(cache: &TokenCache<S>, name: &str, value: &Value) -> bool {
     match cache.deserialize(&value.to_string()) {
         Ok(()) => true,
-        // A section that is none: no library could use it.
+        // A section is not an object, so no library can use it.
         Err(msal_cache::Error::Corrupt { .. }) => false,
         Err(error) => panic!("{name}: {error}"),
     }
 }
 
-fn what_any_library_wrote_arrives_in_every_store(open: Open) {
+fn caches_of_every_library_are_copied_to_every_store(open: Open) {
     let (mut moved, mut refused) = (0, Vec::new());
     for (name, value) in documents() {
         let (from, _) = open();
@@ -56,12 +56,12 @@ fn what_any_library_wrote_arrives_in_every_store(open: Open) {
             moved += 1;
         }
     }
-    println!("{moved} caches moved; refused: {refused:?}");
+    println!("{moved} copies; rejected files: {refused:?}");
     assert!(moved >= 50 * EVERY.len(), "{moved}");
     assert!(refused.len() <= 1, "{refused:?}");
 }
 
-fn what_stands_in_the_target_stays(open: Open) {
+fn records_in_the_target_are_kept(open: Open) {
     let (from, _) = open();
     from.add(&sign_in("alice", "User.Read", "new")).unwrap();
     for target in EVERY {
@@ -81,9 +81,9 @@ fn what_stands_in_the_target_stays(open: Open) {
     }
 }
 
-fn a_document_replaces_whatever_stood_there(open: Open) {
+fn a_document_replaces_the_previous_content(open: Open) {
     let (cache, _) = open();
-    // A member may be a value at one time and a section at another.
+    // A member may change between a value and a section.
     for value in [
         json!({"x": 3, "Account": {"k": {"home_account_id": "u"}}}),
         json!({"x": {"k": {"home_account_id": "u"}, "l": 5}}),
@@ -97,7 +97,7 @@ fn a_document_replaces_whatever_stood_there(open: Open) {
     }
 }
 
-fn a_document_that_is_none_changes_nothing(open: Open) {
+fn an_invalid_document_changes_nothing(open: Open) {
     let (cache, _) = open();
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
     let before = document(&cache);

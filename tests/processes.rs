@@ -1,5 +1,5 @@
-//! Processes that refresh at once, against a server that takes each refresh token once and a
-//! second use for theft. A binary of its own, which is also the other processes.
+//! Processes that refresh at the same time. The server accepts each refresh token once and treats a
+//! second use as theft. This is a separate binary, which also runs as the other processes.
 #![cfg(any(feature = "file", feature = "sqlite"))]
 
 use std::env;
@@ -22,17 +22,17 @@ const CLIENT: &str = "client-id";
 const AUTHORITY: &str = "https://login.example/tenant";
 const HOME: &str = "uid.tenant";
 
-/// What another process is told by its environment.
+/// Environment variables of the other processes.
 const SERVER: &str = "MSAL_CACHE_TEST_SERVER";
 const PLACE: &str = "MSAL_CACHE_TEST_PLACE";
 
 const PROCESSES: usize = 8;
 
-/// How often each process asks for a new token.
+/// The number of refreshes of each process.
 const ROUNDS: usize = 3;
 
-/// The server: a line with a refresh token comes in, a line with the next one goes out, or the
-/// word that this is a replay.
+/// The server. It reads a line with a refresh token, and writes a line with the next one or reports
+/// a replay.
 #[derive(Debug)]
 struct Server {
     address: String,
@@ -66,7 +66,7 @@ impl Server {
 fn serve(mut stream: &TcpStream, state: &Mutex<Issued>) -> io::Result<()> {
     let mut given = String::new();
     BufReader::new(stream).read_line(&mut given)?;
-    // Long enough for the others to come, if nothing holds them off.
+    // Without a guard, the other processes would send requests in this time.
     thread::sleep(Duration::from_millis(20));
     let answer = {
         let mut state = state.lock().unwrap();
@@ -82,7 +82,7 @@ fn serve(mut stream: &TcpStream, state: &Mutex<Issued>) -> io::Result<()> {
     writeln!(stream, "{answer}")
 }
 
-/// The way to the server.
+/// The connection to the server.
 struct Wire(String);
 
 impl Wire {
@@ -113,8 +113,8 @@ impl TokenEndpoint for Wire {
     }
 }
 
-/// What another process does: it needs a token of scopes of its own, so that every process has to
-/// refresh in every round; and one that all need, so that all but one find it.
+/// The task of another process. In each round, it refreshes a token with its own scopes. It also
+/// needs a token that all processes need: one process requests it and the others find it.
 fn other_process<S: CacheStore>(store: S, server: &str) {
     let cache = TokenCache::new(store);
     let client = cache.client(CLIENT, AUTHORITY);
@@ -126,19 +126,19 @@ fn other_process<S: CacheStore>(store: S, server: &str) {
     let own = format!("Own.{}", std::process::id());
     for _ in 0..ROUNDS {
         let request = SilentRequest::new([&own], &user).force_refresh(true);
-        let token = client.acquire(&request, &wire).expect("a good token of its own");
+        let token = client.acquire(&request, &wire).expect("a valid token with its own scopes");
         assert_eq!(token.source(), TokenSource::IdentityProvider);
         assert!(token.access_token().scopes().any(|it| it == own));
-        client.acquire_token_silent(["Shared"], &user, &wire).expect("a good token of all");
+        client.acquire_token_silent(["Shared"], &user, &wire).expect("a valid shared token");
     }
-    let token = client.acquire_token_silent([&own], &user, &wire).expect("it is cached");
+    let token = client.acquire_token_silent([&own], &user, &wire).expect("a cached token");
     assert_eq!(token.source(), TokenSource::Cache);
     writeln!(stdout, "done").unwrap();
 }
 
-/// Starts processes that run the test of this name in this binary, lets them go together and
-/// looks at what they, the server and the cache say in the end.
-fn all_end_with_a_good_token<S: CacheStore>(test: &str, open: impl Fn(&Path) -> S) {
+/// Starts processes that run the test of this name in this binary at the same time. Then checks
+/// their results, the server and the cache.
+fn every_process_gets_a_valid_token<S: CacheStore>(test: &str, open: impl Fn(&Path) -> S) {
     if let (Ok(server), Some(place)) = (env::var(SERVER), env::var_os(PLACE)) {
         return other_process(open(place.as_ref()), &server);
     }
@@ -179,15 +179,18 @@ fn all_end_with_a_good_token<S: CacheStore>(test: &str, open: impl Fn(&Path) -> 
         writeln!(child.stdin.take().unwrap(), "go").unwrap();
     }
     for (child, stdout) in &mut children {
-        let told: Vec<_> = stdout.lines().map(Result::unwrap).collect();
+        let lines: Vec<_> = stdout.lines().map(Result::unwrap).collect();
         let ended = child.wait().unwrap();
-        assert!(ended.success() && told.iter().any(|it| it.contains("done")), "{told:?}");
+        assert!(ended.success() && lines.iter().any(|it| it.contains("done")), "{lines:?}");
     }
     let issued = server.state.lock().unwrap();
     println!("{PROCESSES} processes: {} refreshes, {} replays", issued.count, issued.replays);
     assert_eq!(issued.replays, 0, "a refresh token was used twice");
-    assert_eq!(issued.count, PROCESSES * ROUNDS + 1, "the token of all was acquired once");
-    assert!(cache.serialize().unwrap().contains(&issued.current), "the last one is kept");
+    assert_eq!(issued.count, PROCESSES * ROUNDS + 1, "the shared token is requested once");
+    assert!(
+        cache.serialize().unwrap().contains(&issued.current),
+        "the last refresh token is stored"
+    );
     let left: Vec<_> =
         std::fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name()).collect();
     assert!(!left.iter().any(|it| it.to_string_lossy().contains("refresh-")), "{left:?}");
@@ -196,7 +199,7 @@ fn all_end_with_a_good_token<S: CacheStore>(test: &str, open: impl Fn(&Path) -> 
 #[cfg(feature = "file")]
 #[test]
 fn processes_on_a_file() {
-    all_end_with_a_good_token("processes_on_a_file", |place| {
+    every_process_gets_a_valid_token("processes_on_a_file", |place| {
         msal_cache::FileStore::open(place).unwrap()
     });
 }
@@ -204,7 +207,7 @@ fn processes_on_a_file() {
 #[cfg(feature = "sqlite")]
 #[test]
 fn processes_on_a_database() {
-    all_end_with_a_good_token("processes_on_a_database", |place| {
+    every_process_gets_a_valid_token("processes_on_a_database", |place| {
         msal_cache::SqliteStore::open(place).unwrap()
     });
 }

@@ -1,6 +1,6 @@
-//! What a look-up costs doesn't depend on how much is stored, and nobody waits for others.
+//! The cost of a look-up is independent of the size of the cache, and users don't block each other.
 //!
-//! Counted is what the store is asked for. Instructions are counted by `tests/bench/flat`.
+//! These tests count calls of the store. `tests/bench/flat` counts instructions.
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::common::{CLIENT, ENVIRONMENT, REALM, home, over, sign_in};
 use msal_cache::store::{Batch, CacheStore, Load, Partition, RefreshGuard, Revision};
 use msal_cache::{CredentialType, Memory, Query, Result, TokenCache};
 
-/// Counts calls and the records that they move.
+/// Counts the calls of a store and the records that they transfer.
 #[derive(Debug, Default)]
 struct Moved<S> {
     store: S,
@@ -65,7 +65,7 @@ impl<S: CacheStore> CacheStore for Moved<S> {
     }
 }
 
-/// A document with so many access tokens, four of each user.
+/// A document with this number of access tokens, four for each user.
 fn document(tokens: usize) -> String {
     let mut document = String::from("{\"AccessToken\": {");
     for token in 0..tokens {
@@ -91,7 +91,7 @@ fn document(tokens: usize) -> String {
     document
 }
 
-/// What each operation asks the store for: calls and records.
+/// The calls and transferred records of each operation.
 fn costs<S: CacheStore>(store: S, tokens: usize) -> Vec<(&'static str, (usize, usize))> {
     let (cache, _) = over(Moved { store, calls: 0.into(), records: 0.into() });
     cache.deserialize(&document(tokens)).unwrap();
@@ -132,25 +132,25 @@ fn costs<S: CacheStore>(store: S, tokens: usize) -> Vec<(&'static str, (usize, u
 fn are_flat<S: CacheStore>(store: impl Fn() -> S) {
     let (small, large) = (costs(store(), 1_000), costs(store(), 100_000));
     for ((operation, few), (_, many)) in small.iter().zip(&large) {
-        println!("{operation}: {few:?} calls and records of 1,000 tokens, {many:?} of 100,000");
+        println!("{operation}: calls and records {few:?} with 1,000 tokens, {many:?} with 100,000");
     }
     assert_eq!(small, large);
-    // What is unchanged is not read again.
+    // Unchanged data is not read again.
     assert_eq!(small[1], ("hit", (1, 0)));
 }
 
 #[test]
-fn p11_a_look_up_moves_the_same_however_much_is_stored_in_memory() {
+fn p11_a_look_up_reads_the_same_at_any_size_in_memory() {
     are_flat(Memory::new);
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn p11_a_look_up_moves_the_same_however_much_is_stored_in_sqlite() {
+fn p11_a_look_up_reads_the_same_at_any_size_in_sqlite() {
     are_flat(|| msal_cache::SqliteStore::in_memory().unwrap());
 }
 
-/// Holds up what is done to one user, until it is told to go on.
+/// Blocks commits for one user until the test continues.
 #[derive(Debug)]
 struct Slow {
     memory: Memory,
@@ -194,7 +194,7 @@ impl CacheStore for Slow {
 }
 
 #[test]
-fn while_one_user_is_written_everybody_reads_and_all_others_are_written() {
+fn a_write_for_one_user_blocks_no_reader_and_no_write_for_another() {
     let (cache, _) = over(Slow {
         memory: Memory::new(),
         user: Partition::user(&home("alice")),
@@ -210,7 +210,7 @@ fn while_one_user_is_written_everybody_reads_and_all_others_are_written() {
     thread::scope(|scope| {
         scope.spawn(|| cache.add(&sign_in("alice", "a", "1")).unwrap());
         cache.store().arrived.wait();
-        // The writer is in the store by now, and stays there.
+        // The writer is now blocked in the store.
         let others = scope.spawn(|| {
             assert_eq!(found(&cache, "alice"), 0);
             assert_eq!(found(&cache, "bob"), 1);
@@ -220,11 +220,11 @@ fn while_one_user_is_written_everybody_reads_and_all_others_are_written() {
             assert_eq!(cache.find(CredentialType::Account, &Query::new()).unwrap().len(), 2);
             done.send(()).unwrap();
         });
-        // It waits for nothing, so it is done long before that; otherwise this says so.
+        // The timeout is much longer than these operations take unless they are blocked.
         let in_time = others_are_done.recv_timeout(Duration::from_secs(30));
         cache.store().go_on.wait();
         others.join().unwrap();
-        in_time.expect("the others had to wait for the writer");
+        in_time.expect("the writer blocked the other users");
     });
     assert_eq!(found(&cache, "alice"), 1);
 }

@@ -1,5 +1,5 @@
-//! Canaries in place of secrets: no public type prints one, and no error quotes one. Trace events
-//! are looked at in `traces.rs`.
+//! Canaries in place of secrets: no public type and no error prints one. `traces.rs` checks trace
+//! events.
 
 use std::fmt::Debug;
 
@@ -43,7 +43,7 @@ fn p10_no_public_type_prints_a_secret() {
 
     let loaded = cache.store().list(None, None).unwrap();
     prints_nothing("Load", &loaded);
-    let Load::Snapshot(snapshot) = loaded else { panic!("nothing was known") };
+    let Load::Snapshot(snapshot) = loaded else { panic!("no revision was given") };
     assert!(snapshot.records().iter().any(|it| it.value().expose().contains(CANARY)));
     let mut batch = Batch::new();
     for record in snapshot.records() {
@@ -54,7 +54,7 @@ fn p10_no_public_type_prints_a_secret() {
 }
 
 #[test]
-fn p10_an_entry_of_ones_own_prints_no_secret() {
+fn p10_a_new_entry_prints_no_secret() {
     let fields = Fields::new().set("secret", CANARY).set("environment", "login.example");
     let entry = Entry::new(CredentialType::RefreshToken, &fields).unwrap();
     prints_nothing("Entry", &entry);
@@ -62,7 +62,7 @@ fn p10_an_entry_of_ones_own_prints_no_secret() {
 }
 
 #[test]
-fn p10_no_type_of_the_client_prints_a_secret_or_a_user_s_name() {
+fn p10_no_client_type_prints_a_secret_or_a_user_name() {
     let (cache, _) = cache();
     cache.add(&event()).unwrap();
     let client = cache.client(crate::common::CLIENT, "https://login.example/tenant");
@@ -71,8 +71,8 @@ fn p10_no_type_of_the_client_prints_a_secret_or_a_user_s_name() {
     let named = client.account(&home("bob")).unwrap().unwrap();
     assert_eq!(named.username(), Some("bob@example"));
     assert!(!format!("{named:?}").contains("bob@example"), "{named:?}");
-    let told = |body: Fields| TokenResponse::new(400, body);
-    let refusal = told(
+    let error_response = |body: Fields| TokenResponse::new(400, body);
+    let refusal = error_response(
         Fields::new()
             .set("error", "invalid_grant")
             .set("error_description", CANARY)

@@ -1,4 +1,4 @@
-//! Every store that comes with the cache, so that one test runs on all of them.
+//! All stores of this crate, so that a test can run on each.
 
 use std::sync::Arc;
 
@@ -9,10 +9,10 @@ use msal_cache::{Memory, TokenCache};
 use crate::common::over;
 use crate::your_own_store::Variable;
 
-/// An empty cache over some store, and the clock that it asks.
+/// An empty cache over a store, and its clock.
 pub(crate) type Opened = (TokenCache<Box<dyn CacheStore>>, Arc<ManualClock>);
 
-/// Opens a cache in a place of its own.
+/// Opens a new, separate cache.
 pub(crate) type Open = fn() -> Opened;
 
 pub(crate) fn memory() -> Opened {
@@ -33,7 +33,7 @@ pub(crate) fn sqlite() -> Opened {
     on_disk::open(|folder| msal_cache::SqliteStore::open(folder.join("cache.db")).unwrap())
 }
 
-/// All of them.
+/// All stores.
 pub(crate) const EVERY: &[Open] = &[
     memory,
     document,
@@ -54,9 +54,9 @@ mod on_disk {
 
     use super::{CacheStore, Opened, over};
 
-    /// A store and the folder that goes with it.
+    /// A store and its temporary directory.
     #[derive(Debug)]
-    struct Kept<S>(S, #[expect(dead_code, reason = "dropping it removes the folder")] TempDir);
+    struct Kept<S>(S, #[expect(dead_code, reason = "a drop removes the directory")] TempDir);
 
     pub(super) fn open<S: CacheStore + 'static>(store: impl FnOnce(&Path) -> S) -> Opened {
         let folder = tempfile::tempdir().unwrap();
@@ -90,7 +90,7 @@ mod on_disk {
     }
 }
 
-/// Makes a test of each case on each store. A case takes [`Open`].
+/// Defines a test for each case and store. A case takes [`Open`].
 macro_rules! on_every_store {
     ($($case:ident)*) => {
         crate::stores::on_every_store! { @ memory: $($case)* }

@@ -1,5 +1,5 @@
-//! No trace event carries a secret. A process of its own, with one subscriber for all threads: a
-//! place in the code that a thread without a subscriber meets first stays silent for the others.
+//! No trace event carries a secret. This is a separate binary with one subscriber for all threads:
+//! if a thread without a subscriber reaches a call site first, the call site is disabled for all.
 
 #[allow(dead_code, reason = "not all of it is needed here")]
 mod common;
@@ -55,23 +55,23 @@ fn p10_no_trace_event_carries_a_secret() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache.json");
         exercise(msal_cache::FileStore::open(&path).unwrap());
-        // A broken file, set aside by the next write.
+        // A broken file, which the next write renames.
         std::fs::write(&path, format!("{{\"{CANARY}")).unwrap();
         exercise(msal_cache::FileStore::open(&path).unwrap());
     }
     let traced = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-    assert!(traced.contains("stored a token response"), "nothing was traced: {traced}");
+    assert!(traced.contains("stored a token response"), "no event was traced: {traced}");
     clean("a trace event", &traced);
     clean("a trace event", &traced.replace("alice", CANARY));
     for line in AUDITED {
         assert!(traced.contains(line), "{line} is missing: {traced}");
     }
-    // Whoever audits can tell one user's events from another's.
+    // An audit can distinguish the events of users.
     let alice = Partition::user(&common::home("alice")).digest();
     assert!(traced.contains(&format!("of=\"{alice}\"")), "{traced}");
 }
 
-/// Issues, refuses and falls silent in turn, with canaries in all that it says.
+/// Sends a success, errors and no response in turn, with canaries in each value.
 struct Server(AtomicUsize);
 
 impl TokenEndpoint for Server {
@@ -97,7 +97,7 @@ impl TokenEndpoint for Server {
     }
 }
 
-/// What an app does with its accounts: each line is looked for in the trace.
+/// Operations of an app, whose events the trace must contain.
 fn audit(cache: &TokenCache<impl CacheStore>) {
     let client = cache.client(common::CLIENT, "https://login.example/tenant");
     let server = Server(AtomicUsize::new(0));

@@ -1,4 +1,4 @@
-//! Who is signed in.
+//! The accounts that a client lists.
 
 use msal_cache::TokenCache;
 use msal_cache::account::AuthorityType;
@@ -41,7 +41,7 @@ fn a_user_is_one_account_across_tenants_and_hosts() {
     let names: Vec<_> = accounts.iter().map(|it| (it.home_account_id(), it.username())).collect();
     assert_eq!(names, [("u.guest-of", Some("b@elsewhere")), ("uid.home", Some("a@home"))]);
     let user = &accounts[1];
-    assert_eq!(user.environment(), Some("LOGIN.microsoftonline.com"), "the nearest");
+    assert_eq!(user.environment(), Some("LOGIN.microsoftonline.com"), "the requested host");
     let profiles: Vec<_> = user
         .tenant_profiles()
         .iter()
@@ -63,7 +63,7 @@ fn a_user_is_one_account_across_tenants_and_hosts() {
 }
 
 #[test]
-fn names_are_compared_without_regard_to_case() {
+fn user_names_are_compared_without_case() {
     let (cache, _) = cache();
     let host = "login.microsoftonline.com";
     fill(
@@ -84,7 +84,7 @@ fn names_are_compared_without_regard_to_case() {
     };
     assert_eq!(found("ÅLICE@example"), ["a.t"]);
     assert_eq!(found("BOB@EXAMPLE"), ["b.t"]);
-    assert_eq!(found("bob#ext#@GUEST"), ["b.t"], "by the name in a tenant, too");
+    assert_eq!(found("bob#ext#@GUEST"), ["b.t"], "the user name in a guest tenant matches too");
     assert_eq!(found("bob"), Vec::<String>::new());
     assert_eq!(found(""), Vec::<String>::new());
 }
@@ -133,7 +133,7 @@ fn every_kind_of_account_is_listed() {
 }
 
 #[test]
-fn the_profiles_in_an_account_of_msal_node_count() {
+fn tenant_profiles_of_msal_node_accounts_are_read() {
     let (cache, _) = cache();
     let profile = |tenant: &str| {
         json!({ "tenantId": tenant, "localAccountId": format!("id in {tenant}"), "name": "A" })
@@ -151,7 +151,7 @@ fn the_profiles_in_an_account_of_msal_node_count() {
 }
 
 #[test]
-fn the_accounts_of_every_library_s_cache_are_listed() {
+fn accounts_in_the_caches_of_all_libraries_are_listed() {
     let mut listed = 0;
     for (name, path) in fixtures("") {
         let (cache, _) = cache();
@@ -175,5 +175,5 @@ fn the_accounts_of_every_library_s_cache_are_listed() {
         }
         assert!(client(&cache).accounts().is_ok(), "{name}");
     }
-    assert!(listed >= 5, "the fixtures hold accounts: {listed}");
+    assert!(listed >= 5, "accounts in the fixtures: {listed}");
 }

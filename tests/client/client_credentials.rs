@@ -1,4 +1,4 @@
-//! Tokens that an app has for itself.
+//! Tokens from the client credentials grant.
 
 use msal_cache::acquire::TokenSource;
 use msal_cache::{AcquireError, Fields, SilentRequest};
@@ -15,7 +15,7 @@ fn app_token(secret: &str, expires_in: i64) -> Value {
 }
 
 #[test]
-fn the_cache_first_then_the_server() {
+fn the_cache_is_searched_before_a_request_is_sent() {
     let (cache, clock) = cache();
     let server = Server::new([issued("1", json!({})), issued("2", json!({ "scope": SCOPE[0] }))]);
     let client = client(&cache);
@@ -42,7 +42,7 @@ fn the_cache_first_then_the_server() {
 }
 
 #[test]
-fn apps_tenants_users_and_extended_keys_are_apart() {
+fn tokens_of_other_apps_tenants_users_and_extended_keys_do_not_match() {
     let (cache, _) = cache();
     let others = vec![
         with(app_token("other client", 3600), json!({ "client_id": "other" })),
@@ -65,7 +65,7 @@ fn apps_tenants_users_and_extended_keys_are_apart() {
 }
 
 #[test]
-fn a_refusal_is_not_a_matter_of_interaction() {
+fn an_error_response_does_not_require_interaction() {
     let (cache, _) = cache();
     let server = Server::new([refused("invalid_client", json!({ "error_codes": [7_000_215] }))]);
     let error = client(&cache).acquire_token_for_client(SCOPE, &server).unwrap_err();
@@ -77,11 +77,11 @@ fn a_refusal_is_not_a_matter_of_interaction() {
 }
 
 #[test]
-fn an_outage_is_bridged_and_an_aging_token_served() {
+fn a_cached_token_is_returned_during_an_outage() {
     let extended =
         with(app_token("late", -5), json!({ "extended_expires_on": (NOW + 60).to_string() }));
     let aging = with(app_token("aging", 3600), json!({ "refresh_on": NOW.to_string() }));
-    for (token, answer, served) in [
+    for (token, response, served) in [
         (extended.clone(), unreachable(), Some("late")),
         (extended, refused("invalid_client", json!({})), None),
         (aging.clone(), unreachable(), Some("aging")),
@@ -89,13 +89,13 @@ fn an_outage_is_bridged_and_an_aging_token_served() {
     ] {
         let (cache, _) = cache();
         fill(&cache, &[("AccessToken", vec![token])]);
-        let acquired = client(&cache).acquire_token_for_client(SCOPE, &Server::new([answer]));
+        let acquired = client(&cache).acquire_token_for_client(SCOPE, &Server::new([response]));
         assert_eq!(acquired.ok().map(|it| it.secret().expose().to_owned()).as_deref(), served);
     }
 }
 
 #[test]
-fn what_is_no_app_s_is_refused() {
+fn requests_and_responses_for_users_are_rejected() {
     let (cache, _) = cache();
     let none = Server::new([]);
     for tenant in ["common", "Organizations", "consumers"] {
@@ -105,7 +105,7 @@ fn what_is_no_app_s_is_refused() {
     }
     let error = client(&cache).acquire_token_for_client(&[] as &[&str], &none).unwrap_err();
     assert!(error.to_string().contains("scopes"), "{error}");
-    // A server that answers with a user's token is not believed.
+    // A response with a user's token is rejected.
     let server = Server::new([issued("x", json!({ "client_info": client_info("mallory") }))]);
     let error = client(&cache).acquire_token_for_client(SCOPE, &server).unwrap_err();
     assert!(matches!(error, AcquireError::Answer(_)), "{error}");
@@ -113,7 +113,7 @@ fn what_is_no_app_s_is_refused() {
 }
 
 #[test]
-fn removing_the_app_s_tokens_leaves_everybody_else_s() {
+fn removing_app_tokens_keeps_all_other_tokens() {
     let (cache, _) = cache();
     let own = vec![
         app_token("a", 3600),

@@ -1,4 +1,4 @@
-//! Refresh tokens of a family of clients, and in which order they are traded.
+//! Refresh tokens of a family of clients, and the order in which they are redeemed.
 
 use serde_json::{Value, json};
 
@@ -12,21 +12,21 @@ fn of_family(secret: &str, client_id: &str, age: i64) -> Value {
     with(refresh_token(secret, age), json!({ "client_id": client_id, "family_id": "1" }))
 }
 
-/// What is traded until the server has no more of these answers.
-fn traded(
+/// The refresh tokens that a client redeems with these responses, and whether it gets a token.
+fn redeemed(
     tokens: &[Value],
     metadata: Vec<Value>,
-    answers: Vec<super::server::Answer>,
+    responses: Vec<super::server::Response>,
 ) -> (Vec<String>, bool) {
     let (cache, _) = cache();
     fill(&cache, &[("RefreshToken", tokens.to_vec()), ("AppMetadata", metadata)]);
-    let server = Server::new(answers);
+    let server = Server::new(responses);
     let acquired = client(&cache).acquire_token_silent(SCOPE, &user(), &server);
-    (server.traded(), acquired.is_ok())
+    (server.redeemed(), acquired.is_ok())
 }
 
 #[test]
-fn a_client_that_does_not_know_tries_the_family_first() {
+fn a_client_of_unknown_family_tries_the_family_token_first() {
     let tokens = [
         refresh_token("own", 0),
         of_family("family old", "sibling", 9),
@@ -34,29 +34,29 @@ fn a_client_that_does_not_know_tries_the_family_first() {
     ];
     let nothing_known = Vec::new;
     assert_eq!(
-        traded(&tokens, nothing_known(), vec![refreshed("uid", "x")]),
+        redeemed(&tokens, nothing_known(), vec![refreshed("uid", "x")]),
         (vec!["family new".into()], true)
     );
-    // A refusal of one says nothing about the next.
+    // After `invalid_grant`, the next family token is tried.
     assert_eq!(
-        traded(&tokens, nothing_known(), vec![invalid_grant(), refreshed("uid", "x")]),
+        redeemed(&tokens, nothing_known(), vec![invalid_grant(), refreshed("uid", "x")]),
         (vec!["family new".into(), "family old".into()], true)
     );
-    // Not of the family: none of the others is tried.
+    // The client is not in the family: no other family token is tried.
     for mismatch in [client_mismatch(), refused("x", json!({ "suberror": "client_mismatch" }))] {
         assert_eq!(
-            traded(&tokens, nothing_known(), vec![mismatch, refreshed("uid", "x")]),
+            redeemed(&tokens, nothing_known(), vec![mismatch, refreshed("uid", "x")]),
             (vec!["family new".into(), "own".into()], true)
         );
     }
     assert_eq!(
-        traded(&tokens, nothing_known(), vec![invalid_grant(), invalid_grant(), invalid_grant()]),
+        redeemed(&tokens, nothing_known(), vec![invalid_grant(), invalid_grant(), invalid_grant()]),
         (vec!["family new".into(), "family old".into(), "own".into()], false)
     );
 }
 
 #[test]
-fn a_member_tries_its_family_s_then_its_own() {
+fn a_family_member_tries_the_family_token_before_its_own() {
     let tokens = [
         refresh_token("own", 0),
         of_family("family", "sibling", 9),
@@ -64,13 +64,13 @@ fn a_member_tries_its_family_s_then_its_own() {
     ];
     let member = || vec![app_metadata(CLIENT, Some("1")), app_metadata("x", Some("2"))];
     assert_eq!(
-        traded(&tokens, member(), vec![client_mismatch(), invalid_grant()]),
+        redeemed(&tokens, member(), vec![client_mismatch(), invalid_grant()]),
         (vec!["family".into(), "own".into()], false)
     );
 }
 
 #[test]
-fn a_client_of_no_family_uses_its_own_alone() {
+fn a_client_without_a_family_uses_only_its_own_token() {
     let tokens = [
         refresh_token("own old", 9),
         of_family("family", "sibling", 0),
@@ -79,7 +79,7 @@ fn a_client_of_no_family_uses_its_own_alone() {
     ];
     for family in [None, Some("")] {
         assert_eq!(
-            traded(
+            redeemed(
                 &tokens,
                 vec![app_metadata(CLIENT, family)],
                 vec![invalid_grant(), invalid_grant()]
@@ -90,22 +90,22 @@ fn a_client_of_no_family_uses_its_own_alone() {
 }
 
 #[test]
-fn a_token_that_is_the_family_s_and_the_client_s_is_traded_once() {
+fn a_family_token_of_the_client_itself_is_redeemed_once() {
     let tokens = [of_family("both", CLIENT, 0)];
     assert_eq!(
-        traded(&tokens, vec![app_metadata(CLIENT, Some("1"))], vec![invalid_grant()]),
+        redeemed(&tokens, vec![app_metadata(CLIENT, Some("1"))], vec![invalid_grant()]),
         (vec!["both".into()], false)
     );
 }
 
 #[test]
-fn a_client_learns_from_the_answer_that_it_belongs_to_the_family() {
+fn a_client_learns_its_family_from_the_response() {
     let (cache, _) = cache();
     fill(&cache, &[("RefreshToken", vec![of_family("family", "sibling", 9)])]);
     let more = json!({ "foci": "1", "refresh_token": "rotated" });
     let server = Server::new([issued("x", more)]);
     client(&cache).acquire_token_silent(SCOPE, &user(), &server).unwrap();
-    // The sibling's record is the one that was traded, so it is the one that is replaced.
+    // The sibling's record was redeemed, so it is replaced.
     let tokens = section(&cache, "RefreshToken");
     assert_eq!(tokens.len(), 1);
     assert_eq!(
@@ -118,7 +118,7 @@ fn a_client_learns_from_the_answer_that_it_belongs_to_the_family() {
 }
 
 #[test]
-fn one_client_s_failure_never_deletes_the_family_s_token() {
+fn a_failure_of_one_client_never_deletes_the_family_token() {
     let bad = || refused("invalid_grant", json!({ "suberror": "bad_token" }));
     for metadata in [vec![], vec![app_metadata(CLIENT, Some("1"))]] {
         let (cache, _) = cache();
@@ -132,7 +132,7 @@ fn one_client_s_failure_never_deletes_the_family_s_token() {
 }
 
 #[test]
-fn a_token_of_its_own_that_is_bad_for_good_is_removed_and_no_other() {
+fn only_a_permanently_invalid_own_token_is_removed() {
     for (suberror, left) in [("bad_token", 0), ("token_expired", 1), ("basic_action", 1)] {
         let (cache, _) = cache();
         fill(&cache, &[("RefreshToken", vec![refresh_token("own", 0)])]);

@@ -1,4 +1,4 @@
-//! The guard of a refresh, between two handles on one place, as two processes have them.
+//! The refresh guard between two handles on one store, as in two processes.
 
 use std::path::Path;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use msal_cache::{Error, TokenCache};
 
 use crate::common::{over, sign_in};
 
-fn two_handles_take_turns<S: CacheStore>(open: impl Fn(&Path) -> S) {
+fn two_handles_exclude_each_other<S: CacheStore>(open: impl Fn(&Path) -> S) {
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().join("cache");
     let (one, other) = (open(&place), open(&place));
@@ -19,7 +19,7 @@ fn two_handles_take_turns<S: CacheStore>(open: impl Fn(&Path) -> S) {
         assert!(matches!(error, Error::Locked { .. }) && error.is_retryable(), "{error}");
         assert!(!error.to_string().contains("alice"), "{error}");
     }
-    // It keeps nobody from anything else.
+    // The guard blocks nothing else.
     assert!(other.guard(&bob, Duration::ZERO).is_ok());
     let (cache, _): (TokenCache<S>, _) = over(other);
     cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
@@ -33,12 +33,12 @@ fn two_handles_take_turns<S: CacheStore>(open: impl Fn(&Path) -> S) {
 
 #[cfg(feature = "file")]
 #[test]
-fn of_a_file() {
-    two_handles_take_turns(|place| msal_cache::FileStore::open(place).unwrap());
+fn file_handles_exclude_each_other() {
+    two_handles_exclude_each_other(|place| msal_cache::FileStore::open(place).unwrap());
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn of_a_database() {
-    two_handles_take_turns(|place| msal_cache::SqliteStore::open(place).unwrap());
+fn database_handles_exclude_each_other() {
+    two_handles_exclude_each_other(|place| msal_cache::SqliteStore::open(place).unwrap());
 }

@@ -1,4 +1,4 @@
-//! The client view: accounts, and tokens without a person.
+//! The client view: accounts, and tokens without user interaction.
 
 mod accounts;
 mod client_credentials;
@@ -32,7 +32,7 @@ pub(crate) fn user() -> AccountInfo {
     AccountInfo::of(HOME)
 }
 
-/// An access token of the user with these scopes that expires so many seconds from now.
+/// An access token of the user with these scopes that expires in this number of seconds.
 pub(crate) fn access_token(scopes: &str, secret: &str, expires_in: i64) -> Value {
     json!({
         "credential_type": "AccessToken",
@@ -49,7 +49,7 @@ pub(crate) fn access_token(scopes: &str, secret: &str, expires_in: i64) -> Value
     })
 }
 
-/// A refresh token of the user, stored so many seconds ago.
+/// A refresh token of the user, stored this number of seconds ago.
 pub(crate) fn refresh_token(secret: &str, age: i64) -> Value {
     json!({
         "credential_type": "RefreshToken",
@@ -77,7 +77,7 @@ pub(crate) fn app_metadata(client_id: &str, family: Option<&str>) -> Value {
     json!({ "client_id": client_id, "environment": ENVIRONMENT, "family_id": family })
 }
 
-/// The same with some fields changed.
+/// The record with some fields changed.
 #[expect(clippy::needless_pass_by_value, reason = "it is called with a json!")]
 pub(crate) fn with(mut record: Value, changes: Value) -> Value {
     let fields = record.as_object_mut().unwrap();
@@ -87,7 +87,7 @@ pub(crate) fn with(mut record: Value, changes: Value) -> Value {
     record
 }
 
-/// Puts records into a cache, under keys that nobody would give them.
+/// Adds records to a cache, under keys that no library uses.
 pub(crate) fn fill<S: CacheStore>(cache: &TokenCache<S>, sections: &[(&str, Vec<Value>)]) {
     let mut document = serde_json::Map::new();
     for (section, records) in sections {
@@ -99,7 +99,7 @@ pub(crate) fn fill<S: CacheStore>(cache: &TokenCache<S>, sections: &[(&str, Vec<
     cache.deserialize(&Value::Object(document).to_string()).unwrap();
 }
 
-/// The records of a section, by key.
+/// The records of a section, in the order of their keys.
 pub(crate) fn section<S: CacheStore>(cache: &TokenCache<S>, name: &str) -> Vec<Value> {
     let document = crate::common::document(cache);
     document[name].as_object().map_or_else(Vec::new, |it| it.values().cloned().collect())

@@ -1,4 +1,4 @@
-//! What would be done, and why.
+//! Plans of silent requests, and their explanations.
 
 use msal_cache::SilentRequest;
 use msal_cache::acquire::RefreshReason;
@@ -14,7 +14,7 @@ fn request() -> SilentRequest {
 }
 
 #[test]
-fn every_token_that_was_looked_at_has_its_verdict() {
+fn a_plan_has_a_verdict_for_each_cached_token() {
     let both = |secret, left| access_token("User.Read Mail.Read", secret, left);
     let cases = [
         (json!({ "expires_on": "soon" }), "can't be used"),
@@ -44,18 +44,18 @@ fn every_token_that_was_looked_at_has_its_verdict() {
     assert_eq!(plan.refresh_reason(), Some(RefreshReason::Aging));
     assert_eq!(plan.fallback(), Some(plan.candidates()[11].entry()));
     assert!(plan.cached().is_none());
-    // A good one beside them.
+    // With a valid token in addition.
     cache.add(&crate::common::sign_in("uid", "User.Read Mail.Read", "good")).unwrap();
     let plan = client(&cache).plan(&request()).unwrap();
     assert_eq!(plan.cached().unwrap().access_token().unwrap().secret().expose(), "AT-good");
     assert_eq!(plan.refresh_reason(), None);
-    assert!(plan.attempts().is_empty(), "nobody will be asked");
+    assert!(plan.attempts().is_empty(), "no request is planned");
     let passed_over = client(&cache).plan(&request().force_refresh(true)).unwrap();
     assert!(passed_over.candidates().iter().any(|it| *it.verdict() == Verdict::PassedOver));
 }
 
 #[test]
-fn the_attempts_are_those_that_are_made() {
+fn planned_attempts_match_the_actual_attempts() {
     let (cache, _) = cache();
     let sibling = with(refresh_token("family", 5), json!({ "client_id": "s", "family_id": "1" }));
     fill(&cache, &[("RefreshToken", vec![sibling, refresh_token("own", 0)])]);
@@ -72,13 +72,13 @@ fn the_attempts_are_those_that_are_made() {
     assert_eq!(planned, [("family", Role::MaybeFamily), ("own", Role::Own)]);
     let server = Server::new([client_mismatch(), refreshed("uid", "x")]);
     client.acquire(&request(), &server).unwrap();
-    assert_eq!(server.traded(), ["family", "own"]);
+    assert_eq!(server.redeemed(), ["family", "own"]);
     let known = client.plan(&request().force_refresh(true)).unwrap();
-    assert_eq!(*known.family(), ClientFamily::None, "the answer named none");
+    assert_eq!(*known.family(), ClientFamily::None, "the response has no family");
 }
 
 #[test]
-fn a_plan_is_explained_without_secrets_and_users() {
+fn a_printed_plan_contains_no_secrets_or_users() {
     let (cache, _) = cache();
     fill(
         &cache,

@@ -1,4 +1,4 @@
-//! The client view over a cache that is written for all libraries.
+//! The client view over a cache with `Profile::Family`.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ fn for_the_family() -> TokenCache {
 }
 
 #[test]
-fn what_a_refresh_replaces_goes_and_the_refresh_token_stays_in_its_place() {
+fn a_refresh_replaces_the_old_tokens() {
     let cache = for_the_family();
     fill(
         &cache,
@@ -40,11 +40,11 @@ fn what_a_refresh_replaces_goes_and_the_refresh_token_stays_in_its_place() {
     assert_eq!(refresh_tokens[0]["secret"], "RT-new");
     let again = client.acquire_token_silent(["User.Read"], &user(), &Server::new([])).unwrap();
     assert_eq!(again.source(), TokenSource::Cache);
-    assert!(client.invalidate(&token).unwrap(), "it is found where it is stored");
+    assert!(client.invalidate(&token).unwrap(), "the stored token is found");
 }
 
 #[test]
-fn tokens_are_stored_under_the_name_that_is_in_use_and_found_there() {
+fn tokens_are_stored_and_found_under_the_host_of_the_account() {
     let cache = for_the_family();
     let under = |record| with(record, json!({ "environment": "login.windows.net" }));
     fill(
@@ -66,7 +66,7 @@ fn tokens_are_stored_under_the_name_that_is_in_use_and_found_there() {
 }
 
 #[test]
-fn what_such_a_cache_can_t_hold_is_refused_before_a_refresh_token_is_spent() {
+fn an_unsupported_request_is_rejected_before_the_refresh_token_is_redeemed() {
     let cache = for_the_family();
     fill(&cache, &[("RefreshToken", vec![refresh_token("rt", 9)])]);
     let data = Fields::new().set("key_id", "k").set("req_cnf", "{}").set("token_type", "ssh-cert");

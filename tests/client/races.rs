@@ -1,4 +1,4 @@
-//! What others do while the server is being asked.
+//! Changes by other processes during a token request.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -17,12 +17,12 @@ use crate::stores::{Open, on_every_store};
 const SCOPE: [&str; 1] = ["User.Read"];
 
 on_every_store! {
-    a_refresh_under_way_does_not_bring_back_who_was_signed_out
-    a_failed_refresh_never_removes_what_another_process_has_rotated
-    a_refresh_never_replaces_what_another_process_has_rotated
+    a_refresh_does_not_restore_a_user_who_signed_out_meanwhile
+    a_failed_refresh_never_removes_a_token_rotated_by_another_process
+    a_refresh_never_replaces_a_token_rotated_by_another_process
 }
 
-/// Two handles on one store, as two processes have them.
+/// Two handles on one store, as in two processes.
 fn two() -> (TokenCache<Arc<Memory>>, TokenCache<Arc<Memory>>) {
     let store = Arc::new(Memory::new());
     let (ours, _) = over(store.clone());
@@ -36,11 +36,11 @@ fn rotate<S: CacheStore>(cache: &TokenCache<S>, secret: &str) {
     cache.update_rt(token, secret).unwrap();
 }
 
-fn secret_of_the_refresh_token<S: CacheStore>(cache: &TokenCache<S>) -> String {
+fn refresh_token_secret<S: CacheStore>(cache: &TokenCache<S>) -> String {
     section(cache, "RefreshToken")[0]["secret"].as_str().unwrap().to_owned()
 }
 
-fn a_refresh_under_way_does_not_bring_back_who_was_signed_out(open: Open) {
+fn a_refresh_does_not_restore_a_user_who_signed_out_meanwhile(open: Open) {
     let (cache, _) = open();
     cache.add(&sign_in("uid", "User.Read", "1")).unwrap();
     let other = client(&cache);
@@ -55,7 +55,7 @@ fn a_refresh_under_way_does_not_bring_back_who_was_signed_out(open: Open) {
 }
 
 #[test]
-fn nor_does_an_aging_token_come_back() {
+fn an_aging_token_is_not_restored_after_a_sign_out() {
     let (ours, theirs) = two();
     let aging = super::with(
         access_token("User.Read", "at", 3600),
@@ -70,7 +70,7 @@ fn nor_does_an_aging_token_come_back() {
 }
 
 #[test]
-fn who_signed_out_and_in_again_keeps_the_new_sign_in() {
+fn a_new_sign_in_during_a_refresh_is_kept() {
     let (ours, theirs) = two();
     let server = Server::new([refreshed("uid", "refreshed")]).meanwhile(|| {
         client(&theirs).remove_account(&user()).unwrap();
@@ -83,7 +83,7 @@ fn who_signed_out_and_in_again_keeps_the_new_sign_in() {
     assert_eq!(section(&ours, "Account").len(), 1);
 }
 
-fn a_failed_refresh_never_removes_what_another_process_has_rotated(open: Open) {
+fn a_failed_refresh_never_removes_a_token_rotated_by_another_process(open: Open) {
     let (cache, _) = open();
     fill(&cache, &[("Account", vec![account()]), ("RefreshToken", vec![refresh_token("rt", 9)])]);
     let bad = refused("invalid_grant", json!({ "suberror": "bad_token" }));
@@ -92,13 +92,13 @@ fn a_failed_refresh_never_removes_what_another_process_has_rotated(open: Open) {
     let server = Server::new([bad, refreshed("uid", "new")])
         .meanwhile(move || rotated.call_once(|| rotate(&other, "rotated")));
     let token = client(&cache).acquire_token_silent(SCOPE, &user(), &server).unwrap();
-    assert_eq!(server.traded(), ["rt", "rotated"], "the one that was put there is tried");
+    assert_eq!(server.redeemed(), ["rt", "rotated"], "the rotated token is redeemed");
     assert_eq!(token.secret().expose(), "AT-new");
-    assert_eq!(secret_of_the_refresh_token(&cache), "RT-new");
+    assert_eq!(refresh_token_secret(&cache), "RT-new");
 }
 
 #[test]
-fn and_stays_where_that_fails_too() {
+fn a_rotated_token_is_kept_if_it_fails_too() {
     let (ours, theirs) = two();
     let rotated = std::sync::Once::new();
     let bad = || refused("invalid_grant", json!({ "suberror": "bad_token" }));
@@ -106,11 +106,11 @@ fn and_stays_where_that_fails_too() {
         .meanwhile(|| rotated.call_once(|| rotate(&theirs, "rotated")));
     let error = client(&ours).acquire_token_silent(SCOPE, &user(), &server).unwrap_err();
     assert!(error.is_interaction_required());
-    assert_eq!(secret_of_the_refresh_token(&ours), "rotated");
+    assert_eq!(refresh_token_secret(&ours), "rotated");
 }
 
 #[test]
-fn a_writer_that_never_stops_rotating_does_not_keep_a_caller_for_ever() {
+fn a_constantly_rotated_token_is_retried_a_limited_number_of_times() {
     let (ours, theirs) = two();
     let serial = std::sync::atomic::AtomicUsize::new(0);
     let server = Server::new((0..5).map(|_| invalid_grant())).meanwhile(|| {
@@ -122,7 +122,7 @@ fn a_writer_that_never_stops_rotating_does_not_keep_a_caller_for_ever() {
     assert_eq!(server.requests().len(), 5);
 }
 
-fn a_refresh_never_replaces_what_another_process_has_rotated(open: Open) {
+fn a_refresh_never_replaces_a_token_rotated_by_another_process(open: Open) {
     let (cache, _) = open();
     fill(&cache, &[("Account", vec![account()]), ("RefreshToken", vec![refresh_token("rt", 9)])]);
     let other = cache.clone();
@@ -130,22 +130,22 @@ fn a_refresh_never_replaces_what_another_process_has_rotated(open: Open) {
         Server::new([refreshed("uid", "ours")]).meanwhile(move || rotate(&other, "theirs"));
     let token = client(&cache).acquire_token_silent(SCOPE, &user(), &server).unwrap();
     assert_eq!(token.secret().expose(), "AT-ours");
-    assert_eq!(secret_of_the_refresh_token(&cache), "theirs");
+    assert_eq!(refresh_token_secret(&cache), "theirs");
 }
 
 #[test]
-fn a_refresh_token_that_was_removed_while_the_account_stayed_is_stored_anew() {
+fn a_refresh_token_removed_without_its_account_is_stored_again() {
     let (ours, theirs) = two();
     let server = Server::new([refreshed("uid", "new")]).meanwhile(|| {
         let token = &theirs.find(CredentialType::RefreshToken, &Query::new()).unwrap()[0];
         theirs.remove_rt(token).unwrap();
     });
     client(&ours).acquire_token_silent(SCOPE, &user(), &server).unwrap();
-    assert_eq!(secret_of_the_refresh_token(&ours), "RT-new");
+    assert_eq!(refresh_token_secret(&ours), "RT-new");
 }
 
 #[test]
-fn what_others_store_meanwhile_is_kept() {
+fn concurrent_sign_ins_are_kept() {
     let (ours, theirs) = two();
     let server = Server::new([refreshed("uid", "new")]).meanwhile(|| {
         theirs.add(&sign_in("uid", "Mail.Read", "mail")).unwrap();
@@ -160,7 +160,7 @@ fn what_others_store_meanwhile_is_kept() {
 }
 
 #[test]
-fn whoever_had_to_wait_looks_again_before_it_spends_a_refresh_token() {
+fn a_caller_that_waited_searches_again_before_it_redeems() {
     for force in [false, true] {
         let store = Arc::new(Memory::new());
         let (theirs, _) = over(store.clone());
@@ -190,7 +190,7 @@ fn whoever_had_to_wait_looks_again_before_it_spends_a_refresh_token() {
 }
 
 #[test]
-fn a_guard_that_is_held_too_long_is_told() {
+fn a_guard_held_too_long_is_an_error() {
     let (ours, theirs) = two();
     let _held = theirs.store().guard(&Partition::user(HOME), Duration::ZERO).unwrap();
     let client = client(&ours).with_guard_wait(Duration::from_millis(10));
@@ -200,7 +200,7 @@ fn a_guard_that_is_held_too_long_is_told() {
 }
 
 #[test]
-fn an_aging_token_waits_for_nobody() {
+fn an_aging_token_does_not_wait_for_the_guard() {
     let (ours, theirs) = two();
     let aging = super::with(
         access_token("User.Read", "at", 3600),
@@ -213,7 +213,7 @@ fn an_aging_token_waits_for_nobody() {
 }
 
 #[test]
-fn a_token_that_an_api_refuses_can_be_invalidated() {
+fn a_token_rejected_by_an_api_can_be_invalidated() {
     let (ours, theirs) = two();
     fill(
         &ours,
@@ -230,7 +230,7 @@ fn a_token_that_an_api_refuses_can_be_invalidated() {
     let server = Server::new([refreshed("uid", "new")]);
     let token = client.acquire_token_silent(SCOPE, &user(), &server).unwrap();
     assert_eq!(token.secret().expose(), "AT-new");
-    // Another process has renewed it by the time that the API's answer is here.
+    // Another process renews the token before the API rejects it.
     let entry = theirs.find(CredentialType::AccessToken, &Query::new()).unwrap()[0].clone();
     let fields = msal_cache::Fields::new().set("secret", "renewed");
     theirs.modify(CredentialType::AccessToken, &entry, Some(&fields)).unwrap();
@@ -240,16 +240,16 @@ fn a_token_that_an_api_refuses_can_be_invalidated() {
 }
 
 #[test]
-fn an_answer_that_omits_everything_still_counts_as_signed_in() {
+fn a_minimal_response_keeps_the_user_signed_in() {
     let (ours, _) = two();
     let server = Server::new([issued("new", json!({}))]);
     client(&ours).acquire_token_silent(SCOPE, &user(), &server).unwrap();
     assert_eq!(section(&ours, "Account"), [account()]);
-    assert_eq!(secret_of_the_refresh_token(&ours), "rt");
+    assert_eq!(refresh_token_secret(&ours), "rt");
 }
 
 #[test]
-fn who_signs_out_while_another_app_s_family_token_is_traded_stays_signed_out() {
+fn a_user_who_signs_out_during_a_family_refresh_stays_signed_out() {
     let (ours, theirs) = two();
     let family = json!({ "client_id": "another", "family_id": "1" });
     let rt = super::with(refresh_token("family", 9), family);
@@ -260,5 +260,5 @@ fn who_signs_out_while_another_app_s_family_token_is_traded_stays_signed_out() {
     let AcquireError::InteractionRequired(error) = error else { panic!("{error}") };
     assert!(error.was_signed_out(), "{error}");
     assert!(section(&ours, "AccessToken").is_empty() && section(&ours, "Account").is_empty());
-    assert_eq!(secret_of_the_refresh_token(&ours), "RT-new", "the other app's is a good one");
+    assert_eq!(refresh_token_secret(&ours), "RT-new", "the other app's token is still valid");
 }

@@ -1,5 +1,5 @@
-//! Random caches and random requests: whoever gets a token gets one that satisfies every field
-//! that was asked for, and gets one where there is one.
+//! Random caches and random requests: a returned token matches every requested field, and a token
+//! is returned if one matches.
 
 use msal_cache::store::ext_cache_key;
 use msal_cache::{AccountInfo, Fields, SilentRequest};
@@ -10,7 +10,7 @@ use super::fill;
 use super::server::Server;
 use crate::common::{NOW, cache};
 
-/// What each field of a token may be: few values, so that nearly everything nearly matches.
+/// The possible values of each field. They are few, so that most tokens almost match.
 const FIELDS: [(&str, &[Option<&str>]); 8] = [
     ("home_account_id", &[Some("alice.t"), Some("bob.t"), Some("ALICE.t"), Some(""), None]),
     ("client_id", &[Some("c"), Some("d"), Some("C"), None]),
@@ -31,11 +31,11 @@ const FIELDS: [(&str, &[Option<&str>]); 8] = [
     ("path", &[None, None, None, Some("p"), Some("q")]),
 ];
 
-/// Which value of each field, and when it expires.
+/// The index of the value of each field, and the lifetime in seconds.
 type Token = ([usize; 8], i64);
 
 fn token() -> impl Strategy<Value = Token> {
-    // Mostly the first value: with all at random, nothing would ever match.
+    // Mostly the first value, since uniformly random fields would never match.
     let index = |(_, values): (&str, &[Option<&str>])| prop_oneof![3 => Just(0_usize), 2 => 0..values.len()];
     let left = prop::sample::select(vec![-1_i64, 0, 299, 300, 3600]);
     (FIELDS.map(index), prop_oneof![2 => Just(3600_i64), 1 => left])
@@ -68,7 +68,7 @@ fn key_of(path: &str) -> String {
     ext_cache_key([("fmi_path", path)]).unwrap()
 }
 
-/// What is asked for, by the same fields.
+/// The requested value of each field.
 #[derive(Debug)]
 struct Wanted {
     home: Option<&'static str>,
@@ -122,7 +122,7 @@ impl Wanted {
         request.data(data)
     }
 
-    /// Every condition, spelt out.
+    /// Checks every condition explicitly.
     fn is_satisfied_by(&self, token: &Token) -> bool {
         let it = |name| value(token, name);
         let host = it("environment").map(str::to_lowercase);
@@ -150,7 +150,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_token_satisfies_every_field_that_was_asked_for(
+    fn a_returned_token_matches_every_requested_field(
         tokens in prop::collection::vec(token(), 0..12),
         wanted in wanted(),
     ) {
@@ -164,11 +164,11 @@ proptest! {
             .map(|serial| format!("secret {serial}"))
             .collect();
         if plan.cached().is_none() {
-            prop_assert!(fitting.is_empty(), "{fitting:?} were passed over");
+            prop_assert!(fitting.is_empty(), "{fitting:?} match, but none was found");
         } else {
             let token = client.acquire(&wanted.request(), &Server::new([])).unwrap();
             let secret = token.secret().expose().to_owned();
-            prop_assert!(fitting.contains(&secret), "{secret} is none of {fitting:?}");
+            prop_assert!(fitting.contains(&secret), "{secret} is not one of {fitting:?}");
         }
     }
 }

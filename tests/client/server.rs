@@ -1,5 +1,5 @@
-//! A token endpoint that says what a test wants, and remembers what it was asked.
-#![expect(clippy::unnecessary_wraps, reason = "every answer is of the type that an endpoint gives")]
+//! A token endpoint with scripted responses that records its requests.
+#![expect(clippy::unnecessary_wraps, reason = "all have the type of a response")]
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -13,24 +13,24 @@ use serde_json::{Value, json};
 
 use crate::common::{client_info, id_token};
 
-pub(crate) type Answer = Result<TokenResponse, TransportError>;
+pub(crate) type Response = Result<TokenResponse, TransportError>;
 
 type Meanwhile<'a> = Box<dyn Fn() + Send + Sync + 'a>;
 
 #[derive(Default)]
 pub(crate) struct Server<'a> {
-    answers: Mutex<VecDeque<Answer>>,
+    responses: Mutex<VecDeque<Response>>,
     requests: Mutex<Vec<TokenRequest>>,
     meanwhile: Option<Meanwhile<'a>>,
 }
 
 impl<'a> Server<'a> {
-    /// A server that gives these answers and is asked no more often.
-    pub(crate) fn new(answers: impl IntoIterator<Item = Answer>) -> Self {
-        Self { answers: Mutex::new(answers.into_iter().collect()), ..Self::default() }
+    /// A server that sends these responses in turn and panics at a further request.
+    pub(crate) fn new(responses: impl IntoIterator<Item = Response>) -> Self {
+        Self { responses: Mutex::new(responses.into_iter().collect()), ..Self::default() }
     }
 
-    /// The same, where something happens while it is being asked.
+    /// Calls a function during each request.
     pub(crate) fn meanwhile(mut self, event: impl Fn() + Send + Sync + 'a) -> Self {
         self.meanwhile = Some(Box::new(event));
         self
@@ -40,25 +40,25 @@ impl<'a> Server<'a> {
         self.requests.lock().unwrap().clone()
     }
 
-    /// The refresh tokens that it was given, in their order.
-    pub(crate) fn traded(&self) -> Vec<String> {
+    /// The redeemed refresh tokens, in order.
+    pub(crate) fn redeemed(&self) -> Vec<String> {
         let secret = |it: &TokenRequest| it.form().get("refresh_token").unwrap_or("-").to_owned();
         self.requests().iter().map(secret).collect()
     }
 }
 
 impl TokenEndpoint for Server<'_> {
-    fn send(&self, request: &TokenRequest) -> Answer {
+    fn send(&self, request: &TokenRequest) -> Response {
         self.requests.lock().unwrap().push(request.clone());
         if let Some(meanwhile) = &self.meanwhile {
             meanwhile();
         }
-        self.answers.lock().unwrap().pop_front().expect("it is asked once more than it should be")
+        self.responses.lock().unwrap().pop_front().expect("an unexpected request")
     }
 }
 
-/// A success with these members besides the usual ones.
-pub(crate) fn issued(secret: &str, more: Value) -> Answer {
+/// A successful response with additional members.
+pub(crate) fn issued(secret: &str, more: Value) -> Response {
     let mut body = json!({
         "token_type": "Bearer",
         "access_token": format!("AT-{secret}"),
@@ -72,8 +72,8 @@ pub(crate) fn issued(secret: &str, more: Value) -> Answer {
     Ok(TokenResponse::new(200, Fields::from_json(&body.to_string()).unwrap()))
 }
 
-/// What Entra ID answers to a refresh of this user.
-pub(crate) fn refreshed(user: &str, secret: &str) -> Answer {
+/// The response of Entra ID to a refresh for this user.
+pub(crate) fn refreshed(user: &str, secret: &str) -> Response {
     issued(
         secret,
         json!({
@@ -85,7 +85,7 @@ pub(crate) fn refreshed(user: &str, secret: &str) -> Answer {
     )
 }
 
-pub(crate) fn refused(error: &str, more: Value) -> Answer {
+pub(crate) fn refused(error: &str, more: Value) -> Response {
     let mut body = json!({ "error": error, "error_description": "AADSTS: for Alice@Example" });
     let Value::Object(more) = more else { panic!("members") };
     for (name, value) in more {
@@ -94,29 +94,29 @@ pub(crate) fn refused(error: &str, more: Value) -> Answer {
     Ok(TokenResponse::new(400, Fields::from_json(&body.to_string()).unwrap()))
 }
 
-pub(crate) fn invalid_grant() -> Answer {
+pub(crate) fn invalid_grant() -> Response {
     refused("invalid_grant", json!({}))
 }
 
-pub(crate) fn client_mismatch() -> Answer {
+pub(crate) fn client_mismatch() -> Response {
     refused("invalid_grant", json!({ "error_additional_info": ["client_mismatch"] }))
 }
 
-pub(crate) fn unreachable() -> Answer {
+pub(crate) fn unreachable() -> Response {
     Err(TransportError::new(TransportErrorKind::Unreachable, "no route to host"))
 }
 
-pub(crate) fn unavailable(status: u16) -> Answer {
+pub(crate) fn unavailable(status: u16) -> Response {
     let body = Fields::from_json(r#"{"error": "temporarily_unavailable"}"#).unwrap();
     Ok(TokenResponse::new(status, body).with_retry_after(Some(Duration::from_secs(7))))
 }
 
-/// A server that takes each refresh token once, and a second use for theft: from then on it takes
-/// none at all.
+/// A server that accepts each refresh token once. It treats a second use as theft and then rejects
+/// every token.
 #[derive(Debug)]
 pub(crate) struct Strict {
     state: Mutex<State>,
-    /// How long it takes to answer.
+    /// The time until it responds.
     pub(crate) pause: Duration,
 }
 
@@ -130,7 +130,7 @@ struct State {
 }
 
 impl Strict {
-    /// It takes this refresh token first.
+    /// A server whose first valid refresh token is this one.
     pub(crate) fn new(first: &str) -> Self {
         let state = State {
             current: first.into(),
@@ -142,19 +142,19 @@ impl Strict {
         Self { state: Mutex::new(state), pause: Duration::from_millis(5) }
     }
 
-    /// How many tokens it has issued, unless it has seen a replay.
+    /// The number of issued tokens. Panics if a token was replayed.
     pub(crate) fn issued(&self) -> usize {
         let state = self.state.lock().unwrap();
         assert!(!state.replayed, "a refresh token was used twice");
         state.issued
     }
 
-    /// How many requests there were at once, at most.
+    /// The highest number of concurrent requests.
     pub(crate) fn most_under_way(&self) -> usize {
         self.state.lock().unwrap().most_under_way
     }
 
-    fn answer(&self, request: &TokenRequest) -> Answer {
+    fn response(&self, request: &TokenRequest) -> Response {
         let mut state = self.state.lock().unwrap();
         state.under_way -= 1;
         if state.replayed || request.form().get("refresh_token") != Some(&state.current) {
@@ -174,12 +174,12 @@ impl Strict {
 }
 
 impl TokenEndpoint for Strict {
-    fn send(&self, request: &TokenRequest) -> Answer {
+    fn send(&self, request: &TokenRequest) -> Response {
         let mut state = self.state.lock().unwrap();
         state.under_way += 1;
         state.most_under_way = state.most_under_way.max(state.under_way);
         drop(state);
         std::thread::sleep(self.pause);
-        self.answer(request)
+        self.response(request)
     }
 }

@@ -1,4 +1,4 @@
-//! Signing out: one commit, and nothing of the user is left.
+//! A sign-out is one commit and removes all records of the user.
 
 use serde_json::{Value, json};
 
@@ -8,9 +8,9 @@ use super::{
 use crate::common::{CLIENT, cache};
 use crate::stores::{Open, on_every_store};
 
-on_every_store! { nothing_of_the_user_is_left }
+on_every_store! { all_records_of_the_user_are_removed }
 
-/// What a user's records look like in each library's hand: keys, unknown fields and sections.
+/// Records of a user as the libraries write them, with unknown fields and sections.
 fn all_of_a_user(home: &str) -> Vec<(&'static str, Vec<Value>)> {
     let of = |record: Value| with(record, json!({ "home_account_id": home }));
     let id = json!({ "credential_type": "IdToken", "secret": "id", "environment": "login.example",
@@ -44,7 +44,7 @@ fn all_of_a_user(home: &str) -> Vec<(&'static str, Vec<Value>)> {
     ]
 }
 
-fn nothing_of_the_user_is_left(open: Open) {
+fn all_records_of_the_user_are_removed(open: Open) {
     let (cache, _) = open();
     let mut sections = all_of_a_user("alice-id.tenant");
     for (section, records) in all_of_a_user("bob-id.tenant") {
@@ -63,18 +63,18 @@ fn nothing_of_the_user_is_left(open: Open) {
 }
 
 #[test]
-fn it_is_one_commit() {
+fn a_sign_out_is_one_commit() {
     let (cache, _) = crate::common::over(crate::common::Counting::new(msal_cache::Memory::new()));
     fill(&cache, &all_of_a_user(super::HOME));
     let before = cache.store().commits();
     client(&cache).remove_account(&user()).unwrap();
     assert_eq!(cache.store().commits(), before + 1);
     client(&cache).remove_account(&user()).unwrap();
-    assert_eq!(cache.store().commits(), before + 1, "nothing to do, nothing written");
+    assert_eq!(cache.store().commits(), before + 1, "a sign-out without records writes nothing");
 }
 
 #[test]
-fn other_clients_keep_their_refresh_tokens_and_other_clouds_everything() {
+fn other_clients_keep_refresh_tokens_and_other_clouds_are_unchanged() {
     let (cache, _) = cache();
     let others = with(refresh_token("other client's", 0), json!({ "client_id": "other" }));
     let elsewhere = with(account(), json!({ "environment": "other.example" }));
@@ -87,17 +87,17 @@ fn other_clients_keep_their_refresh_tokens_and_other_clouds_everything() {
             ("Account", vec![account(), elsewhere.clone()]),
         ],
     );
-    // The client has not learnt of a family: its tokens are not this client's to remove.
+    // The client is not known to be in the family, so the family's tokens are kept.
     client(&cache).remove_account(&user()).unwrap();
     assert_eq!(section(&cache, "RefreshToken"), [others, sibling]);
     assert_eq!(section(&cache, "Account"), [elsewhere]);
-    // All of it, whoever's it is.
+    // `remove_user` removes the records of all clients and clouds.
     assert_eq!(cache.remove_user(super::HOME).unwrap(), 3);
     assert!(cache.entries(None).unwrap().is_empty());
 }
 
 #[test]
-fn the_hosts_of_a_cloud_are_signed_out_together() {
+fn a_sign_out_covers_all_hosts_of_a_cloud() {
     let (cache, _) = cache();
     let under = |record, host: &str| with(record, json!({ "environment": host }));
     fill(
@@ -119,7 +119,7 @@ fn the_hosts_of_a_cloud_are_signed_out_together() {
     assert_eq!(section(&cache, "Account").len(), 1);
 }
 
-/// The bytes of every file in a folder, one after the other.
+/// The concatenated bytes of all files in a directory.
 #[cfg(any(feature = "file", feature = "sqlite"))]
 fn bytes_in(folder: &std::path::Path) -> Vec<u8> {
     let files = std::fs::read_dir(folder).unwrap().map(|it| it.unwrap().path());
@@ -127,7 +127,7 @@ fn bytes_in(folder: &std::path::Path) -> Vec<u8> {
 }
 
 #[cfg(any(feature = "file", feature = "sqlite"))]
-fn leaves_no_byte<S: msal_cache::store::CacheStore>(
+fn assert_no_data_left<S: msal_cache::store::CacheStore>(
     folder: &std::path::Path,
     cache: &msal_cache::TokenCache<S>,
 ) {
@@ -145,25 +145,25 @@ fn leaves_no_byte<S: msal_cache::store::CacheStore>(
             cache.add(&event).unwrap();
         }
         let alice = msal_cache::AccountInfo::of("alice-id.tenant");
-        assert!(holds("alice-id"), "it is there before");
+        assert!(holds("alice-id"), "the store does not contain the user");
         assert_eq!(client(cache).remove_account(&alice).unwrap(), 4);
-        assert!(!holds("alice-id"), "a trace of the user is left");
+        assert!(!holds("alice-id"), "the store still contains the user");
         assert!(holds("bob-id") && holds("carol-id"));
     }
 }
 
 #[cfg(feature = "file")]
 #[test]
-fn no_byte_of_the_user_is_left_in_the_file() {
+fn no_data_of_the_user_is_left_in_the_file() {
     let folder = tempfile::tempdir().unwrap();
     let store = msal_cache::FileStore::open(folder.path().join("cache.json")).unwrap();
-    leaves_no_byte(folder.path(), &crate::common::over(store).0);
+    assert_no_data_left(folder.path(), &crate::common::over(store).0);
 }
 
 #[cfg(feature = "sqlite")]
 #[test]
-fn no_byte_of_the_user_is_left_in_the_database_or_its_log() {
+fn no_data_of_the_user_is_left_in_the_database_or_its_log() {
     let folder = tempfile::tempdir().unwrap();
     let store = msal_cache::SqliteStore::open(folder.path().join("cache.db")).unwrap();
-    leaves_no_byte(folder.path(), &crate::common::over(store).0);
+    assert_no_data_left(folder.path(), &crate::common::over(store).0);
 }

@@ -1,4 +1,4 @@
-//! Tokens of a user: from the cache, and for a refresh token.
+//! Silent token requests: tokens from the cache, and by a refresh token.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::common::{CLIENT, NOW, cache, id_token};
 const SCOPE: [&str; 1] = ["User.Read"];
 
 #[test]
-fn a_good_token_comes_from_the_cache_and_nobody_is_asked() {
+fn a_valid_token_comes_from_the_cache_without_a_request() {
     let (cache, _) = cache();
     fill(&cache, &[("AccessToken", vec![access_token("User.Read openid", "at", 3600)])]);
     let server = Server::new([]);
@@ -55,7 +55,7 @@ fn a_token_that_expires_within_the_skew_is_refreshed() {
 }
 
 #[test]
-fn the_request_is_that_of_msal_python() {
+fn the_request_equals_that_of_msal_python() {
     let (cache, _) = cache();
     fill(&cache, &[("RefreshToken", vec![refresh_token("rt", 0)])]);
     let server = Server::new([refreshed("uid", "new")]);
@@ -79,7 +79,7 @@ fn the_request_is_that_of_msal_python() {
 }
 
 #[test]
-fn what_comes_back_is_stored_in_one_commit_and_the_refresh_token_in_its_place() {
+fn a_response_is_stored_in_one_commit_and_replaces_the_refresh_token() {
     let (cache, _) = crate::common::over(crate::common::Counting::new(msal_cache::Memory::new()));
     fill(&cache, &[("Account", vec![account()]), ("RefreshToken", vec![refresh_token("rt", 9)])]);
     let before = cache.store().commits();
@@ -90,7 +90,7 @@ fn what_comes_back_is_stored_in_one_commit_and_the_refresh_token_in_its_place() 
     let token = &document["RefreshToken"]["RefreshToken 00"];
     assert_eq!(token["secret"], "RT-new");
     assert_eq!(token["last_modification_time"], NOW.to_string());
-    assert_eq!(token["target"], "openid", "the rest stays");
+    assert_eq!(token["target"], "openid", "other fields are unchanged");
     assert_eq!(document["RefreshToken"].as_object().unwrap().len(), 1);
     assert_eq!(section(&cache, "AccessToken")[0]["secret"], "AT-new");
     assert_eq!(section(&cache, "AccessToken")[0]["target"], "User.Read openid profile");
@@ -99,7 +99,7 @@ fn what_comes_back_is_stored_in_one_commit_and_the_refresh_token_in_its_place() 
 }
 
 #[test]
-fn what_an_answer_leaves_out_stays_as_it_was() {
+fn values_missing_from_a_response_are_unchanged() {
     let (cache, _) = cache();
     let id = json!({
         "credential_type": "IdToken", "secret": "id", "home_account_id": super::HOME,
@@ -118,10 +118,10 @@ fn what_an_answer_leaves_out_stays_as_it_was() {
     assert_eq!(section(&cache, "RefreshToken"), [refresh_token("rt", 9)]);
     assert_eq!(section(&cache, "IdToken"), [id]);
     assert_eq!(section(&cache, "Account"), [account()]);
-    assert_eq!(token.access_token().home_account_id(), Some(super::HOME), "not an app's own");
+    assert_eq!(token.access_token().home_account_id(), Some(super::HOME), "it is not an app token");
     let scopes: Vec<_> = token.access_token().scopes().collect();
-    assert_eq!(scopes, ["User.Read", "offline_access", "openid", "profile"], "as asked for");
-    // And it is found again.
+    assert_eq!(scopes, ["User.Read", "offline_access", "openid", "profile"], "as requested");
+    // The stored token is found.
     assert_eq!(
         client(&cache).acquire_token_silent(SCOPE, &user(), &Server::new([])).unwrap().source(),
         TokenSource::Cache
@@ -129,24 +129,24 @@ fn what_an_answer_leaves_out_stays_as_it_was() {
 }
 
 #[test]
-fn an_aging_token_is_refreshed_and_served_where_that_fails() {
+fn an_aging_token_is_refreshed_and_returned_if_that_fails() {
     let aging =
         with(access_token("User.Read", "at", 3600), json!({ "refresh_on": (NOW - 1).to_string() }));
-    for answer in [refreshed("uid", "new"), invalid_grant(), unreachable(), unavailable(503)] {
+    for response in [refreshed("uid", "new"), invalid_grant(), unreachable(), unavailable(503)] {
         let (cache, _) = cache();
         fill(
             &cache,
             &[("AccessToken", vec![aging.clone()]), ("RefreshToken", vec![refresh_token("rt", 0)])],
         );
-        let fails = answer.as_ref().is_ok_and(|it| it.status() == 200);
-        let server = Server::new([answer]);
+        let fails = response.as_ref().is_ok_and(|it| it.status() == 200);
+        let server = Server::new([response]);
         let token = client(&cache).acquire_token_silent(SCOPE, &user(), &server).unwrap();
         assert_eq!(token.secret().expose(), if fails { "AT-new" } else { "at" });
         assert_eq!(token.refresh_reason(), Some(RefreshReason::Aging));
         assert_eq!(token.refresh_error().is_none(), fails);
         assert_eq!(server.requests().len(), 1);
     }
-    // Not yet.
+    // Before `refresh_on`, no request is sent.
     let (cache, _) = cache();
     let young = with(aging, json!({ "refresh_on": (NOW + 1).to_string() }));
     fill(&cache, &[("AccessToken", vec![young])]);
@@ -155,12 +155,12 @@ fn an_aging_token_is_refreshed_and_served_where_that_fails() {
 }
 
 #[test]
-fn during_an_outage_the_extended_lifetime_counts() {
+fn the_extended_lifetime_applies_during_an_outage() {
     let expired = with(
         access_token("User.Read", "at", -60),
         json!({ "extended_expires_on": (NOW + 60).to_string() }),
     );
-    for (answer, until, served) in [
+    for (response, until, served) in [
         (unreachable(), 60, true),
         (unavailable(500), 60, true),
         (unavailable(429), 60, true),
@@ -174,8 +174,8 @@ fn during_an_outage_the_extended_lifetime_counts() {
             &cache,
             &[("AccessToken", vec![token]), ("RefreshToken", vec![refresh_token("rt", 0)])],
         );
-        let what = format!("{answer:?} {until}");
-        let server = Server::new([answer]);
+        let what = format!("{response:?} {until}");
+        let server = Server::new([response]);
         let acquired = client(&cache).acquire_token_silent(SCOPE, &user(), &server);
         assert_eq!(acquired.is_ok(), served, "{what}");
         if let Ok(token) = acquired {
@@ -186,7 +186,7 @@ fn during_an_outage_the_extended_lifetime_counts() {
 }
 
 #[test]
-fn a_forced_refresh_and_a_claims_challenge_pass_over_the_cache() {
+fn a_forced_refresh_and_a_claims_challenge_skip_the_cache() {
     let challenge = r#"{"access_token":{"nbf":{"essential":true}}}"#;
     for (request, reason, claims) in [
         (SilentRequest::new(SCOPE, &user()).force_refresh(true), RefreshReason::ForceRefresh, None),
@@ -207,7 +207,7 @@ fn a_forced_refresh_and_a_claims_challenge_pass_over_the_cache() {
         let server = Server::new([unreachable(), refreshed("uid", "new")]);
         let client = client(&cache);
         let error = client.acquire(&request, &server).unwrap_err();
-        assert!(matches!(error, AcquireError::Transport(_)), "nothing to fall back to: {error}");
+        assert!(matches!(error, AcquireError::Transport(_)), "there is no fallback: {error}");
         let token = client.acquire(&request, &server).unwrap();
         assert_eq!(token.secret().expose(), "AT-new");
         assert_eq!(token.refresh_reason(), Some(reason));
@@ -216,7 +216,7 @@ fn a_forced_refresh_and_a_claims_challenge_pass_over_the_cache() {
 }
 
 #[test]
-fn what_the_app_can_do_is_part_of_every_request() {
+fn client_capabilities_are_part_of_every_request() {
     let (cache, _) = cache();
     fill(&cache, &[("RefreshToken", vec![refresh_token("rt", 0)])]);
     let server = Server::new([refreshed("uid", "new")]);
@@ -229,7 +229,7 @@ fn what_the_app_can_do_is_part_of_every_request() {
 }
 
 #[test]
-fn a_key_and_a_token_type_match_symmetrically() {
+fn key_ids_and_token_types_must_match() {
     let bearer = access_token("User.Read", "bearer", 3600);
     let certificate = with(
         access_token("User.Read", "certificate", 3600),
@@ -259,7 +259,7 @@ fn a_key_and_a_token_type_match_symmetrically() {
 }
 
 #[test]
-fn tokens_of_an_extended_key_are_apart() {
+fn tokens_with_an_extended_key_are_distinct() {
     let (cache, _) = cache();
     fill(&cache, &[("RefreshToken", vec![refresh_token("rt", 0)]), ("Account", vec![account()])]);
     let data = || Fields::new().set("fmi_path", "a/b").set("client_claims", r#"{"x":1}"#);
@@ -284,36 +284,36 @@ fn tokens_of_an_extended_key_are_apart() {
 }
 
 #[test]
-fn the_server_s_refusal_is_kept() {
+fn an_interaction_required_error_carries_the_server_error() {
     let (cache, _) = cache();
     fill(&cache, &[("RefreshToken", vec![refresh_token("rt", 0)])]);
-    let told = json!({
+    let details = json!({
         "suberror": "basic_action", "claims": "{\"access_token\":{}}", "error_codes": [50076],
         "correlation_id": "c-1", "trace_id": "t-1",
     });
-    let server = Server::new([refused("interaction_required", told)]);
+    let server = Server::new([refused("interaction_required", details)]);
     let error = client(&cache).acquire_token_silent(SCOPE, &user(), &server).unwrap_err();
     assert!(error.is_interaction_required());
-    let told = error.server_error().unwrap();
-    assert_eq!(told.error(), "interaction_required");
-    assert_eq!(told.error_description(), Some("AADSTS: for Alice@Example"));
-    assert_eq!(told.suberror(), Some("basic_action"));
-    assert_eq!(told.classification(), Some("basic_action"));
-    assert_eq!(told.claims(), Some("{\"access_token\":{}}"));
-    assert_eq!(told.error_codes(), [50076]);
-    assert_eq!(told.correlation_id(), Some("c-1"));
-    assert_eq!(told.trace_id(), Some("t-1"));
-    assert_eq!(told.status(), 400);
+    let details = error.server_error().unwrap();
+    assert_eq!(details.error(), "interaction_required");
+    assert_eq!(details.error_description(), Some("AADSTS: for Alice@Example"));
+    assert_eq!(details.suberror(), Some("basic_action"));
+    assert_eq!(details.classification(), Some("basic_action"));
+    assert_eq!(details.claims(), Some("{\"access_token\":{}}"));
+    assert_eq!(details.error_codes(), [50076]);
+    assert_eq!(details.correlation_id(), Some("c-1"));
+    assert_eq!(details.trace_id(), Some("t-1"));
+    assert_eq!(details.status(), 400);
     let printed = format!("{error} {error:?}");
     assert!(printed.contains("interaction_required") && printed.contains("50076"), "{printed}");
     assert!(!printed.contains("Alice"), "{printed}");
-    // An error is not cached: the next call asks again.
+    // An error is not cached: the next call sends a request.
     let server = Server::new([refreshed("uid", "new")]);
     assert!(client(&cache).acquire_token_silent(SCOPE, &user(), &server).is_ok());
 }
 
 #[test]
-fn without_a_refresh_token_nobody_is_asked() {
+fn no_request_is_sent_without_a_refresh_token() {
     let (cache, _) = cache();
     let error = client(&cache).acquire_token_silent(SCOPE, &user(), &Server::new([])).unwrap_err();
     assert!(error.is_interaction_required());
@@ -322,11 +322,11 @@ fn without_a_refresh_token_nobody_is_asked() {
 }
 
 #[test]
-fn an_outage_is_told_with_its_cause() {
+fn an_outage_is_reported_with_its_cause() {
     let (cache, _) = cache();
     fill(&cache, &[("RefreshToken", vec![refresh_token("rt", 0), refresh_token("second", 1)])]);
-    let ask = |answer| {
-        let server = Server::new([answer]);
+    let ask = |response| {
+        let server = Server::new([response]);
         let error = client(&cache).acquire_token_silent(SCOPE, &user(), &server).unwrap_err();
         let AcquireError::Transport(error) = error else { panic!("{error}") };
         error
@@ -347,11 +347,11 @@ fn an_outage_is_told_with_its_cause() {
     assert_eq!(error.kind(), TransportErrorKind::Malformed);
     let error = ask(Ok(TokenResponse::new(302, Fields::new().set("access_token", "at"))));
     assert_eq!(error.kind(), TransportErrorKind::Malformed);
-    assert_eq!(section(&cache, "RefreshToken").len(), 2, "nothing was lost");
+    assert_eq!(section(&cache, "RefreshToken").len(), 2, "no refresh token is removed");
 }
 
 #[test]
-fn an_answer_about_another_user_is_not_stored_nor_given_out() {
+fn a_response_for_another_user_is_rejected() {
     let (cache, _) = cache();
     fill(&cache, &[("Account", vec![account()]), ("RefreshToken", vec![refresh_token("rt", 0)])]);
     let server = Server::new([refreshed("mallory", "new")]);
@@ -362,7 +362,7 @@ fn an_answer_about_another_user_is_not_stored_nor_given_out() {
 }
 
 #[test]
-fn an_answer_that_can_t_be_stored_keeps_the_new_refresh_token() {
+fn an_invalid_response_still_stores_the_new_refresh_token() {
     let (cache, _) = cache();
     fill(&cache, &[("Account", vec![account()]), ("RefreshToken", vec![refresh_token("rt", 0)])]);
     let bad = issued("new", json!({ "expires_in": "soon", "refresh_token": "RT-new" }));
@@ -373,7 +373,7 @@ fn an_answer_that_can_t_be_stored_keeps_the_new_refresh_token() {
 }
 
 #[test]
-fn a_token_that_can_t_be_stored_is_in_the_error() {
+fn a_token_that_cannot_be_stored_is_in_the_error() {
     #[derive(Debug)]
     struct Full(msal_cache::Memory);
     impl msal_cache::store::CacheStore for Full {
@@ -435,14 +435,14 @@ fn hosts_of_one_cloud_share_their_tokens() {
     let none = Server::new([]);
     let token = public(&cache).acquire_token_silent(SCOPE, &user(), &none).unwrap();
     assert_eq!(token.secret().expose(), "alias");
-    // The app's own server is asked, and the answer is stored where the user's tokens are.
+    // The request is sent to the app's authority, and the tokens are stored under the alias.
     let server = Server::new([refreshed("uid", "new")]);
     let token = public(&cache).acquire_token_silent(["Mail.Read"], &user(), &server).unwrap();
     assert_eq!(token.access_token().environment(), Some("login.windows.net"));
     assert!(
         server.requests()[0].token_endpoint().starts_with("https://login.microsoftonline.com/")
     );
-    // An app that wants no aliases has none.
+    // Without clouds, a host has no aliases.
     let alone = msal_cache::TokenCache::builder(msal_cache::Memory::new())
         .clock(std::sync::Arc::new(msal_cache::clock::ManualClock::new(NOW)))
         .clouds(msal_cache::cloud::Clouds::none())
@@ -452,7 +452,7 @@ fn hosts_of_one_cloud_share_their_tokens() {
 }
 
 #[test]
-fn the_tightest_then_the_nearest_then_the_newest_comes_first() {
+fn tokens_are_ordered_by_scopes_then_host_then_age() {
     let token = |scopes: &str, secret: &str, host: &str, age: i64| {
         with(
             access_token(scopes, secret, 3600),
@@ -477,10 +477,10 @@ fn the_tightest_then_the_nearest_then_the_newest_comes_first() {
 }
 
 #[test]
-fn bad_input_is_told_and_nobody_is_asked() {
+fn invalid_input_is_an_error_without_a_request() {
     let (cache, _) = cache();
     let none = Server::new([]);
-    let told = |error: AcquireError, word: &str| {
+    let check = |error: AcquireError, word: &str| {
         let AcquireError::Cache(error) = error else { panic!("{error}") };
         assert!(matches!(&*error, Error::Invalid { .. }), "{error}");
         assert!(error.to_string().contains(word), "{error}");
@@ -488,25 +488,25 @@ fn bad_input_is_told_and_nobody_is_asked() {
     let it = client(&cache);
     for reserved in ["openid", "profile", "offline_access"] {
         let error = it.acquire_token_silent([reserved], &user(), &none).unwrap_err();
-        told(error, "scopes");
+        check(error, "scopes");
     }
     let empty = msal_cache::AccountInfo::of("");
-    told(it.acquire_token_silent(SCOPE, &empty, &none).unwrap_err(), "account");
+    check(it.acquire_token_silent(SCOPE, &empty, &none).unwrap_err(), "account");
     let request = SilentRequest::new(SCOPE, &user()).claims_challenge("s3cret");
     let error = it.acquire(&request, &none).unwrap_err();
     assert!(!format!("{error:?}").contains("s3cret"));
-    told(error, "claims_challenge");
+    check(error, "claims_challenge");
     for authority in ["", "http://login.example/t", "login.example/t", "https://login.example"] {
         let client = cache.client(CLIENT, authority);
-        told(client.acquire_token_silent(SCOPE, &user(), &none).unwrap_err(), "authority");
+        check(client.acquire_token_silent(SCOPE, &user(), &none).unwrap_err(), "authority");
         assert!(client.accounts().is_err());
     }
     let client = it.with_token_endpoint("nowhere");
-    told(client.acquire_token_silent(SCOPE, &user(), &none).unwrap_err(), "token_endpoint");
+    check(client.acquire_token_silent(SCOPE, &user(), &none).unwrap_err(), "token_endpoint");
 }
 
 #[test]
-fn the_token_endpoint_of_the_metadata_names_the_tenant() {
+fn the_tenant_is_taken_from_the_token_endpoint() {
     let (cache, _) = cache();
     fill(&cache, &[("RefreshToken", vec![refresh_token("rt", 0)])]);
     let server = Server::new([refreshed("uid", "new")]);
@@ -519,7 +519,7 @@ fn the_token_endpoint_of_the_metadata_names_the_tenant() {
 }
 
 #[test]
-fn a_clock_that_was_moved_back_makes_no_token_good_for_longer() {
+fn a_clock_moved_back_does_not_extend_a_token() {
     let (cache, clock) = cache();
     fill(
         &cache,
@@ -528,16 +528,16 @@ fn a_clock_that_was_moved_back_makes_no_token_good_for_longer() {
             ("RefreshToken", vec![refresh_token("rt", 0)]),
         ],
     );
-    // By less than two machines differ.
+    // By less than the tolerated clock skew.
     clock.set(NOW - 200);
     let client = client(&cache);
     let hit = client.acquire_token_silent(SCOPE, &user(), &Server::new([])).unwrap();
     assert_eq!(hit.source(), TokenSource::Cache);
-    // By a day: the token may have expired long ago, for all that can be told.
+    // By a day: the token may have expired.
     clock.set(NOW - 86_400);
     let server = Server::new([unreachable(), refreshed("uid", "new")]);
     let fallback = client.acquire_token_silent(SCOPE, &user(), &server).unwrap();
-    assert_eq!(fallback.secret().expose(), "at", "better than nothing during an outage");
+    assert_eq!(fallback.secret().expose(), "at", "it is returned during an outage");
     let token = client.acquire_token_silent(SCOPE, &user(), &server).unwrap();
     assert_eq!(token.secret().expose(), "AT-new");
     assert_eq!(token.refresh_reason(), Some(RefreshReason::ClockMovedBack));

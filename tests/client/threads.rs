@@ -11,44 +11,44 @@ use msal_cache::store::{Batch, CacheStore, Load, Partition, RefreshGuard, Revisi
 use msal_cache::{AcquireError, CredentialType, Error, Memory, Result};
 use serde_json::json;
 
-use super::server::{Answer, Server, Strict, invalid_grant, issued, refreshed, refused};
+use super::server::{Response, Server, Strict, invalid_grant, issued, refreshed, refused};
 use super::{access_token, account, client, fill, refresh_token, user, with};
 use crate::common::{NOW, cache, over};
 use crate::stores::{Open, on_every_store};
 
 on_every_store! {
-    one_call_is_made_and_its_result_is_shared
-    tokens_of_one_user_are_acquired_one_after_the_other
+    threads_share_the_result_of_one_request
+    requests_for_one_user_are_sequential
 }
 
 const THREADS: usize = 8;
 const SCOPE: [&str; 1] = ["User.Read"];
 
-/// Answers when all threads have had time to come, and counts how often it is asked.
+/// Responds after all threads have had time to start, and counts the requests.
 struct Slow<F> {
-    asked: AtomicUsize,
-    answer: F,
+    requests: AtomicUsize,
+    response: F,
 }
 
-impl<F: Fn(usize) -> Answer + Send + Sync> Slow<F> {
-    fn new(answer: F) -> Self {
-        Self { asked: AtomicUsize::new(0), answer }
+impl<F: Fn(usize) -> Response + Send + Sync> Slow<F> {
+    fn new(response: F) -> Self {
+        Self { requests: AtomicUsize::new(0), response }
     }
 
-    fn asked(&self) -> usize {
-        self.asked.load(Ordering::SeqCst)
+    fn requests(&self) -> usize {
+        self.requests.load(Ordering::SeqCst)
     }
 }
 
-impl<F: Fn(usize) -> Answer + Send + Sync> TokenEndpoint for Slow<F> {
-    fn send(&self, _: &TokenRequest) -> Answer {
-        let nth = self.asked.fetch_add(1, Ordering::SeqCst);
+impl<F: Fn(usize) -> Response + Send + Sync> TokenEndpoint for Slow<F> {
+    fn send(&self, _: &TokenRequest) -> Response {
+        let nth = self.requests.fetch_add(1, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(100));
-        (self.answer)(nth)
+        (self.response)(nth)
     }
 }
 
-/// Runs this in many threads that start together.
+/// Calls a function in several threads at the same time.
 fn together<T: Send>(run: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let barrier = Barrier::new(THREADS);
     std::thread::scope(|threads| {
@@ -64,36 +64,36 @@ fn together<T: Send>(run: impl Fn(usize) -> T + Sync) -> Vec<T> {
     })
 }
 
-fn one_call_is_made_and_its_result_is_shared(open: Open) {
+fn threads_share_the_result_of_one_request(open: Open) {
     let (cache, _) = open();
     fill(&cache, &[("Account", vec![account()]), ("RefreshToken", vec![refresh_token("rt", 0)])]);
     let server = Slow::new(|_| refreshed("uid", "new"));
     let client = client(&cache);
     let tokens = together(|_| client.acquire_token_silent(SCOPE, &user(), &server).unwrap());
     assert!(tokens.iter().all(|it| it.secret().expose() == "AT-new"));
-    assert_eq!(server.asked(), 1);
+    assert_eq!(server.requests(), 1);
 }
 
 #[test]
-fn an_app_s_own_token_is_shared_too() {
+fn threads_share_an_app_token() {
     let (cache, _) = cache();
     let server = Slow::new(|_| issued("new", json!({})));
     let client = client(&cache);
     let tokens = together(|_| client.acquire_token_for_client(["s"], &server).unwrap());
     assert!(tokens.iter().all(|it| it.secret().expose() == "AT-new"));
-    assert_eq!(server.asked(), 1);
+    assert_eq!(server.requests(), 1);
 }
 
 #[test]
-fn an_error_is_shared_and_not_kept() {
+fn threads_share_an_error_that_is_not_cached() {
     let (cache, _) = cache();
     fill(&cache, &[("RefreshToken", vec![refresh_token("rt", 0)])]);
     let client = client(&cache);
     let server = Slow::new(|_| invalid_grant());
     let errors = together(|_| client.acquire_token_silent(SCOPE, &user(), &server).unwrap_err());
     assert!(errors.iter().all(|it| it.server_error().unwrap().error() == "invalid_grant"));
-    // Who came after the answer made a call of its own.
-    let before = server.asked();
+    // A thread that started after the response sent its own request.
+    let before = server.requests();
     assert!(before < THREADS, "{before} calls");
     let good = Slow::new(|_| refreshed("uid", "new"));
     assert!(client.acquire_token_silent(SCOPE, &user(), &good).is_ok());
@@ -117,17 +117,17 @@ fn a_leader_that_panics_is_replaced() {
     for token in outcomes.into_iter().flatten() {
         assert_eq!(token.unwrap().secret().expose(), "AT-new");
     }
-    assert_eq!(server.asked(), 2);
+    assert_eq!(server.requests(), 2);
 }
 
 #[test]
-fn an_aging_token_is_refreshed_by_one_thread_and_served_to_the_others() {
+fn one_thread_refreshes_an_aging_token_and_the_others_use_it() {
     let (cache, _) = cache();
     let aging =
         with(access_token("User.Read", "at", 3600), json!({ "refresh_on": NOW.to_string() }));
     fill(&cache, &[("AccessToken", vec![aging]), ("RefreshToken", vec![refresh_token("rt", 0)])]);
     let client = client(&cache);
-    // The leader is let go when all others have their token: were they to wait, none would be.
+    // The request ends when all other threads have a token. If they waited, the test would hang.
     let all_served = Barrier::new(THREADS);
     let server = Server::new([refreshed("uid", "new")]).meanwhile(|| {
         all_served.wait();
@@ -143,7 +143,7 @@ fn an_aging_token_is_refreshed_by_one_thread_and_served_to_the_others() {
     assert_eq!(server.requests().len(), 1);
 }
 
-fn tokens_of_one_user_are_acquired_one_after_the_other(open: Open) {
+fn requests_for_one_user_are_sequential(open: Open) {
     let (cache, _) = open();
     fill(
         &cache,
@@ -163,9 +163,9 @@ fn tokens_of_one_user_are_acquired_one_after_the_other(open: Open) {
     assert_eq!(secrets.into_inner().unwrap().len(), THREADS);
 }
 
-/// The same request with another credential is another one.
+/// Requests with different credentials are distinct.
 #[test]
-fn what_is_refused_to_one_endpoint_is_not_refused_to_another() {
+fn an_error_is_not_shared_between_endpoints() {
     let (cache, _) = cache();
     let wrong = Slow::new(|_| refused("invalid_client", json!({})));
     let right = Slow::new(|_| issued("new", json!({})));
@@ -182,7 +182,7 @@ fn what_is_refused_to_one_endpoint_is_not_refused_to_another() {
     }
 }
 
-/// A store whose guard can't be taken.
+/// A store whose guard always fails.
 #[derive(Debug)]
 struct NoGuard(Memory);
 
@@ -209,7 +209,7 @@ impl CacheStore for NoGuard {
 }
 
 #[test]
-fn a_guard_that_fails_costs_no_good_token() {
+fn a_failed_guard_does_not_prevent_the_use_of_a_valid_token() {
     let (cache, _) = over(NoGuard(Memory::new()));
     let aging =
         with(access_token("User.Read", "at", 3600), json!({ "refresh_on": NOW.to_string() }));

@@ -109,7 +109,7 @@ impl<S: CacheStore + 'static> Client<S> {
         self.acquire(&SilentRequest::for_client(scopes), endpoint)
     }
 
-    /// Runs the acquisition as a task. The blocking endpoint answers on this thread meanwhile.
+    /// Runs the acquisition as a task. This thread calls the blocking endpoint for it.
     pub fn acquire(
         &self,
         request: &SilentRequest,
@@ -119,11 +119,11 @@ impl<S: CacheStore + 'static> Client<S> {
         let (client, request) = (self.client.clone(), request.clone());
         let remote = Remote(calls);
         let task = RUNTIME.spawn(async move { client.acquire(&request, &remote).await });
-        // Ends when the task, and with it the other end, is gone.
+        // The loop ends when the task drops its sender.
         while let Ok(Call { request, answer }) = received.recv() {
-            // A panic of the endpoint is one of the task.
+            // The task panics if the endpoint panics.
             let sent = catch_unwind(AssertUnwindSafe(|| endpoint.send(&request)));
-            // The caller of this call may be gone.
+            // The task may have been dropped.
             let _ = answer.send(sent);
         }
         match wait(task) {
@@ -150,7 +150,7 @@ struct Call {
     answer: oneshot::Sender<thread::Result<Result<TokenResponse, TransportError>>>,
 }
 
-/// An endpoint that sends its requests to a thread, and waits for the answer.
+/// An endpoint that sends its requests to a thread and waits for the response.
 #[derive(Clone)]
 struct Remote(mpsc::Sender<Call>);
 

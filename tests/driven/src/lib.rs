@@ -1,7 +1,7 @@
-//! The blocking API of `msal-cache` over its async face and a store that really waits. Tests that
-//! are compiled with this crate in the place of `msal_cache` run the same steps asynchronously.
+//! The blocking API of `msal-cache`, implemented by its async API and a store that suspends. Tests
+//! that are compiled with this crate instead of `msal_cache` run the same steps asynchronously.
 
-#![allow(missing_docs, reason = "each method has the name of the one that it calls")]
+#![allow(missing_docs, reason = "each method calls the one of the same name")]
 
 mod cache;
 mod client;
@@ -27,7 +27,7 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     builder.worker_threads(2).enable_all().build().expect("threads can be started")
 });
 
-/// Waits for a step, on a thread that runs no tasks.
+/// Waits for a future, on a thread that runs no tasks.
 fn wait<T>(step: impl Future<Output = T>) -> T {
     RUNTIME.block_on(step)
 }

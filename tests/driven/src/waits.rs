@@ -5,8 +5,8 @@ use msal_cache::store::{
 };
 use msal_cache::{CredentialType, Error, Result};
 
-/// A store whose verbs suspend their task several times: they yield, and wait for another thread,
-/// before and after they do what the blocking store does.
+/// A store whose operations suspend their task several times: they yield, and wait for another
+/// thread, before and after they call the blocking store.
 #[derive(Debug)]
 pub(crate) struct Waits<S>(pub(crate) S);
 
@@ -16,7 +16,7 @@ async fn pause() {
     tokio::task::spawn_blocking(|| ()).await.expect("the runtime runs as long as the process");
 }
 
-/// Does a verb between two pauses.
+/// Runs an operation between two pauses.
 macro_rules! paused {
     ($verb:expr) => {{
         pause().await;
@@ -51,7 +51,7 @@ impl<S: CacheStore> AsyncCacheStore for Waits<S> {
         paused!(self.0.purge(now))
     }
 
-    /// Tries again and again, so that no thread that runs tasks waits for the guard.
+    /// Polls the guard, so that no runtime thread blocks.
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         let started = Instant::now();
         loop {
