@@ -114,14 +114,14 @@ fn audit(cache: &TokenCache<impl CacheStore>) {
 }
 
 const AUDITED: [&str; 9] = [
-    "gave out a cached access token",
+    "returned a cached access token",
     "a new access token is needed",
     "took the guard of a refresh",
     "acquired an access token",
     "the token endpoint refused",
     "error=\"invalid_grant\"",
     "removed a token that failed",
-    "the token endpoint gave no answer",
+    "the token endpoint did not respond",
     "signed a user out",
 ];
 

@@ -57,7 +57,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 target: "msal_cache::client",
                 of = partition.digest(),
                 client_id = request.client_id,
-                "gave out a cached access token"
+                "returned a cached access token"
             );
             return Ok(AcquiredToken::cached(entry));
         }

@@ -298,7 +298,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
                 client_id = self.request.client_id,
                 kind = ?error.kind(),
                 status = error.status(),
-                "the token endpoint gave no answer"
+                "the token endpoint did not respond"
             );
         })?;
         match ServerError::of(&response) {
@@ -344,7 +344,7 @@ enum AttemptError {
 impl AttemptError {
     /// The response can't be used.
     fn response(error: Error) -> Self {
-        Self::Final(AcquireError::Answer(Arc::new(error)))
+        Self::Final(AcquireError::InvalidResponse(Arc::new(error)))
     }
 }
 

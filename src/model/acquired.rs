@@ -130,7 +130,7 @@ pub enum AcquireError {
 
     /// The server's response can't be used. Nothing of it was stored.
     #[error("the token endpoint returned an unusable response")]
-    Answer(#[source] Arc<Error>),
+    InvalidResponse(#[source] Arc<Error>),
 
     /// The cache can't be used.
     #[error(transparent)]

@@ -101,7 +101,7 @@ impl fmt::Display for Verdict {
             Self::OtherKey => f.write_str("bound to another key"),
             Self::OtherExtendedCacheKey => f.write_str("with another extended cache key"),
             Self::LacksScopes(scopes) => write!(f, "lacks {}", scopes.join(" ")),
-            Self::PassedOver => f.write_str("skipped, since a new token is requested"),
+            Self::Skipped => f.write_str("skipped, since a new token is requested"),
             Self::ClockMovedBack(ahead) => {
                 write!(f, "stored {ahead} s in the future: the clock was set back")
             }

@@ -152,7 +152,9 @@ pub(crate) fn fall_back(
     let is_outage = matches!(error, AcquireError::Transport(_));
     let allows = match &error {
         AcquireError::InteractionRequired(required) => !required.was_signed_out(),
-        AcquireError::Transport(_) | AcquireError::Refused(_) | AcquireError::Answer(_) => true,
+        AcquireError::Transport(_)
+        | AcquireError::Refused(_)
+        | AcquireError::InvalidResponse(_) => true,
         AcquireError::Cache(_) | AcquireError::NotStored { .. } => false,
     };
     match fallback.filter(|it| allows && (is_outage || !it.outage_only)) {

@@ -78,7 +78,7 @@ pub enum Verdict {
     /// It lacks these requested scopes.
     LacksScopes(Vec<String>),
     /// The request skips cached tokens.
-    PassedOver,
+    Skipped,
     /// It was stored in the future, this many seconds from now.
     ClockMovedBack(i64),
     /// It expired this many seconds ago.
@@ -321,7 +321,7 @@ fn verdict(request: &ResolvedRequest, token: &Entry, now: i64) -> Verdict {
         return Verdict::LacksScopes(missing);
     }
     if wanted.force_refresh || wanted.claims_challenge.is_some() {
-        return Verdict::PassedOver;
+        return Verdict::Skipped;
     }
     let time = |name| token.known(name).and_then(seconds);
     // A token without an expiry has a problem.

@@ -108,7 +108,7 @@ fn requests_and_responses_for_users_are_rejected() {
     // A response with a user's token is rejected.
     let server = Server::new([issued("x", json!({ "client_info": client_info("mallory") }))]);
     let error = client(&cache).acquire_token_for_client(SCOPE, &server).unwrap_err();
-    assert!(matches!(error, AcquireError::Answer(_)), "{error}");
+    assert!(matches!(error, AcquireError::InvalidResponse(_)), "{error}");
     assert!(cache.entries(None).unwrap().is_empty());
 }
 

@@ -50,8 +50,8 @@ fn a_plan_has_a_verdict_for_each_cached_token() {
     assert_eq!(plan.cached().unwrap().access_token().unwrap().secret().expose(), "AT-good");
     assert_eq!(plan.refresh_reason(), None);
     assert!(plan.attempts().is_empty(), "no request is planned");
-    let passed_over = client(&cache).plan(&request().force_refresh(true)).unwrap();
-    assert!(passed_over.candidates().iter().any(|it| *it.verdict() == Verdict::PassedOver));
+    let skipped = client(&cache).plan(&request().force_refresh(true)).unwrap();
+    assert!(skipped.candidates().iter().any(|it| *it.verdict() == Verdict::Skipped));
 }
 
 #[test]

@@ -356,7 +356,7 @@ fn a_response_for_another_user_is_rejected() {
     fill(&cache, &[("Account", vec![account()]), ("RefreshToken", vec![refresh_token("rt", 0)])]);
     let server = Server::new([refreshed("mallory", "new")]);
     let error = client(&cache).acquire_token_silent(SCOPE, &user(), &server).unwrap_err();
-    assert!(matches!(error, AcquireError::Answer(_)), "{error}");
+    assert!(matches!(error, AcquireError::InvalidResponse(_)), "{error}");
     assert_eq!(section(&cache, "AccessToken"), Vec::<serde_json::Value>::new());
     assert_eq!(section(&cache, "Account"), [account()]);
 }
@@ -368,7 +368,9 @@ fn an_invalid_response_still_stores_the_new_refresh_token() {
     let bad = issued("new", json!({ "expires_in": "soon", "refresh_token": "RT-new" }));
     let error =
         client(&cache).acquire_token_silent(SCOPE, &user(), &Server::new([bad])).unwrap_err();
-    assert!(matches!(&error, AcquireError::Answer(it) if it.to_string().contains("expires_in")));
+    assert!(
+        matches!(&error, AcquireError::InvalidResponse(it) if it.to_string().contains("expires_in"))
+    );
     assert_eq!(section(&cache, "RefreshToken")[0]["secret"], "RT-new");
 }
 

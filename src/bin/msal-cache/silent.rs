@@ -281,7 +281,7 @@ fn verdict_name(verdict: &Verdict) -> &'static str {
         Verdict::OtherKey => "other-key",
         Verdict::OtherExtendedCacheKey => "other-extended-cache-key",
         Verdict::LacksScopes(_) => "lacks-scopes",
-        Verdict::PassedOver => "passed-over",
+        Verdict::Skipped => "skipped",
         Verdict::ClockMovedBack(_) => "clock-moved-back",
         Verdict::Expired(_) => "expired",
         Verdict::AboutToExpire(_) => "about-to-expire",

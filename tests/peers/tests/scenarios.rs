@@ -239,7 +239,7 @@ fn result_of(acquired: Result<AcquiredToken, AcquireError>) -> Value {
     match error {
         AcquireError::InteractionRequired(_) => json!({ "none": true }),
         AcquireError::Transport(_) => json!({ "outage": true }),
-        AcquireError::Answer(_) => json!({ "answer": true }),
+        AcquireError::InvalidResponse(_) => json!({ "answer": true }),
         AcquireError::Cache(error) if matches!(*error, Error::Invalid { .. }) => {
             json!({ "invalid": true })
         }
