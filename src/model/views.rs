@@ -128,9 +128,9 @@ impl<'a> AccessToken<'a> {
         self.0.scopes()
     }
 
-    /// The extended cache key that sets the token apart; see
-    /// [`ext_cache_key`](crate::ext_cache_key). Whichever library wrote it, the key is the one
-    /// that MSAL Python and Go compute.
+    /// The [extended cache key](crate::store::ext_cache_key), under which only requests with the same
+    /// key find the token. The value is the one that MSAL Python and Go compute, for tokens of all
+    /// libraries.
     pub fn ext_cache_key(&self) -> Option<&'a str> {
         self.0.ext_cache_key()
     }
