@@ -1,5 +1,9 @@
 //! The libraries that a cache writes for.
 
+use msal_cache_core::{Error, Result};
+
+use crate::model::{Event, schema};
+
 /// The libraries that a cache writes for. With each profile, it reads everything that any MSAL
 /// library has written.
 ///
@@ -60,4 +64,23 @@ pub enum Profile {
     /// An app's own tokens and users' tokens should not share a file that MSAL .NET opens: it
     /// keeps them in two caches, and refuses an app's with refresh tokens in it.
     Family,
+}
+
+impl Profile {
+    /// Fails if a token of this response can't be written so that all of these libraries read it.
+    pub(crate) fn check(self, event: &Event) -> Result<()> {
+        if self == Self::Python {
+            return Ok(());
+        }
+        let reason = "a token that is bound to a key can't be stored in a cache for all libraries: \
+                      some would send it as a bearer token; keep it in a cache of its own";
+        if event.data.get("key_id").is_some() {
+            return Err(Error::invalid("event.data.key_id", reason));
+        }
+        let token_type = event.response.get("token_type").and_then(|it| it.as_str());
+        if token_type.is_some_and(|it| !it.eq_ignore_ascii_case(schema::BEARER)) {
+            return Err(Error::invalid("event.response.token_type", reason));
+        }
+        Ok(())
+    }
 }

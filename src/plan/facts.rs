@@ -9,7 +9,6 @@ use serde_json::Value;
 use smallvec::SmallVec;
 
 use crate::model::{Event, Fields, Profile, environment_and_realm, jwt, kind};
-use crate::plan::family;
 
 /// The lifetime of an access token whose response has none, in seconds.
 const DEFAULT_LIFETIME: i64 = 600;
@@ -76,9 +75,7 @@ pub(crate) struct AccessTokenFacts<'a> {
 impl<'a> Facts<'a> {
     /// Parses an event that arrived at `now`, in seconds since the epoch.
     pub(crate) fn of(event: &'a Event, now: i64, profile: Profile) -> Result<Self> {
-        if profile == Profile::Family {
-            family::check(event)?;
-        }
+        profile.check(event)?;
         let (mut environment, mut realm) = (None, None);
         if let Some(endpoint) = &event.token_endpoint {
             let (host, tenant) = environment_and_realm(endpoint).ok_or_else(|| {

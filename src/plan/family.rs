@@ -4,12 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use msal_cache_core::{CredentialType, Error, Json, Partition, Record, Result};
+use msal_cache_core::{CredentialType, Json, Partition, Record, Result};
 use zeroize::Zeroizing;
 
-use crate::model::{
-    Cloud, Clouds, Entry, Event, FieldValue, KeyFields, Nulls, merge, schema, write,
-};
+use crate::model::{Cloud, Clouds, Entry, FieldValue, KeyFields, Nulls, merge, schema, write};
 use crate::plan::facts::Facts;
 use crate::plan::read_set::ReadSet;
 
@@ -72,20 +70,6 @@ pub(crate) fn adapt(records: &mut Vec<Entry>, stored: &ReadSet) -> Result<()> {
             let empty = Record::new(document, section.as_str(), Json::from_stored("{}"));
             records.push(Entry::read(empty));
         }
-    }
-    Ok(())
-}
-
-/// Refuses what can't be written so that all libraries read it.
-pub(crate) fn check(event: &Event) -> Result<()> {
-    let reason = "a token that is bound to a key can't be stored in a cache for all libraries: \
-                  some would send it as a bearer token; keep it in a cache of its own";
-    if event.data.get("key_id").is_some() {
-        return Err(Error::invalid("event.data.key_id", reason));
-    }
-    let token_type = event.response.get("token_type").and_then(|it| it.as_str());
-    if token_type.is_some_and(|it| !it.eq_ignore_ascii_case(schema::BEARER)) {
-        return Err(Error::invalid("event.response.token_type", reason));
     }
     Ok(())
 }

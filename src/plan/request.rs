@@ -13,7 +13,6 @@ use crate::model::{
     schema,
 };
 use crate::plan::facts::{ext_cache_key_of, python_str};
-use crate::plan::family;
 
 /// A request of a client, checked.
 #[derive(Clone, Debug)]
@@ -40,10 +39,8 @@ impl ResolvedRequest {
         profile: Profile,
         clouds: &Clouds,
     ) -> Result<Self> {
-        if profile == Profile::Family {
-            // Before a refresh token is spent on it.
-            family::check(&Event::new(&client.id).data(request.data.clone()))?;
-        }
+        // Before a refresh token is redeemed for a token that can't be stored.
+        profile.check(&Event::new(&client.id).data(request.data.clone()))?;
         let authority = client.authority(clouds)?;
         let text =
             |name: &str| request.data.get(name).map(|value| python_str(name, value)).transpose();
