@@ -21,8 +21,8 @@
 //! - **A file that isn't a token cache** is renamed before the next write that adds a record, and
 //!   never deleted ([`OnCorrupt`]).
 //!
-//! The documentation of `msal-cache` lists what these guarantee against which other library, and
-//! what they don't.
+//! The guide [`docs::guarantees`](https://docs.rs/msal-cache/latest/msal_cache/docs/guarantees/) of
+//! `msal-cache` lists what these guarantee against which other library, and what they don't.
 //!
 //! # Files beside the cache
 //!
