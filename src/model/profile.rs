@@ -58,7 +58,7 @@ pub enum Profile {
     /// | key of a refresh token | Python signs out by a key made of the client and the `target` | .NET and Java leave the target out; Node looks for the family in it | no `target`, which makes the keys of Python, .NET and Java the same; of a family, the key of the client, by which Python can sign out, as long as the family's number occurs in it (it is one digit, and the ids around it are long), else that of the family |
     /// | a family's refresh tokens | .NET, Go and Java keep one for all clients | Node takes the one that its own client got, though it keeps one too | one for each client, as Python does |
     /// | key of app metadata | Python looks it up with the client's id as it is spelt | the others write it in lower case | as it is spelt |
-    /// | tokens bound to a key (`pop`, `ssh-cert`) | under `AccessToken`, Python takes them for bearer tokens | under the type that Node and .NET give them, a search of Python fails when they have expired | neither: [`Error::Invalid`](crate::Error::Invalid), and nothing is written. Keep them in a cache of their own |
+    /// | tokens bound to a key (`pop`, `ssh-cert`) | under `AccessToken`, Python takes them for bearer tokens | under the type that Node and .NET give them, a search of Python fails when they have expired | neither: [`Error::Invalid`], and nothing is written. Keep them in a cache of their own |
     /// | tokens of an extended cache key | Python and Go look for `ext_cache_key`, Java for `ext_cache_key_hash` | .NET looks for `ext`, Node for `additionalCacheKeyComponents` | all four, so that none takes the token for a plain one |
     ///
     /// An app's own tokens and users' tokens should not share a file that MSAL .NET opens: it
