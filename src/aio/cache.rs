@@ -7,7 +7,7 @@ use msal_cache_core::{
 
 use crate::check::Finding;
 use crate::engine::{CacheOptions, Engine, Threads, Tokio};
-use crate::model::{Entry, Event, Fields, Query};
+use crate::model::{Decoded, Entry, Event, Fields, Query};
 use crate::{TokenCache, TokenCacheBuilder};
 
 /// The async form of [`TokenCache`], over any [`AsyncCacheStore`], in a tokio runtime.
@@ -69,12 +69,14 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
         credential_type: CredentialType,
         query: &Query,
     ) -> Result<impl Iterator<Item = Entry> + use<S>> {
-        Ok(self.0.find(&credential_type, query).await?.into_iter())
+        let read = self.read(&credential_type, query).await?;
+        Ok(self.0.matches(&read, &credential_type, query).into_iter())
     }
 
     /// See [`TokenCache::find`].
     pub async fn find(&self, credential_type: CredentialType, query: &Query) -> Result<Vec<Entry>> {
-        Ok(self.0.find(&credential_type, query).await?.into_vec())
+        let read = self.read(&credential_type, query).await?;
+        Ok(self.0.matches(&read, &credential_type, query).into_vec())
     }
 
     /// See [`TokenCache::entries`].
@@ -155,6 +157,13 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     /// See [`TokenCache::has_state_changed`].
     pub fn has_state_changed(&self) -> bool {
         self.0.has_changed()
+    }
+
+    async fn read(&self, credential_type: &CredentialType, query: &Query) -> Result<Arc<Decoded>> {
+        match query.partition(credential_type) {
+            Some(partition) => self.0.partition(&partition).await,
+            None => self.0.section(credential_type).await,
+        }
     }
 
     pub(crate) fn build(store: S, options: CacheOptions) -> Self {

@@ -20,27 +20,14 @@ pub(crate) type Found = SmallVec<[Entry; 4]>;
 type Few<T> = SmallVec<[T; 3]>;
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
-    /// The entries that match a query. Its only suspension is the load, so that a hit costs little
-    /// more than the store's.
-    pub(crate) async fn find(
+    /// The entries of a partition or a section that match a query.
+    #[inline]
+    pub(crate) fn matches(
         &self,
+        read: &Decoded,
         credential_type: &CredentialType,
         query: &Query,
-    ) -> Result<Found> {
-        let read = match query.partition(credential_type) {
-            Some(partition) => {
-                let known = self.state.decoded.partition(&partition);
-                let revision = known.as_ref().map(|known| known.revision);
-                let load = self.store.load(&partition, revision).await?;
-                self.decoded(&partition, known, load)?
-            }
-            None => self.section(credential_type).await?,
-        };
-        Ok(self.matches(&read, credential_type, query))
-    }
-
-    #[inline]
-    fn matches(&self, read: &Decoded, credential_type: &CredentialType, query: &Query) -> Found {
+    ) -> Found {
         // Nothing else expires. Reading the clock takes a tenth of the time of a hit.
         let is_token = *credential_type == CredentialType::AccessToken;
         let now = if is_token { self.now() } else { 0 };
@@ -93,6 +80,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         }
     }
 
+    #[inline]
     pub(crate) async fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
         let known = self.state.decoded.partition(partition);
         let revision = known.as_ref().map(|known| known.revision);

@@ -1,3 +1,4 @@
+use std::future;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -33,9 +34,15 @@ pub fn now<F: Future>(future: F) -> F::Output {
 
 #[deny(clippy::missing_trait_methods)]
 impl<S: CacheStore> AsyncCacheStore for Ready<S> {
+    /// Not an `async fn`, whose future has a state that the compiler copies: a hit in memory takes
+    /// little longer than that.
     #[inline]
-    async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        self.0.load(partition, known)
+    fn load(
+        &self,
+        partition: &Partition,
+        known: Option<Revision>,
+    ) -> impl Future<Output = Result<Load>> + Send {
+        future::poll_fn(move |_| Poll::Ready(self.0.load(partition, known)))
     }
 
     async fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
