@@ -24,11 +24,30 @@ struct Inner {
 impl Record {
     /// A record under `key` in a section.
     pub fn new(credential_type: CredentialType, key: impl Into<Arc<str>>, value: Json) -> Self {
+        Self::with(credential_type, key.into(), value, OnceLock::new())
+    }
+
+    /// A record whose placement was found when the JSON was scanned. It is set without a lock, which
+    /// would make the processor wait until the copy of the JSON has reached its memory.
+    pub(crate) fn with_placement(
+        credential_type: CredentialType,
+        key: impl Into<Arc<str>>,
+        value: Json,
+        placement: Placement,
+    ) -> Self {
+        Self::with(credential_type, key.into(), value, OnceLock::from(placement))
+    }
+
+    fn with(
+        credential_type: CredentialType,
+        key: Arc<str>,
+        value: Json,
+        placement: OnceLock<Placement>,
+    ) -> Self {
         let credential_type = match credential_type {
             CredentialType::Other(name) => CredentialType::from(&*name),
             known => known,
         };
-        let (key, placement) = (key.into(), OnceLock::new());
         Self(Arc::new(Inner { credential_type, key, value, placement }))
     }
 

@@ -47,9 +47,8 @@ impl<'a> Keep<'a> for WholeRecord {
         value: &'a str,
         placement: Placement,
     ) -> Self {
-        let Placement { partition, expires_on } = placement;
-        let record = Record::new(section.clone(), &*key, Json::checked(value.to_owned()));
-        Self(record.placed(|| partition, expires_on))
+        let value = Json::checked(value.to_owned());
+        Self(Record::with_placement(section.clone(), &*key, value, placement))
     }
 
     fn key<'s>(&'s self, _: &'s str) -> &'s str {
