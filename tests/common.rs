@@ -94,7 +94,10 @@ pub(crate) fn without_empty_sections(mut document: Value) -> Value {
 
 /// Files that other libraries wrote, in a directory below `tests/fixtures`.
 pub(crate) fn fixtures(folder: &str) -> Vec<(String, PathBuf)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(folder);
+    // The tests belong to two packages, the root and `tests/driven`.
+    let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut parents = package.ancestors().map(|parent| parent.join("tests/fixtures"));
+    let folder = parents.find(|fixtures| fixtures.is_dir()).unwrap().join(folder);
     let mut files: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|file| file.unwrap().path())
