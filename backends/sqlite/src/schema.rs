@@ -134,6 +134,15 @@ fn migrate_from(connection: &Connection, version: usize) -> SqlResult<MigrationS
     Ok(summary)
 }
 
+/// Makes a connection read the tables again if another one has created them since it was opened.
+///
+/// SQLite does this when it can't compile a statement, but not without a lock: outside of a
+/// transaction, while another connection is committing, the statement fails with "no such table".
+fn refresh(connection: &Connection) -> SqlResult<()> {
+    connection.prepare("SELECT 1 FROM store_2")?;
+    Ok(())
+}
+
 /// Reads whose database it is, within a transaction.
 fn state(connection: &Connection) -> SqlResult<DatabaseState> {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i32>(0));
@@ -141,7 +150,11 @@ fn state(connection: &Connection) -> SqlResult<DatabaseState> {
     let version = number("PRAGMA user_version")?;
     if application == APPLICATION {
         return Ok(match usize::try_from(version) {
-            Ok(known @ 1..=VERSION) => DatabaseState::Ours(known),
+            Ok(VERSION) => {
+                refresh(connection)?;
+                DatabaseState::Ours(VERSION)
+            }
+            Ok(known @ 1..VERSION) => DatabaseState::Ours(known),
             Ok(0) | Err(_) => DatabaseState::Other(format!(
                 "its table version is {version}, which this crate never writes"
             )),
