@@ -1,6 +1,7 @@
 //! The example stores pass the conformance tests.
 
 use std::sync::{Arc, Mutex, Weak};
+use std::thread;
 
 use msal_cache::store::{CacheStore, Document};
 use msal_cache_core::conformance::{Harness, Persistent};
@@ -43,7 +44,13 @@ impl Harness for InRedb {
     fn open(&self) -> Self::Store {
         let mut open = self.open.lock().unwrap();
         open.upgrade().unwrap_or_else(|| {
-            let database = redb::Database::create(self.folder.path().join("cache.redb")).unwrap();
+            let database = loop {
+                match redb::Database::create(self.folder.path().join("cache.redb")) {
+                    // Another thread has dropped the last handle, and is closing the database.
+                    Err(redb::DatabaseError::DatabaseAlreadyOpen) => thread::yield_now(),
+                    created => break created.unwrap(),
+                }
+            };
             let store = Arc::new(RedbStore::new(database).unwrap());
             *open = Arc::downgrade(&store);
             store
