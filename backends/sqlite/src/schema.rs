@@ -185,3 +185,25 @@ fn set_journal(connection: &Connection, journal: JournalMode) -> SqlResult<()> {
     connection.query_row(sql, [], |_| Ok(()))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_uses_tables_that_another_has_created_while_a_third_commits() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache.db");
+        let [ours, theirs, third] = [(); 3].map(|()| Connection::open(&path).unwrap());
+        let tables = "SELECT count(*) FROM sqlite_schema";
+        assert_eq!(ours.query_row(tables, [], |row| row.get(0)), Ok(0));
+
+        let mut busy_wait = BusyWait::new(Duration::ZERO);
+        assert!(migrate(&theirs, &path, &mut busy_wait).is_ok());
+        assert!(migrate(&ours, &path, &mut busy_wait).is_ok());
+        third.execute_batch("BEGIN EXCLUSIVE").unwrap();
+        ours.prepare("SELECT 1 FROM partitions_2").unwrap();
+    }
+}
