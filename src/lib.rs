@@ -60,8 +60,8 @@ pub mod cloud {
 pub mod endpoint {
     //! The token endpoint of an authorization server, over any HTTP client.
     pub use crate::model::{
-        AsyncTokenEndpoint, Form, ServerError, TokenEndpoint, TokenRequest, TokenResponse,
-        TransportError, TransportErrorKind,
+        AsyncTokenEndpoint, DynAsyncTokenEndpoint, Form, ServerError, SharedTokenEndpoint,
+        TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
     };
 }
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use msal_cache::acquire::TokenSource;
 use msal_cache::endpoint::{AsyncTokenEndpoint, TokenRequest, TokenResponse, TransportError};
-use msal_cache::store::Ready;
-use msal_cache::{AsyncClient, AsyncTokenCache, Event, Fields, Memory};
+use msal_cache::{AsyncClient, AsyncTokenCache, Event, Fields};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -34,7 +33,7 @@ impl AsyncTokenEndpoint for Server {
     }
 }
 
-async fn signed_in() -> (AsyncClient<Ready<Memory>>, Arc<Server>) {
+async fn signed_in() -> (AsyncClient, Arc<Server>) {
     let cache = AsyncTokenCache::in_memory();
     let event: Event = sign_in("uid", "User.Read", "1");
     cache.add(&event).await.unwrap();

@@ -1,5 +1,7 @@
 //! Tests of the public API, as one binary.
 
+#[cfg(feature = "tokio")]
+mod aio;
 mod bad_input;
 #[cfg(all(target_os = "linux", any(feature = "file", feature = "sqlite")))]
 mod bytes;

@@ -2,12 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use msal_cache_core::{
-    AsyncCacheStore, CacheStore, CredentialType, Memory, Offload, Ready, Result,
+    AsyncCacheStore, Blocking, CacheStore, CredentialType, Memory, Offload, Ready, Result,
 };
 
 use crate::check::Finding;
 use crate::engine::{CacheOptions, Engine, Threads, Tokio};
-use crate::model::{Decoded, Entry, Event, Fields, Query};
+use crate::model::{Clock, Decoded, Entry, Event, Fields, Query};
 use crate::{TokenCache, TokenCacheBuilder};
 
 /// The async form of [`TokenCache`], over any [`AsyncCacheStore`], in a tokio runtime.
@@ -17,7 +17,12 @@ use crate::{TokenCache, TokenCacheBuilder};
 /// the store doesn't: [`Offload`] runs a blocking store on the threads for blocking work.
 ///
 /// Cloning is cheap, and clones share one cache. [`From`] makes the async form of a blocking cache,
-/// and the reverse; both share what they have read.
+/// and the reverse; both share what they have read, and their refreshes.
+/// [`to_blocking`](Self::to_blocking) makes the blocking form of a cache over a store that is async
+/// itself.
+///
+/// **Cancellation.** A future that is dropped leaves the cache consistent: what it would have stored is
+/// stored as a whole or not at all. See the [guide](crate::docs::asynchronous).
 ///
 /// ```
 /// use msal_cache::{AsyncTokenCache, Event, Fields};
@@ -33,12 +38,15 @@ use crate::{TokenCache, TokenCacheBuilder};
 /// # Ok(())
 /// # }
 /// ```
-pub struct AsyncTokenCache<S>(pub(crate) Arc<Engine<S, Tokio>>);
+pub struct AsyncTokenCache<S = Offload<Memory>>(pub(crate) Arc<AsyncEngine<S>>);
 
-impl AsyncTokenCache<Ready<Memory>> {
+/// The engine of the async face. The store is shared with blocking faces of the cache.
+pub(crate) type AsyncEngine<S> = Engine<Arc<S>, Tokio>;
+
+impl AsyncTokenCache {
     /// A cache that ends with the process.
     pub fn in_memory() -> Self {
-        Self::new(Ready(Memory::new()))
+        Self::new(Offload::new(Memory::new()))
     }
 }
 
@@ -46,6 +54,11 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     /// A cache in this store.
     pub fn new(store: S) -> Self {
         Self::builder(store).build_async()
+    }
+
+    /// A cache in this store that reads the time from this clock.
+    pub fn with_clock(store: S, clock: Arc<dyn Clock>) -> Self {
+        Self::builder(store).clock(clock).build_async()
     }
 
     /// A cache in this store, with options.
@@ -159,6 +172,41 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
         self.0.has_changed()
     }
 
+    /// Waits until no refresh is in flight, including those whose callers have been dropped. A refresh
+    /// that starts meanwhile is waited for, too.
+    ///
+    /// Call it before the runtime shuts down, once the program accepts no more work: a runtime that
+    /// shuts down drops its tasks, and a refresh token that a server has just replaced would be lost
+    /// with the response. Put a deadline around it, since it takes as long as the server.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() {
+    /// # let cache = msal_cache::AsyncTokenCache::in_memory();
+    /// # use std::time::Duration;
+    /// let ended = tokio::time::timeout(Duration::from_secs(10), cache.finish_refreshes()).await;
+    /// # assert!(ended.is_ok());
+    /// # }
+    /// ```
+    pub async fn finish_refreshes(&self) {
+        self.0.state.in_flight.all_ended().await;
+    }
+
+    /// The blocking form of this cache, for threads outside of the runtime. Both share the store, what
+    /// they have read, and their refreshes.
+    ///
+    /// For a store that is async itself. The blocking form of a cache over [`Offload`] is made by
+    /// [`From`], and needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Blocking::new`]: [`Error::Invalid`](crate::Error::Invalid) within a runtime.
+    pub fn to_blocking(&self) -> Result<TokenCache<Blocking<Arc<S>>>> {
+        let store = Ready(Arc::new(Blocking::new(self.0.store.clone())?));
+        let state = self.0.state.clone();
+        Ok(TokenCache(Arc::new(Engine { store, runtime: Threads, state })))
+    }
+
     async fn read(&self, credential_type: &CredentialType, query: &Query) -> Result<Arc<Decoded>> {
         match query.partition(credential_type) {
             Some(partition) => self.0.partition(&partition).await,
@@ -167,7 +215,7 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     }
 
     pub(crate) fn build(store: S, options: CacheOptions) -> Self {
-        Self(Arc::new(Engine::new(store, Tokio, options)))
+        Self(Arc::new(Engine::new(Arc::new(store), Tokio, options)))
     }
 }
 
@@ -175,14 +223,16 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
 impl<S: CacheStore + 'static> From<TokenCache<S>> for AsyncTokenCache<Offload<S>> {
     fn from(cache: TokenCache<S>) -> Self {
         let (store, state) = (cache.0.store.0.clone(), cache.0.state.clone());
-        Self(Arc::new(Engine { store: Offload::from(store), runtime: Tokio, state }))
+        let store = Arc::new(Offload::from(store));
+        Self(Arc::new(Engine { store, runtime: Tokio, state }))
     }
 }
 
 /// The blocking form of an async cache over a blocking store.
 impl<S: CacheStore + 'static> From<AsyncTokenCache<Offload<S>>> for TokenCache<S> {
     fn from(cache: AsyncTokenCache<Offload<S>>) -> Self {
-        let (store, state) = (cache.0.store.clone().into_inner(), cache.0.state.clone());
+        let store = Offload::clone(&cache.0.store).into_inner();
+        let state = cache.0.state.clone();
         Self(Arc::new(Engine { store: Ready(store), runtime: Threads, state }))
     }
 }

@@ -1,8 +1,10 @@
 use std::fmt;
 use std::panic;
+use std::sync::Arc;
 use std::time::Duration;
 
-use msal_cache_core::{AsyncCacheStore, Error, Result};
+use msal_cache_core::{AsyncCacheStore, Error, Memory, Offload, Result};
+use tokio::runtime::Handle;
 
 use crate::AsyncTokenCache;
 use crate::client::client_options;
@@ -20,8 +22,11 @@ use crate::plan::{SilentPlan, accounts};
 /// **Cancellation.** A request that has begun ends even if its future is dropped: the server may
 /// have replaced the refresh token, so the response is stored, and other callers that wait for the
 /// token get it. It runs as a task of the tokio runtime, and is lost only if that runtime shuts
-/// down.
-pub struct AsyncClient<S> {
+/// down: await [`finish_refreshes`](AsyncTokenCache::finish_refreshes) before.
+///
+/// **Runtimes.** Acquiring a token from the server needs a tokio runtime with time enabled, of any
+/// flavor; outside of one it is an [`Error::Runtime`].
+pub struct AsyncClient<S = Offload<Memory>> {
     cache: AsyncTokenCache<S>,
     config: ClientConfig,
 }
@@ -126,17 +131,17 @@ impl<S: AsyncCacheStore> AsyncClient<S> {
 
 /// Runs an acquisition as a task of its own, which the caller's future doesn't take along when it is
 /// dropped.
-async fn finish<S, E>(acquisition: Acquisition<S, Tokio, E>) -> AcquireResult
+async fn finish<S, E>(acquisition: Acquisition<Arc<S>, Tokio, E>) -> AcquireResult
 where
     S: AsyncCacheStore + 'static,
     E: AsyncTokenEndpoint + 'static,
 {
-    match tokio::spawn(acquisition.run()).await {
+    let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
+    match runtime.spawn(acquisition.run()).await {
         Ok(result) => result,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => panic::resume_unwind(panic),
-            // The runtime shuts down.
-            Err(error) => Err(Error::backend("runtime", error).into()),
+            Err(_) => Err(Error::runtime_ended().into()),
         },
     }
 }

@@ -3,6 +3,7 @@
 //! | guide | |
 //! |---|---|
 //! | [`acquiring_tokens`] | accounts, silent tokens, token endpoints, sign-in by device code |
+//! | [`asynchronous`] | tokio programs: stores, cancellation, shutdown |
 //! | [`mod@file`] | the JSON file: writing, the lock, permissions, broken files, where it is |
 //! | [`sqlite`] | the database |
 //! | [`your_own_store`] | a store for a string or for records, blocking or async, and its tests |
@@ -53,6 +54,16 @@
     doc = "Built with the features `file` and `http`."
 )]
 pub mod acquiring_tokens {}
+
+#[cfg_attr(
+    all(feature = "tokio", feature = "file", feature = "sqlite"),
+    doc = include_str!("asynchronous.md")
+)]
+#[cfg_attr(
+    not(all(feature = "tokio", feature = "file", feature = "sqlite")),
+    doc = "Built with the features `tokio`, `file` and `sqlite`."
+)]
+pub mod asynchronous {}
 
 #[cfg_attr(feature = "file", doc = include_str!("file.md"))]
 #[cfg_attr(not(feature = "file"), doc = "Built with the feature `file`.")]

@@ -18,6 +18,8 @@ pub(crate) type AcquireResult = Result<AcquiredToken, AcquireError>;
 pub(crate) struct InFlight {
     requests: Mutex<HashMap<Revision, Arc<InFlightRequest>>>,
     ended: AtomicU64,
+    /// Notified when the last one ends.
+    idle: Event,
 }
 
 /// A request that is in flight.
@@ -72,6 +74,22 @@ impl InFlight {
         self.ended.load(Ordering::SeqCst)
     }
 
+    /// Waits until no request is in flight.
+    #[cfg(feature = "tokio")]
+    pub(crate) async fn all_ended(&self) {
+        loop {
+            let idle = {
+                let requests = self.lock();
+                if requests.is_empty() {
+                    return;
+                }
+                // Made under the lock, so no end goes unnoticed.
+                self.idle.listen()
+            };
+            idle.await;
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<Revision, Arc<InFlightRequest>>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -121,9 +139,15 @@ impl Drop for Leader {
     /// Also after a panic: followers are woken, and one of them takes over.
     fn drop(&mut self) {
         // Removed before the followers are woken, so that no caller joins a request that has ended.
-        self.in_flight.lock().remove(&self.identity);
+        let mut requests = self.in_flight.lock();
+        requests.remove(&self.identity);
+        let is_last = requests.is_empty();
+        drop(requests);
         self.in_flight.ended.fetch_add(1, Ordering::SeqCst);
         self.request.end(self.result.take().map_or(RequestState::Abandoned, RequestState::Done));
+        if is_last {
+            self.in_flight.idle.notify(usize::MAX);
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! How the steps wait.
 
-use std::thread;
-use std::time::Duration;
+#[cfg(feature = "tokio")]
+use std::{future::poll_fn, pin::pin, task::Poll};
+use std::{thread, time::Duration};
 
 use event_listener::{EventListener, Listener};
 
@@ -36,7 +37,8 @@ impl Runtime for Threads {
     }
 }
 
-/// Waits without blocking a thread, in the tokio runtime that polls the step.
+/// Waits without blocking a thread, in the tokio runtime that polls the step; or outside of one,
+/// where a thread keeps the time.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tokio;
@@ -44,13 +46,26 @@ pub(crate) struct Tokio;
 #[cfg(feature = "tokio")]
 impl Runtime for Tokio {
     async fn sleep(&self, pause: Duration) {
-        tokio::time::sleep(pause).await;
+        if tokio::runtime::Handle::try_current().is_ok() {
+            tokio::time::sleep(pause).await;
+        } else {
+            let woken = std::sync::Arc::new(event_listener::Event::new());
+            let listener = woken.listen();
+            thread::spawn(move || {
+                thread::sleep(pause);
+                woken.notify(1);
+            });
+            listener.await;
+        }
     }
 
     async fn wait(&self, event: EventListener, limit: Option<Duration>) {
-        match limit {
-            Some(limit) => drop(tokio::time::timeout(limit, event).await),
-            None => event.await,
-        }
+        let Some(limit) = limit else { return event.await };
+        let (mut event, mut sleep) = (pin!(event), pin!(self.sleep(limit)));
+        poll_fn(|cx| match event.as_mut().poll(cx) {
+            Poll::Pending => sleep.as_mut().poll(cx),
+            ready @ Poll::Ready(()) => ready,
+        })
+        .await;
     }
 }

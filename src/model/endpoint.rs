@@ -3,7 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use msal_cache_core::Ready;
+use msal_cache_core::{BoxFuture, Ready};
 
 use crate::model::{Fields, Form};
 
@@ -56,6 +56,9 @@ forward!(&E, Arc<E>, Box<E>);
 ///
 /// The cache finishes a request that has begun even if its caller is dropped: the server may have
 /// replaced the refresh token.
+///
+/// [`SharedTokenEndpoint`] is the form for an endpoint that is chosen at run time. A blocking endpoint
+/// becomes an async one by `Offload` (feature `tokio`), which sends on threads for blocking work.
 pub trait AsyncTokenEndpoint: Send + Sync {
     /// See [`TokenEndpoint::send`].
     fn send(
@@ -71,9 +74,61 @@ impl<E: TokenEndpoint> AsyncTokenEndpoint for Ready<E> {
     }
 }
 
-impl<E: AsyncTokenEndpoint> AsyncTokenEndpoint for Arc<E> {
+macro_rules! forward_async {
+    ($($pointer:ty),*) => {$(
+        impl<E: AsyncTokenEndpoint + ?Sized> AsyncTokenEndpoint for $pointer {
+            fn send(
+                &self,
+                request: &TokenRequest,
+            ) -> impl Future<Output = Result<TokenResponse, TransportError>> + Send {
+                (**self).send(request)
+            }
+        }
+    )*};
+}
+
+forward_async!(&E, Arc<E>, Box<E>);
+
+/// Any [`AsyncTokenEndpoint`], chosen at run time: `Arc::new(endpoint) as SharedTokenEndpoint`. It is
+/// an [`AsyncTokenEndpoint`] itself. It is shared and not boxed, since an acquisition keeps a clone of
+/// its endpoint until it ends.
+pub type SharedTokenEndpoint = Arc<dyn DynAsyncTokenEndpoint>;
+
+/// The dyn-compatible form of [`AsyncTokenEndpoint`], which every such endpoint has. Implement that
+/// trait and not this one.
+pub trait DynAsyncTokenEndpoint: Send + Sync {
+    /// See [`AsyncTokenEndpoint::send`].
+    fn send<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+    ) -> BoxFuture<'a, Result<TokenResponse, TransportError>>;
+}
+
+impl<E: AsyncTokenEndpoint> DynAsyncTokenEndpoint for E {
+    fn send<'a>(
+        &'a self,
+        request: &'a TokenRequest,
+    ) -> BoxFuture<'a, Result<TokenResponse, TransportError>> {
+        Box::pin(AsyncTokenEndpoint::send(self, request))
+    }
+}
+
+impl AsyncTokenEndpoint for dyn DynAsyncTokenEndpoint {
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
-        (**self).send(request).await
+        DynAsyncTokenEndpoint::send(self, request).await
+    }
+}
+
+/// A blocking endpoint: each request runs on a thread for blocking work, and never on one that runs
+/// tasks.
+#[cfg(feature = "tokio")]
+impl<E: TokenEndpoint + 'static> AsyncTokenEndpoint for msal_cache_core::Offload<E> {
+    async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
+        let request = request.clone();
+        match self.call(move |endpoint| endpoint.send(&request)).await {
+            Ok(sent) => sent,
+            Err(error) => Err(TransportError::new(TransportErrorKind::Other, error)),
+        }
     }
 }
 

@@ -41,8 +41,8 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use cloud::{Cloud, Clouds};
 pub(crate) use decoded::Decoded;
 pub use endpoint::{
-    AsyncTokenEndpoint, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
-    TransportErrorKind,
+    AsyncTokenEndpoint, DynAsyncTokenEndpoint, SharedTokenEndpoint, TokenEndpoint, TokenRequest,
+    TokenResponse, TransportError, TransportErrorKind,
 };
 pub use entry::Entry;
 pub use event::Event;

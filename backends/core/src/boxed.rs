@@ -9,8 +9,10 @@ use crate::{
     Result, Revision,
 };
 
-/// Any [`AsyncCacheStore`], chosen at run time: `Box::new(store) as BoxedCacheStore`. It is an
-/// [`AsyncCacheStore`] itself.
+/// Any [`AsyncCacheStore`], chosen at run time: the `Box<dyn …>` of async stores, since
+/// [`AsyncCacheStore`] itself is not dyn-compatible. `Box::new(store) as BoxedCacheStore` makes one,
+/// and it is an [`AsyncCacheStore`] itself. `Arc<dyn DynAsyncCacheStore>` is one, too. A blocking
+/// store needs no type of its own: `Box<dyn CacheStore>`.
 pub type BoxedCacheStore = Box<dyn DynAsyncCacheStore>;
 
 /// Any [`AsyncBlobStore`], chosen at run time: `Box::new(store) as BoxedBlobStore`. It is an
@@ -99,17 +101,17 @@ impl<S: AsyncCacheStore> DynAsyncCacheStore for S {
 }
 
 #[deny(clippy::missing_trait_methods)]
-impl AsyncCacheStore for BoxedCacheStore {
+impl AsyncCacheStore for dyn DynAsyncCacheStore {
     async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        (**self).load(partition, known).await
+        DynAsyncCacheStore::load(self, partition, known).await
     }
 
     async fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
-        (**self).load_many(wanted).await
+        DynAsyncCacheStore::load_many(self, wanted).await
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        (**self).commit(batch).await
+        DynAsyncCacheStore::commit(self, batch).await
     }
 
     async fn list(
@@ -117,15 +119,15 @@ impl AsyncCacheStore for BoxedCacheStore {
         credential_type: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        (**self).list(credential_type, known).await
+        DynAsyncCacheStore::list(self, credential_type, known).await
     }
 
     async fn purge(&self, now: i64) -> Result<u64> {
-        (**self).purge(now).await
+        DynAsyncCacheStore::purge(self, now).await
     }
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        (**self).guard(partition, wait).await
+        DynAsyncCacheStore::guard(self, partition, wait).await
     }
 }
 
@@ -179,24 +181,24 @@ impl<B: AsyncBlobStore> DynAsyncBlobStore for B {
 }
 
 #[deny(clippy::missing_trait_methods)]
-impl AsyncBlobStore for BoxedBlobStore {
+impl AsyncBlobStore for dyn DynAsyncBlobStore {
     async fn read(&self, known: Option<Revision>) -> Result<Blob> {
-        (**self).read(known).await
+        DynAsyncBlobStore::read(self, known).await
     }
 
     async fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
-        (**self).swap(expected, bytes).await
+        DynAsyncBlobStore::swap(self, expected, bytes).await
     }
 
     async fn quarantine(&self, unreadable: Revision) -> Result<bool> {
-        (**self).quarantine(unreadable).await
+        DynAsyncBlobStore::quarantine(self, unreadable).await
     }
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        (**self).guard(partition, wait).await
+        DynAsyncBlobStore::guard(self, partition, wait).await
     }
 
     fn place(&self) -> String {
-        (**self).place()
+        DynAsyncBlobStore::place(self)
     }
 }

@@ -110,6 +110,14 @@ pub enum Error {
         source: io::Error,
     },
 
+    /// The async runtime that the call needs is missing or has shut down. A commit that had begun
+    /// may have been applied.
+    #[error("the async runtime can't be used: {reason}")]
+    Runtime {
+        /// What is wrong with it, and the remedy.
+        reason: String,
+    },
+
     /// A store failed in another way.
     #[error("the {store} store failed")]
     Backend {
@@ -135,6 +143,21 @@ impl Error {
     /// A value of the caller that is invalid.
     pub fn invalid(field: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid { field: field.into(), reason: reason.into() }
+    }
+
+    /// The error of a call that needs a tokio runtime and is outside of one.
+    #[doc(hidden)]
+    pub fn no_runtime() -> Self {
+        let reason = "there is none; await the call within a tokio runtime, for example in a \
+                      function with #[tokio::main]";
+        Self::Runtime { reason: reason.into() }
+    }
+
+    /// The error of a call whose tokio runtime has ended.
+    #[doc(hidden)]
+    pub fn runtime_ended() -> Self {
+        let reason = "it has shut down; before it does, await AsyncTokenCache::finish_refreshes";
+        Self::Runtime { reason: reason.into() }
     }
 
     /// Whether the same call may succeed if it is repeated.

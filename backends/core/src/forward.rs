@@ -46,58 +46,80 @@ macro_rules! forward {
 
 forward!(&S, Arc<S>, Box<S>);
 
+/// The futures are those of the store itself: an `async fn` around each would have to be polled, and
+/// copied, as well.
 macro_rules! forward_async {
     ($($pointer:ty),*) => {$(
         #[deny(clippy::missing_trait_methods)]
-        impl<S: AsyncCacheStore> AsyncCacheStore for $pointer {
-            async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-                (**self).load(partition, known).await
+        impl<S: AsyncCacheStore + ?Sized> AsyncCacheStore for $pointer {
+            #[inline]
+            fn load(
+                &self,
+                partition: &Partition,
+                known: Option<Revision>,
+            ) -> impl Future<Output = Result<Load>> + Send {
+                (**self).load(partition, known)
             }
 
-            async fn load_many(
+            fn load_many(
                 &self,
                 wanted: &[(&Partition, Option<Revision>)],
-            ) -> Result<Vec<Load>> {
-                (**self).load_many(wanted).await
+            ) -> impl Future<Output = Result<Vec<Load>>> + Send {
+                (**self).load_many(wanted)
             }
 
-            async fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-                (**self).commit(batch).await
+            fn commit(&self, batch: &Batch) -> impl Future<Output = Result<Vec<Revision>>> + Send {
+                (**self).commit(batch)
             }
 
-            async fn list(
+            fn list(
                 &self,
                 credential_type: Option<&CredentialType>,
                 known: Option<Revision>,
-            ) -> Result<Load> {
-                (**self).list(credential_type, known).await
+            ) -> impl Future<Output = Result<Load>> + Send {
+                (**self).list(credential_type, known)
             }
 
-            async fn purge(&self, now: i64) -> Result<u64> {
-                (**self).purge(now).await
+            fn purge(&self, now: i64) -> impl Future<Output = Result<u64>> + Send {
+                (**self).purge(now)
             }
 
-            async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-                (**self).guard(partition, wait).await
+            fn guard(
+                &self,
+                partition: &Partition,
+                wait: Duration,
+            ) -> impl Future<Output = Result<RefreshGuard>> + Send {
+                (**self).guard(partition, wait)
             }
         }
 
         #[deny(clippy::missing_trait_methods)]
-        impl<S: AsyncBlobStore> AsyncBlobStore for $pointer {
-            async fn read(&self, known: Option<Revision>) -> Result<Blob> {
-                (**self).read(known).await
+        impl<S: AsyncBlobStore + ?Sized> AsyncBlobStore for $pointer {
+            fn read(&self, known: Option<Revision>) -> impl Future<Output = Result<Blob>> + Send {
+                (**self).read(known)
             }
 
-            async fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
-                (**self).swap(expected, bytes).await
+            fn swap(
+                &self,
+                expected: Revision,
+                bytes: &[u8],
+            ) -> impl Future<Output = Result<Revision>> + Send {
+                (**self).swap(expected, bytes)
             }
 
-            async fn quarantine(&self, unreadable: Revision) -> Result<bool> {
-                (**self).quarantine(unreadable).await
+            fn quarantine(
+                &self,
+                unreadable: Revision,
+            ) -> impl Future<Output = Result<bool>> + Send {
+                (**self).quarantine(unreadable)
             }
 
-            async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-                (**self).guard(partition, wait).await
+            fn guard(
+                &self,
+                partition: &Partition,
+                wait: Duration,
+            ) -> impl Future<Output = Result<RefreshGuard>> + Send {
+                (**self).guard(partition, wait)
             }
 
             fn place(&self) -> String {
@@ -107,4 +129,4 @@ macro_rules! forward_async {
     )*};
 }
 
-forward_async!(&S, Arc<S>);
+forward_async!(&S, Arc<S>, Box<S>);

@@ -1,12 +1,13 @@
 //! Between blocking and async stores, by way of tokio.
 
+use std::cell::Cell;
 use std::fmt;
 use std::panic;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::{Builder, Handle, Runtime};
-use tokio::task::{JoinError, spawn_blocking};
+use tokio::sync::Semaphore;
 
 use crate::{
     AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, CredentialType, Error,
@@ -17,77 +18,174 @@ use crate::{
 /// work, and never on those that run tasks.
 ///
 /// The verbs of a store that [is immediate](CacheStore::is_immediate), such as
-/// [`Memory`](crate::Memory), run in place; its guards don't.
+/// [`Memory`](crate::Memory), run in place, and need no runtime.
 ///
-/// A verb that has started runs to its end, even if its future is dropped. The runtime limits the
-/// number of threads (`max_blocking_threads`, 512 by default).
-#[derive(Debug, Default)]
-pub struct Offload<S>(Arc<S>);
+/// At most [`DEFAULT_LIMIT`](Self::DEFAULT_LIMIT) verbs run at the same time, unless
+/// [`with_limit`](Self::with_limit) sets another number; others wait without a thread. So a store
+/// that hangs doesn't use up the threads that the runtime has for blocking work
+/// (`max_blocking_threads`, 512 unless set). A caller that waits for a guard takes no thread either:
+/// it tries again after pauses of up to 25 ms.
+///
+/// A verb that has started runs to its end, even if its future is dropped. A runtime that shuts
+/// down waits for the verbs that have started.
+///
+/// # Errors
+///
+/// Each verb is an [`Error::Runtime`] outside of a tokio runtime, and once the runtime shuts down.
+pub struct Offload<S> {
+    store: Arc<S>,
+    limit: Arc<Semaphore>,
+}
+
+/// The longest pause between two attempts to take a guard. The holder usually waits for a server.
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
 impl<S> Offload<S> {
+    /// How many verbs run at the same time, unless set.
+    pub const DEFAULT_LIMIT: usize = 32;
+
     /// Wraps a blocking store.
     pub fn new(store: S) -> Self {
-        Self(Arc::new(store))
+        Self::from(Arc::new(store))
+    }
+
+    /// Sets how many verbs run at the same time; at least one. Clones that exist already keep their
+    /// limit.
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = Arc::new(Semaphore::new(limit.clamp(1, Semaphore::MAX_PERMITS)));
+        self
     }
 
     /// The blocking store.
     pub fn get_ref(&self) -> &S {
-        &self.0
+        &self.store
     }
 
     /// The blocking store, shared.
     pub fn into_inner(self) -> Arc<S> {
-        self.0
+        self.store
     }
 }
 
 impl<S> Clone for Offload<S> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { store: self.store.clone(), limit: self.limit.clone() }
     }
 }
 
 impl<S> From<Arc<S>> for Offload<S> {
     fn from(store: Arc<S>) -> Self {
-        Self(store)
+        Self { store, limit: Arc::new(Semaphore::new(Self::DEFAULT_LIMIT)) }
+    }
+}
+
+impl<S: Default> Default for Offload<S> {
+    fn default() -> Self {
+        Self::new(S::default())
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Offload<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Offload").field(&self.store).finish()
     }
 }
 
 impl<S: Send + Sync + 'static> Offload<S> {
+    /// Runs an operation of the blocking object on a thread for blocking work.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Runtime`] outside of a tokio runtime, and where it shuts down.
+    #[doc(hidden)]
+    pub async fn call<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&S) -> T + Send + 'static,
+    ) -> Result<T> {
+        let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
+        // It is never closed.
+        let permit =
+            self.limit.clone().acquire_owned().await.map_err(|_| Error::runtime_ended())?;
+        let store = self.store.clone();
+        let task = runtime.spawn_blocking(move || {
+            // Released when the operation ends, and not when its future is dropped.
+            let _permit = permit;
+            let _may_block = MayBlock::enter();
+            operation(&store)
+        });
+        task.await.map_err(|error| match error.try_into_panic() {
+            Ok(panic) => panic::resume_unwind(panic),
+            Err(_) => Error::runtime_ended(),
+        })
+    }
+
     async fn run<T: Send + 'static>(
         &self,
         verb: impl FnOnce(&S) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let store = self.0.clone();
-        match spawn_blocking(move || verb(&store)).await {
-            Ok(done) => done,
-            Err(error) => Err(ended(error)),
+        self.call(verb).await?
+    }
+
+    /// Takes a guard by attempts that don't wait, so that no thread waits.
+    async fn try_until<F: Future<Output = Result<RefreshGuard>> + Send>(
+        wait: Duration,
+        attempt: impl Fn() -> F + Send,
+    ) -> Result<RefreshGuard> {
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            let (path, holder) = match attempt().await {
+                Err(Error::Locked { path, holder, .. }) => (path, holder),
+                done => return done,
+            };
+            let waited = started.elapsed();
+            if waited >= wait {
+                return Err(Error::Locked { path, holder, waited });
+            }
+            if Handle::try_current().is_err() {
+                return Err(Error::no_runtime());
+            }
+            tokio::time::sleep(pause.min(wait.saturating_sub(waited))).await;
+            pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
 }
 
-/// Resumes the panic of a verb.
-fn ended(error: JoinError) -> Error {
-    match error.try_into_panic() {
-        Ok(panic) => panic::resume_unwind(panic),
-        // The runtime shuts down.
-        Err(error) => Error::backend("offloaded", error),
+thread_local! {
+    /// Whether this thread runs an operation of an [`Offload`].
+    static MAY_BLOCK: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Marks the thread until it is dropped.
+struct MayBlock {
+    before: bool,
+}
+
+impl MayBlock {
+    fn enter() -> Self {
+        Self { before: MAY_BLOCK.replace(true) }
+    }
+}
+
+impl Drop for MayBlock {
+    fn drop(&mut self) {
+        MAY_BLOCK.set(self.before);
     }
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl<S: CacheStore + 'static> AsyncCacheStore for Offload<S> {
     async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        if self.0.is_immediate() {
-            return self.0.load(partition, known);
+        if self.store.is_immediate() {
+            return self.store.load(partition, known);
         }
         let partition = partition.clone();
         self.run(move |store| store.load(&partition, known)).await
     }
 
     async fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
-        if self.0.is_immediate() {
-            return self.0.load_many(wanted);
+        if self.store.is_immediate() {
+            return self.store.load_many(wanted);
         }
         let wanted: Vec<_> = wanted.iter().map(|(it, known)| ((*it).clone(), *known)).collect();
         self.run(move |store| {
@@ -98,8 +196,8 @@ impl<S: CacheStore + 'static> AsyncCacheStore for Offload<S> {
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        if self.0.is_immediate() {
-            return self.0.commit(batch);
+        if self.store.is_immediate() {
+            return self.store.commit(batch);
         }
         let batch = batch.clone();
         self.run(move |store| store.commit(&batch)).await
@@ -110,24 +208,29 @@ impl<S: CacheStore + 'static> AsyncCacheStore for Offload<S> {
         credential_type: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        if self.0.is_immediate() {
-            return self.0.list(credential_type, known);
+        if self.store.is_immediate() {
+            return self.store.list(credential_type, known);
         }
         let credential_type = credential_type.cloned();
         self.run(move |store| store.list(credential_type.as_ref(), known)).await
     }
 
     async fn purge(&self, now: i64) -> Result<u64> {
-        if self.0.is_immediate() {
-            return self.0.purge(now);
+        if self.store.is_immediate() {
+            return self.store.purge(now);
         }
         self.run(move |store| store.purge(now)).await
     }
 
-    /// Waits on a thread for blocking work, even where the store is immediate.
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        let partition = partition.clone();
-        self.run(move |store| store.guard(&partition, wait)).await
+        Self::try_until(wait, move || async move {
+            if self.store.is_immediate() {
+                return self.store.guard(partition, Duration::ZERO);
+            }
+            let partition = partition.clone();
+            self.run(move |store| store.guard(&partition, Duration::ZERO)).await
+        })
+        .await
     }
 }
 
@@ -148,20 +251,24 @@ impl<B: BlobStore + 'static> AsyncBlobStore for Offload<B> {
     }
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        let partition = partition.clone();
-        self.run(move |blob| blob.guard(&partition, wait)).await
+        Self::try_until(wait, move || async move {
+            let partition = partition.clone();
+            self.run(move |blob| blob.guard(&partition, Duration::ZERO)).await
+        })
+        .await
     }
 
     fn place(&self) -> String {
-        self.0.place()
+        self.store.place()
     }
 }
 
 /// An async store as a blocking one, for programs without an async runtime. It has a runtime of
 /// its own, with one thread.
 ///
-/// Within an async runtime, each verb is an [`Error::Invalid`]: it would block a thread that runs
-/// tasks. Use the async store there, or call from a thread for blocking work.
+/// Within a tokio runtime, each verb is an [`Error::Invalid`]: it would block a thread that runs
+/// tasks. That includes the closures of `spawn_blocking`, which can't be told apart. Use the async
+/// store there, wrap this one in [`Offload`], or call it on a thread of its own.
 pub struct Blocking<S> {
     store: S,
     /// `None` once it is dropped.
@@ -212,9 +319,9 @@ impl<S> Blocking<S> {
 }
 
 fn check_outside() -> Result<()> {
-    if Handle::try_current().is_ok() {
+    if !MAY_BLOCK.get() && Handle::try_current().is_ok() {
         let reason = "it was called within an async runtime; await the async store there, or call \
-                      it in tokio::task::spawn_blocking";
+                      the blocking form on a thread of its own (std::thread::spawn)";
         return Err(Error::invalid("the blocking form of an async store", reason));
     }
     Ok(())
@@ -284,7 +391,7 @@ mod tests {
         runtime.block_on(async move {
             let refused = store.load(&user, None).unwrap_err();
             assert!(matches!(refused, Error::Invalid { .. }), "{refused}");
-            assert!(refused.to_string().contains("spawn_blocking"));
+            assert!(refused.to_string().contains("std::thread::spawn"));
             assert!(Blocking::new(Ready(Memory::new())).is_err());
             drop(store);
         });

@@ -1,0 +1,3 @@
+//! The async face.
+
+mod face;
