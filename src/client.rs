@@ -2,12 +2,12 @@ use std::fmt;
 use std::time::Duration;
 
 use msal_cache_core::internal::now;
-use msal_cache_core::{CacheStore, Memory, Ready, Result};
+use msal_cache_core::{CacheStore, Error, Memory, Ready, Result};
 
 use crate::TokenCache;
 use crate::engine::Acquisition;
 use crate::model::{
-    AccountInfo, AcquireError, AcquiredToken, ClientConfig, SilentRequest, TokenEndpoint,
+    AccountInfo, AcquireError, AcquiredToken, Authority, ClientConfig, SilentRequest, TokenEndpoint,
 };
 use crate::plan::{SilentPlan, accounts};
 
@@ -18,7 +18,7 @@ macro_rules! client_options {
         /// its metadata document (`<authority>/v2.0/.well-known/openid-configuration`). Tokens are
         /// stored under the tenant in this address.
         pub fn with_token_endpoint(mut self, address: impl Into<String>) -> Self {
-            self.config.set_token_endpoint(address.into(), self.cache.0.clouds());
+            self.config.set_token_endpoint(&address.into(), self.cache.0.clouds());
             self
         }
 
@@ -53,7 +53,16 @@ macro_rules! client_options {
         ///
         /// [`Error::Invalid`](crate::Error::Invalid) where the authority is invalid.
         pub fn token_endpoint(&self) -> Result<String> {
-            Ok(self.config.authority(self.cache.0.clouds())?.token_endpoint.clone())
+            Ok(self.config.authority()?.token_endpoint().to_owned())
+        }
+
+        /// The authority.
+        ///
+        /// # Errors
+        ///
+        /// [`Error::Invalid`](crate::Error::Invalid) where it was given as a text that is invalid.
+        pub fn authority(&self) -> Result<Authority> {
+            Ok(self.config.authority()?.authority().clone())
         }
     };
 }
@@ -72,10 +81,25 @@ impl<S: CacheStore> TokenCache<S> {
     /// The view of the app that is registered as `client_id` with `authority`, such as
     /// `https://login.microsoftonline.com/<tenant>`.
     ///
-    /// An invalid authority is an [`Error::Invalid`](crate::Error::Invalid) of the first call that
-    /// needs it.
-    pub fn client(&self, client_id: impl Into<String>, authority: impl Into<String>) -> Client<S> {
-        let config = ClientConfig::new(client_id.into(), authority.into(), self.0.clouds());
+    /// The authority is an [`Authority`], which is valid, or a text. A text is parsed at once; if it
+    /// is invalid, the first call that needs it returns the [`Error::Invalid`](crate::Error::Invalid).
+    /// An app that reads it from its configuration finds out earlier with [`Authority::parse`]:
+    ///
+    /// ```
+    /// use msal_cache::{Authority, TokenCache};
+    ///
+    /// let cache = TokenCache::in_memory();
+    /// let client = cache.client("client-id", "https://login.microsoftonline.com/common");
+    /// # let configured = "https://login.microsoftonline.com/contoso.com";
+    /// let other = cache.client("client-id", Authority::parse(configured)?);
+    /// # let _ = (client, other);
+    /// # Ok::<(), msal_cache::Error>(())
+    /// ```
+    pub fn client<A>(&self, client_id: impl Into<String>, authority: A) -> Client<S>
+    where
+        A: TryInto<Authority, Error: Into<Error>>,
+    {
+        let config = ClientConfig::new(client_id.into(), authority, self.0.clouds());
         Client { cache: self.clone(), config }
     }
 }
@@ -91,11 +115,6 @@ impl<S: CacheStore> Client<S> {
     #[cfg(feature = "http")]
     pub(crate) fn config(&self) -> &ClientConfig {
         &self.config
-    }
-
-    #[cfg(feature = "http")]
-    pub(crate) fn clouds(&self) -> &crate::model::Clouds {
-        self.cache.0.clouds()
     }
 
     /// The users who are signed in to this cloud, by any of its hosts and in any tenant, through

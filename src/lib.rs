@@ -25,8 +25,8 @@ pub use builder::TokenCacheBuilder;
 pub use cache::TokenCache;
 pub use client::Client;
 pub use model::{
-    AccountInfo, AcquireError, AcquiredToken, Entry, Event, Fields, Limits, Profile, Query, Secret,
-    SilentRequest,
+    AccountInfo, AcquireError, AcquiredToken, Authority, Entry, Event, Fields, Limits, Profile,
+    Query, Secret, SilentRequest,
 };
 pub use msal_cache_core::{CredentialType, Error, Memory, Result};
 #[cfg(feature = "file")]
@@ -45,6 +45,11 @@ pub mod acquire {
         AcquireError, AcquiredToken, InteractionRequired, RefreshReason, ServerError,
         SilentRequest, TokenSource,
     };
+}
+
+pub mod authority {
+    //! Authorities: who issues tokens, and where.
+    pub use crate::model::{Authority, AuthorityKind};
 }
 
 pub mod clock {

@@ -13,6 +13,7 @@ use crate::stores::{EVERY, Open, on_every_store};
 on_every_store! {
     users_whose_ids_differ_in_case_never_get_each_others_token
     apps_whose_ids_differ_in_case_never_get_each_others_token
+    tenants_whose_names_differ_in_case_have_one_token
     apps_whose_joined_ids_are_equal_never_get_each_others_token
 }
 
@@ -85,7 +86,25 @@ fn app_tokens(open: Open, apps: [(&str, &str); 2]) {
 
 fn apps_whose_ids_differ_in_case_never_get_each_others_token(open: Open) {
     app_tokens(open, [("app", "tenant"), ("APP", "tenant")]);
-    app_tokens(open, [("app", "tenant"), ("app", "TENANT")]);
+}
+
+/// Tenants ignore case, as in MSAL Go and .NET: a later token of one replaces the earlier one.
+fn tenants_whose_names_differ_in_case_have_one_token(open: Open) {
+    let (cache, _) = open();
+    let realms = ["tenant", "TENANT"];
+    for (turn, realm) in [0, 1, 0, 0, 1].into_iter().enumerate() {
+        let event = Event::new("app")
+            .token_endpoint(format!("https://{ENVIRONMENT}/{}/oauth2/v2.0/token", realms[realm]))
+            .scope(["scope"])
+            .response(
+                Fields::new().set("access_token", format!("AT-{turn}")).set("expires_in", 3600),
+            );
+        cache.add(&event).unwrap();
+        for realm in realms {
+            let found = token(&cache, ("app", realm), &SilentRequest::for_client(["scope"]));
+            assert_eq!(found, Some(format!("AT-{turn}")), "{realm}");
+        }
+    }
 }
 
 fn apps_whose_joined_ids_are_equal_never_get_each_others_token(open: Open) {

@@ -10,7 +10,8 @@ use crate::AsyncTokenCache;
 use crate::client::client_options;
 use crate::engine::{AcquireResult, Acquisition, Tokio};
 use crate::model::{
-    AccountInfo, AcquireError, AcquiredToken, AsyncTokenEndpoint, ClientConfig, SilentRequest,
+    AccountInfo, AcquireError, AcquiredToken, AsyncTokenEndpoint, Authority, ClientConfig,
+    SilentRequest,
 };
 use crate::plan::{SilentPlan, accounts};
 
@@ -34,12 +35,11 @@ pub struct AsyncClient<S = Offload<Memory>> {
 impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     /// The view of the app that is registered as `client_id` with `authority`. See
     /// [`TokenCache::client`](crate::TokenCache::client).
-    pub fn client(
-        &self,
-        client_id: impl Into<String>,
-        authority: impl Into<String>,
-    ) -> AsyncClient<S> {
-        let config = ClientConfig::new(client_id.into(), authority.into(), self.0.clouds());
+    pub fn client<A>(&self, client_id: impl Into<String>, authority: A) -> AsyncClient<S>
+    where
+        A: TryInto<Authority, Error: Into<Error>>,
+    {
+        let config = ClientConfig::new(client_id.into(), authority, self.0.clouds());
         AsyncClient { cache: self.clone(), config }
     }
 }

@@ -8,7 +8,7 @@ use crate::plan::accounts::grouped;
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// The users who are signed in to the cloud of a client.
     pub(crate) async fn accounts(&self, client: &ClientConfig) -> Result<Vec<AccountInfo>> {
-        let authority = client.authority(self.clouds())?;
+        let authority = client.authority()?;
         let stored = self.section(&CredentialType::Account).await?;
         Ok(grouped(&stored.entries, &authority.hosts))
     }
@@ -19,7 +19,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         client: &ClientConfig,
         home_account_id: &str,
     ) -> Result<Option<AccountInfo>> {
-        let authority = client.authority(self.clouds())?;
+        let authority = client.authority()?;
         let stored = self.partition(&Partition::user(home_account_id)).await?;
         let mut accounts = grouped(&stored.entries, &authority.hosts);
         accounts.retain(|it| it.home_account_id() == home_account_id);

@@ -44,14 +44,21 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         E: AsyncTokenEndpoint,
         F: Future<Output = AcquireResult>,
     {
-        let request = ResolvedRequest::new(client, request, self.profile(), self.clouds())?;
+        let request = ResolvedRequest::new(client, request, self.profile())?;
         let in_flight = &self.state.in_flight;
         let ended = in_flight.ended();
         let partition = request.partition();
         let read = self.first_read(&request, &partition).await?;
         let nothing = Decoded::default();
         let stored = &read.get(&partition).unwrap_or(&nothing).entries;
-        if let Some(entry) = silent::cached(&request, stored, self.now()) {
+        let mut cached = silent::cached(&request, stored, self.now());
+        if cached.is_none()
+            && let Some(partition) = request.partition_without_realm()
+        {
+            let stored = self.partition(&partition).await?;
+            cached = silent::cached(&request, &stored.entries, self.now());
+        }
+        if let Some(entry) = cached {
             event!(
                 debug,
                 target: "msal_cache::client",
@@ -127,9 +134,19 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         client: &ClientConfig,
         request: &SilentRequest,
     ) -> Result<SilentPlan> {
-        let request = ResolvedRequest::new(client, request, self.profile(), self.clouds())?;
+        let request = ResolvedRequest::new(client, request, self.profile())?;
         let read = self.read_for(&request).await?;
-        Ok(self.plan_from(&request, &read))
+        let plan = self.plan_from(&request, &read);
+        if plan.cached.is_none()
+            && let Some(partition) = request.partition_without_realm()
+        {
+            let stored = self.partition(&partition).await?;
+            let other = SilentPlan::of(&request, &stored.entries, self.now());
+            if other.cached.is_some() {
+                return Ok(other);
+            }
+        }
+        Ok(plan)
     }
 
     /// Reads all that a plan for this request depends on.

@@ -183,7 +183,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         read: ReadSet,
     ) -> Result<Result<AcquiredToken, AttemptError>, AttemptError> {
         let authority = &self.request.authority;
-        let environment = used.known("environment").unwrap_or(&authority.environment);
+        let environment = used.known("environment").unwrap_or(authority.environment());
         let mut event = event_of(&self.request, "refresh_token", environment, response);
         event.home_account_id = used.known("home_account_id").map(str::to_owned);
         let facts = match self.facts(&event) {
@@ -238,7 +238,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
 
     async fn request_own_once(&self, read: ReadSet) -> Result<AcquiredToken, AttemptError> {
         let response = self.send(&self.token_request(self.request.client_form()?)).await?;
-        let environment = &self.request.authority.environment;
+        let environment = self.request.authority.environment();
         let event = event_of(&self.request, "client_credentials", environment, &response);
         let facts = self.facts(&event).map_err(AttemptError::response)?;
         check_own(&facts).map_err(AttemptError::response)?;
@@ -281,7 +281,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
     }
 
     fn token_request(&self, form: Form) -> TokenRequest {
-        TokenRequest::new(&self.request.authority.token_endpoint, &self.request.client_id, form)
+        TokenRequest::new(self.request.authority.token_endpoint(), &self.request.client_id, form)
     }
 
     /// Sends a request, and returns a response that is a success.

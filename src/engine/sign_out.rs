@@ -13,7 +13,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         client: &ClientConfig,
         account: &AccountInfo,
     ) -> Result<usize> {
-        let authority = client.authority(self.clouds())?;
+        let authority = client.authority()?;
         let home = account.home_account_id();
         let partitions = [Partition::user(home), Partition::app_metadata()];
         let (mut retry, mut is_first) = (Retry::new(), true);
@@ -74,7 +74,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
 
     /// Removes the tokens that a client has for itself. Returns their number.
     pub(crate) async fn remove_tokens_for_client(&self, client: &ClientConfig) -> Result<usize> {
-        let authority = client.authority(self.clouds())?;
+        let authority = client.authority()?;
         let tokens = self.section(&CredentialType::AccessToken).await?;
         let (batch, removed) = sign_out::own_tokens(&tokens.entries, &client.id, &authority.hosts);
         self.commit_change(&batch).await?;

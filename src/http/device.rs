@@ -14,8 +14,8 @@ use super::endpoint::{HttpEndpoint, refused_address};
 use super::throttle::{DEVICE_CODE, SendResult};
 use crate::Client;
 use crate::model::{
-    Event, Fields, Form, ServerError, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
-    TransportErrorKind, merged_claims, schema,
+    Authority, Event, Fields, Form, ServerError, TokenEndpoint, TokenRequest, TokenResponse,
+    TransportError, TransportErrorKind, merged_claims, schema,
 };
 
 /// The increase of the polling interval after `slow_down` (RFC 8628, section 3.5).
@@ -47,8 +47,8 @@ const CANCEL_CHECK: Duration = Duration::from_millis(50);
 pub struct DeviceFlow {
     request: TokenRequest,
     scopes: Vec<String>,
-    /// The host of the authority, under which the tokens are stored.
-    environment: String,
+    /// Under which the tokens are stored.
+    authority: Authority,
     user_code: String,
     verification_uri: String,
     verification_uri_complete: Option<String>,
@@ -108,20 +108,20 @@ impl HttpEndpoint {
         scopes.extend(schema::REQUESTED_SCOPES.map(str::to_owned));
         scopes.sort_unstable();
         scopes.dedup();
-        let (config, clouds) = (client.config(), client.clouds());
+        let config = client.config();
         let mut form =
             Form::new().with("client_id", config.id.as_str()).with("scope", scopes.join(" "));
         if let Some(claims) = merged_claims(claims_challenge, &config.capabilities, None)? {
             form = form.with("claims", claims);
         }
-        let authority = config.authority(clouds)?;
-        let request = TokenRequest::new(&authority.token_endpoint, &config.id, form);
+        let authority = config.authority()?;
+        let request = TokenRequest::new(authority.token_endpoint(), &config.id, form);
         let address = self.device_address(request.token_endpoint())?;
         let response = outage_as_error(self.post(&address, &request))?;
         match ServerError::of(&response) {
             Some(error) => Err(DeviceFlowError::Refused(error)),
             None => {
-                Ok(DeviceFlow::parse(response.body(), &request, scopes, &authority.environment)?)
+                Ok(DeviceFlow::parse(response.body(), &request, scopes, authority.authority())?)
             }
         }
     }
@@ -189,7 +189,7 @@ impl DeviceFlow {
         body: &Fields,
         request: &TokenRequest,
         scopes: Vec<String>,
-        environment: &str,
+        authority: &Authority,
     ) -> Result<Self, Error> {
         let text = |name| body.get(name).and_then(Value::as_str).map(str::to_owned);
         let required = |name| {
@@ -219,7 +219,7 @@ impl DeviceFlow {
         Ok(Self {
             request: TokenRequest::new(request.token_endpoint(), request.client_id(), form),
             scopes,
-            environment: environment.to_owned(),
+            authority: authority.clone(),
             user_code,
             verification_uri,
             verification_uri_complete: text("verification_uri_complete"),
@@ -236,8 +236,7 @@ impl DeviceFlow {
         }
         let granted = body.get("scope").and_then(Value::as_str).map(str::to_owned);
         let event = Event::new(self.request.client_id())
-            .token_endpoint(self.request.token_endpoint())
-            .environment(&self.environment)
+            .authority(&self.authority)
             .grant_type(DEVICE_CODE)
             .response(body.clone());
         Ok(match granted {

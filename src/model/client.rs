@@ -1,9 +1,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use msal_cache_core::Result;
+use msal_cache_core::{Error, Result};
 
-use crate::model::{AuthorityHosts, Clouds};
+use crate::model::{Authority, AuthorityHosts, Clouds};
 
 /// How long before it expires a token is no longer returned, in seconds.
 const SKEW: i64 = 300;
@@ -15,48 +15,50 @@ const GUARD_WAIT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub(crate) struct ClientConfig {
     pub(crate) id: String,
-    pub(crate) authority: String,
-    pub(crate) token_endpoint: Option<String>,
-    /// The authority as it was parsed; `None` where it is invalid.
-    parsed: Option<Arc<AuthorityHosts>>,
+    /// Or the field that is invalid, and why. The text isn't kept: it may contain a password.
+    authority: Result<Arc<AuthorityHosts>, [String; 2]>,
     pub(crate) capabilities: Arc<[String]>,
     pub(crate) skew: i64,
     pub(crate) guard_wait: Duration,
 }
 
 impl ClientConfig {
-    pub(crate) fn new(id: String, authority: String, clouds: &Clouds) -> Self {
-        let mut config = Self {
+    pub(crate) fn new<A>(id: String, authority: A, clouds: &Clouds) -> Self
+    where
+        A: TryInto<Authority, Error: Into<Error>>,
+    {
+        Self {
             id,
-            authority,
-            token_endpoint: None,
-            parsed: None,
+            authority: checked(authority.try_into().map_err(Into::into), clouds),
             capabilities: Arc::default(),
             skew: SKEW,
             guard_wait: GUARD_WAIT,
-        };
-        config.parsed = config.parse(clouds).ok().map(Arc::new);
-        config
-    }
-
-    pub(crate) fn set_token_endpoint(&mut self, address: String, clouds: &Clouds) {
-        self.token_endpoint = Some(address);
-        self.parsed = self.parse(clouds).ok().map(Arc::new);
-    }
-
-    /// The parsed authority, or why it is invalid.
-    pub(crate) fn authority(&self, clouds: &Clouds) -> Result<Arc<AuthorityHosts>> {
-        match &self.parsed {
-            Some(authority) => Ok(authority.clone()),
-            None => self.parse(clouds).map(Arc::new),
         }
     }
 
-    fn parse(&self, clouds: &Clouds) -> Result<AuthorityHosts> {
-        let authority = AuthorityHosts::parse(&self.authority, clouds)?;
-        match &self.token_endpoint {
-            Some(address) => authority.with_token_endpoint(address),
-            None => Ok(authority),
+    pub(crate) fn set_token_endpoint(&mut self, address: &str, clouds: &Clouds) {
+        if let Ok(known) = &self.authority {
+            let authority = known.authority().clone().with_token_endpoint(address);
+            self.authority = checked(authority, clouds);
         }
+    }
+
+    /// The authority, or why it is invalid.
+    pub(crate) fn authority(&self) -> Result<Arc<AuthorityHosts>> {
+        match &self.authority {
+            Ok(authority) => Ok(authority.clone()),
+            Err([field, reason]) => Err(Error::invalid(field, reason)),
+        }
+    }
+}
+
+fn checked(
+    authority: Result<Authority>,
+    clouds: &Clouds,
+) -> Result<Arc<AuthorityHosts>, [String; 2]> {
+    match authority {
+        Ok(authority) => Ok(Arc::new(AuthorityHosts::new(authority, clouds))),
+        Err(Error::Invalid { field, reason }) => Err([field, reason]),
+        Err(error) => Err(["authority".into(), error.to_string()]),
     }
 }

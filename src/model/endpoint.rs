@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use msal_cache_core::{BoxFuture, Ready};
 
+use crate::model::address::shown;
 use crate::model::{Fields, Form};
 
 /// The token endpoint of an authorization server (RFC 6749, section 3.2), over any HTTP client.
@@ -133,7 +134,7 @@ impl<E: TokenEndpoint + 'static> AsyncTokenEndpoint for msal_cache_core::Offload
 }
 
 /// A request to a token endpoint. `Debug` prints no value of the form.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TokenRequest {
     token_endpoint: String,
     client_id: String,
@@ -178,6 +179,17 @@ impl TokenRequest {
     /// the user's region. Other servers ignore it.
     pub fn anchor_mailbox(&self) -> Option<&str> {
         self.anchor_mailbox.as_deref()
+    }
+}
+
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("token_endpoint", &shown(&self.token_endpoint))
+            .field("client_id", &self.client_id)
+            .field("form", &self.form)
+            .field("anchor_mailbox", &self.anchor_mailbox)
+            .finish()
     }
 }
 

@@ -5,7 +5,8 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::model::{AuthorityType, Fields, kind, schema};
+use crate::model::address::shown;
+use crate::model::{Authority, AuthorityType, Fields, kind, schema};
 
 /// A response of a token endpoint, and the request that it answers: what
 /// [`TokenCache::add`](crate::TokenCache::add) stores.
@@ -38,6 +39,7 @@ pub struct Event {
     pub(crate) scope: Vec<String>,
     pub(crate) token_endpoint: Option<String>,
     pub(crate) environment: Option<String>,
+    pub(crate) authority: Option<Authority>,
     pub(crate) response: Fields,
     pub(crate) data: Fields,
     pub(crate) grant_type: Option<String>,
@@ -57,6 +59,7 @@ impl Event {
             scope: Vec::new(),
             token_endpoint: None,
             environment: None,
+            authority: None,
             response: Fields::new(),
             data: Fields::new(),
             grant_type: None,
@@ -89,6 +92,7 @@ impl Event {
             scope: scopes(&mut fields)?,
             token_endpoint: text(&mut fields, "token_endpoint")?,
             environment: text(&mut fields, "environment")?,
+            authority: None,
             response: object(&mut fields, "response")?,
             data: object(&mut fields, "data")?,
             grant_type: text(&mut fields, "grant_type")?,
@@ -114,7 +118,25 @@ impl Event {
         self
     }
 
-    /// The environment, where it is another than the host of the token endpoint.
+    /// The authority whose tokens these are, instead of the [`token_endpoint`](Self::token_endpoint):
+    /// a [`Client`](crate::Client) with this authority finds them, whatever the path of the token
+    /// endpoint is.
+    ///
+    /// ```
+    /// # use msal_cache::{Authority, Event, Fields};
+    /// let authority = Authority::parse("https://contoso.b2clogin.com/contoso.onmicrosoft.com/b2c_1_in")?;
+    /// let event = Event::new("client-id")
+    ///     .authority(&authority)
+    ///     .response(Fields::new().set("access_token", "s3cret").set("expires_in", 3600));
+    /// # let _ = event;
+    /// # Ok::<(), msal_cache::Error>(())
+    /// ```
+    pub fn authority(mut self, authority: &Authority) -> Self {
+        self.authority = Some(authority.clone());
+        self
+    }
+
+    /// The environment, where it is another than the host of the authority or the token endpoint.
     pub fn environment(mut self, host: impl Into<String>) -> Self {
         self.environment = Some(host.into());
         self
@@ -178,7 +200,8 @@ impl fmt::Debug for Event {
         f.debug_struct("Event")
             .field("client_id", &self.client_id)
             .field("scope", &self.scope)
-            .field("token_endpoint", &self.token_endpoint)
+            .field("token_endpoint", &self.token_endpoint.as_deref().map(shown))
+            .field("authority", &self.authority)
             .field("environment", &self.environment)
             .field("grant_type", &self.grant_type)
             .field("response", &self.response)

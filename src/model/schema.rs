@@ -17,9 +17,6 @@ pub(crate) const KEY_ID: [&str; 3] = ["key_id", "keyid", "kid"];
 /// The names of the field with the hash of the assertion on whose behalf a token was acquired.
 pub(crate) const ASSERTION: [&str; 2] = ["user_assertion_hash", "userAssertionHash"];
 
-/// The authorities that stand for several tenants.
-pub(crate) const MULTI_TENANT: [&str; 3] = ["common", "organizations", "consumers"];
-
 /// Whether a scope is one of `OpenID` Connect.
 pub(crate) fn is_openid_scope(scope: &str) -> bool {
     OPENID_SCOPES.iter().any(|it| it.eq_ignore_ascii_case(scope))

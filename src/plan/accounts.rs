@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::model::{AccountInfo, AuthorityType, Entry, Hosts, TenantProfile};
+use crate::model::{AccountInfo, AuthorityType, Entry, Hosts, TenantProfile, same_tenant};
 
 /// The pseudo-account of a managed cloud shell, where no user has signed in.
 const CLOUD_SHELL: &str = "CLOUDSHELL";
@@ -65,7 +65,7 @@ fn account(entries: &[(usize, &Entry)]) -> AccountInfo {
     }
     for profile in &mut account.tenant_profiles {
         profile.is_home_tenant =
-            home_tenant.is_some_and(|tenant| profile.realm.eq_ignore_ascii_case(tenant));
+            home_tenant.is_some_and(|tenant| same_tenant(&profile.realm, tenant));
     }
     let last_name = || {
         let names = entries.iter().rev().filter_map(|(_, it)| it.known("username"));
@@ -82,7 +82,7 @@ fn account(entries: &[(usize, &Entry)]) -> AccountInfo {
 }
 
 fn add_profile(profiles: &mut Vec<TenantProfile>, new: TenantProfile) {
-    match profiles.iter_mut().find(|it| it.realm.eq_ignore_ascii_case(&new.realm)) {
+    match profiles.iter_mut().find(|it| same_tenant(&it.realm, &new.realm)) {
         None => profiles.push(new),
         Some(known) => {
             known.local_account_id = new.local_account_id.or(known.local_account_id.take());

@@ -77,12 +77,16 @@ impl<'a> Facts<'a> {
     pub(crate) fn of(event: &'a Event, now: i64, profile: Profile) -> Result<Self> {
         profile.check(event)?;
         let (mut environment, mut realm) = (None, None);
-        if let Some(endpoint) = &event.token_endpoint {
+        if let (Some(endpoint), None) = (&event.token_endpoint, &event.authority) {
             let (host, tenant) = environment_and_realm(endpoint).ok_or_else(|| {
                 let expected = "it should be like https://login.microsoftonline.com/<tenant>/...";
                 Error::invalid("event.token_endpoint", expected)
             })?;
             (environment, realm) = (Some(host), Some(tenant));
+        }
+        let authority = event.authority.as_ref();
+        if let Some(authority) = authority {
+            environment = Some(authority.environment().to_owned());
         }
         if let Some(host) = &event.environment {
             environment = Some(host.to_lowercase());
@@ -95,6 +99,9 @@ impl<'a> Facts<'a> {
         let mut scope: Vec<_> = event.scope.iter().map(String::as_str).collect();
         scope.sort_unstable();
         let user = home_account_id.as_deref().filter(|home| !home.is_empty());
+        if let Some(authority) = authority {
+            realm = Some(authority.realm(user).to_owned());
+        }
         Ok(Self {
             now,
             environment,

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 use msal_cache_core::{CredentialType, Json, Partition, Record, Result};
 use zeroize::Zeroizing;
 
-use crate::model::{Cloud, Clouds, Entry, FieldValue, KeyFields, Nulls, merge, schema, write};
+use crate::model::{
+    Cloud, Clouds, Entry, FieldValue, KeyFields, Nulls, merge, same_tenant, schema, write,
+};
 use crate::plan::facts::Facts;
 use crate::plan::read_set::ReadSet;
 
@@ -149,7 +151,7 @@ pub(crate) fn replaces(new: &Entry, old: &Entry, clouds: &Clouds) -> bool {
     }
     let same = |name| text(new, name) == text(old, name);
     // Some libraries write a tenant as it was configured.
-    let same_realm = || text(new, "realm").eq_ignore_ascii_case(text(old, "realm"));
+    let same_realm = || same_tenant(text(new, "realm"), text(old, "realm"));
     // Tokens of other flows are left alone: on behalf of a user, or bound to a key.
     let set_apart = schema::ASSERTION.iter().chain(&schema::KEY_ID);
     set_apart.into_iter().all(|name| old.is_null_or_missing(name))

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use msal_cache_core::{CredentialType, Result};
 
-use crate::model::{AuthorityType, Clouds, Entry, FieldValue, KeyFields, Profile, schema};
+use crate::model::{
+    AuthorityKind, AuthorityType, Clouds, Entry, FieldValue, KeyFields, Profile, schema,
+};
 use crate::plan::facts::{Facts, not_null, scalar};
 use crate::plan::family::{self, Environments};
 use crate::plan::read_set::ReadSet;
@@ -119,7 +121,10 @@ impl<'a> RecordWriter<'a> {
             (None, None, Some(odd)) => odd.into(),
             (None, None, None) => FieldValue::Null,
         };
-        let is_adfs = facts.realm.as_deref() == Some("adfs");
+        let is_adfs = match &event.authority {
+            Some(authority) => authority.kind() == AuthorityKind::Adfs,
+            None => facts.realm.as_deref() == Some("adfs"),
+        };
         let by_realm = if is_adfs { AuthorityType::Adfs } else { AuthorityType::Mssts };
         let authority_type = event.authority_type.as_ref().unwrap_or(&by_realm);
         let mut fields = vec![

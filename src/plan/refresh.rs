@@ -23,7 +23,7 @@ pub(crate) fn event(
 ) -> Event {
     let body = response.body();
     let event = Event::new(&request.client_id)
-        .token_endpoint(&request.authority.token_endpoint)
+        .authority(request.authority.authority())
         .environment(environment)
         .grant_type(grant_type)
         .data(request.request.data.clone())

@@ -9,8 +9,7 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::model::{
-    AuthorityHosts, ClientConfig, Clouds, Event, Form, Profile, SilentRequest, merged_claims,
-    schema,
+    AuthorityHosts, ClientConfig, Event, Form, Profile, SilentRequest, merged_claims, schema,
 };
 use crate::plan::facts::{ext_cache_key_of, python_str};
 
@@ -37,11 +36,10 @@ impl ResolvedRequest {
         client: &ClientConfig,
         request: &SilentRequest,
         profile: Profile,
-        clouds: &Clouds,
     ) -> Result<Self> {
         // Before a refresh token is redeemed for a token that can't be stored.
         profile.check(&Event::new(&client.id).data(request.data.clone()))?;
-        let authority = client.authority(clouds)?;
+        let authority = client.authority()?;
         let text =
             |name: &str| request.data.get(name).map(|value| python_str(name, value)).transpose();
         let non_empty = |text: Option<String>| text.filter(|it| !it.is_empty());
@@ -69,8 +67,7 @@ impl ResolvedRequest {
                 }
             }
             None => {
-                let realm = authority.realm.to_lowercase();
-                if schema::MULTI_TENANT.contains(&realm.as_str()) {
+                if authority.is_multi_tenant() {
                     let reason = "an app's own tokens belong to one tenant; name it instead of \
                                   common, organizations or consumers";
                     return Err(Error::invalid("authority", reason));
@@ -107,9 +104,16 @@ impl ResolvedRequest {
 
     /// The partition of all records that a plan may use, but the metadata of clients.
     pub(crate) fn partition(&self) -> Partition {
-        let (client, realm) = (&self.client_id, &self.authority.realm);
+        let (client, realm) = (&self.client_id, self.authority.realm(None));
         let app = || Partition::app(client, realm, self.ext_cache_key.as_deref());
         self.request.home_account_id.as_deref().map_or_else(app, Partition::user)
+    }
+
+    /// The partition of an app's own tokens that a library has stored without a realm.
+    pub(crate) fn partition_without_realm(&self) -> Option<Partition> {
+        let may_exist = self.is_for_client() && self.authority.may_lack_realm();
+        let ext_cache_key = self.ext_cache_key.as_deref();
+        may_exist.then(|| Partition::app(&self.client_id, "", ext_cache_key))
     }
 
     /// Whether the app requests a token for itself.
@@ -171,7 +175,8 @@ impl ResolvedRequest {
         let mut parts = Vec::from(
             [
                 self.client_id.clone(),
-                self.authority.token_endpoint.clone(),
+                self.authority.as_str().to_owned(),
+                self.authority.token_endpoint().to_owned(),
                 request.home_account_id.clone().unwrap_or_default(),
                 scopes.join(" "),
                 format!("{} {}", request.force_refresh, self.skew),

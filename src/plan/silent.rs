@@ -214,7 +214,7 @@ impl SilentPlan {
             attempts: Vec::new(),
             has_account: false,
             is_for_client: request.request.home_account_id.is_none(),
-            token_endpoint: request.authority.token_endpoint.clone(),
+            token_endpoint: request.authority.token_endpoint().to_owned(),
             candidates,
         };
         if plan.cached.is_none() {
@@ -302,7 +302,7 @@ fn verdict(request: &ResolvedRequest, token: &Entry, now: i64) -> Verdict {
     if request.authority.hosts.rank(token.known("environment")).is_none() {
         return Verdict::OtherEnvironment;
     }
-    if token.known("realm") != Some(&request.authority.realm) {
+    if !request.authority.has_realm(token.known("realm"), home) {
         return Verdict::OtherTenant;
     }
     let token_type = token.known("token_type").unwrap_or(schema::BEARER);

@@ -1,6 +1,7 @@
 //! The client view: accounts, and tokens without user interaction.
 
 mod accounts;
+mod authorities;
 mod client_credentials;
 mod families;
 #[cfg(any(feature = "file", feature = "sqlite"))]

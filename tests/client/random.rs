@@ -137,7 +137,7 @@ impl Wanted {
         it("home_account_id").filter(|home| !home.is_empty()) == self.home
             && it("client_id") == Some(self.client)
             && matches!(host.as_deref(), Some("login.microsoftonline.com" | "login.windows.net"))
-            && it("realm") == Some(self.realm)
+            && it("realm").is_some_and(|realm| realm.eq_ignore_ascii_case(self.realm))
             && self.scopes.iter().all(|scope| granted.contains(&scope.to_lowercase()))
             && type_fits
             && it("key_id") == self.key

@@ -181,6 +181,12 @@ impl Error {
     }
 }
 
+impl From<std::convert::Infallible> for Error {
+    fn from(never: std::convert::Infallible) -> Self {
+        match never {}
+    }
+}
+
 struct Position(Option<(usize, usize)>);
 
 impl std::fmt::Display for Position {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use msal_cache::acquire::RefreshReason;
 use msal_cache::plan::{Candidate, Role, SilentPlan, Verdict};
 use msal_cache::store::CacheStore;
-use msal_cache::{AccountInfo, Entry, SilentRequest, TokenCache};
+use msal_cache::{AccountInfo, Authority, Entry, SilentRequest, TokenCache};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome, printable};
@@ -108,9 +108,17 @@ fn plan<S: CacheStore>(
         Some(home) => SilentRequest::new(&args.scope, &AccountInfo::of(home)),
         None => SilentRequest::for_client(&args.scope),
     };
-    let mut first = None;
+    let (mut first, mut invalid) = (None, None);
     for (environment, tenant) in authorities(entries, home, args) {
-        let client = cache.client(&args.client, format!("https://{environment}/{tenant}"));
+        // What a record says may be no authority, such as the realm `tfp`.
+        let authority = match Authority::parse(&format!("https://{environment}/{tenant}")) {
+            Ok(authority) => authority,
+            Err(error) => {
+                invalid.get_or_insert(error);
+                continue;
+            }
+        };
+        let client = cache.client(&args.client, authority);
         let plan = client.plan(&request)?;
         let candidate = PlannedRequest { home: home.map(str::to_owned), environment, tenant, plan };
         if candidate.token().is_some() {
@@ -118,7 +126,10 @@ fn plan<S: CacheStore>(
         }
         first.get_or_insert(candidate);
     }
-    first.ok_or_else(|| Failure::usage("the tenant is unknown; add --tenant"))
+    first.ok_or_else(|| match invalid {
+        Some(error) => error.into(),
+        None => Failure::usage("the tenant is unknown; add --tenant"),
+    })
 }
 
 /// The candidate authorities, as host and tenant: the options, or else those of the client's access

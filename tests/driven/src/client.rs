@@ -11,7 +11,8 @@ use msal_cache::endpoint::{
 use msal_cache::plan::SilentPlan;
 use msal_cache::store::CacheStore;
 use msal_cache::{
-    AccountInfo, AcquireError, AcquiredToken, AsyncClient, Memory, Result, SilentRequest,
+    AccountInfo, AcquireError, AcquiredToken, AsyncClient, Authority, Error, Memory, Result,
+    SilentRequest,
 };
 use tokio::sync::oneshot;
 
@@ -25,7 +26,10 @@ pub struct Client<S = Memory> {
 }
 
 impl<S: CacheStore> TokenCache<S> {
-    pub fn client(&self, client_id: impl Into<String>, authority: impl Into<String>) -> Client<S> {
+    pub fn client<A>(&self, client_id: impl Into<String>, authority: A) -> Client<S>
+    where
+        A: TryInto<Authority, Error: Into<Error>>,
+    {
         Client { cache: self.clone(), client: self.0.client(client_id, authority) }
     }
 }

@@ -10,9 +10,9 @@ mod waits;
 pub use cache::{TokenCache, TokenCacheBuilder};
 pub use client::Client;
 pub use msal_cache::{
-    AccountInfo, AcquireError, AcquiredToken, CredentialType, Entry, Error, Event, Fields, Limits,
-    Memory, Profile, Query, Result, Secret, SilentRequest, account, acquire, check, clock, cloud,
-    endpoint, entry, plan, store,
+    AccountInfo, AcquireError, AcquiredToken, Authority, CredentialType, Entry, Error, Event,
+    Fields, Limits, Memory, Profile, Query, Result, Secret, SilentRequest, account, acquire,
+    authority, check, clock, cloud, endpoint, entry, plan, store,
 };
 
 pub use msal_cache_file::FileStore;
