@@ -167,6 +167,20 @@ impl DecodedCache {
         }
     }
 
+    /// Drops what a commit may have changed.
+    pub(crate) fn forget(&self, batch: &Batch) {
+        let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
+        sections.drain(..).for_each(|(_, _, weight)| self.weigh(0, weight));
+        drop(sections);
+        for change in batch.changes() {
+            let (hash, shard) = self.shard(change.partition());
+            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(kept) = shard.find_entry(hash, |it| it.partition == *change.partition()) {
+                self.weigh(0, kept.remove().0.weight);
+            }
+        }
+    }
+
     pub(crate) fn forget_all(&self) {
         let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
         sections.drain(..).for_each(|(_, _, weight)| self.weigh(0, weight));

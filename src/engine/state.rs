@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use msal_cache_core::Guards;
+use msal_cache_core::{Batch, Guards};
 
 use crate::engine::decoded_cache::DecodedCache;
 use crate::engine::in_flight::InFlight;
@@ -93,7 +93,44 @@ impl<S, R> Engine<S, R> {
         self.state.changed.store(true, Ordering::SeqCst);
     }
 
+    /// Before a call whose result is unknown if its future is dropped, or if the store panics.
+    pub(crate) fn pending<'a>(&'a self, may_change: MayChange<'a>) -> Pending<'a> {
+        Pending { state: &self.state, may_change }
+    }
+
     pub(crate) fn has_changed(&self) -> bool {
         self.state.changed.load(Ordering::SeqCst)
+    }
+}
+
+/// What a call may change in the store.
+pub(crate) enum MayChange<'a> {
+    Nothing,
+    Partitions(&'a Batch),
+    Everything,
+}
+
+/// A call that has not ended. If it is dropped before, the cache counts as changed, and what the call
+/// may have removed from the store isn't kept in memory.
+pub(crate) struct Pending<'a> {
+    state: &'a CacheState,
+    may_change: MayChange<'a>,
+}
+
+impl Pending<'_> {
+    /// The call has ended.
+    pub(crate) fn ended(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.state.changed.store(true, Ordering::SeqCst);
+        match self.may_change {
+            MayChange::Nothing => {}
+            MayChange::Partitions(batch) => self.state.decoded.forget(batch),
+            MayChange::Everything => self.state.decoded.forget_all(),
+        }
     }
 }

@@ -8,34 +8,32 @@ use msal_cache_core::{AsyncCacheStore, Batch, Error, Result};
 
 use crate::check::{self, Finding};
 use crate::engine::runtime::Runtime;
-use crate::engine::state::Engine;
+use crate::engine::state::{Engine, MayChange};
 use crate::plan::batch;
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     pub(crate) async fn serialize(&self) -> Result<String> {
         // Before the read, so that a change in between is not forgotten.
         self.state.changed.store(false, Ordering::SeqCst);
-        let document = self.list(None).await.and_then(compose);
-        if document.is_err() {
-            self.set_changed();
-        }
-        document
+        let pending = self.pending(MayChange::Nothing);
+        let document = compose(self.list(None).await?)?;
+        pending.ended();
+        Ok(document)
     }
 
     pub(crate) async fn deserialize(&self, document: &str) -> Result<()> {
         let new = if document.is_empty() { Vec::new() } else { decompose(document)? };
         // As in `serialize`.
         self.state.changed.store(false, Ordering::SeqCst);
-        let replaced = match self.list(None).await {
+        let pending = self.pending(MayChange::Nothing);
+        let stored = match self.list(None).await {
             // An unreadable cache can be replaced too.
-            Err(Error::Corrupt { .. }) => self.commit(&batch::replace(&[], &new), &[]).await,
-            Ok(stored) => self.commit(&batch::replace(&stored, &new), &[]).await,
-            Err(error) => Err(error),
+            Err(Error::Corrupt { .. }) => Vec::new(),
+            stored => stored?,
         };
-        if replaced.is_err() {
-            self.set_changed();
-        }
-        replaced
+        self.commit(&batch::replace(&stored, &new), &[]).await?;
+        pending.ended();
+        Ok(())
     }
 
     /// Copies all records into another cache. Returns their number.

@@ -6,7 +6,7 @@ use msal_cache_core::internal::{Next, Retry};
 use msal_cache_core::{AsyncCacheStore, Batch, CredentialType, Error, Partition, Result, event};
 
 use crate::engine::runtime::Runtime;
-use crate::engine::state::Engine;
+use crate::engine::state::{Engine, MayChange};
 use crate::model::{Decoded, Entry, Event, Fields, Profile};
 use crate::plan::{Facts, ReadSet, batch, records};
 
@@ -146,7 +146,10 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
 
     /// Deletes all expired access tokens.
     pub(crate) async fn purge_expired(&self) -> Result<u64> {
-        let purged = self.store.purge(self.now()).await?;
+        let pending = self.pending(MayChange::Everything);
+        let purged = self.store.purge(self.now()).await;
+        pending.ended();
+        let purged = purged?;
         if purged > 0 {
             self.state.decoded.forget_all();
             self.set_changed();
@@ -166,7 +169,10 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Commits a batch that puts these entries, among others.
     pub(crate) async fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
         if !batch.is_empty() {
-            let revisions = self.store.commit(batch).await?;
+            let pending = self.pending(MayChange::Partitions(batch));
+            let committed = self.store.commit(batch).await;
+            pending.ended();
+            let revisions = committed?;
             self.state.decoded.committed(batch, written, &revisions);
         }
         Ok(())

@@ -1,3 +1,6 @@
 //! The async face.
 
+mod drops;
 mod face;
+mod server;
+mod stores;
