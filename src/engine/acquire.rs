@@ -1,6 +1,7 @@
 use std::sync::Arc;
+use std::time::Instant;
 
-use msal_cache_core::{AsyncCacheStore, Partition, Result, event};
+use msal_cache_core::{AsyncCacheStore, Guards, Partition, Result, event};
 
 use crate::engine::in_flight::{AcquireResult, Followed, Joined, Leader};
 use crate::engine::refresh::Refresh;
@@ -78,7 +79,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
             ?reason,
             "a new access token is needed"
         );
-        let identity = request.identity();
+        let (identity, guard_wait) = (request.identity(), request.guard_wait);
         let request = Arc::new(request);
         loop {
             match in_flight.join(identity, endpoint_id) {
@@ -98,9 +99,16 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                     if let Some(aging) = plan.still_good() {
                         return Ok(AcquiredToken::aging(aging.clone(), reason));
                     }
+                    let started = Instant::now();
                     loop {
                         match other.follow(endpoint_id) {
-                            Followed::Waiting(ended) => self.runtime.wait(ended, None).await,
+                            Followed::Waiting(ended) => {
+                                let left = guard_wait.saturating_sub(started.elapsed());
+                                if left.is_zero() {
+                                    return Err(Guards::locked(started.elapsed()).into());
+                                }
+                                self.runtime.wait(ended, Some(left)).await;
+                            }
                             Followed::Done(result) => return result,
                             Followed::Abandoned => break,
                         }

@@ -1,6 +1,8 @@
 //! The async face.
 
+mod bad_use;
 mod drops;
 mod face;
+mod one_refresh;
 mod server;
 mod stores;
