@@ -25,8 +25,8 @@ use crate::plan::{SilentPlan, accounts};
 /// token get it. It runs as a task of the tokio runtime, and is lost only if that runtime shuts
 /// down: await [`finish_refreshes`](AsyncTokenCache::finish_refreshes) before.
 ///
-/// **Runtimes.** Acquiring a token from the server needs a tokio runtime with time enabled, of any
-/// flavor; outside of one it is an [`Error::Runtime`].
+/// **Runtimes.** Acquiring a token from the server needs a tokio runtime of any flavor; outside of one
+/// it is an [`Error::Runtime`].
 pub struct AsyncClient<S = Offload<Memory>> {
     cache: AsyncTokenCache<S>,
     config: ClientConfig,

@@ -1,10 +1,12 @@
 //! How the steps wait.
 
 #[cfg(feature = "tokio")]
-use std::{future::poll_fn, pin::pin, task::Poll};
+use std::{future::poll_fn, pin::Pin, pin::pin, task::Poll};
 use std::{thread, time::Duration};
 
 use event_listener::{EventListener, Listener};
+#[cfg(feature = "tokio")]
+use futures_timer::Delay;
 
 /// What waits for a time, or for another caller.
 pub(crate) trait Runtime: Copy + Send + Sync {
@@ -37,8 +39,8 @@ impl Runtime for Threads {
     }
 }
 
-/// Waits without blocking a thread, in the tokio runtime that polls the step; or outside of one,
-/// where a thread keeps the time.
+/// Waits without blocking a thread. The timer is not that of tokio: it works in any runtime, also where
+/// time isn't enabled, or where the runtime shuts down.
 #[cfg(feature = "tokio")]
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tokio;
@@ -46,24 +48,14 @@ pub(crate) struct Tokio;
 #[cfg(feature = "tokio")]
 impl Runtime for Tokio {
     async fn sleep(&self, pause: Duration) {
-        if tokio::runtime::Handle::try_current().is_ok() {
-            tokio::time::sleep(pause).await;
-        } else {
-            let woken = std::sync::Arc::new(event_listener::Event::new());
-            let listener = woken.listen();
-            thread::spawn(move || {
-                thread::sleep(pause);
-                woken.notify(1);
-            });
-            listener.await;
-        }
+        Delay::new(pause).await;
     }
 
     async fn wait(&self, event: EventListener, limit: Option<Duration>) {
         let Some(limit) = limit else { return event.await };
-        let (mut event, mut sleep) = (pin!(event), pin!(self.sleep(limit)));
+        let (mut event, mut sleep) = (pin!(event), Delay::new(limit));
         poll_fn(|cx| match event.as_mut().poll(cx) {
-            Poll::Pending => sleep.as_mut().poll(cx),
+            Poll::Pending => Pin::new(&mut sleep).poll(cx),
             ready @ Poll::Ready(()) => ready,
         })
         .await;

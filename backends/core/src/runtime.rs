@@ -6,6 +6,7 @@ use std::panic;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_timer::Delay;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 
@@ -142,10 +143,7 @@ impl<S: Send + Sync + 'static> Offload<S> {
             if waited >= wait {
                 return Err(Error::Locked { path, holder, waited });
             }
-            if Handle::try_current().is_err() {
-                return Err(Error::no_runtime());
-            }
-            tokio::time::sleep(pause.min(wait.saturating_sub(waited))).await;
+            Delay::new(pause.min(wait.saturating_sub(waited))).await;
             pause = LONGEST_PAUSE.min(pause * 2);
         }
     }
