@@ -267,7 +267,8 @@ impl<S: CacheStore> TokenCache<S> {
     }
 
     pub(crate) fn build(store: S, options: CacheOptions) -> Self {
-        Self(Arc::new(Engine::new(Ready(Arc::new(store)), Threads, options)))
+        let times_reads = !store.is_immediate();
+        Self(Arc::new(Engine::new(Ready(Arc::new(store)), Threads, options, times_reads)))
     }
 }
 

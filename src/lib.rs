@@ -42,8 +42,8 @@ pub mod account {
 pub mod acquire {
     //! Acquisition of tokens: requests, tokens and errors. [`plan`](crate::plan) explains a token.
     pub use crate::model::{
-        AcquireError, AcquiredToken, InteractionRequired, RefreshReason, ServerError,
-        SilentRequest, TokenSource,
+        AcquireError, AcquireMetadata, AcquiredToken, AnsweredBy, InteractionRequired,
+        RefreshReason, ServerError, SilentRequest, TokenSource,
     };
 }
 

@@ -44,6 +44,80 @@ fn a_warm_look_up_allocates_nothing() {
     look_up(CredentialType::AppMetadata, &|| Query::new().client_id(CLIENT), 1);
 }
 
+/// A warm acquisition allocates for its request and the name of its partition, and for nothing else.
+#[test]
+fn a_warm_acquisition_allocates_for_its_request_only() {
+    struct Unreachable;
+
+    impl msal_cache::endpoint::TokenEndpoint for Unreachable {
+        fn send(
+            &self,
+            _: &msal_cache::endpoint::TokenRequest,
+        ) -> Result<msal_cache::endpoint::TokenResponse, msal_cache::endpoint::TransportError>
+        {
+            unreachable!("the token is cached")
+        }
+    }
+
+    let (cache, _) = cache();
+    cache.add(&sign_in("alice", "User.Read", "1")).unwrap();
+    let client = cache.client(CLIENT, format!("https://{ENVIRONMENT}/{REALM}"));
+    let alice = msal_cache::AccountInfo::of(home("alice"));
+    let request = msal_cache::SilentRequest::new(["User.Read"], &alice);
+    let acquire = || client.acquire(&request, &Unreachable).unwrap();
+    acquire();
+    let counted = allocation_counter::measure(|| drop(acquire()));
+    assert!(counted.count_total <= 6, "{} allocations", counted.count_total);
+}
+
+/// An awaited look-up allocates nothing either.
+#[cfg(feature = "tokio")]
+#[test]
+fn an_awaited_look_up_allocates_nothing() {
+    use msal_cache::AsyncTokenCache;
+    use msal_cache::store::Ready;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let in_place = AsyncTokenCache::in_memory();
+    let ready = AsyncTokenCache::new(Ready(msal_cache::Memory::new()));
+    let query = exact_query("alice").target(["User.Read"]);
+    macro_rules! check {
+        ($cache:expr) => {
+            runtime.block_on(async {
+                $cache.add(&sign_in("alice", "User.Read", "1")).await.unwrap();
+                assert_eq!(find(&$cache, &query).await, 1);
+            });
+            let counted = allocation_counter::measure(|| {
+                runtime.block_on(async {
+                    for _ in 0..100 {
+                        assert_eq!(find(&$cache, &query).await, 1);
+                    }
+                });
+            });
+            // The runtime allocates, the look-ups don't.
+            assert!(counted.count_total < 10, "{} allocations", counted.count_total);
+        };
+    }
+    check!(in_place);
+    check!(ready);
+    // In another executor, nothing else allocates.
+    let counted = allocation_counter::measure(|| {
+        let waker = std::task::Waker::noop();
+        let mut found = std::pin::pin!(find(&in_place, &query));
+        let found = found.as_mut().poll(&mut std::task::Context::from_waker(waker));
+        assert_eq!(found, std::task::Poll::Ready(1));
+    });
+    assert_eq!(counted.count_total, 0);
+}
+
+#[cfg(feature = "tokio")]
+async fn find<S: msal_cache::store::AsyncCacheStore>(
+    cache: &msal_cache::AsyncTokenCache<S>,
+    query: &Query,
+) -> usize {
+    cache.search(CredentialType::AccessToken, query).await.unwrap().count()
+}
+
 #[test]
 fn memory_use_is_close_to_the_size_of_the_records() {
     const USERS: usize = 500;

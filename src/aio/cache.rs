@@ -215,7 +215,7 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     }
 
     pub(crate) fn build(store: S, options: CacheOptions) -> Self {
-        Self(Arc::new(Engine::new(Arc::new(store), Tokio, options)))
+        Self(Arc::new(Engine::new(Arc::new(store), Tokio, options, false)))
     }
 }
 

@@ -1,14 +1,16 @@
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use msal_cache_core::{AsyncCacheStore, Guards, Partition, Result, event};
 
 use crate::engine::in_flight::{AcquireResult, Followed, Joined, Leader};
+use crate::engine::meter::{Meter, timed};
 use crate::engine::refresh::Refresh;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{
-    AcquiredToken, AsyncTokenEndpoint, ClientConfig, Decoded, Profile, RefreshReason, SilentRequest,
+    AcquireError, AcquiredToken, AnsweredBy, AsyncTokenEndpoint, ClientConfig, Cost, Decoded,
+    Profile, RefreshReason, SilentRequest, TokenSource, micros,
 };
 use crate::plan::{ReadSet, ResolvedRequest, SilentPlan, silent};
 
@@ -19,6 +21,8 @@ pub(crate) struct Acquisition<S, R, E> {
     refresh: Refresh<S, R, E>,
     plan: SilentPlan,
     read: ReadSet,
+    /// The level of the first read.
+    level: AnsweredBy,
     leader: Leader,
 }
 
@@ -26,9 +30,23 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Acquisition<S, R, E>
     /// Acquires the token, for all callers that wait for it.
     pub(crate) async fn run(self) -> AcquireResult {
         let result = self.refresh.run(&self.plan, self.read).await;
+        let cost = self.refresh.meter.cost();
+        let result = match result {
+            Ok(token) => Ok(from_first_read(token, self.level).at_cost(cost)),
+            Err(AcquireError::NotStored { token, source }) => {
+                Err(AcquireError::NotStored { token: Box::new(token.at_cost(cost)), source })
+            }
+            error => error,
+        };
         self.leader.done(result.clone());
         result
     }
+}
+
+/// Sets the level of a token that the refresh has not replaced.
+fn from_first_read(token: AcquiredToken, level: AnsweredBy) -> AcquiredToken {
+    let is_old = token.source() == TokenSource::Cache && token.refresh_reason().is_some();
+    if is_old { token.answered_by(level) } else { token }
 }
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
@@ -49,7 +67,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let in_flight = &self.state.in_flight;
         let ended = in_flight.ended();
         let partition = request.partition();
-        let read = self.first_read(&request, &partition).await?;
+        let (read, level, took) = self.first_read(&request, &partition).await?;
         let nothing = Decoded::default();
         let stored = &read.get(&partition).unwrap_or(&nothing).entries;
         let mut cached = silent::cached(&request, stored, self.now());
@@ -67,7 +85,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 client_id = request.client_id,
                 "returned a cached access token"
             );
-            return Ok(AcquiredToken::cached(entry));
+            let cost = Cost { in_store: micros(took), ..Cost::default() };
+            return Ok(AcquiredToken::cached(entry).answered_by(level).at_cost(cost));
         }
         let plan = SilentPlan::of(&request, stored, self.now());
         let reason = plan.reason.unwrap_or(RefreshReason::Absent);
@@ -90,14 +109,17 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                         partition,
                         endpoint,
                         reason,
+                        meter: Meter::new(took),
                         // The request before may have ended after the read.
                         is_read_stale: in_flight.ended() != ended,
                     };
-                    return finish(Acquisition { refresh, plan, read, leader }).await;
+                    return finish(Acquisition { refresh, plan, read, level, leader }).await;
                 }
                 Joined::Follower(other) => {
                     if let Some(aging) = plan.still_good() {
-                        return Ok(AcquiredToken::aging(aging.clone(), reason));
+                        let cost = Cost { in_store: micros(took), ..Cost::default() };
+                        let aging = AcquiredToken::aging(aging.clone(), reason);
+                        return Ok(aging.answered_by(level).at_cost(cost));
                     }
                     let started = Instant::now();
                     loop {
@@ -109,7 +131,12 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                                 }
                                 self.runtime.wait(ended, Some(left)).await;
                             }
-                            Followed::Done(result) => return result,
+                            Followed::Done(result) => {
+                                let waiting = micros(started.elapsed());
+                                let in_store = micros(took);
+                                let cost = Cost { in_store, waiting, ..Cost::default() };
+                                return result.map(|token| token.at_cost(cost));
+                            }
                             Followed::Abandoned => break,
                         }
                     }
@@ -124,16 +151,20 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         &self,
         request: &ResolvedRequest,
         partition: &Partition,
-    ) -> Result<ReadSet> {
+    ) -> Result<(ReadSet, AnsweredBy, Duration)> {
         if request.is_for_client() {
             let metadata = Partition::app_metadata();
             if self.state.decoded.exact(&metadata).is_none() {
-                return self.read_set(&[partition.clone(), metadata]).await;
+                let both = [partition.clone(), metadata];
+                let read = self.read_set(&both);
+                let (read, took) = timed(self.state.times_reads, read).await;
+                return Ok((read?, AnsweredBy::Store, took));
             }
         }
         let mut read = ReadSet::default();
-        read.insert(partition.clone(), self.partition(partition).await?);
-        Ok(read)
+        let (decoded, level, took) = self.timed_partition(partition).await?;
+        read.insert(partition.clone(), decoded);
+        Ok((read, level, took))
     }
 
     /// What [`acquire`](Self::acquire) would do now.

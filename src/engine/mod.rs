@@ -6,6 +6,7 @@ mod accounts;
 mod acquire;
 mod decoded_cache;
 mod in_flight;
+mod meter;
 mod read;
 mod refresh;
 mod runtime;

@@ -2,15 +2,17 @@
 
 use std::cmp::Reverse;
 use std::sync::Arc;
+use std::time::Duration;
 
 use msal_cache_core::{
     AsyncCacheStore, CredentialType, Error, Load, Partition, Record, Result, Snapshot, event,
 };
 use smallvec::SmallVec;
 
+use crate::engine::meter::timed;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
-use crate::model::{Decoded, Entry, Query};
+use crate::model::{AnsweredBy, Decoded, Entry, Query};
 use crate::plan::ReadSet;
 
 /// The result of a search, mostly so small that it needs no allocation.
@@ -86,6 +88,24 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let revision = known.as_ref().map(|known| known.revision);
         let load = self.store.load(partition, revision).await?;
         self.decoded(partition, known, load)
+    }
+
+    /// Reads a partition; also returns which level had it, and the time in the store.
+    #[inline]
+    pub(crate) async fn timed_partition(
+        &self,
+        partition: &Partition,
+    ) -> Result<(Arc<Decoded>, AnsweredBy, Duration)> {
+        let known = self.state.decoded.partition(partition);
+        let revision = known.as_ref().map(|known| known.revision);
+        let load = self.store.load(partition, revision);
+        let (load, took) = timed(self.state.times_reads, load).await;
+        let load = load?;
+        let level = match load {
+            Load::Unchanged => AnsweredBy::DecodedCache,
+            Load::Snapshot(_) => AnsweredBy::Store,
+        };
+        Ok((self.decoded(partition, known, load)?, level, took))
     }
 
     /// Reads several partitions at one moment.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use msal_cache_core::{AsyncCacheStore, Error, Guards, Partition, RefreshGuard, Result, event};
 use serde_json::Value;
 
+use crate::engine::meter::Meter;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{
@@ -27,6 +28,7 @@ pub(crate) struct Refresh<S, R, E> {
     pub(crate) partition: Partition,
     pub(crate) endpoint: E,
     pub(crate) reason: RefreshReason,
+    pub(crate) meter: Meter,
     /// Whether the cache may have changed in this process since the caller read it.
     pub(crate) is_read_stale: bool,
 }
@@ -42,7 +44,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
             return self.request_own(first, read).await;
         }
         let aging = first.still_good();
-        match (self.guard(aging.is_some()).await, aging) {
+        match (self.meter.waiting(self.guard(aging.is_some())).await, aging) {
             (Ok(_guard), _) => self.redeem(first).await,
             // Another process refreshes it.
             (Err(Error::Locked { .. }), Some(aging)) => {
@@ -95,7 +97,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         let mut refusal = None;
         let mut fallback = first.fallback.clone();
         loop {
-            let read = self.engine.read_for(&self.request).await?;
+            let read = self.meter.in_store(self.engine.read_for(&self.request)).await?;
             let plan = self.engine.plan_from(&self.request, &read);
             if let Some(entry) = plan.cached.clone().or_else(|| self.renewed_since(first, &read)) {
                 self.log_refreshed_elsewhere();
@@ -119,7 +121,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
                         continue;
                     }
                     if error.is_bad_token() && attempt.is_expendable() {
-                        self.engine.evict(attempt.entry()).await?;
+                        self.meter.in_store(self.engine.evict(attempt.entry())).await?;
                     }
                     refusal = Some(error);
                 }
@@ -169,7 +171,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         };
         // The redeemed token may be spent: the new one is kept, whatever is wrong with the rest.
         if let Some(Value::String(new)) = response.body().get("refresh_token") {
-            self.engine.rotate(used, new).await?;
+            self.meter.in_store(self.engine.rotate(used, new)).await?;
         }
         Err(error)
     }
@@ -191,7 +193,8 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
             Ok(facts) => facts,
             Err(error) => return Ok(Err(AttemptError::response(error))),
         };
-        match self.engine.settle(used, &facts, read, &authority.hosts, had_account).await {
+        let settle = self.engine.settle(used, &facts, read, &authority.hosts, had_account);
+        match self.meter.in_store(settle).await {
             Ok(Some(stored)) => Ok(Ok(self.issued(stored))),
             Ok(None) => {
                 event!(
@@ -216,7 +219,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         read: ReadSet,
     ) -> Result<AcquiredToken, AcquireError> {
         let read = if self.is_read_stale {
-            let read = self.engine.read_for(&self.request).await?;
+            let read = self.meter.in_store(self.engine.read_for(&self.request)).await?;
             if let Some(entry) = self.engine.plan_from(&self.request, &read).cached {
                 self.log_refreshed_elsewhere();
                 return Ok(AcquiredToken::cached(entry));
@@ -245,7 +248,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         if facts.access_token.is_none() {
             return Err(malformed().into());
         }
-        match self.engine.store_response(&facts, read).await {
+        match self.meter.in_store(self.engine.store_response(&facts, read)).await {
             Ok(records) => {
                 let token = records.into_iter().find(|it| it.access_token().is_some());
                 token.map(|it| self.issued(it)).ok_or_else(|| malformed().into())
@@ -286,7 +289,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
 
     /// Sends a request, and returns a response that is a success.
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, AttemptError> {
-        let response = match self.endpoint.send(request).await {
+        let response = match self.meter.in_http(self.endpoint.send(request)).await {
             Ok(response) if response.is_outage() => Err(TransportError::unavailable(&response)),
             response => response,
         };

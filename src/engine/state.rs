@@ -56,10 +56,13 @@ pub(crate) struct CacheState {
     pub(crate) in_flight: Arc<InFlight>,
     /// Refreshes of this process: the process takes part in the guard of the store only once.
     pub(crate) guards: Guards,
+    /// Whether reads of the store are timed even if they don't suspend: a store that blocks.
+    pub(crate) times_reads: bool,
 }
 
 impl<S, R> Engine<S, R> {
-    pub(crate) fn new(store: S, runtime: R, options: CacheOptions) -> Self {
+    /// `times_reads`: see [`CacheState`].
+    pub(crate) fn new(store: S, runtime: R, options: CacheOptions, times_reads: bool) -> Self {
         let state = Arc::new(CacheState {
             decoded: DecodedCache::new(options.limits.decoded_bytes),
             options,
@@ -68,6 +71,7 @@ impl<S, R> Engine<S, R> {
             changed: AtomicBool::new(false),
             in_flight: Arc::default(),
             guards: Guards::new(),
+            times_reads,
         });
         Self { store, runtime, state }
     }

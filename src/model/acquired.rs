@@ -2,7 +2,10 @@ use std::sync::Arc;
 
 use msal_cache_core::Error;
 
-use crate::model::{AccessToken, Entry, InteractionRequired, Secret, ServerError, TransportError};
+use crate::model::{
+    AccessToken, AcquireMetadata, AnsweredBy, Cost, Entry, InteractionRequired, Secret,
+    ServerError, TransportError,
+};
 
 /// An access token that an app can use now, where it came from, and why a refresh happened.
 ///
@@ -11,7 +14,7 @@ use crate::model::{AccessToken, Entry, InteractionRequired, Secret, ServerError,
 pub struct AcquiredToken {
     entry: Entry,
     source: TokenSource,
-    refresh_reason: Option<RefreshReason>,
+    metadata: AcquireMetadata,
     refresh_error: Option<Arc<AcquireError>>,
 }
 
@@ -57,23 +60,35 @@ pub enum RefreshReason {
 
 impl AcquiredToken {
     pub(crate) fn cached(entry: Entry) -> Self {
-        Self { entry, source: TokenSource::Cache, refresh_reason: None, refresh_error: None }
+        let metadata = AcquireMetadata::new(AnsweredBy::Store, None);
+        Self { entry, source: TokenSource::Cache, metadata, refresh_error: None }
     }
 
     pub(crate) fn issued(entry: Entry, reason: RefreshReason) -> Self {
-        let source = TokenSource::IdentityProvider;
-        Self { entry, source, refresh_reason: Some(reason), refresh_error: None }
+        let metadata = AcquireMetadata::new(AnsweredBy::Server, Some(reason));
+        Self { entry, source: TokenSource::IdentityProvider, metadata, refresh_error: None }
     }
 
     /// A cached token that is valid, while another thread or process refreshes it.
     pub(crate) fn aging(entry: Entry, reason: RefreshReason) -> Self {
-        let source = TokenSource::Cache;
-        Self { entry, source, refresh_reason: Some(reason), refresh_error: None }
+        let metadata = AcquireMetadata::new(AnsweredBy::Store, Some(reason));
+        Self { entry, source: TokenSource::Cache, metadata, refresh_error: None }
     }
 
     pub(crate) fn fallback(entry: Entry, reason: RefreshReason, error: AcquireError) -> Self {
-        let (source, refresh_error) = (TokenSource::Cache, Some(Arc::new(error)));
-        Self { entry, source, refresh_reason: Some(reason), refresh_error }
+        Self { refresh_error: Some(Arc::new(error)), ..Self::aging(entry, reason) }
+    }
+
+    #[inline]
+    pub(crate) fn answered_by(mut self, level: AnsweredBy) -> Self {
+        self.metadata.set_answered_by(level);
+        self
+    }
+
+    #[inline]
+    pub(crate) fn at_cost(mut self, cost: Cost) -> Self {
+        self.metadata.set_cost(cost);
+        self
     }
 
     /// The token in clear text: what follows `Bearer ` in a request.
@@ -99,7 +114,23 @@ impl AcquiredToken {
     /// Why it was refreshed, or why that was tried; `None` where a cached token was returned at
     /// once.
     pub fn refresh_reason(&self) -> Option<RefreshReason> {
-        self.refresh_reason
+        self.metadata.refresh_reason()
+    }
+
+    /// Which level had it, and the times that it took.
+    ///
+    /// ```
+    /// # use msal_cache::{AccountInfo, Client, endpoint::TokenEndpoint};
+    /// # fn run(client: &Client, alice: &AccountInfo, endpoint: &dyn TokenEndpoint)
+    /// # -> Result<(), Box<dyn std::error::Error>> {
+    /// let token = client.acquire_token_silent(["User.Read"], alice, endpoint)?;
+    /// let it = token.metadata();
+    /// println!("{} after {:?} in HTTP", it.answered_by().as_str(), it.time_in_http());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn metadata(&self) -> AcquireMetadata {
+        self.metadata
     }
 
     /// Why the refresh failed, where this is the token that was to be refreshed. It is still valid;

@@ -2,6 +2,7 @@
 //! decides, and nothing reads or writes a store.
 
 mod account;
+mod acquire_metadata;
 mod acquired;
 pub(crate) mod address;
 mod authority;
@@ -36,6 +37,8 @@ mod tenant;
 mod views;
 
 pub use account::{AccountInfo, TenantProfile};
+pub use acquire_metadata::{AcquireMetadata, AnsweredBy};
+pub(crate) use acquire_metadata::{Cost, micros};
 pub use acquired::{AcquireError, AcquiredToken, RefreshReason, TokenSource};
 pub use authority::Authority;
 pub(crate) use authority_hosts::AuthorityHosts;

@@ -3,6 +3,7 @@
 mod bad_use;
 mod drops;
 mod face;
+mod metadata;
 mod one_refresh;
 mod server;
 mod stores;

@@ -53,11 +53,11 @@ impl Server {
 
     /// Replaces the refresh token of a request. From here on, the old one is invalid.
     fn grant(&self, request: &TokenRequest) -> TokenResponse {
-        let used = request.form().get("refresh_token").unwrap();
+        let token = request.form().get("refresh_token").unwrap();
         let user = user_of(request);
         let mut sessions = self.sessions.lock().unwrap();
         let session = sessions.get_mut(&user).unwrap();
-        if used != format!("RT-{user}-{session}") {
+        if token != format!("RT-{user}-{session}") {
             self.replayed.fetch_add(1, Ordering::SeqCst);
             return TokenResponse::new(400, Fields::new().set("error", "invalid_grant"));
         }
