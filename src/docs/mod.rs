@@ -10,6 +10,7 @@
 //! | [`sharing`] | one file with other MSAL libraries |
 //! | [`from_msal_python`] | MSAL Python's names, and the differences |
 //! | [`guarantees`] | what is guaranteed, how it is checked, and the limits |
+//! | [`metrics`] | what operators count and time |
 //! | [`performance`] | measured times, and how to measure them |
 //! | [`command`] | the command `msal-cache`: exit codes, JSON |
 //!
@@ -24,7 +25,7 @@
 //! | your `CacheStore` | none | in records of your own | as your `commit` guarantees |
 //!
 //! Further features: `http` (token endpoints over HTTPS, sign-in by device code), `cli` (the command),
-//! `tracing` (events), `conformance` (the tests of a store). Each feature works alone and with all
+//! `tracing` (events), `metrics` (counters and times), `conformance` (the tests of a store). Each feature works alone and with all
 //! others, and adds only its own dependencies: `file` adds no SQLite, and `sqlite` no file locks.
 //! With `default-features = false`, none is on.
 //!
@@ -90,6 +91,9 @@ pub mod from_msal_python {}
 #[cfg_attr(feature = "file", doc = include_str!("guarantees.md"))]
 #[cfg_attr(not(feature = "file"), doc = "Built with the feature `file`.")]
 pub mod guarantees {}
+
+#[doc = include_str!("metrics.md")]
+pub mod metrics {}
 
 #[doc = include_str!("performance.md")]
 pub mod performance {}

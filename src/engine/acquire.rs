@@ -5,6 +5,7 @@ use msal_cache_core::{AsyncCacheStore, Guards, Partition, Result, event};
 
 use crate::engine::in_flight::{AcquireResult, Followed, Joined, Leader};
 use crate::engine::meter::{Meter, timed};
+use crate::engine::metrics;
 use crate::engine::refresh::Refresh;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
@@ -86,8 +87,11 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 "returned a cached access token"
             );
             let cost = Cost { in_store: micros(took), ..Cost::default() };
-            return Ok(AcquiredToken::cached(entry).answered_by(level).at_cost(cost));
+            metrics::lookup(true);
+            let token = AcquiredToken::cached(entry).answered_by(level).at_cost(cost);
+            return metrics::acquired(Ok(token));
         }
+        metrics::lookup(false);
         let plan = SilentPlan::of(&request, stored, self.now());
         let reason = plan.reason.unwrap_or(RefreshReason::Absent);
         event!(
@@ -113,13 +117,15 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                         // The request before may have ended after the read.
                         is_read_stale: in_flight.ended() != ended,
                     };
-                    return finish(Acquisition { refresh, plan, read, level, leader }).await;
+                    metrics::refresh(reason);
+                    let acquisition = Acquisition { refresh, plan, read, level, leader };
+                    return metrics::acquired(finish(acquisition).await);
                 }
                 Joined::Follower(other) => {
                     if let Some(aging) = plan.still_good() {
                         let cost = Cost { in_store: micros(took), ..Cost::default() };
                         let aging = AcquiredToken::aging(aging.clone(), reason);
-                        return Ok(aging.answered_by(level).at_cost(cost));
+                        return metrics::acquired(Ok(aging.answered_by(level).at_cost(cost)));
                     }
                     let started = Instant::now();
                     loop {
@@ -127,7 +133,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                             Followed::Waiting(ended) => {
                                 let left = guard_wait.saturating_sub(started.elapsed());
                                 if left.is_zero() {
-                                    return Err(Guards::locked(started.elapsed()).into());
+                                    let locked = Guards::locked(started.elapsed());
+                                    return metrics::acquired(Err(locked.into()));
                                 }
                                 self.runtime.wait(ended, Some(left)).await;
                             }
@@ -135,7 +142,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                                 let waiting = micros(started.elapsed());
                                 let in_store = micros(took);
                                 let cost = Cost { in_store, waiting, ..Cost::default() };
-                                return result.map(|token| token.at_cost(cost));
+                                return metrics::acquired(result.map(|token| token.at_cost(cost)));
                             }
                             Followed::Abandoned => break,
                         }

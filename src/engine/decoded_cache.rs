@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use hashbrown::{DefaultHashBuilder, HashTable};
 use msal_cache_core::{Batch, Change, CredentialType, Expect, Op, Partition, Revision};
 
+use crate::engine::metrics;
 use crate::model::{Decoded, Entry};
 
 /// The partitions and sections that were read last, limited in memory.
@@ -200,7 +201,8 @@ impl DecodedCache {
 
     fn weigh(&self, more: usize, less: usize) {
         self.weight.fetch_add(more, Ordering::Relaxed);
-        self.weight.fetch_sub(less, Ordering::Relaxed);
+        let before = self.weight.fetch_sub(less, Ordering::Relaxed);
+        metrics::decoded(before.saturating_sub(less));
     }
 
     /// Drops the least recently used partitions down to three quarters of the limit: rarely and

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use event_listener::{Event, EventListener};
 use msal_cache_core::Revision;
 
+use crate::engine::metrics;
 use crate::model::{AcquireError, AcquiredToken};
 
 pub(crate) type AcquireResult = Result<AcquiredToken, AcquireError>;
@@ -65,6 +66,7 @@ impl InFlight {
         let state = Mutex::new(RequestState::InFlight);
         let request = Arc::new(InFlightRequest { endpoint, state, ended: Event::new() });
         requests.insert(identity, request.clone());
+        metrics::in_flight(requests.len());
         Joined::Leader(Leader { in_flight: self.clone(), identity, request, result: None })
     }
 
@@ -142,6 +144,7 @@ impl Drop for Leader {
         let mut requests = self.in_flight.lock();
         requests.remove(&self.identity);
         let is_last = requests.is_empty();
+        metrics::in_flight(requests.len());
         drop(requests);
         self.in_flight.ended.fetch_add(1, Ordering::SeqCst);
         self.request.end(self.result.take().map_or(RequestState::Abandoned, RequestState::Done));

@@ -7,6 +7,7 @@ mod acquire;
 mod decoded_cache;
 mod in_flight;
 mod meter;
+mod metrics;
 mod read;
 mod refresh;
 mod runtime;

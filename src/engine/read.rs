@@ -10,6 +10,7 @@ use msal_cache_core::{
 use smallvec::SmallVec;
 
 use crate::engine::meter::timed;
+use crate::engine::metrics;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{AnsweredBy, Decoded, Entry, Query};
@@ -49,6 +50,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 (if has_scopes { it.scopes().len() } else { 0 }, Reverse(it.stored_at()))
             });
         }
+        metrics::lookup(!found.is_empty());
         let section = credential_type.as_str();
         event!(
             trace,
@@ -76,7 +78,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         &self,
         credential_type: Option<&CredentialType>,
     ) -> Result<Vec<Record>> {
-        match self.store.list(credential_type, None).await? {
+        match metrics::store("list", self.store.list(credential_type, None)).await? {
             Load::Snapshot(snapshot) => Ok(snapshot.into_records()),
             Load::Unchanged => Err(unchanged_unasked()),
         }
@@ -86,7 +88,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     pub(crate) async fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
         let known = self.state.decoded.partition(partition);
         let revision = known.as_ref().map(|known| known.revision);
-        let load = self.store.load(partition, revision).await?;
+        let load = metrics::store("load", self.store.load(partition, revision)).await?;
         self.decoded(partition, known, load)
     }
 
@@ -98,7 +100,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     ) -> Result<(Arc<Decoded>, AnsweredBy, Duration)> {
         let known = self.state.decoded.partition(partition);
         let revision = known.as_ref().map(|known| known.revision);
-        let load = self.store.load(partition, revision);
+        let load = metrics::store("load", self.store.load(partition, revision));
         let (load, took) = timed(self.state.times_reads, load).await;
         let load = load?;
         let level = match load {
@@ -143,9 +145,13 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let wanted: Few<_> = missing.iter().copied().zip(revisions).collect();
         let loads: Few<Load> = match &wanted[..] {
             [(partition, revision)] => {
-                Few::from_iter([self.store.load(partition, *revision).await?])
+                let load = self.store.load(partition, *revision);
+                Few::from_iter([metrics::store("load", load).await?])
             }
-            wanted => self.store.load_many(wanted).await?.into(),
+            wanted => {
+                let loads = self.store.load_many(wanted);
+                metrics::store("load_many", loads).await?.into()
+            }
         };
         if loads.len() != missing.len() {
             return Err(Error::backend("cache", "it returned another number of partitions"));
@@ -166,9 +172,13 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         load: Load,
     ) -> Result<Arc<Decoded>> {
         let snapshot = match load {
-            Load::Unchanged => return known.ok_or_else(unchanged_unasked),
+            Load::Unchanged => {
+                metrics::read(AnsweredBy::DecodedCache);
+                return known.ok_or_else(unchanged_unasked);
+            }
             Load::Snapshot(snapshot) => snapshot,
         };
+        metrics::read(AnsweredBy::Store);
         self.remember(partition, known.as_deref(), snapshot)
     }
 
@@ -194,7 +204,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     pub(crate) async fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
         let known = self.state.decoded.section(credential_type);
         let revision = known.as_ref().map(|known| known.revision);
-        let snapshot = match self.store.list(Some(credential_type), revision).await? {
+        let listed = self.store.list(Some(credential_type), revision);
+        let snapshot = match metrics::store("list", listed).await? {
             Load::Unchanged => return known.ok_or_else(unchanged_unasked),
             Load::Snapshot(snapshot) => snapshot,
         };

@@ -7,6 +7,7 @@ use msal_cache_core::{AsyncCacheStore, Error, Guards, Partition, RefreshGuard, R
 use serde_json::Value;
 
 use crate::engine::meter::Meter;
+use crate::engine::metrics;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{
@@ -69,6 +70,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
                 Err(released) => released,
             };
             if left().is_zero() {
+                metrics::guard(false, started.elapsed());
                 return Err(Guards::locked(started.elapsed()));
             }
             self.engine.runtime.wait(released, Some(left())).await;
@@ -76,7 +78,10 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         let among_processes = match self.engine.store.guard(&self.partition, left()).await {
             // Where nothing can be written, a refresh leaves nothing for the next one.
             Err(Error::ReadOnly { .. }) => RefreshGuard::none(),
-            guard => guard?,
+            guard => {
+                metrics::guard(guard.is_ok(), started.elapsed());
+                guard?
+            }
         };
         event!(
             debug,
@@ -289,11 +294,14 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
 
     /// Sends a request, and returns a response that is a success.
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, AttemptError> {
+        let started = Instant::now();
         let response = match self.meter.in_http(self.endpoint.send(request)).await {
             Ok(response) if response.is_outage() => Err(TransportError::unavailable(&response)),
             response => response,
         };
+        let took = started.elapsed();
         let response = response.inspect_err(|error| {
+            metrics::request("failed", took);
             event!(
                 warn,
                 target: "msal_cache::client",
@@ -305,9 +313,18 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
             );
         })?;
         match ServerError::of(&response) {
-            Some(error) => Err(AttemptError::Refused(error)),
-            None if (200..300).contains(&response.status()) => Ok(response),
-            None => Err(malformed().with_status(response.status()).into()),
+            Some(error) => {
+                metrics::request("refused", took);
+                Err(AttemptError::Refused(error))
+            }
+            None if (200..300).contains(&response.status()) => {
+                metrics::request("granted", took);
+                Ok(response)
+            }
+            None => {
+                metrics::request("failed", took);
+                Err(malformed().with_status(response.status()).into())
+            }
         }
     }
 

@@ -6,6 +6,7 @@ use msal_cache_core::{Batch, Guards};
 
 use crate::engine::decoded_cache::DecodedCache;
 use crate::engine::in_flight::InFlight;
+use crate::engine::metrics;
 use crate::model::{Clock, Clouds, Limits, Profile, SystemClock};
 use crate::plan::Rules;
 
@@ -63,6 +64,7 @@ pub(crate) struct CacheState {
 impl<S, R> Engine<S, R> {
     /// `times_reads`: see [`CacheState`].
     pub(crate) fn new(store: S, runtime: R, options: CacheOptions, times_reads: bool) -> Self {
+        metrics::describe();
         let state = Arc::new(CacheState {
             decoded: DecodedCache::new(options.limits.decoded_bytes),
             options,

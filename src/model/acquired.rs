@@ -58,6 +58,20 @@ pub enum RefreshReason {
     ClaimsChallenge,
 }
 
+impl RefreshReason {
+    /// `absent`, `expired`, `aging`, `clock_moved_back`, `force_refresh` or `claims_challenge`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Absent => "absent",
+            Self::Expired => "expired",
+            Self::Aging => "aging",
+            Self::ClockMovedBack => "clock_moved_back",
+            Self::ForceRefresh => "force_refresh",
+            Self::ClaimsChallenge => "claims_challenge",
+        }
+    }
+}
+
 impl AcquiredToken {
     pub(crate) fn cached(entry: Entry) -> Self {
         let metadata = AcquireMetadata::new(AnsweredBy::Store, None);
