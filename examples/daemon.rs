@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     client.remove_tokens_for_client()?;
     match client.acquire_token_for_client(SCOPES, &wrong) {
-        Err(AcquireError::Refused(why)) => println!("   {why}"),
+        Err(AcquireError::Configuration(why)) => println!("   {why}"),
         Err(other) => return Err(other.into()),
         Ok(_) => return Err("the server accepted a wrong secret".into()),
     }

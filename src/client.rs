@@ -249,8 +249,9 @@ impl<S: CacheStore> Client<S> {
     /// # Errors
     ///
     /// [`AcquireError::InteractionRequired`] where there is no refresh token, or the server accepts
-    /// none; [`AcquireError::Transport`] where the server doesn't respond and there is no token to
-    /// fall back to.
+    /// none; [`AcquireError::Configuration`] where it refuses the app, which no sign-in can change;
+    /// [`AcquireError::Transport`] where the server doesn't respond and there is no token to fall back
+    /// to; [`AcquireError::Invalid`] where an argument is wrong.
     pub fn acquire_token_silent<T: AsRef<str>>(
         &self,
         scopes: impl IntoIterator<Item = T>,
@@ -265,8 +266,9 @@ impl<S: CacheStore> Client<S> {
     ///
     /// # Errors
     ///
-    /// [`AcquireError::Refused`] where the server refuses; [`AcquireError::Transport`] where it
-    /// doesn't respond and there is no token to fall back to.
+    /// [`AcquireError::Configuration`] where the server refuses the app, [`AcquireError::Refused`]
+    /// where it refuses for another reason; [`AcquireError::Transport`] where it doesn't respond and
+    /// there is no token to fall back to; [`AcquireError::Invalid`] where an argument is wrong.
     pub fn acquire_token_for_client<T: AsRef<str>>(
         &self,
         scopes: impl IntoIterator<Item = T>,

@@ -48,7 +48,8 @@ pub mod acquire {
 }
 
 pub mod authority {
-    //! Authorities: who issues tokens, and where.
+    //! Authorities: who issues tokens, and where. The guide is
+    //! [`docs::authorities_and_errors`](crate::docs::authorities_and_errors).
     pub use crate::model::{Authority, AuthorityKind};
 }
 

@@ -64,7 +64,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         E: AsyncTokenEndpoint,
         F: Future<Output = AcquireResult>,
     {
-        let request = ResolvedRequest::new(client, request, self.profile())?;
+        let request = ResolvedRequest::new(client, request, self.profile())
+            .map_err(AcquireError::of_arguments)?;
         let in_flight = &self.state.in_flight;
         let ended = in_flight.ended();
         let partition = request.partition();

@@ -104,7 +104,9 @@ impl InFlightRequest {
         match &*self.lock() {
             // Made under the lock, so no end goes unnoticed.
             RequestState::InFlight => Followed::Waiting(self.ended.listen()),
-            RequestState::Done(Err(AcquireError::Refused(_))) if self.endpoint != endpoint => {
+            RequestState::Done(Err(AcquireError::Refused(_) | AcquireError::Configuration(_)))
+                if self.endpoint != endpoint =>
+            {
                 Followed::Abandoned
             }
             RequestState::Done(result) => Followed::Done(result.clone()),

@@ -12,7 +12,8 @@ use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{
     AcquireError, AcquiredToken, AsyncTokenEndpoint, Entry, Event, Form, InteractionRequired,
-    RefreshReason, ServerError, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+    MendedBy, RefreshReason, ServerError, TokenRequest, TokenResponse, TransportError,
+    TransportErrorKind, loggable,
 };
 use crate::plan::refresh::{check_own, event as event_of, fall_back, names_another_user};
 use crate::plan::{Attempt, Facts, ReadSet, ResolvedRequest, Role, SilentPlan, records};
@@ -133,11 +134,11 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
                 Err(AttemptError::Final(error)) => return fall_back(fallback, self.reason, error),
             }
         }
-        let required = match refusal {
-            Some(error) => InteractionRequired::refused(error),
-            None => InteractionRequired::no_refresh_token(),
+        let error = match refusal {
+            Some(error) => AcquireError::refused(error, false),
+            None => AcquireError::InteractionRequired(InteractionRequired::no_refresh_token()),
         };
-        fall_back(fallback, self.reason, AcquireError::InteractionRequired(required))
+        fall_back(fallback, self.reason, error)
     }
 
     /// The token that another process has acquired while this one waited, where the caller wants a
@@ -160,7 +161,8 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
     ) -> Result<AcquiredToken, AttemptError> {
         let used = attempt.entry();
         let home = used.known("home_account_id").unwrap_or_default();
-        let form = self.request.refresh_form(used.known("secret").unwrap_or_default())?;
+        let secret = used.known("secret").unwrap_or_default();
+        let form = self.request.refresh_form(secret).map_err(AcquireError::of_arguments)?;
         let response = self.send(&self.token_request(form).with_home_account_id(home)).await?;
         let error = match names_another_user(response.body(), home) {
             Ok(true) => {
@@ -237,7 +239,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
             Ok(token) => return Ok(token),
             Err(AttemptError::Refused(error)) => {
                 self.log_refused(&error);
-                AcquireError::Refused(error)
+                AcquireError::refused(error, true)
             }
             Err(AttemptError::Final(error)) => error,
         };
@@ -245,7 +247,8 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
     }
 
     async fn request_own_once(&self, read: ReadSet) -> Result<AcquiredToken, AttemptError> {
-        let response = self.send(&self.token_request(self.request.client_form()?)).await?;
+        let form = self.request.client_form().map_err(AcquireError::of_arguments)?;
+        let response = self.send(&self.token_request(form)).await?;
         let environment = self.request.authority.environment();
         let event = event_of(&self.request, "client_credentials", environment, &response);
         let facts = self.facts(&event).map_err(AttemptError::response)?;
@@ -296,7 +299,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, AttemptError> {
         let started = Instant::now();
         let response = match self.meter.in_http(self.endpoint.send(request)).await {
-            Ok(response) if response.is_outage() => Err(TransportError::unavailable(&response)),
+            Ok(response) if is_outage(&response) => Err(TransportError::unavailable(&response)),
             response => response,
         };
         let took = started.elapsed();
@@ -334,10 +337,10 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
             target: "msal_cache::client",
             of = self.partition.digest(),
             client_id = self.request.client_id,
-            error = error.error(),
-            suberror = error.suberror(),
+            error = &*loggable(error.error()),
+            suberror = error.suberror().map(loggable).as_deref(),
             code = error.error_codes().first(),
-            correlation_id = error.correlation_id(),
+            correlation_id = error.correlation_id().map(loggable).as_deref(),
             "the token endpoint refused"
         );
     }
@@ -374,10 +377,22 @@ impl From<Error> for AttemptError {
     }
 }
 
+impl From<AcquireError> for AttemptError {
+    fn from(error: AcquireError) -> Self {
+        Self::Final(error)
+    }
+}
+
 impl From<TransportError> for AttemptError {
     fn from(error: TransportError) -> Self {
         Self::Final(error.into())
     }
+}
+
+/// Whether a response says that the server can't respond now, by its status or in words.
+fn is_outage(response: &TokenResponse) -> bool {
+    let error = || ServerError::of(response);
+    response.is_outage() || error().is_some_and(|it| it.mended_by() == MendedBy::Time)
 }
 
 fn malformed() -> TransportError {

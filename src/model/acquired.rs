@@ -3,7 +3,7 @@ use std::sync::Arc;
 use msal_cache_core::Error;
 
 use crate::model::{
-    AccessToken, AcquireMetadata, AnsweredBy, Cost, Entry, InteractionRequired, Secret,
+    AccessToken, AcquireMetadata, AnsweredBy, Cost, Entry, InteractionRequired, MendedBy, Secret,
     ServerError, TransportError,
 };
 
@@ -155,7 +155,16 @@ impl AcquiredToken {
     }
 }
 
-/// Why no token was acquired.
+/// Why no token was acquired, and who can change it.
+///
+/// | variant | who can change it |
+/// |---|---|
+/// | [`InteractionRequired`](Self::InteractionRequired) | the user, by a sign-in |
+/// | [`Configuration`](Self::Configuration), [`Refused`](Self::Refused) | the owner of the app |
+/// | [`Invalid`](Self::Invalid) | the caller: an argument is wrong |
+/// | [`Transport`](Self::Transport) | time: the server or the network doesn't respond |
+/// | [`InvalidResponse`](Self::InvalidResponse) | the operator of the server |
+/// | [`Cache`](Self::Cache), [`NotStored`](Self::NotStored) | the operator of the machine: the store |
 ///
 /// It can be cloned, since all callers that wait for one request get its error.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -165,9 +174,21 @@ pub enum AcquireError {
     #[error(transparent)]
     InteractionRequired(InteractionRequired),
 
-    /// The server refused a request that the app made for itself. A sign-in wouldn't change that.
+    /// The server refuses the app, its registration or its request, for a user or for itself:
+    /// `invalid_client`, such as an expired secret, `unauthorized_client`, `invalid_scope`,
+    /// `invalid_request`, and the like. A sign-in wouldn't change that: the owner of the app has to.
+    #[error("the token endpoint refused the app, which its owner can change and a sign-in can't")]
+    Configuration(#[source] ServerError),
+
+    /// The server refused a request that the app made for itself, for another reason. A sign-in
+    /// wouldn't change that.
     #[error("the token endpoint refused the client")]
     Refused(#[source] ServerError),
+
+    /// An argument is invalid: the authority, the scopes, the account, the claims or the data. No
+    /// request was sent.
+    #[error(transparent)]
+    Invalid(Arc<Error>),
 
     /// The server didn't respond, and there is no token to fall back to.
     #[error(transparent)]
@@ -194,6 +215,23 @@ pub enum AcquireError {
 }
 
 impl AcquireError {
+    /// The error of arguments that are invalid, or of a cache that can't be used.
+    pub(crate) fn of_arguments(error: Error) -> Self {
+        match error {
+            Error::Invalid { .. } => Self::Invalid(Arc::new(error)),
+            error => error.into(),
+        }
+    }
+
+    /// The error of a request for a user, or for the app itself, that the server refuses.
+    pub(crate) fn refused(error: ServerError, is_for_client: bool) -> Self {
+        match (error.mended_by(), is_for_client) {
+            (MendedBy::Owner, _) => Self::Configuration(error),
+            (_, true) => Self::Refused(error),
+            (_, false) => Self::InteractionRequired(InteractionRequired::refused(error)),
+        }
+    }
+
     /// Whether the user has to sign in.
     pub fn is_interaction_required(&self) -> bool {
         matches!(self, Self::InteractionRequired(_))
@@ -203,7 +241,7 @@ impl AcquireError {
     pub fn server_error(&self) -> Option<&ServerError> {
         match self {
             Self::InteractionRequired(required) => required.server_error(),
-            Self::Refused(error) => Some(error),
+            Self::Configuration(error) | Self::Refused(error) => Some(error),
             _ => None,
         }
     }

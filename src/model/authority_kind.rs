@@ -25,7 +25,7 @@ const ENTRA_HOSTS: [&str; 13] = [
     "login.sovcloud-identity.sg",
 ];
 
-/// The kind of an [`Authority`].
+/// The kind of an [`Authority`](crate::Authority).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AuthorityKind {

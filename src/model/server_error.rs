@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::model::{Fields, TokenResponse, TransportError, TransportErrorKind};
+use crate::model::{Fields, ForeignText, TokenResponse, TransportError, TransportErrorKind};
 
 /// The user has to sign in before a token can be acquired.
 ///
@@ -66,12 +66,15 @@ impl std::error::Error for InteractionRequired {
 /// The refusal of a token endpoint (RFC 6749, section 5.2), with the members that Microsoft's
 /// servers add.
 ///
-/// `Display` and `Debug` print what may be logged: not the description, which may name the user,
-/// and not the claims.
-#[derive(Clone, PartialEq, Eq)]
+/// A member that should be a text and isn't one is kept as its JSON; [`body`](Self::body) has all
+/// members as they came.
+///
+/// `Display` and `Debug` print what may be logged: not the description, which may name the user, and
+/// not the claims; no control characters, and no more than 200 characters of a member.
+#[derive(Clone, PartialEq)]
 pub struct ServerError(Arc<Refusal>);
 
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq)]
 struct Refusal {
     status: u16,
     error: String,
@@ -83,37 +86,78 @@ struct Refusal {
     correlation_id: Option<String>,
     trace_id: Option<String>,
     retry_after: Option<Duration>,
-    additional_info: Vec<String>,
+    body: Fields,
 }
+
+/// Who can change that a server refuses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MendedBy {
+    /// The user, by a sign-in.
+    User,
+    /// The owner of the app or of the tenant: the app, its registration or its request is wrong.
+    Owner,
+    /// Time: the server can't respond now.
+    Time,
+}
+
+/// What is wrong with the app or its request: RFC 6749, section 5.2; RFC 8707, section 2; and what
+/// Microsoft's servers add.
+const OF_THE_OWNER: [&str; 8] = [
+    "invalid_client",
+    "invalid_request",
+    "invalid_resource",
+    "invalid_scope",
+    "invalid_target",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
+];
+
+/// An outage, whatever the status is (RFC 6749, section 4.1.2.1).
+const OF_TIME: [&str; 2] = ["server_error", "temporarily_unavailable"];
 
 impl ServerError {
     /// Reads a refusal; `None` where the response isn't one.
     pub fn of(response: &TokenResponse) -> Option<Self> {
         let body = response.body();
-        let text = |name| text(body, name);
-        let list = |name| body.get(name).and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+        let text = |name| body.get(name).and_then(text_of);
         Some(Self(Arc::new(Refusal {
             status: response.status(),
-            error: text("error")?,
-            error_description: text("error_description"),
+            error: code_of(body.get("error")?)?,
+            error_description: text("error_description").or_else(|| {
+                let details = body.get("error").and_then(Value::as_object);
+                details.and_then(|it| it.get("message")).and_then(text_of)
+            }),
             error_uri: text("error_uri"),
-            error_codes: list("error_codes").iter().filter_map(Value::as_i64).collect(),
+            error_codes: numbers(body.get("error_codes")),
             suberror: text("suberror").filter(|it| !it.is_empty()),
             claims: text("claims").filter(|it| !it.is_empty()),
             correlation_id: text("correlation_id"),
             trace_id: text("trace_id"),
             retry_after: response.retry_after(),
-            additional_info: match body.get("error_additional_info") {
-                Some(Value::String(info)) => vec![info.clone()],
-                _ => list("error_additional_info")
-                    .iter()
-                    .filter_map(|it| it.as_str().map(str::to_owned))
-                    .collect(),
-            },
+            body: body.clone(),
         })))
     }
 
-    /// The error code, such as `invalid_grant`.
+    /// Who can change it. A claims challenge is for the user, whatever the error is.
+    pub(crate) fn mended_by(&self) -> MendedBy {
+        if self.claims().is_some() {
+            MendedBy::User
+        } else if OF_THE_OWNER.contains(&self.error()) {
+            MendedBy::Owner
+        } else if OF_TIME.contains(&self.error()) {
+            MendedBy::Time
+        } else {
+            MendedBy::User
+        }
+    }
+
+    /// All members of the response, as the server sent them.
+    pub fn body(&self) -> &Fields {
+        &self.0.body
+    }
+
+    /// The error code, such as `invalid_grant`; of an object, its `code`.
     pub fn error(&self) -> &str {
         &self.0.error
     }
@@ -128,7 +172,8 @@ impl ServerError {
         self.0.error_uri.as_deref()
     }
 
-    /// The numbers of the error, such as 50076 for `AADSTS50076`.
+    /// The numbers of the error, such as 50076 for `AADSTS50076`, also where the server writes them
+    /// as texts.
     pub fn error_codes(&self) -> &[i64] {
         &self.0.error_codes
     }
@@ -182,7 +227,11 @@ impl ServerError {
     /// Whether the refresh token belongs to a family that the client isn't in.
     pub fn is_client_mismatch(&self) -> bool {
         self.suberror() == Some("client_mismatch")
-            || self.0.additional_info.iter().any(|it| it.contains("client_mismatch"))
+            || self
+                .0
+                .body
+                .get("error_additional_info")
+                .is_some_and(|info| info.to_string().contains("client_mismatch"))
     }
 
     /// Whether the refresh token is invalid for good, in all tenants and for all scopes.
@@ -191,26 +240,48 @@ impl ServerError {
     }
 }
 
-/// A member as a text. Servers write some ids as numbers.
-fn text(body: &Fields, name: &str) -> Option<String> {
-    match body.get(name)? {
+/// A member as a text: itself, or its JSON.
+fn text_of(value: &Value) -> Option<String> {
+    match value {
+        Value::Null => None,
         Value::String(text) => Some(text.clone()),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// The code of an error, which some servers and gateways send as an object.
+fn code_of(error: &Value) -> Option<String> {
+    match error {
+        Value::Bool(false) => None,
+        Value::Object(details) => {
+            let code = ["code", "error", "type", "status"].iter().find_map(|it| details.get(*it));
+            code.and_then(text_of).or_else(|| text_of(error))
+        }
+        other => text_of(other),
+    }
+}
+
+/// The numbers of a list, or a single one, as numbers or texts.
+fn numbers(value: Option<&Value>) -> Vec<i64> {
+    let number = |it: &Value| it.as_i64().or_else(|| it.as_str()?.trim().parse().ok());
+    match value {
+        Some(Value::Array(items)) => items.iter().filter_map(number).collect(),
+        Some(one) => number(one).into_iter().collect(),
+        None => Vec::new(),
     }
 }
 
 impl fmt::Display for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the server returned {:?}", self.0.error)?;
+        write!(f, "the server returned {}", ForeignText(&self.0.error))?;
         if let Some(suberror) = &self.0.suberror {
-            write!(f, " ({suberror:?})")?;
+            write!(f, " ({})", ForeignText(suberror))?;
         }
         if let Some(code) = self.0.error_codes.first() {
             write!(f, ", code {code}")?;
         }
         if let Some(id) = &self.0.correlation_id {
-            write!(f, ", correlation id {id:?}")?;
+            write!(f, ", correlation id {}", ForeignText(id))?;
         }
         Ok(())
     }
@@ -220,10 +291,10 @@ impl fmt::Debug for ServerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerError")
             .field("status", &self.0.status)
-            .field("error", &self.0.error)
-            .field("suberror", &self.0.suberror)
-            .field("error_codes", &self.0.error_codes)
-            .field("correlation_id", &self.0.correlation_id)
+            .field("error", &ForeignText(&self.0.error))
+            .field("suberror", &self.0.suberror.as_deref().map(ForeignText))
+            .field("error_codes", &self.0.error_codes.get(..8).unwrap_or(&self.0.error_codes))
+            .field("correlation_id", &self.0.correlation_id.as_deref().map(ForeignText))
             .field("retry_after", &self.0.retry_after)
             .finish_non_exhaustive()
     }

@@ -153,9 +153,10 @@ pub(crate) fn fall_back(
     let allows = match &error {
         AcquireError::InteractionRequired(required) => !required.was_signed_out(),
         AcquireError::Transport(_)
+        | AcquireError::Configuration(_)
         | AcquireError::Refused(_)
         | AcquireError::InvalidResponse(_) => true,
-        AcquireError::Cache(_) | AcquireError::NotStored { .. } => false,
+        AcquireError::Invalid(_) | AcquireError::Cache(_) | AcquireError::NotStored { .. } => false,
     };
     match fallback.filter(|it| allows && (is_outage || !it.outage_only)) {
         Some(it) => Ok(AcquiredToken::fallback(it.entry, reason, error)),

@@ -69,7 +69,7 @@ fn an_error_response_does_not_require_interaction() {
     let (cache, _) = cache();
     let server = Server::new([refused("invalid_client", json!({ "error_codes": [7_000_215] }))]);
     let error = client(&cache).acquire_token_for_client(SCOPE, &server).unwrap_err();
-    assert!(matches!(error, AcquireError::Refused(_)), "{error}");
+    assert!(matches!(error, AcquireError::Configuration(_)), "{error}");
     assert_eq!(error.server_error().unwrap().error_codes(), [7_000_215]);
     let server = Server::new([unreachable()]);
     let error = client(&cache).acquire_token_for_client(SCOPE, &server).unwrap_err();

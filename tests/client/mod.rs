@@ -3,6 +3,7 @@
 mod accounts;
 mod authorities;
 mod client_credentials;
+mod errors;
 mod families;
 #[cfg(any(feature = "file", feature = "sqlite"))]
 mod guards;

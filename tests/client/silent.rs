@@ -483,7 +483,7 @@ fn invalid_input_is_an_error_without_a_request() {
     let (cache, _) = cache();
     let none = Server::new([]);
     let check = |error: AcquireError, word: &str| {
-        let AcquireError::Cache(error) = error else { panic!("{error}") };
+        let AcquireError::Invalid(error) = error else { panic!("{error}") };
         assert!(matches!(&*error, Error::Invalid { .. }), "{error}");
         assert!(error.to_string().contains(word), "{error}");
     };

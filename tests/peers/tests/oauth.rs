@@ -216,7 +216,7 @@ fn a_daemon_authenticates_by_each_method() {
         let endpoint = builder.build().unwrap();
         let error = client.acquire_token_for_client(["api://things/.default"], &endpoint);
         let error = error.unwrap_err();
-        let AcquireError::Refused(said) = &error else { panic!("{error:?}") };
+        let AcquireError::Configuration(said) = &error else { panic!("{error:?}") };
         assert_eq!(said.error(), "invalid_client");
     }
 }

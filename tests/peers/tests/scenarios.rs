@@ -240,7 +240,7 @@ fn result_of(acquired: Result<AcquiredToken, AcquireError>) -> Value {
         AcquireError::InteractionRequired(_) => json!({ "none": true }),
         AcquireError::Transport(_) => json!({ "outage": true }),
         AcquireError::InvalidResponse(_) => json!({ "answer": true }),
-        AcquireError::Cache(error) if matches!(*error, Error::Invalid { .. }) => {
+        AcquireError::Invalid(error) if matches!(*error, Error::Invalid { .. }) => {
             json!({ "invalid": true })
         }
         other => panic!("{other}"),
