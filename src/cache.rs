@@ -103,9 +103,10 @@ impl<S: CacheStore> TokenCache<S> {
     /// Finds entries of one type. Entries that can't be used and expired access tokens are not
     /// found.
     ///
-    /// For a query with scopes, the token with the fewest other scopes comes first. Then the entry
-    /// that was stored last comes first, and entries of the same time come in the order in which
-    /// they were stored.
+    /// The entry that was stored last comes first: an access token may be older and still valid, but
+    /// revoked (see [which token is returned](crate::docs::which_token)). Times are in seconds.
+    /// Entries of the same time come in the order of their positions; if the query has scopes, in the
+    /// reverse order, so that the last one comes first.
     pub fn search(
         &self,
         credential_type: CredentialType,

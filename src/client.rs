@@ -35,7 +35,9 @@ macro_rules! client_options {
             mut self,
             capabilities: impl IntoIterator<Item = C>,
         ) -> Self {
-            self.config.capabilities = capabilities.into_iter().map(Into::into).collect();
+            let capabilities = capabilities.into_iter().map(Into::into);
+            let is_given = |it: &String| !it.trim().is_empty();
+            self.config.capabilities = capabilities.filter(is_given).collect();
             self
         }
 
@@ -148,7 +150,7 @@ impl<S: CacheStore> Client<S> {
         now(self.cache.0.accounts(&self.config))
     }
 
-    /// The [`accounts`](Self::accounts) with this user name, ignoring case.
+    /// The [`accounts`](Self::accounts) with this user name, ignoring case; none for a blank name.
     ///
     /// # Errors
     ///

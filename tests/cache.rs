@@ -16,7 +16,7 @@ use serde_json::json;
 on_every_store! {
     a_response_becomes_five_records
     an_expired_token_is_not_found_and_is_removed_by_the_next_write
-    scopes_ignore_order_and_case_and_the_closest_match_is_first
+    scopes_ignore_order_and_case_and_the_newest_match_is_first
     queries_match_present_and_absent_fields
     tokens_with_an_extended_key_are_found_only_by_it
     extended_keys_of_other_libraries_are_recognized
@@ -173,7 +173,7 @@ fn a_token_renewed_by_another_process_is_not_purged() {
     assert_eq!(secrets(&found), ["AT-new", "AT-mail"]);
 }
 
-fn scopes_ignore_order_and_case_and_the_closest_match_is_first(open: Open) {
+fn scopes_ignore_order_and_case_and_the_newest_match_is_first(open: Open) {
     let (cache, clock) = open();
     for (scopes, secret) in [
         ("User.Read Mail.Read openid", "three"),
@@ -191,7 +191,17 @@ fn scopes_ignore_order_and_case_and_the_closest_match_is_first(open: Open) {
     assert_eq!(find(&["mail.READ", "USER.read", "Mail.Read"]), ["AT-two", "AT-three"]);
     assert_eq!(find(&["openid User.Read"]), ["AT-three"]);
     assert_eq!(find(&["Files.Read"]), [""; 0]);
-    assert_eq!(find(&[]), ["AT-one", "AT-two", "AT-three"], "newest first");
+    assert_eq!(find(&[]), ["AT-one", "AT-two", "AT-three"]);
+    // Blanks are not "any scopes".
+    for blank in [&[""][..], &[" "], &["", "\t\n"]] {
+        assert_eq!(find(blank), [""; 0], "{blank:?}");
+    }
+    assert_eq!(find(&["", "Mail.Read"]), ["AT-two", "AT-three"]);
+    // A token with more scopes that is newer comes first, also within one second.
+    cache.add(&sign_in("alice", "User.Read Files.Read", "four")).unwrap();
+    assert_eq!(find(&["User.Read"])[0], "AT-four");
+    cache.add(&sign_in("alice", "User.Read", "five")).unwrap();
+    assert_eq!(find(&["User.Read"]), ["AT-five", "AT-four", "AT-two", "AT-three"]);
 }
 
 fn queries_match_present_and_absent_fields(open: Open) {

@@ -5,6 +5,7 @@
 //! | [`acquiring_tokens`] | accounts, silent tokens, token endpoints, sign-in by device code |
 //! | [`asynchronous`] | tokio programs: stores, cancellation, shutdown |
 //! | [`authorities_and_errors`] | which tokens belong to which authority; errors, and who can change them |
+//! | [`which_token`] | which of several cached tokens a request gets, and which it never gets |
 //! | [`mod@file`] | the JSON file: writing, the lock, permissions, broken files, where it is |
 //! | [`sqlite`] | the database |
 //! | [`your_own_store`] | a store for a string or for records, blocking or async, and its tests |
@@ -66,6 +67,9 @@ pub mod acquiring_tokens {}
     doc = "Built with the features `tokio`, `file` and `sqlite`."
 )]
 pub mod asynchronous {}
+
+#[doc = include_str!("which_token.md")]
+pub mod which_token {}
 
 #[doc = include_str!("authorities_and_errors.md")]
 pub mod authorities_and_errors {}

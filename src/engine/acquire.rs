@@ -11,9 +11,9 @@ use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{
     AcquireError, AcquiredToken, AnsweredBy, AsyncTokenEndpoint, ClientConfig, Cost, Decoded,
-    Profile, RefreshReason, SilentRequest, TokenSource, micros,
+    Entry, Profile, RefreshReason, SilentRequest, TokenSource, micros,
 };
-use crate::plan::{ReadSet, ResolvedRequest, SilentPlan, silent};
+use crate::plan::{ReadSet, ResolvedRequest, SilentPlan, candidates};
 
 /// An acquisition from the server. It owns all that it needs, so that it can end without the caller
 /// that has started it: once a refresh token has been sent, the response must be stored, since the
@@ -41,6 +41,33 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Acquisition<S, R, E>
         };
         self.leader.done(result.clone());
         result
+    }
+}
+
+/// What a first read leads to.
+enum Decided {
+    Cached(Entry),
+    Refresh(SilentPlan),
+}
+
+/// Decides from what is stored, and from what a library has stored without a realm.
+fn decide(
+    request: &ResolvedRequest,
+    stored: &[Entry],
+    without_realm: Option<&Decoded>,
+    now: i64,
+) -> Decided {
+    let all;
+    let stored = match without_realm {
+        Some(more) if !more.entries.is_empty() => {
+            all = [stored, &more.entries].concat();
+            &all
+        }
+        _ => stored,
+    };
+    match candidates::cached(request, stored, now) {
+        Some(entry) => Decided::Cached(entry),
+        None => Decided::Refresh(SilentPlan::of(request, stored, now)),
     }
 }
 
@@ -72,28 +99,29 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let (read, level, took) = self.first_read(&request, &partition).await?;
         let nothing = Decoded::default();
         let stored = &read.get(&partition).unwrap_or(&nothing).entries;
-        let mut cached = silent::cached(&request, stored, self.now());
-        if cached.is_none()
-            && let Some(partition) = request.partition_without_realm()
-        {
-            let stored = self.partition(&partition).await?;
-            cached = silent::cached(&request, &stored.entries, self.now());
-        }
-        if let Some(entry) = cached {
-            event!(
-                debug,
-                target: "msal_cache::client",
-                of = partition.digest(),
-                client_id = request.client_id,
-                "returned a cached access token"
-            );
-            let cost = Cost { in_store: micros(took), ..Cost::default() };
-            metrics::lookup(true);
-            let token = AcquiredToken::cached(entry).answered_by(level).at_cost(cost);
-            return metrics::acquired(Ok(token));
-        }
+        let without_realm = match request.partition_without_realm() {
+            Some(partition) => Some(self.partition(&partition).await?),
+            None => None,
+        };
+        let decided = decide(&request, stored, without_realm.as_deref(), self.now());
+        drop(without_realm);
+        let plan = match decided {
+            Decided::Refresh(plan) => plan,
+            Decided::Cached(entry) => {
+                event!(
+                    debug,
+                    target: "msal_cache::client",
+                    of = partition.digest(),
+                    client_id = request.client_id,
+                    "returned a cached access token"
+                );
+                let cost = Cost { in_store: micros(took), ..Cost::default() };
+                metrics::lookup(true);
+                let token = AcquiredToken::cached(entry).answered_by(level).at_cost(cost);
+                return metrics::acquired(Ok(token));
+            }
+        };
         metrics::lookup(false);
-        let plan = SilentPlan::of(&request, stored, self.now());
         let reason = plan.reason.unwrap_or(RefreshReason::Absent);
         event!(
             debug,

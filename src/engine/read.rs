@@ -45,10 +45,11 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
             found.iter().for_each(|it| it.use_at(now));
         }
         if found.len() > 1 {
-            let has_scopes = query.has_scopes();
-            found.sort_by_key(|it| {
-                (if has_scopes { it.scopes().len() } else { 0 }, Reverse(it.stored_at()))
-            });
+            if is_token && query.has_scopes() {
+                // Of one second, the last in position is the last that was stored.
+                found.reverse();
+            }
+            found.sort_by_key(|it| Reverse(it.stored_at()));
         }
         metrics::lookup(!found.is_empty());
         let section = credential_type.as_str();

@@ -15,7 +15,8 @@ use crate::model::{
     MendedBy, RefreshReason, ServerError, TokenRequest, TokenResponse, TransportError,
     TransportErrorKind, loggable,
 };
-use crate::plan::refresh::{check_own, event as event_of, fall_back, names_another_user};
+use crate::plan::refresh::{check_own, event as event_of, fall_back};
+use crate::plan::same_user::names_another_user;
 use crate::plan::{Attempt, Facts, ReadSet, ResolvedRequest, Role, SilentPlan, records};
 
 /// How many more refresh tokens are redeemed than the first plan has: those that other processes
@@ -164,11 +165,12 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         let secret = used.known("secret").unwrap_or_default();
         let form = self.request.refresh_form(secret).map_err(AcquireError::of_arguments)?;
         let response = self.send(&self.token_request(form).with_home_account_id(home)).await?;
-        let error = match names_another_user(response.body(), home) {
+        let stored = read.get(&self.partition).map_or(&[][..], |it| &it.entries);
+        let (client_id, authority) = (&self.request.client_id, self.request.authority.authority());
+        let error = match names_another_user(response.body(), home, stored, client_id, authority) {
             Ok(true) => {
                 let reason = "it names another user than the one whose token was redeemed";
-                let error = Error::invalid("response.client_info", reason);
-                return Err(AttemptError::response(error));
+                return Err(AttemptError::response(Error::invalid("the response", reason)));
             }
             Ok(false) => match self.accept(used, &response, had_account, read).await? {
                 Ok(token) => return Ok(token),
@@ -193,7 +195,10 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
     ) -> Result<Result<AcquiredToken, AttemptError>, AttemptError> {
         let authority = &self.request.authority;
         let environment = used.known("environment").unwrap_or(authority.environment());
-        let mut event = event_of(&self.request, "refresh_token", environment, response);
+        let mut event = match event_of(&self.request, "refresh_token", environment, response) {
+            Ok(event) => event,
+            Err(error) => return Ok(Err(AttemptError::response(error))),
+        };
         event.home_account_id = used.known("home_account_id").map(str::to_owned);
         let facts = match self.facts(&event) {
             Ok(facts) if facts.access_token.is_none() => return Ok(Err(malformed().into())),
@@ -250,13 +255,16 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         let form = self.request.client_form().map_err(AcquireError::of_arguments)?;
         let response = self.send(&self.token_request(form)).await?;
         let environment = self.request.authority.environment();
-        let event = event_of(&self.request, "client_credentials", environment, &response);
+        let event = event_of(&self.request, "client_credentials", environment, &response)
+            .map_err(AttemptError::response)?;
         let facts = self.facts(&event).map_err(AttemptError::response)?;
         check_own(&facts).map_err(AttemptError::response)?;
         if facts.access_token.is_none() {
             return Err(malformed().into());
         }
-        match self.meter.in_store(self.engine.store_response(&facts, read)).await {
+        // The response to a challenge is newer evidence than one that was requested without it.
+        let yields = !self.request.skips_cached();
+        match self.meter.in_store(self.engine.store_response(&facts, read, yields)).await {
             Ok(records) => {
                 let token = records.into_iter().find(|it| it.access_token().is_some());
                 token.map(|it| self.issued(it)).ok_or_else(|| malformed().into())

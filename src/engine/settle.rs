@@ -24,6 +24,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         if self.profile() == Profile::Family {
             partitions.push(Partition::unowned());
         }
+        let before = read.clone();
         let (mut retry, mut known) = (Retry::new(), Some(read));
         loop {
             let attempt = async {
@@ -33,7 +34,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 };
                 let records = records::records(facts, &read, self.profile(), self.clouds())?;
                 let rules = self.rules(facts.now);
-                let batch = refresh::refreshed(&read, used, &records, hosts, had_account, rules)?;
+                let batch =
+                    refresh::refreshed(&read, &before, used, &records, hosts, had_account, rules)?;
                 let Some(batch) = batch else { return Ok(None) };
                 self.commit(&batch, &records).await?;
                 self.set_changed();

@@ -15,6 +15,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     ) -> Result<usize> {
         let authority = client.authority()?;
         let home = account.home_account_id();
+        client.check_id()?;
+        sign_out::check_user(home)?;
         let partitions = [Partition::user(home), Partition::app_metadata()];
         let (mut retry, mut is_first) = (Retry::new(), true);
         let removed = loop {
@@ -62,6 +64,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
 
     /// Removes everything of a user. Returns the number of removed records.
     pub(crate) async fn remove_user(&self, home_account_id: &str) -> Result<usize> {
+        sign_out::check_user(home_account_id)?;
         let partition = Partition::user(home_account_id);
         let remove = |stored: &Decoded| {
             let (batch, removed) = sign_out::removal(&partition, stored, |it| {
@@ -75,6 +78,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Removes the tokens that a client has for itself. Returns their number.
     pub(crate) async fn remove_tokens_for_client(&self, client: &ClientConfig) -> Result<usize> {
         let authority = client.authority()?;
+        client.check_id()?;
         let tokens = self.section(&CredentialType::AccessToken).await?;
         let (batch, removed) = sign_out::own_tokens(&tokens.entries, &client.id, &authority.hosts);
         self.commit_change(&batch).await?;

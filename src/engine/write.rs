@@ -16,7 +16,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     pub(crate) async fn add(&self, event: &Event) -> Result<()> {
         let now = self.now();
         let facts = Facts::of(event, now, self.profile())?;
-        let records = self.store_response(&facts, ReadSet::default()).await?;
+        let records = self.store_response(&facts, ReadSet::default(), false).await?;
         event!(debug, records = records.len(), "stored a token response");
         // The response is stored, so the call has succeeded. What can't be deleted now is deleted
         // by the next call.
@@ -26,16 +26,20 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         Ok(())
     }
 
-    /// Stores the records of a response, and returns them. `read` is what the caller has read.
+    /// Stores the records of a response, and returns them. `read` is what the caller has read. Where
+    /// the response `yields`, an access token is not stored that is overtaken by what another writer
+    /// has stored since.
     pub(crate) async fn store_response(
         &self,
         facts: &Facts<'_>,
         read: ReadSet,
+        yields: bool,
     ) -> Result<Vec<Entry>> {
         let mut partitions = facts.partitions();
         if self.profile() == Profile::Family {
             partitions.push(Partition::unowned());
         }
+        let before = yields.then(|| read.clone());
         let (mut retry, mut known) = (Retry::new(), Some(read));
         loop {
             let attempt = async {
@@ -47,7 +51,11 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 };
                 let read = readable(read, &partitions)?;
                 let records = records::records(facts, &read, self.profile(), self.clouds())?;
-                let (batch, swept) = batch::add(&read, &records, self.rules(facts.now));
+                let rules = self.rules(facts.now);
+                let (batch, swept) = match &before {
+                    Some(before) => batch::add_unless_overtaken(&read, before, &records, rules),
+                    None => batch::add(&read, &records, rules),
+                };
                 self.commit(&batch, &records).await?;
                 event!(trace, swept, "deleted expired or replaced records");
                 Ok(records)

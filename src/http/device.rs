@@ -17,6 +17,7 @@ use crate::model::{
     Authority, Event, Fields, Form, ServerError, TokenEndpoint, TokenRequest, TokenResponse,
     TransportError, TransportErrorKind, merged_claims, schema,
 };
+use crate::plan::refresh::granted;
 
 /// The increase of the polling interval after `slow_down` (RFC 8628, section 3.5).
 const SLOW_DOWN: Duration = Duration::from_secs(5);
@@ -234,7 +235,7 @@ impl DeviceFlow {
         if body.get("access_token").and_then(Value::as_str).is_none_or(str::is_empty) {
             return Err(Error::invalid("the response's access_token", "it is missing").into());
         }
-        let granted = body.get("scope").and_then(Value::as_str).map(str::to_owned);
+        let granted = granted(body)?.map(str::to_owned);
         let event = Event::new(self.request.client_id())
             .authority(&self.authority)
             .grant_type(DEVICE_CODE)

@@ -10,8 +10,8 @@ pub(crate) fn merged(
     capabilities: &[String],
     forwarded: Option<&str>,
 ) -> Result<Option<String>> {
-    let challenge = challenge.filter(|it| !it.is_empty());
-    let forwarded = forwarded.filter(|it| !it.is_empty());
+    let challenge = challenge.filter(|it| !it.trim().is_empty());
+    let forwarded = forwarded.filter(|it| !it.trim().is_empty());
     let sources = usize::from(!capabilities.is_empty())
         + usize::from(challenge.is_some())
         + usize::from(forwarded.is_some());
@@ -62,6 +62,7 @@ mod tests {
         let none: &[String] = &[];
         assert_eq!(merged(None, none, None).unwrap(), None);
         assert_eq!(merged(Some(""), none, Some("")).unwrap(), None);
+        assert_eq!(merged(Some(" \n"), none, Some("\t")).unwrap(), None);
         let odd = r#" {"access_token" : {"nbf":{"value":"1"}}} "#;
         assert_eq!(merged(Some(odd), none, None).unwrap().as_deref(), Some(odd));
         assert_eq!(merged(None, none, Some(odd)).unwrap().as_deref(), Some(odd));

@@ -36,6 +36,14 @@ impl ClientConfig {
         }
     }
 
+    /// Refuses a blank client id: it names no client.
+    pub(crate) fn check_id(&self) -> Result<()> {
+        if self.id.trim().is_empty() {
+            return Err(Error::invalid("client_id", "it is empty"));
+        }
+        Ok(())
+    }
+
     pub(crate) fn set_token_endpoint(&mut self, address: &str, clouds: &Clouds) {
         if let Ok(known) = &self.authority {
             let authority = known.authority().clone().with_token_endpoint(address);

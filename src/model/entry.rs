@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::model::field::{FIELDS, Field};
 use crate::model::json_object;
+use crate::model::marks::Marks;
 use crate::model::{FieldValue, Fields, KeyFields, Problem, schema};
 
 /// One record of the cache, decoded.
@@ -49,6 +50,10 @@ struct Read {
     /// For each scope, its range within the target and its hash.
     scopes: Box<[(u32, u32, u32)]>,
     ext_cache_key: Option<Box<str>>,
+    marks: Marks,
+    is_set_apart: bool,
+    /// The id of the key that a token is bound to, where its library doesn't name it `key_id`.
+    other_key_id: FieldSpan,
     expires_on: Option<i64>,
     /// In seconds since the epoch; 0 if the record doesn't say it.
     stored_at: i64,
@@ -229,6 +234,23 @@ impl Entry {
         self.0.ext_cache_key.as_deref()
     }
 
+    /// The type of an access token; `Bearer` where the record doesn't say it.
+    pub(crate) fn token_type(&self) -> &str {
+        schema::token_type(self.field(Field::TokenType)).unwrap_or(schema::BEARER)
+    }
+
+    /// The key that an access token is bound to, by whichever name its library wrote it.
+    pub(crate) fn key_id(&self) -> Option<&str> {
+        let own = self.field(Field::KeyId).filter(|id| !id.is_empty());
+        own.or_else(|| self.0.span_text(self.0.other_key_id).filter(|id| !id.is_empty()))
+    }
+
+    /// Whether a token is of a flow that requests of a client don't belong to, such as a token on
+    /// behalf of a user, or whether its library marked it in a way that can't be read.
+    pub(crate) fn is_set_apart(&self) -> bool {
+        self.0.is_set_apart
+    }
+
     /// Whether it is an access token that can be read and has expired.
     pub(crate) fn has_expired(&self, now: i64) -> bool {
         *self.credential_type() == CredentialType::AccessToken
@@ -344,6 +366,9 @@ impl Read {
             unescaped: Vec::new(),
             scopes: Box::default(),
             ext_cache_key: None,
+            marks: Marks::default(),
+            is_set_apart: false,
+            other_key_id: FieldSpan::MISSING,
             expires_on: None,
             stored_at: 0,
             used_at: AtomicI64::new(0),
@@ -354,17 +379,29 @@ impl Read {
 
     /// Sets a field from a member of `json`.
     fn set(&mut self, name: &str, value: &str, json: &str) {
+        let here = |text: &str| {
+            let start = text.as_ptr() as usize - json.as_ptr() as usize;
+            FieldSpan::of(start, start + text.len())
+        };
         let Some(field) = Field::named(name) else {
             if *self.record.credential_type() == CredentialType::AccessToken
                 && let Some(key) = ext_cache_key_in(name, value)
             {
                 self.ext_cache_key = Some(key.into());
             }
+            self.marks.take(name, value);
+            if schema::KEY_ID.contains(&name) {
+                match Scalar::of(value) {
+                    Scalar::Null => {}
+                    Scalar::Text(Cow::Borrowed(text)) | Scalar::Number(text) => {
+                        self.other_key_id = here(text);
+                    }
+                    Scalar::Text(Cow::Owned(_)) | Scalar::Other(_) => {
+                        self.marks.is_unreadable = true;
+                    }
+                }
+            }
             return;
-        };
-        let here = |text: &str| {
-            let start = text.as_ptr() as usize - json.as_ptr() as usize;
-            FieldSpan::of(start, start + text.len())
         };
         self.spans[field as usize] = match Scalar::of(value) {
             Scalar::Null => FieldSpan::NULL,
@@ -405,6 +442,11 @@ impl Read {
             Some((u32::try_from(start).ok()?, end, schema::scope_hash(scope)))
         };
         self.scopes = schema::scopes(target).filter_map(span).collect();
+        self.is_set_apart = self.marks.set_apart(
+            self.record.credential_type(),
+            schema::token_type(self.text(Field::TokenType)),
+            self.ext_cache_key.is_some(),
+        );
         self.problem = self.look_for_problem();
     }
 
@@ -415,9 +457,14 @@ impl Read {
                 let own = self.unescaped.iter().find(|(known, _)| *known == field);
                 own.map(|(_, text)| text.as_str())
             }
-            // `None` where it ends before it begins.
-            FieldSpan(start, end) => self.record.value().expose().get(start as usize..end as usize),
+            span => self.span_text(span),
         }
+    }
+
+    /// The text of a range; `None` where it ends before it begins.
+    #[inline]
+    fn span_text(&self, FieldSpan(start, end): FieldSpan) -> Option<&str> {
+        self.record.value().expose().get(start as usize..end as usize)
     }
 
     /// The expiry, which only access tokens have.

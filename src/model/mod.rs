@@ -27,6 +27,7 @@ mod json_object;
 pub(crate) mod jwt;
 mod keys;
 mod limits;
+mod marks;
 mod problem;
 mod profile;
 mod query;

@@ -77,7 +77,8 @@ impl Profile {
         if event.data.get("key_id").is_some() {
             return Err(Error::invalid("event.data.key_id", reason));
         }
-        let token_type = event.response.get("token_type").and_then(|it| it.as_str());
+        let token_type =
+            schema::token_type(event.response.get("token_type").and_then(|it| it.as_str()));
         if token_type.is_some_and(|it| !it.eq_ignore_ascii_case(schema::BEARER)) {
             return Err(Error::invalid("event.response.token_type", reason));
         }

@@ -160,14 +160,20 @@ impl Query {
     }
 
     /// Requires tokens with at least these scopes. Each item may hold several, separated by
-    /// spaces.
+    /// spaces. Without an item, any scopes fit; if all items are blank, none do, as in MSAL Python.
     #[inline]
     pub fn target<S: AsRef<str>>(mut self, scopes: impl IntoIterator<Item = S>) -> Self {
         self.target.clear();
+        let mut is_given = false;
         for item in scopes {
+            is_given = true;
             schema::for_each_scope(item.as_ref(), |scope| {
                 self.target.push((self.text.push(scope), schema::scope_hash(scope)));
             });
+        }
+        if is_given && self.target.is_empty() {
+            // No token has it.
+            self.target.push((self.text.push(""), 0));
         }
         self
     }

@@ -8,7 +8,7 @@ const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "offline_access", "email"
 /// and the user's name.
 pub(crate) const REQUESTED_SCOPES: [&str; 3] = ["offline_access", "openid", "profile"];
 
-/// The type of a token whose record doesn't say it.
+/// The type of a token whose record or response doesn't say it.
 pub(crate) const BEARER: &str = "Bearer";
 
 /// The names of the field with the id of the key that a token is bound to.
@@ -16,6 +16,15 @@ pub(crate) const KEY_ID: [&str; 3] = ["key_id", "keyid", "kid"];
 
 /// The names of the field with the hash of the assertion on whose behalf a token was acquired.
 pub(crate) const ASSERTION: [&str; 2] = ["user_assertion_hash", "userAssertionHash"];
+
+/// The type that a server returns where none applies (RFC 8693, section 2.2.1).
+const NO_TOKEN_TYPE: &str = "N_A";
+
+/// The type of an access token; `None` where there is none: it is missing, blank or `N_A`.
+pub(crate) fn token_type(text: Option<&str>) -> Option<&str> {
+    let text = text?.trim();
+    (!text.is_empty() && !text.eq_ignore_ascii_case(NO_TOKEN_TYPE)).then_some(text)
+}
 
 /// Whether a scope is one of `OpenID` Connect.
 pub(crate) fn is_openid_scope(scope: &str) -> bool {

@@ -9,9 +9,12 @@ use crate::model::{AccountInfo, AuthorityType, Entry, Hosts, TenantProfile, same
 /// The pseudo-account of a managed cloud shell, where no user has signed in.
 const CLOUD_SHELL: &str = "CLOUDSHELL";
 
-/// The users with these names, whatever the case.
+/// The users with this name, whatever the case. No user has a blank name.
 pub(crate) fn named(mut accounts: Vec<AccountInfo>, username: &str) -> Vec<AccountInfo> {
     let wanted = username.to_lowercase();
+    if wanted.trim().is_empty() {
+        return Vec::new();
+    }
     let is_named = |name: Option<&str>| name.is_some_and(|it| it.to_lowercase() == wanted);
     accounts.retain(|it| {
         is_named(it.username())

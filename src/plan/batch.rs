@@ -5,8 +5,8 @@ use hashbrown::HashSet;
 use msal_cache_core::{Batch, CredentialType, Error, Expect, Partition, Record, Result};
 
 use crate::model::{Clouds, Decoded, Entry, Fields, Nulls, Profile, merge};
-use crate::plan::family;
 use crate::plan::read_set::ReadSet;
+use crate::plan::{evidence, family};
 
 /// The options of a cache, at the time of a plan.
 #[derive(Clone, Copy, Debug)]
@@ -22,9 +22,32 @@ impl Rules<'_> {
     /// Whether a stored entry is deleted when these records are stored.
     fn sweeps(&self, old: &Entry, records: &[Entry]) -> bool {
         old.has_expired(self.now)
+            || records.iter().any(|new| self.displaces(new, old))
             || self.profile == Profile::Family
                 && (family::is_nothing(old)
                     || records.iter().any(|new| family::replaces(new, old, self.clouds)))
+    }
+
+    /// Whether a new access token can only count if a stored one is deleted. [`Profile::Family`]
+    /// deletes all that it supersedes. [`Profile::Python`] keeps those that readers rank behind it,
+    /// as MSAL Python does.
+    fn displaces(&self, new: &Entry, old: &Entry) -> bool {
+        let is_ranked_behind = old.stored_at() <= new.stored_at();
+        new.key() != old.key()
+            && (self.profile == Profile::Family || !is_ranked_behind)
+            && evidence::supersedes(new, old, self.clouds)
+    }
+
+    /// Whether a new access token would keep a position before one of the same second that it
+    /// supersedes, and so would be ranked behind it.
+    fn is_ranked_behind(&self, new: &Entry, stored: &Decoded) -> bool {
+        let Some(at) = stored.entries.iter().position(|it| it.has_key_of(new)) else {
+            return false;
+        };
+        self.profile == Profile::Python
+            && stored.entries[at + 1..].iter().any(|it| {
+                it.stored_at() == new.stored_at() && evidence::supersedes(new, it, self.clouds)
+            })
     }
 
     /// The access tokens that are deleted too, so that their owner has no more than the limit when
@@ -52,8 +75,8 @@ impl Rules<'_> {
 }
 
 /// Stores the records of a token response, and deletes the access tokens of the same partitions
-/// that have expired; for [`Profile::Family`], also what the new records replace. Also returns the
-/// number of deleted records.
+/// that have expired, or that would be ranked before the new one although it supersedes them; for
+/// [`Profile::Family`], also all others that it supersedes, and what the new records replace. Also returns the number of deleted records.
 pub(crate) fn add(read: &ReadSet, records: &[Entry], rules: Rules<'_>) -> (Batch, usize) {
     let mut batch = Batch::new();
     let mut swept = 0;
@@ -77,6 +100,12 @@ pub(crate) fn add(read: &ReadSet, records: &[Entry], rules: Rules<'_>) -> (Batch
             (CredentialType::Account, Some(_)) if rules.profile == Profile::Family => {
                 Expect::Revision(stored.revision)
             }
+            (CredentialType::AccessToken, Some(_)) if rules.is_ranked_behind(new, stored) => {
+                // A record that is put again comes last.
+                let expect = Expect::Revision(stored.revision);
+                batch.change(new.partition(), expect).delete_record(new.record());
+                expect
+            }
             _ => Expect::Any,
         };
         batch.change(new.partition(), expect).put(new.record().clone());
@@ -88,6 +117,26 @@ pub(crate) fn add(read: &ReadSet, records: &[Entry], rules: Rules<'_>) -> (Batch
         }
     }
     (batch, swept)
+}
+
+/// Stores records as [`add`] does, but not an access token that is overtaken by what was stored
+/// since `before`.
+pub(crate) fn add_unless_overtaken(
+    read: &ReadSet,
+    before: &ReadSet,
+    records: &[Entry],
+    rules: Rules<'_>,
+) -> (Batch, usize) {
+    let overtaken = read.iter().find_map(|(partition, stored)| {
+        evidence::overtaken(records, stored, before.get(partition), rules.clouds)
+    });
+    match overtaken {
+        None => add(read, records, rules),
+        Some(new) => {
+            let others: Vec<_> = records.iter().filter(|it| *it != new).cloned().collect();
+            add(read, &others, rules)
+        }
+    }
 }
 
 /// Deletes access tokens until `down_to` are left: those that have expired, then those that were

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::model::{Entry, RefreshReason};
-use crate::plan::silent::{Attempt, Candidate, ClientFamily, Role, SilentPlan, Verdict};
+use crate::plan::candidates::{Candidate, Verdict};
+use crate::plan::silent::{Attempt, ClientFamily, Role, SilentPlan};
 
 impl fmt::Display for SilentPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -98,10 +99,12 @@ impl fmt::Display for Verdict {
             Self::OtherEnvironment => f.write_str("of another cloud"),
             Self::OtherTenant => f.write_str("for another tenant"),
             Self::OtherTokenType => f.write_str("of another token type"),
+            Self::OtherFlow => f.write_str("of another flow, such as one on behalf of a user"),
             Self::OtherKey => f.write_str("bound to another key"),
             Self::OtherExtendedCacheKey => f.write_str("with another extended cache key"),
             Self::LacksScopes(scopes) => write!(f, "lacks {}", scopes.join(" ")),
             Self::Skipped => f.write_str("skipped, since a new token is requested"),
+            Self::Superseded => f.write_str("superseded by a token that was stored later"),
             Self::ClockMovedBack(ahead) => {
                 write!(f, "stored {ahead} s in the future: the clock was set back")
             }

@@ -113,6 +113,9 @@ pub(crate) fn record<'a>(
         };
         let value = match value {
             FieldValue::Text("") if name == "family_id" => return None,
+            FieldValue::Text(it) if name == "token_type" => {
+                schema::token_type(Some(it)).unwrap_or(schema::BEARER).into()
+            }
             FieldValue::Made(json) if matches!(name, "ext" | "additionalCacheKeyComponents") => {
                 FieldValue::Made(json)
             }
@@ -144,32 +147,23 @@ pub(crate) fn is_nothing(entry: &Entry) -> bool {
     entry.json().expose() == "null" && CredentialType::KNOWN.contains(entry.credential_type())
 }
 
-/// Whether a new record replaces one that is stored in its partition under another key.
+/// Whether a new record replaces one that is stored in its partition under another key. Of access
+/// tokens, [`evidence`](crate::plan::evidence) says it.
 pub(crate) fn replaces(new: &Entry, old: &Entry, clouds: &Clouds) -> bool {
     if new.credential_type() != old.credential_type() || new.key() == old.key() {
         return false;
     }
     let same = |name| text(new, name) == text(old, name);
-    // Some libraries write a tenant as it was configured.
-    let same_realm = || same_tenant(text(new, "realm"), text(old, "realm"));
-    // Tokens of other flows are left alone: on behalf of a user, or bound to a key.
-    let set_apart = schema::ASSERTION.iter().chain(&schema::KEY_ID);
-    set_apart.into_iter().all(|name| old.is_null_or_missing(name))
+    !old.is_set_apart()
         && same("home_account_id")
         && clouds.are_one(text(new, "environment"), text(old, "environment"))
         && match new.credential_type() {
-            CredentialType::AccessToken => {
-                same("client_id")
-                    && same_realm()
-                    && token_type(new).eq_ignore_ascii_case(token_type(old))
-                    && new.ext_cache_key() == old.ext_cache_key()
-                    && overlap(new, old)
+            // The family's token of another client is kept: MSAL Node only uses its own.
+            CredentialType::RefreshToken => same("client_id") && same("family_id"),
+            CredentialType::IdToken => {
+                // Some libraries write a tenant as it was configured.
+                same("client_id") && same_tenant(text(new, "realm"), text(old, "realm"))
             }
-            CredentialType::RefreshToken => {
-                // The family's token of another client is kept: MSAL Node only uses its own.
-                old.is_null_or_missing("ext") && same("client_id") && same("family_id")
-            }
-            CredentialType::IdToken => same("client_id") && same_realm(),
             CredentialType::AppMetadata => same("client_id"),
             _ => false,
         }
@@ -177,17 +171,4 @@ pub(crate) fn replaces(new: &Entry, old: &Entry, clouds: &Clouds) -> bool {
 
 fn text<'a>(entry: &'a Entry, name: &'static str) -> &'a str {
     entry.known(name).unwrap_or_default()
-}
-
-fn token_type(entry: &Entry) -> &str {
-    Some(text(entry, "token_type")).filter(|it| !it.is_empty()).unwrap_or(schema::BEARER)
-}
-
-/// Whether two tokens have a scope in common, by the rule of MSAL Node
-/// (`ScopeSet.intersectingScopeSets`).
-fn overlap(new: &Entry, old: &Entry) -> bool {
-    let nothing_else = new.scopes().all(schema::is_openid_scope);
-    new.scopes()
-        .filter(|scope| nothing_else || !schema::is_openid_scope(scope))
-        .any(|scope| old.scopes().any(|it| it.eq_ignore_ascii_case(scope)))
 }

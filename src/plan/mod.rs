@@ -7,6 +7,8 @@
 
 pub(crate) mod accounts;
 pub(crate) mod batch;
+pub(crate) mod candidates;
+mod evidence;
 mod explain;
 pub(crate) mod facts;
 mod family;
@@ -14,11 +16,13 @@ mod read_set;
 pub(crate) mod records;
 pub(crate) mod refresh;
 mod request;
+pub(crate) mod same_user;
 pub(crate) mod sign_out;
 pub(crate) mod silent;
 
 pub(crate) use batch::Rules;
+pub use candidates::{Candidate, Verdict};
 pub(crate) use facts::Facts;
 pub(crate) use read_set::ReadSet;
 pub(crate) use request::ResolvedRequest;
-pub use silent::{Attempt, Candidate, ClientFamily, Role, SilentPlan, Verdict};
+pub use silent::{Attempt, ClientFamily, Role, SilentPlan};

@@ -6,33 +6,68 @@ use serde_json::Value;
 
 use crate::model::{
     AcquireError, AcquiredToken, Decoded, Entry, Event, Fields, Hosts, Nulls, RefreshReason,
-    TokenResponse, jwt, merge,
+    TokenResponse, kind, merge, schema,
 };
 use crate::plan::batch::{self, Rules};
+use crate::plan::evidence;
 use crate::plan::facts::Facts;
 use crate::plan::read_set::ReadSet;
 use crate::plan::request::ResolvedRequest;
 use crate::plan::silent::{Fallback, has_account};
 
 /// The event of a response to a request.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] where the response is for another type of token than the requested one, or
+/// its `scope` is not a string.
 pub(crate) fn event(
     request: &ResolvedRequest,
     grant_type: &str,
     environment: &str,
     response: &TokenResponse,
-) -> Event {
-    let body = response.body();
+) -> Result<Event> {
+    let mut body = response.body().clone();
+    let wanted = request.token_type.as_deref();
+    match (schema::token_type(text(&body, "token_type")?), wanted) {
+        (Some(found), Some(wanted)) if !found.eq_ignore_ascii_case(wanted) => {
+            let reason = format!("it is {found:?}, but a token of type {wanted} was requested");
+            return Err(Error::invalid("response.token_type", reason));
+        }
+        (None, Some(wanted)) if !wanted.eq_ignore_ascii_case(schema::BEARER) => {
+            body = body.set("token_type", wanted);
+        }
+        _ => {}
+    }
+    let granted = granted(&body)?.map(str::to_owned);
     let event = Event::new(&request.client_id)
         .authority(request.authority.authority())
         .environment(environment)
         .grant_type(grant_type)
         .data(request.request.data.clone())
         .skip_account_creation(true)
-        .response(body.clone());
-    match body.get("scope").and_then(Value::as_str) {
+        .response(body);
+    Ok(match granted {
         Some(granted) => event.scope([granted]),
-        // Without a scope, the requested ones were granted (RFC 6749, section 5.1).
         None => event.scope(request.scopes()),
+    })
+}
+
+/// The scopes that a response grants; `None` where it grants the requested ones, without saying so
+/// (RFC 6749, section 5.1).
+pub(crate) fn granted(body: &Fields) -> Result<Option<&str>> {
+    Ok(text(body, "scope")?.filter(|it| !it.trim().is_empty()))
+}
+
+/// A member of a response that is a string, if it is there.
+fn text<'a>(body: &'a Fields, name: &str) -> Result<Option<&'a str>> {
+    match body.get(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => {
+            let reason = format!("it is {} instead of a string", kind(other));
+            Err(Error::invalid(format!("response.{name}"), reason))
+        }
     }
 }
 
@@ -46,21 +81,6 @@ pub(crate) fn check_own(facts: &Facts<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Whether a response names another user than the one with this id.
-pub(crate) fn names_another_user(response: &Fields, home_account_id: &str) -> Result<bool> {
-    let Some(encoded) = response.get("client_info").and_then(Value::as_str) else {
-        return Ok(false);
-    };
-    let info = jwt::object("response.client_info", encoded)?;
-    let part = |name| info.get(name).and_then(Value::as_str);
-    Ok(match (part("uid"), part("utid")) {
-        (Some(user), Some(tenant)) => {
-            !format!("{user}.{tenant}").eq_ignore_ascii_case(home_account_id)
-        }
-        _ => false,
-    })
-}
-
 /// What to store of the response to a refresh; `None` where the user was signed out.
 ///
 /// - The user was signed out if there is no account any more but was one before; or if there was
@@ -69,9 +89,11 @@ pub(crate) fn names_another_user(response: &Fields, home_account_id: &str) -> Re
 /// - The new refresh token replaces the redeemed one, if that is still stored. If another one is
 ///   stored under its key, that one is newer or of the same age, and is kept. If there is none, it
 ///   was removed, and the new one is stored as after a sign-in.
+/// - An access token that is overtaken by what was stored since `before` is not stored.
 /// - All other records are stored as [`batch::add`] does.
 pub(crate) fn refreshed(
     read: &ReadSet,
+    before: &ReadSet,
     used: &Entry,
     records: &[Entry],
     hosts: &Hosts,
@@ -87,7 +109,10 @@ pub(crate) fn refreshed(
     }
     let is_refresh_token = |it: &&Entry| *it.credential_type() == CredentialType::RefreshToken;
     let new = records.iter().find(is_refresh_token);
-    let others: Vec<_> = records.iter().filter(|it| !is_refresh_token(it)).cloned().collect();
+    let overtaken =
+        evidence::overtaken(records, stored, before.get(used.partition()), rules.clouds);
+    let stays = |it: &&Entry| !is_refresh_token(it) && overtaken != Some(it);
+    let others: Vec<_> = records.iter().filter(stays).cloned().collect();
     let (mut batch, _) = batch::add(read, &others, rules);
     let change = batch.change(used.partition(), Expect::Revision(stored.revision));
     match (in_place, new) {

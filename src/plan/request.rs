@@ -42,7 +42,7 @@ impl ResolvedRequest {
         let authority = client.authority()?;
         let text =
             |name: &str| request.data.get(name).map(|value| python_str(name, value)).transpose();
-        let non_empty = |text: Option<String>| text.filter(|it| !it.is_empty());
+        let non_empty = |text: Option<String>| text.filter(|it| !it.trim().is_empty());
         let (token_type, key_id) = (non_empty(text("token_type")?), non_empty(text("key_id")?));
         if token_type.as_deref() == Some("ssh-cert") {
             if non_empty(text("req_cnf")?).is_none() {
@@ -55,12 +55,19 @@ impl ResolvedRequest {
             }
         }
         let token_type = token_type.or_else(|| key_id.is_none().then(|| schema::BEARER.to_owned()));
+        client.check_id()?;
+        if request.scopes.is_empty() {
+            let reason = "name one, such as User.Read or https://graph.microsoft.com/.default";
+            return Err(Error::invalid("scopes", reason));
+        }
         match &request.home_account_id {
-            Some(home) if home.is_empty() => {
+            Some(home) if home.trim().is_empty() => {
                 return Err(Error::invalid("account", "its home_account_id is empty"));
             }
             Some(_) => {
-                if request.scopes.iter().any(|it| schema::REQUESTED_SCOPES.contains(&it.as_str())) {
+                if request.scopes.iter().any(|it| {
+                    schema::REQUESTED_SCOPES.iter().any(|own| it.eq_ignore_ascii_case(own))
+                }) {
                     let reason =
                         "openid, profile and offline_access are requested anyway; leave them out";
                     return Err(Error::invalid("scopes", reason));
@@ -72,12 +79,10 @@ impl ResolvedRequest {
                                   common, organizations or consumers";
                     return Err(Error::invalid("authority", reason));
                 }
-                if request.scopes.is_empty() {
-                    let reason = "name one, such as https://graph.microsoft.com/.default";
-                    return Err(Error::invalid("scopes", reason));
-                }
             }
         }
+        let mut request = request.clone();
+        request.claims_challenge = request.claims_challenge.filter(|it| !it.trim().is_empty());
         let claims = merged_claims(
             request.claims_challenge.as_deref(),
             &client.capabilities,
@@ -88,10 +93,10 @@ impl ResolvedRequest {
             authority,
             skew: client.skew,
             guard_wait: client.guard_wait,
-            request: request.clone(),
+            ext_cache_key: ext_cache_key_of(&request.data)?,
+            request,
             token_type,
             key_id,
-            ext_cache_key: ext_cache_key_of(&request.data)?,
             claims,
             capabilities: client.capabilities.clone(),
         })
@@ -100,6 +105,11 @@ impl ResolvedRequest {
     /// The same request without `force_refresh`.
     pub(crate) fn unforced(&self) -> Self {
         Self { request: self.request.clone().force_refresh(false), ..self.clone() }
+    }
+
+    /// Whether cached access tokens are not returned, however valid.
+    pub(crate) fn skips_cached(&self) -> bool {
+        self.request.force_refresh || self.request.claims_challenge.is_some()
     }
 
     /// The partition of all records that a plan may use, but the metadata of clients.

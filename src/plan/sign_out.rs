@@ -1,9 +1,17 @@
 //! Which records a sign-out removes.
 
-use msal_cache_core::{Batch, CredentialType, Expect, Partition};
+use msal_cache_core::{Batch, CredentialType, Error, Expect, Partition, Result};
 
 use crate::model::{Decoded, Entry, Field, Hosts};
 use crate::plan::silent::ClientFamily;
+
+/// Refuses a blank id: it names no user.
+pub(crate) fn check_user(home_account_id: &str) -> Result<()> {
+    if home_account_id.trim().is_empty() {
+        return Err(Error::invalid("home_account_id", "it is empty"));
+    }
+    Ok(())
+}
 
 /// Removes the entries of a partition that `is_removed` selects. Also returns their number.
 pub(crate) fn removal(

@@ -1,15 +1,9 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
-use msal_cache_core::CredentialType;
-use msal_cache_core::internal::seconds;
-
-use crate::model::{Entry, Hosts, Problem, RefreshReason, schema};
+use crate::model::{Entry, Hosts, RefreshReason};
+use crate::plan::candidates::{self, Candidate, Verdict};
 use crate::plan::request::ResolvedRequest;
-
-/// The most, in seconds, that the clocks of two machines differ by. A token that was stored further
-/// in the future shows that the clock was set back.
-const CLOCKS_DIFFER: i64 = 300;
 
 /// The family whose refresh tokens a client tries that doesn't know yet whether it is in one: the
 /// only family there is.
@@ -44,61 +38,6 @@ pub struct SilentPlan {
     pub(crate) has_account: bool,
     pub(crate) is_for_client: bool,
     pub(crate) token_endpoint: String,
-}
-
-/// An access token that was considered.
-#[derive(Clone, Debug)]
-pub struct Candidate {
-    entry: Entry,
-    verdict: Verdict,
-}
-
-/// Whether an access token can be returned: the first reason, in this order, against it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Verdict {
-    /// It can be returned.
-    Good,
-    /// The record can't be used.
-    Unreadable(Problem),
-    /// It belongs to another user.
-    OtherUser,
-    /// It belongs to another client.
-    OtherClient,
-    /// It belongs to another cloud.
-    OtherEnvironment,
-    /// It is for another tenant.
-    OtherTenant,
-    /// Its type is not the requested one, such as `pop` instead of `Bearer`.
-    OtherTokenType,
-    /// It is bound to another key than the requested one, or to one although none is requested.
-    OtherKey,
-    /// It has another extended cache key.
-    OtherExtendedCacheKey,
-    /// It lacks these requested scopes.
-    LacksScopes(Vec<String>),
-    /// The request skips cached tokens.
-    Skipped,
-    /// It was stored in the future, this many seconds from now.
-    ClockMovedBack(i64),
-    /// It expired this many seconds ago.
-    Expired(i64),
-    /// It expires in this many seconds, sooner than the skew allows.
-    AboutToExpire(i64),
-    /// It is valid, but was to be refreshed this many seconds ago.
-    Aging(i64),
-}
-
-impl Candidate {
-    /// The access token.
-    pub fn entry(&self) -> &Entry {
-        &self.entry
-    }
-
-    /// Whether it can be returned.
-    pub fn verdict(&self) -> &Verdict {
-        &self.verdict
-    }
 }
 
 /// A token to return if the refresh fails.
@@ -201,13 +140,9 @@ impl SilentPlan {
     /// The plan for a request whose partition has these entries. Where the token of a user has to
     /// be refreshed, [`add_attempts`](Self::add_attempts) completes it.
     pub(crate) fn of(request: &ResolvedRequest, stored: &[Entry], now: i64) -> Self {
-        let tokens =
-            stored.iter().filter(|it| *it.credential_type() == CredentialType::AccessToken);
-        let candidates: Vec<_> = tokens
-            .map(|it| Candidate { entry: it.clone(), verdict: verdict(request, it, now) })
-            .collect();
+        let candidates = candidates::judge(request, stored, now);
         let mut plan = Self {
-            cached: best(request, &candidates, |it| *it == Verdict::Good),
+            cached: candidates::one(&candidates, |it| *it == Verdict::Good),
             reason: None,
             fallback: None,
             family: ClientFamily::Unknown,
@@ -218,10 +153,11 @@ impl SilentPlan {
             candidates,
         };
         if plan.cached.is_none() {
-            let aging = best(request, &plan.candidates, |it| matches!(it, Verdict::Aging(_)));
+            let is_aging = |it: &Verdict| matches!(it, Verdict::Aging(_));
+            let aging = candidates::one(&plan.candidates, is_aging);
             plan.reason = Some(plan.reason_to_refresh(request));
             let outage_only = aging.is_none();
-            let entry = aging.or_else(|| outlasting(request, &plan.candidates, now));
+            let entry = aging.or_else(|| candidates::outlasting(&plan.candidates, now));
             plan.fallback = entry.map(|entry| Fallback { entry, outage_only });
         }
         plan
@@ -243,7 +179,7 @@ impl SilentPlan {
 
     fn reason_to_refresh(&self, request: &ResolvedRequest) -> RefreshReason {
         let any = |verdict: fn(&Verdict) -> bool| {
-            self.candidates.iter().any(|candidate| verdict(&candidate.verdict))
+            self.candidates.iter().any(|candidate| verdict(candidate.verdict()))
         };
         if request.request.force_refresh {
             RefreshReason::ForceRefresh
@@ -261,103 +197,11 @@ impl SilentPlan {
     }
 }
 
-/// The access token that would be returned, without the rest of a plan.
-pub(crate) fn cached(request: &ResolvedRequest, stored: &[Entry], now: i64) -> Option<Entry> {
-    let tokens = stored.iter().filter(|it| *it.credential_type() == CredentialType::AccessToken);
-    let good = tokens.filter(|it| verdict(request, it, now) == Verdict::Good);
-    good.min_by_key(|it| preference(request, it)).cloned()
-}
-
 /// Whether a user has an account on these hosts.
 pub(crate) fn has_account(stored: &[Entry], home_account_id: &str, hosts: &Hosts) -> bool {
     stored.iter().filter_map(Entry::account).any(|it| {
         it.home_account_id() == Some(home_account_id) && hosts.rank(it.environment()).is_some()
     })
-}
-
-/// The preferred access token of those with such a verdict.
-fn best(
-    request: &ResolvedRequest,
-    among: &[Candidate],
-    fits: fn(&Verdict) -> bool,
-) -> Option<Entry> {
-    let fit = among.iter().filter(|it| fits(&it.verdict)).map(|it| &it.entry);
-    fit.min_by_key(|it| preference(request, it)).cloned()
-}
-
-/// Whether an access token can be returned. Its fields say whose it is, and not its partition: ids
-/// that differ in case share one, and a store may confuse them.
-fn verdict(request: &ResolvedRequest, token: &Entry, now: i64) -> Verdict {
-    let wanted = &request.request;
-    if let Some(problem) = token.problem() {
-        return Verdict::Unreadable(problem);
-    }
-    let home = token.known("home_account_id").filter(|home| !home.is_empty());
-    if home != wanted.home_account_id.as_deref() {
-        return Verdict::OtherUser;
-    }
-    if token.known("client_id") != Some(&request.client_id) {
-        return Verdict::OtherClient;
-    }
-    if request.authority.hosts.rank(token.known("environment")).is_none() {
-        return Verdict::OtherEnvironment;
-    }
-    if !request.authority.has_realm(token.known("realm"), home) {
-        return Verdict::OtherTenant;
-    }
-    let token_type = token.known("token_type").unwrap_or(schema::BEARER);
-    if request.token_type.as_ref().is_some_and(|it| !it.eq_ignore_ascii_case(token_type)) {
-        return Verdict::OtherTokenType;
-    }
-    if token.known("key_id") != request.key_id.as_deref() {
-        return Verdict::OtherKey;
-    }
-    if token.ext_cache_key() != request.ext_cache_key.as_deref() {
-        return Verdict::OtherExtendedCacheKey;
-    }
-    let lacks = |scope: &&String| !token.scopes().any(|it| it.eq_ignore_ascii_case(scope));
-    let missing: Vec<_> = wanted.scopes.iter().filter(lacks).cloned().collect();
-    if !missing.is_empty() {
-        return Verdict::LacksScopes(missing);
-    }
-    if wanted.force_refresh || wanted.claims_challenge.is_some() {
-        return Verdict::Skipped;
-    }
-    let time = |name| token.known(name).and_then(seconds);
-    // A token without an expiry has a problem.
-    let left = time("expires_on").unwrap_or_default().saturating_sub(now);
-    let stored_in = time("cached_at").unwrap_or(now).saturating_sub(now);
-    let aging = time("refresh_on").map(|at| now.saturating_sub(at)).filter(|since| *since >= 0);
-    match aging {
-        _ if left < 0 => Verdict::Expired(-left),
-        _ if left < request.skew => Verdict::AboutToExpire(left),
-        _ if stored_in > CLOCKS_DIFFER => Verdict::ClockMovedBack(stored_in),
-        Some(since) => Verdict::Aging(since),
-        None => Verdict::Good,
-    }
-}
-
-/// The fewest scopes first, then the nearest host, then the newest.
-fn preference(request: &ResolvedRequest, token: &Entry) -> (usize, Option<usize>, Reverse<i64>) {
-    let rank = request.authority.hosts.rank(token.known("environment"));
-    (token.scopes().count(), rank, Reverse(token.stored_at()))
-}
-
-/// The token with the longest extended lifetime (`ext_expires_in`), for an outage.
-fn outlasting(request: &ResolvedRequest, candidates: &[Candidate], now: i64) -> Option<Entry> {
-    let until = |it: &Entry| {
-        let time = |name| it.known(name).and_then(seconds).unwrap_or_default();
-        time("expires_on").max(time("extended_expires_on"))
-    };
-    let fit = candidates.iter().filter(|it| {
-        let late = matches!(
-            it.verdict,
-            Verdict::Expired(_) | Verdict::AboutToExpire(_) | Verdict::ClockMovedBack(_)
-        );
-        late && until(&it.entry) > now
-    });
-    fit.min_by_key(|it| (Reverse(until(&it.entry)), preference(request, &it.entry)))
-        .map(|it| it.entry.clone())
 }
 
 /// The family in the metadata of the client, of the nearest host that has some.
@@ -381,8 +225,11 @@ fn attempts(
     stored: &[Entry],
     family: &ClientFamily,
 ) -> Vec<Attempt> {
-    let usable =
-        |it: &&Entry| it.refresh_token().is_some_and(|token| token.home_account_id() == Some(home));
+    let usable = |it: &&Entry| {
+        // Tokens of other flows are for requests with the same assertion or parameters.
+        !it.is_set_apart()
+            && it.refresh_token().is_some_and(|token| token.home_account_id() == Some(home))
+    };
     let mut tokens: Vec<_> = stored
         .iter()
         .filter(usable)

@@ -4,6 +4,7 @@ mod accounts;
 mod authorities;
 mod client_credentials;
 mod errors;
+mod evidence;
 mod families;
 #[cfg(any(feature = "file", feature = "sqlite"))]
 mod guards;

@@ -23,27 +23,38 @@ fn a_plan_has_a_verdict_for_each_cached_token() {
         (json!({ "realm": "other" }), "for another tenant"),
         (json!({ "token_type": "pop" }), "of another token type"),
         (json!({ "key_id": "k" }), "bound to another key"),
+        (json!({ "user_assertion_hash": "h" }), "of another flow"),
         (json!({ "ext_cache_key": "k" }), "with another extended cache key"),
         (json!({ "target": "User.Read" }), "lacks Mail.Read"),
+        (json!({ "refresh_on": (NOW - 1).to_string() }), "superseded"),
+        (json!({}), "superseded"),
+    ];
+    // Of those that satisfy the request, the last one counts.
+    let last = [
         (json!({ "expires_on": (NOW - 5).to_string() }), "expired 5 s ago"),
         (json!({ "expires_on": (NOW + 299).to_string() }), "expires in 299 s"),
         (json!({ "cached_at": (NOW + 301).to_string() }), "stored 301 s in the future"),
         (json!({ "refresh_on": (NOW - 1).to_string() }), "to be refreshed since 1 s"),
     ];
     let (cache, _) = cache();
-    let tokens = cases.iter().map(|(changes, _)| with(both("at", 3600), changes.clone()));
-    fill(&cache, &[("AccessToken", tokens.collect())]);
-    let plan = client(&cache).plan(&request()).unwrap();
-    let verdicts: Vec<_> = plan.candidates().iter().map(|it| it.verdict().to_string()).collect();
-    assert_eq!(verdicts.len(), cases.len());
-    for ((_, expected), verdict) in cases.iter().zip(&verdicts) {
-        assert!(verdict.contains(expected), "{verdict} instead of {expected}");
-        assert!(plan.to_string().contains(verdict.as_str()));
+    for last in &last {
+        let cases = || cases.iter().chain([last]);
+        let tokens = cases().map(|(changes, _)| with(both("at", 3600), changes.clone()));
+        fill(&cache, &[("AccessToken", tokens.collect())]);
+        let plan = client(&cache).plan(&request()).unwrap();
+        let verdicts: Vec<_> =
+            plan.candidates().iter().map(|it| it.verdict().to_string()).collect();
+        assert_eq!(verdicts.len(), cases().count());
+        for ((_, expected), verdict) in cases().zip(&verdicts) {
+            assert!(verdict.contains(expected), "{verdict} instead of {expected}");
+            assert!(plan.to_string().contains(verdict.as_str()));
+        }
+        assert!(plan.to_string().starts_with("12 cached access tokens:"));
+        assert!(plan.cached().is_none());
     }
-    assert!(plan.to_string().starts_with("12 cached access tokens:"));
+    let plan = client(&cache).plan(&request()).unwrap();
     assert_eq!(plan.refresh_reason(), Some(RefreshReason::Aging));
     assert_eq!(plan.fallback(), Some(plan.candidates()[11].entry()));
-    assert!(plan.cached().is_none());
     // With a valid token in addition.
     cache.add(&crate::common::sign_in("uid", "User.Read Mail.Read", "good")).unwrap();
     let plan = client(&cache).plan(&request()).unwrap();

@@ -1,5 +1,5 @@
-//! Random caches and random requests: a returned token matches every requested field, and a token
-//! is returned if one matches.
+//! Random caches and random requests: a returned token matches every requested field and is the last
+//! one for its API, and such a token is returned if there is one.
 
 use msal_cache::store::ext_cache_key;
 use msal_cache::{AccountInfo, Fields, SilentRequest};
@@ -31,14 +31,14 @@ const FIELDS: [(&str, &[Option<&str>]); 8] = [
     ("path", &[None, None, None, Some("p"), Some("q")]),
 ];
 
-/// The index of the value of each field, and the lifetime in seconds.
-type Token = ([usize; 8], i64);
+/// The index of the value of each field, the lifetime in seconds, and the age in seconds.
+type Token = ([usize; 8], i64, i64);
 
 fn token() -> impl Strategy<Value = Token> {
     // Mostly the first value, since uniformly random fields would never match.
     let index = |(_, values): (&str, &[Option<&str>])| prop_oneof![3 => Just(0_usize), 2 => 0..values.len()];
     let left = prop::sample::select(vec![-1_i64, 0, 299, 300, 3600]);
-    (FIELDS.map(index), prop_oneof![2 => Just(3600_i64), 1 => left])
+    (FIELDS.map(index), prop_oneof![2 => Just(3600_i64), 1 => left], 0..4_i64)
 }
 
 fn value(token: &Token, name: &str) -> Option<&'static str> {
@@ -59,7 +59,7 @@ fn record(token: &Token, serial: usize) -> Value {
         }
     }
     record.insert("secret".into(), format!("secret {serial}").into());
-    record.insert("cached_at".into(), (NOW - 10).to_string().into());
+    record.insert("cached_at".into(), (NOW - token.2).to_string().into());
     record.insert("expires_on".into(), (NOW + token.1).to_string().into());
     record.into()
 }
@@ -122,12 +122,10 @@ impl Wanted {
         request.data(data)
     }
 
-    /// Checks every condition explicitly.
-    fn is_satisfied_by(&self, token: &Token) -> bool {
+    /// Checks every condition but scopes and times explicitly.
+    fn is_for(&self, token: &Token) -> bool {
         let it = |name| value(token, name);
         let host = it("environment").map(str::to_lowercase);
-        let granted: Vec<_> =
-            it("target").unwrap_or("").split(' ').map(str::to_lowercase).collect();
         let type_of_token = it("token_type").unwrap_or("Bearer").to_lowercase();
         let type_fits = match (self.token_type, self.key) {
             (Some(wanted), _) => type_of_token == wanted.to_lowercase(),
@@ -138,19 +136,43 @@ impl Wanted {
             && it("client_id") == Some(self.client)
             && matches!(host.as_deref(), Some("login.microsoftonline.com" | "login.windows.net"))
             && it("realm").is_some_and(|realm| realm.eq_ignore_ascii_case(self.realm))
-            && self.scopes.iter().all(|scope| granted.contains(&scope.to_lowercase()))
             && type_fits
             && it("key_id") == self.key
             && it("path") == self.path
+    }
+
+    fn is_satisfied_by(&self, token: &Token) -> bool {
+        let granted = scopes_of(token);
+        self.is_for(token)
+            && self.scopes.iter().all(|scope| granted.contains(&scope.to_lowercase()))
             && token.1 >= 300
     }
+}
+
+fn scopes_of(token: &Token) -> Vec<String> {
+    value(token, "target").unwrap_or("").split_whitespace().map(str::to_lowercase).collect()
+}
+
+/// The only token that may be returned: it satisfies the request, and none that was stored later
+/// has a scope in common with it.
+fn expected(wanted: &Wanted, tokens: &[Token]) -> Vec<usize> {
+    let is_later = |one: usize, other: usize| (-tokens[one].2, one) > (-tokens[other].2, other);
+    let supersedes = |new: usize, old: usize| {
+        wanted.is_for(&tokens[new])
+            && is_later(new, old)
+            && scopes_of(&tokens[new]).iter().any(|it| scopes_of(&tokens[old]).contains(it))
+    };
+    (0..tokens.len())
+        .filter(|at| wanted.is_satisfied_by(&tokens[*at]))
+        .filter(|at| !(0..tokens.len()).any(|new| supersedes(new, *at)))
+        .collect()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_returned_token_matches_every_requested_field(
+    fn the_last_token_that_matches_every_requested_field_is_returned(
         tokens in prop::collection::vec(token(), 0..12),
         wanted in wanted(),
     ) {
@@ -159,16 +181,14 @@ proptest! {
         fill(&cache, &[("AccessToken", records.collect())]);
         let client = cache.client(wanted.client, format!("https://{}/{}", wanted.host, wanted.realm));
         let plan = client.plan(&wanted.request()).unwrap();
-        let fitting: Vec<_> = (0..tokens.len())
-            .filter(|serial| wanted.is_satisfied_by(&tokens[*serial]))
-            .map(|serial| format!("secret {serial}"))
-            .collect();
-        if plan.cached().is_none() {
-            prop_assert!(fitting.is_empty(), "{fitting:?} match, but none was found");
-        } else {
+        let secret = |at: &usize| format!("secret {at}");
+        let expected: Vec<_> = expected(&wanted, &tokens).iter().map(secret).collect();
+        let cached = plan.cached().and_then(msal_cache::Entry::access_token);
+        let cached: Vec<_> = cached.iter().map(|it| it.secret().expose().to_owned()).collect();
+        prop_assert_eq!(&cached, &expected, "{}", plan);
+        if !expected.is_empty() {
             let token = client.acquire(&wanted.request(), &Server::new([])).unwrap();
-            let secret = token.secret().expose().to_owned();
-            prop_assert!(fitting.contains(&secret), "{secret} is not one of {fitting:?}");
+            prop_assert_eq!(token.secret().expose(), &expected[0]);
         }
     }
 }
