@@ -1,7 +1,7 @@
 // The examples of the README need both features.
-#![cfg_attr(all(feature = "file", feature = "tokio"), doc = include_str!("../README.md"))]
+#![cfg_attr(all(feature = "file", feature = "http-async"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "file", feature = "tokio")),
+    not(all(feature = "file", feature = "http-async")),
     doc = "The token cache that all MSAL libraries share."
 )]
 #![forbid(unsafe_code)]
@@ -14,7 +14,7 @@ pub mod check;
 mod client;
 pub mod docs;
 mod engine;
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "http-async"))]
 pub mod http;
 mod model;
 pub mod plan;

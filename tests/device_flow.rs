@@ -150,3 +150,104 @@ fn a_device_flow_survives_a_short_outage() -> io::Result<()> {
     assert_eq!(server.requests().len(), 3);
     Ok(())
 }
+
+#[test]
+fn a_device_flow_waits_while_a_name_can_not_be_looked_up() {
+    let server = Server::start(|_, out| {
+        let code = r#"{"device_code":"d","user_code":"X","verification_uri":"https://x",
+                       "expires_in":4,"interval":1}"#;
+        json(out, "200 OK", code)
+    })
+    .unwrap();
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint("https://host.invalid/token")
+        .device_authorization_endpoint(server.url())
+        .build()
+        .unwrap();
+    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
+    let started = Instant::now();
+    let error = endpoint.acquire_token_by_device_flow(&flow, || false).unwrap_err();
+    let DeviceFlowError::Transport(error) = error else { panic!("{error:?}") };
+    assert_eq!(error.kind(), TransportErrorKind::Unreachable);
+    assert!(started.elapsed() >= Duration::from_secs(2), "it polls again after two seconds");
+}
+
+#[test]
+fn the_device_endpoint_moves_with_the_token_endpoint() {
+    let server = StandIn::start().unwrap();
+    let builder = HttpEndpoint::builder().token_endpoint(format!("{}/x/token", server.url()));
+    let endpoint = builder.build().unwrap();
+    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
+    endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
+    assert_eq!(server.requests()[0].path, "/x/devicecode");
+
+    let builder = HttpEndpoint::builder().token_endpoint(format!("{}/x/oauth", server.url()));
+    let endpoint = builder.build().unwrap();
+    let error = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap_err();
+    assert!(error.to_string().contains("doesn't end in /token"), "{error}");
+}
+
+#[test]
+fn the_names_of_earlier_drafts_are_read() {
+    let code = r#"{"device_code":"d","user_code":"X","verification_url":"https://v",
+                   "verification_url_complete":"https://v?X"}"#;
+    let server = Server::start(move |_, out| json(out, "200 OK", code)).unwrap();
+    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
+    let flow = endpoint(&server).initiate_device_flow(&client, ["User.Read"], None).unwrap();
+    assert_eq!(flow.verification_uri(), "https://v");
+    assert_eq!(flow.verification_uri_complete(), Some("https://v?X"));
+    assert_eq!(flow.message(), "To sign in, open https://v and enter the code X.");
+}
+
+#[test]
+fn a_response_that_is_no_oauth_error_is_a_transport_error() {
+    let server = Server::start(|_, out| json(out, "404 Not Found", r#"{"CANARY":1}"#)).unwrap();
+    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
+    let error = endpoint(&server).initiate_device_flow(&client, ["User.Read"], None).unwrap_err();
+    clean("an error", &format!("{error:?}"));
+    let DeviceFlowError::Transport(error) = error else { panic!("{error:?}") };
+    assert_eq!((error.kind(), error.status()), (TransportErrorKind::Malformed, Some(404)));
+    assert_eq!(error.address(), Some(&*format!("{}/device", server.url())));
+}
+
+#[test]
+fn a_cancelled_device_flow_continues_where_it_was() {
+    let slow = AtomicUsize::new(0);
+    let server = Server::start(move |request, out| match request.path.as_str() {
+        "/device" => json(
+            out,
+            "200 OK",
+            r#"{"device_code":"d","user_code":"X","verification_uri":"https://x","interval":1}"#,
+        ),
+        _ if slow.fetch_add(1, Ordering::Relaxed) == 0 => json(out, PENDING.0, PENDING.1),
+        // The grant arrives while no caller waits for it; a server grants once.
+        _ if slow.load(Ordering::Relaxed) > 2 => {
+            json(out, "400 Bad Request", r#"{"error":"invalid_grant"}"#)
+        }
+        _ => {
+            std::thread::sleep(Duration::from_millis(300));
+            json(out, "200 OK", r#"{"access_token":"AT"}"#)
+        }
+    })
+    .unwrap();
+    let client = TokenCache::in_memory().client(CLIENT, AUTHORITY);
+    let endpoint = endpoint(&server);
+    let flow = endpoint.initiate_device_flow(&client, ["User.Read"], None).unwrap();
+    let mut cancels = 0;
+    let started = Instant::now();
+    loop {
+        // Called anew after each answer.
+        let mut calls = 0;
+        let outcome = endpoint.acquire_token_by_device_flow(&flow, || {
+            calls += 1;
+            calls > 1
+        });
+        match outcome {
+            Err(DeviceFlowError::Cancelled) => cancels += 1,
+            outcome => break drop(outcome.unwrap()),
+        }
+    }
+    assert!(cancels > 0 && started.elapsed() >= Duration::from_secs(1), "{cancels}");
+    assert_eq!(server.requests().len(), 3, "one code, two polls");
+}

@@ -10,12 +10,16 @@ mod canary;
 mod check;
 mod client;
 mod common;
+mod device_flow;
 mod family;
+mod http;
 mod identity;
 mod limits;
 mod model;
 mod moving;
 mod stores;
 
+#[path = "../examples/stand_in/mod.rs"]
+mod stand_in;
 #[path = "../examples/your_own_store.rs"]
 mod your_own_store;

@@ -1,4 +1,6 @@
 //! `HttpEndpoint` against misbehaving servers. Tests against a real server are in `tests/peers`.
+//!
+//! `tests/driven.rs` runs the same tests on `AsyncHttpEndpoint`.
 
 use std::env;
 use std::io::Write;
@@ -220,6 +222,40 @@ fn a_refused_connection_is_unreachable() {
 }
 
 #[test]
+fn a_failed_name_look_up_is_unreachable() {
+    let builder = HttpEndpoint::builder().token_endpoint("https://host.invalid/token");
+    let error = builder.build().unwrap().send(&refresh(CANARY)).unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Unreachable, "{}", chain(&error));
+    assert!(chain(&error).contains("https://host.invalid/token"), "{}", chain(&error));
+}
+
+#[test]
+fn a_server_that_does_not_begin_tls_is_unreachable() {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(format!("https://{}/token", silent.local_addr().unwrap()))
+        .timeout(Duration::from_millis(300))
+        .build()
+        .unwrap();
+    let started = Instant::now();
+    fails(endpoint.send(&refresh(CANARY)), TransportErrorKind::Unreachable, "timeout");
+    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+}
+
+#[test]
+fn any_timeout_is_accepted() {
+    for timeout in [Duration::MAX, Duration::from_secs(u64::MAX / 2)] {
+        let server = server_with(ok("{}"));
+        let endpoint = HttpEndpoint::builder()
+            .token_endpoint(format!("{}/token", server.url()))
+            .timeout(timeout)
+            .build()
+            .unwrap();
+        assert_eq!(endpoint.send(&refresh(CANARY)).unwrap().status(), 200);
+    }
+}
+
+#[test]
 fn a_closed_connection_is_interrupted() {
     fails(outcome(""), TransportErrorKind::Interrupted, "");
     let half = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{\"access_token\"";
@@ -295,17 +331,147 @@ fn plain_http_is_limited_to_loopback_addresses() {
     assert!(seen.iter().all(|it| !format!("{it:?}").contains(CANARY)), "{seen:?}");
 }
 
+/// Runs a test in a process with this proxy in the environment.
+#[track_caller]
+fn test_with_proxy(test: &str, proxy: &str) {
+    let mut command = Command::new(env::current_exe().unwrap());
+    for variable in ["https_proxy", "HTTPS_PROXY", "all_proxy", "no_proxy", "NO_PROXY"] {
+        command.env_remove(variable);
+    }
+    let command = command.args(["--exact", test]).env("ALL_PROXY", proxy).env(CHILD, proxy);
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && printed.contains("1 passed"), "{printed}");
+}
+
+/// The environment variable that tells a test that `test_with_proxy` runs it.
+const CHILD: &str = "MSAL_CACHE_TEST_CHILD";
+
 #[test]
 fn plain_http_bypasses_the_proxy() {
-    // Runs one of the tests above with a proxy in the environment. Nothing listens at the proxy's
-    // address, so a request through it fails.
-    let status = Command::new(env::current_exe().unwrap())
-        .args(["--exact", "http::a_form_is_posted_and_the_response_is_returned"])
-        .env("ALL_PROXY", "http://127.0.0.1:9")
-        .output()
-        .unwrap()
-        .status;
-    assert!(status.success());
+    // Nothing listens at the proxy's address, so a request through it fails.
+    for proxy in ["http://127.0.0.1:9", "socks5://127.0.0.1:9", "not a proxy"] {
+        test_with_proxy("http::a_form_is_posted_and_the_response_is_returned", proxy);
+    }
+}
+
+/// A server that refuses to be a proxy.
+fn refusing_proxy() -> Server {
+    server_with(reply("407 Proxy Authentication Required", "", ""))
+}
+
+#[test]
+fn an_error_names_the_address_and_the_proxy_without_secrets() {
+    let proxy = refusing_proxy();
+    let address = proxy.url().replace("http://", &format!("http://user:{CANARY}%20x@"));
+    let endpoint = HttpEndpoint::builder()
+        .token_endpoint(format!("https://login.example:8443/t/token?x={CANARY}"))
+        .proxy(&address)
+        .build()
+        .unwrap();
+    clean("an endpoint", &format!("{endpoint:?}"));
+    let error = endpoint.send(&refresh(CANARY)).unwrap_err();
+    assert_eq!(error.kind(), TransportErrorKind::Unreachable, "{}", chain(&error));
+    assert_eq!(error.address(), Some("https://login.example:8443/t/token"));
+    assert_eq!(error.proxy(), Some(&*proxy.url()));
+    let text = chain(&error);
+    let start = format!(
+        "the token endpoint https://login.example:8443/t/token can't be reached through the proxy {}",
+        proxy.url()
+    );
+    assert!(text.starts_with(&start) && text.contains("407"), "{text}");
+    clean("an error", &text);
+    clean("an error", &format!("{error:?}"));
+
+    let [sent] = &proxy.requests()[..] else { panic!("one request") };
+    assert_eq!(sent.path, "login.example:8443");
+    // "user:CANARY x"
+    assert_eq!(sent.headers["proxy-authorization"], "Basic dXNlcjpDQU5BUlkgeA==");
+    assert_eq!(sent.headers["host"], "login.example:8443");
+    assert!(sent.form.is_empty() && !format!("{sent:?}").contains("refresh_token"));
+
+    // An error of the server.
+    let server = server_with(reply("503 Service Unavailable", "", "<html>"));
+    let error = self::endpoint(&server).send(&refresh(CANARY)).unwrap_err();
+    assert_eq!(error.address(), Some(&*format!("{}/token", server.url())));
+    assert_eq!(error.proxy(), None);
+    // An invalid address.
+    let request = TokenRequest::new("http://a:CANARY@b.example/t?CANARY", CLIENT, Form::new());
+    let error = HttpEndpoint::new().send(&request).unwrap_err();
+    assert_eq!(error.address(), Some("http://b.example/t"));
+    clean("an error", &chain(&error));
+}
+
+#[test]
+fn an_error_of_an_acquisition_names_the_address() {
+    for (status, body) in
+        [("503 Service Unavailable", "{}"), ("404 Not Found", "{}"), ("200 OK", "{}")]
+    {
+        let server = server_with(reply(status, "", body));
+        let (client, alice, clock) = signed_in();
+        clock.advance(3601);
+        let error = client.acquire_token_silent(["User.Read"], &alice, &endpoint(&server));
+        let AcquireError::Transport(error) = error.unwrap_err() else { panic!("{status}") };
+        assert_eq!(error.address(), Some(&*format!("{}/token", server.url())), "{status}");
+        assert_eq!(error.correlation_id().map(str::len), Some(36));
+        assert_eq!(error.status(), status[..3].parse().ok());
+    }
+}
+
+#[test]
+fn the_proxy_of_the_environment_is_used() {
+    const SELF: &str = "http::the_proxy_of_the_environment_is_used";
+    let Ok(proxy) = env::var(CHILD) else {
+        let proxy = refusing_proxy();
+        test_with_proxy(SELF, &proxy.url());
+        assert_eq!(proxy.requests().len(), 1);
+        for garbage in ["socks5://proxy.example:1080", "not a proxy", "http://proxy.example:x"] {
+            test_with_proxy(SELF, garbage);
+        }
+        return;
+    };
+    let error = HttpEndpoint::new().send(&refresh(CANARY)).unwrap_err();
+    if proxy.starts_with("http://127.0.0.1:") {
+        assert_eq!(error.kind(), TransportErrorKind::Unreachable, "{}", chain(&error));
+        assert_eq!(error.proxy(), Some(&*proxy));
+    } else {
+        let expected = "the environment variable ALL_PROXY is not the address of a proxy: ";
+        fails(Err(error), TransportErrorKind::Other, expected);
+    }
+}
+
+#[test]
+fn a_proxy_that_does_not_respond_is_unreachable() {
+    let hanging = Server::start(|_, _| {
+        thread::sleep(Duration::from_secs(2));
+        Ok(())
+    })
+    .unwrap();
+    let closing = Server::start(|_, _| Ok(())).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let refused = format!("http://127.0.0.1:{port}");
+    // The proxy speaks no TLS.
+    let without_tls = hanging.url().replace("http://", "https://");
+    for proxy in
+        [hanging.url(), closing.url(), refused, without_tls.clone(), "http://host.invalid".into()]
+    {
+        let endpoint = HttpEndpoint::builder()
+            .token_endpoint("https://login.example/token")
+            .proxy(&proxy)
+            .timeout(Duration::from_millis(500))
+            .build()
+            .unwrap();
+        let started = Instant::now();
+        let error = endpoint.send(&refresh(CANARY)).unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(2), "{proxy}: {:?}", started.elapsed());
+        if proxy == closing.url() || proxy == without_tls {
+            // ureq reports these as any lost connection.
+            let kinds = [TransportErrorKind::Unreachable, TransportErrorKind::Interrupted];
+            assert!(kinds.contains(&error.kind()), "{}", chain(&error));
+        } else {
+            assert_eq!(error.kind(), TransportErrorKind::Unreachable, "{proxy}: {}", chain(&error));
+        }
+    }
 }
 
 #[test]
@@ -316,6 +482,8 @@ fn invalid_options_are_reported_by_build() {
     let builder = HttpEndpoint::builder;
     assert_eq!(field(builder().timeout(Duration::ZERO)), "timeout");
     assert_eq!(field(builder().app("a\nb", "1")), "app.name");
+    assert_eq!(field(builder().proxy("socks5://proxy.example")), "proxy");
+    assert_eq!(field(builder().proxy("")), "proxy");
     assert_eq!(field(builder().app("a", "1\r\nX: y")), "app.version");
     assert_eq!(field(builder().root_certificates("no PEM")), "root_certificates");
     assert_eq!(
@@ -344,6 +512,24 @@ fn a_429_is_repeated_until_retry_after_is_over() {
     thread::sleep(Duration::from_millis(1100));
     endpoint.send(&alice).unwrap();
     assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn retry_after_is_read_as_a_fraction_or_a_date() {
+    for (header, expected) in [
+        ("Retry-After: 2.5\r\n", 2.5),
+        (
+            "Date: Fri, 27 Nov 2026 08:00:00 GMT\r\nRetry-After: Fri, 27 Nov 2026 08:00:07 GMT\r\n",
+            7.0,
+        ),
+    ] {
+        let server = server_with(reply("429 Too Many Requests", header, r#"{"error":"x"}"#));
+        let endpoint = endpoint(&server);
+        let response = endpoint.send(&refresh("RT")).unwrap();
+        assert_eq!(response.retry_after(), Some(Duration::from_secs_f64(expected)), "{header}");
+        endpoint.send(&refresh("RT")).unwrap();
+        assert_eq!(server.requests().len(), 1, "the second request is throttled");
+    }
 }
 
 #[test]

@@ -25,6 +25,10 @@ mod fuzz;
 mod fuzzing;
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "http-async")]
+mod http_async;
+#[cfg(all(feature = "http", feature = "http-async"))]
+mod http_tls;
 mod identity;
 mod keys;
 mod limits;
@@ -41,6 +45,6 @@ mod store_in_redb;
 #[path = "../examples/your_own_store.rs"]
 mod your_own_store;
 
-#[cfg(feature = "http")]
+#[cfg(any(feature = "http", feature = "http-async"))]
 #[path = "../examples/stand_in/mod.rs"]
 mod stand_in;

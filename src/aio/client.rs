@@ -52,6 +52,11 @@ impl<S: AsyncCacheStore> AsyncClient<S> {
         &self.cache
     }
 
+    #[cfg(feature = "http-async")]
+    pub(crate) fn config(&self) -> &ClientConfig {
+        &self.config
+    }
+
     /// See [`Client::accounts`](crate::Client::accounts).
     pub async fn accounts(&self) -> Result<Vec<AccountInfo>> {
         self.cache.0.accounts(&self.config).await

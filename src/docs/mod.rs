@@ -3,7 +3,7 @@
 //! | guide | |
 //! |---|---|
 //! | [`acquiring_tokens`] | accounts, silent tokens, token endpoints, sign-in by device code |
-//! | [`asynchronous`] | tokio programs: stores, cancellation, shutdown |
+//! | [`asynchronous`] | tokio programs: stores, HTTP, cancellation, shutdown |
 //! | [`authorities_and_errors`] | which tokens belong to which authority; errors, and who can change them |
 //! | [`which_token`] | which of several cached tokens a request gets, and which it never gets |
 //! | [`mod@file`] | the JSON file: writing, the lock, permissions, broken files, where it is |
@@ -26,7 +26,8 @@
 //! | `Document<B>` over your `BlobStore` | none | where your store puts the string | as your `swap` guarantees |
 //! | your `CacheStore` | none | in records of your own | as your `commit` guarantees |
 //!
-//! Further features: `http` (token endpoints over HTTPS, sign-in by device code), `cli` (the command),
+//! Further features: `tokio` (the async form), `http` and `http-async` (token endpoints over HTTPS,
+//! sign-in by device code, for blocking and async programs), `cli` (the command),
 //! `tracing` (events), `metrics` (counters and times), `conformance` (the tests of a store). Each feature works alone and with all
 //! others, and adds only its own dependencies: `file` adds no SQLite, and `sqlite` no file locks.
 //! With `default-features = false`, none is on.
@@ -59,12 +60,12 @@
 pub mod acquiring_tokens {}
 
 #[cfg_attr(
-    all(feature = "tokio", feature = "file", feature = "sqlite"),
+    all(feature = "http-async", feature = "http", feature = "file", feature = "sqlite"),
     doc = include_str!("asynchronous.md")
 )]
 #[cfg_attr(
-    not(all(feature = "tokio", feature = "file", feature = "sqlite")),
-    doc = "Built with the features `tokio`, `file` and `sqlite`."
+    not(all(feature = "http-async", feature = "http", feature = "file", feature = "sqlite")),
+    doc = "Built with the features `http-async`, `http`, `file` and `sqlite`."
 )]
 pub mod asynchronous {}
 

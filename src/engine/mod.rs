@@ -20,6 +20,8 @@ mod write;
 pub(crate) use acquire::Acquisition;
 #[cfg(feature = "tokio")]
 pub(crate) use in_flight::AcquireResult;
+#[cfg(any(feature = "http", feature = "http-async"))]
+pub(crate) use runtime::Runtime;
 pub(crate) use runtime::Threads;
 #[cfg(feature = "tokio")]
 pub(crate) use runtime::Tokio;

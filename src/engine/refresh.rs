@@ -201,7 +201,9 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         };
         event.home_account_id = used.known("home_account_id").map(str::to_owned);
         let facts = match self.facts(&event) {
-            Ok(facts) if facts.access_token.is_none() => return Ok(Err(malformed().into())),
+            Ok(facts) if facts.access_token.is_none() => {
+                return Ok(Err(response.error(malformed()).into()));
+            }
             Ok(facts) => facts,
             Err(error) => return Ok(Err(AttemptError::response(error))),
         };
@@ -260,14 +262,14 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         let facts = self.facts(&event).map_err(AttemptError::response)?;
         check_own(&facts).map_err(AttemptError::response)?;
         if facts.access_token.is_none() {
-            return Err(malformed().into());
+            return Err(response.error(malformed()).into());
         }
         // The response to a challenge is newer evidence than one that was requested without it.
         let yields = !self.request.skips_cached();
         match self.meter.in_store(self.engine.store_response(&facts, read, yields)).await {
             Ok(records) => {
                 let token = records.into_iter().find(|it| it.access_token().is_some());
-                token.map(|it| self.issued(it)).ok_or_else(|| malformed().into())
+                token.map(|it| self.issued(it)).ok_or_else(|| response.error(malformed()).into())
             }
             Err(error) => Err(self.not_stored(&facts, error)),
         }
@@ -334,7 +336,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
             }
             None => {
                 metrics::request("failed", took);
-                Err(malformed().with_status(response.status()).into())
+                Err(response.error(malformed()).into())
             }
         }
     }

@@ -2,8 +2,10 @@
 
 use core::net::IpAddr;
 
-use ureq::http::Uri;
-use ureq::http::uri::Scheme;
+use http::Uri;
+use http::uri::Scheme;
+
+use crate::model::{TransportError, TransportErrorKind};
 
 /// Parses an address and checks that a secret may be sent there. The error is the reason; it
 /// doesn't quote the address, which may contain a password.
@@ -23,6 +25,37 @@ pub(super) fn parse(address: &str) -> Result<Uri, &'static str> {
     }
 }
 
+/// Parses the address of a request. The error names the address without its secrets.
+pub(super) fn parse_for_request(address: &str) -> Result<Uri, TransportError> {
+    parse(address).map_err(|reason| {
+        let message = format!("invalid endpoint address: {reason}");
+        let error = TransportError::new(TransportErrorKind::Other, message);
+        match address.parse() {
+            Ok(uri) => error.with_address(printable(&uri)),
+            Err(_) => error,
+        }
+    })
+}
+
+/// The scheme, host, port and path of an address: what may be printed.
+pub(super) fn printable(uri: &Uri) -> String {
+    let scheme = uri.scheme_str().map(|scheme| format!("{scheme}://")).unwrap_or_default();
+    let host = uri.host().unwrap_or_default();
+    let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let path = if uri.authority().is_some() { uri.path() } else { "" };
+    [&*scheme, host, &*port, path].concat()
+}
+
+/// The host without the brackets of an IPv6 address.
+pub(super) fn bare_host(uri: &Uri) -> &str {
+    uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
+}
+
+/// The port, or that of the scheme.
+pub(super) fn port(uri: &Uri) -> u16 {
+    uri.port_u16().unwrap_or(if uri.scheme() == Some(&Scheme::HTTP) { 80 } else { 443 })
+}
+
 /// Whether the host is this machine, so that requests to it never leave the machine.
 ///
 /// `localhost` counts, since resolvers must not look it up on the network (RFC 6761, section 6.3).
@@ -34,7 +67,7 @@ pub(super) fn is_loopback(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::{parse, printable};
 
     #[test]
     fn https_is_required_except_on_this_machine() {
@@ -62,6 +95,18 @@ mod tests {
             "",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_printed_address_has_no_password_and_no_query() {
+        for (address, printed) in [
+            ("https://login.example/t/token?code=s3cret", "https://login.example/t/token"),
+            ("http://user:s3cret@[::1]:80/token", "http://[::1]:80/token"),
+            ("/s3cret", ""),
+            ("login.example:443", "login.example:443"),
+        ] {
+            assert_eq!(printable(&address.parse().unwrap()), printed);
         }
     }
 }

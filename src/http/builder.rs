@@ -3,17 +3,29 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{HeaderValue, Uri};
 use msal_cache_core::{Error, Result};
-use ureq::http::{HeaderValue, Uri};
+use rustls::pki_types::CertificateDer;
 use zeroize::Zeroizing;
 
+#[cfg(feature = "http-async")]
+use super::async_endpoint::AsyncHttpEndpoint;
 use super::credential::{AssertionRequest, Credential};
-use super::endpoint::{HttpEndpoint, TIMEOUT};
-use super::wire::{Wire, certificates};
-use super::{address, throttle::Throttle};
+#[cfg(feature = "http")]
+use super::endpoint::HttpEndpoint;
+use super::exchange::Options;
+use super::proxy::{Proxy, ProxyRules};
+use super::{address, certificates};
 
-/// Builds an [`HttpEndpoint`]: how to reach the authorization server, and how the client
-/// authenticates. See [`HttpEndpoint::builder`].
+/// The default timeout of a request.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+/// The upper limit of a timeout: the HTTP clients add it to the time.
+const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
+
+/// Builds an endpoint: how to reach the authorization server, and how the client authenticates.
+///
+/// `HttpEndpoint::builder` and `AsyncHttpEndpoint::builder` make one; `build` makes an endpoint for
+/// blocking programs, `build_async` one for async programs.
 #[derive(Clone, Default)]
 pub struct HttpEndpointBuilder {
     credential: Credential,
@@ -21,14 +33,8 @@ pub struct HttpEndpointBuilder {
     device_authorization_endpoint: Option<String>,
     timeout: Option<Duration>,
     root_certificates: Option<Vec<u8>>,
+    proxy: Option<Zeroizing<String>>,
     app: Option<(String, String)>,
-}
-
-impl HttpEndpoint {
-    /// Starts building an endpoint with a client credential, a timeout or addresses of your own.
-    pub fn builder() -> HttpEndpointBuilder {
-        HttpEndpointBuilder::default()
-    }
 }
 
 impl HttpEndpointBuilder {
@@ -48,12 +54,14 @@ impl HttpEndpointBuilder {
 
     /// Sets a function that creates the client assertion of a confidential client (RFC 7523,
     /// section 2.2): a JWT signed with the key of a certificate, or the token of a federated
-    /// identity. It is called for each request, on the thread that sends it.
+    /// identity. It is called for each request, on a thread that may block: the one that sends the
+    /// request, or one of tokio's threads for blocking work.
     ///
     /// If it fails, the request is not sent, and its error is the source of the
     /// [`TransportError`](crate::endpoint::TransportError).
     ///
-    /// ```
+    #[cfg_attr(feature = "http", doc = "```")]
+    #[cfg_attr(not(feature = "http"), doc = "```ignore")]
     /// use msal_cache::http::HttpEndpoint;
     ///
     /// let endpoint = HttpEndpoint::builder()
@@ -82,14 +90,15 @@ impl HttpEndpointBuilder {
     }
 
     /// Sets the device authorization endpoint (RFC 8628, section 3.1). The default is the address
-    /// of the token endpoint with `devicecode` in place of `token`.
+    /// of the token endpoint, this builder's or the authority's, with `devicecode` in place of
+    /// `token`.
     pub fn device_authorization_endpoint(mut self, address: impl Into<String>) -> Self {
         self.device_authorization_endpoint = Some(address.into());
         self
     }
 
     /// Sets the timeout of a request, from the DNS lookup to the last byte of the response. The
-    /// default is 30 seconds. Connecting takes at most 10 seconds of it.
+    /// default is 30 seconds, and the longest is a day. Connecting takes at most 10 seconds of it.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -99,6 +108,17 @@ impl HttpEndpointBuilder {
     /// with a private certificate authority.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.root_certificates = Some(pem.into());
+        self
+    }
+
+    /// Sets the proxy for all requests that leave the machine, such as
+    /// `http://user:password@proxy.example:8080`, instead of that of the environment. User name and
+    /// password are percent-encoded.
+    ///
+    /// It is an HTTP proxy that tunnels connections (`CONNECT`), reached over TCP or, with the scheme
+    /// `https`, over TLS. SOCKS proxies are not supported.
+    pub fn proxy(mut self, address: impl Into<String>) -> Self {
+        self.proxy = Some(Zeroizing::new(address.into()));
         self
     }
 
@@ -114,36 +134,58 @@ impl HttpEndpointBuilder {
     /// # Errors
     ///
     /// [`Error::Invalid`] if an option is invalid.
+    #[cfg(feature = "http")]
     pub fn build(self) -> Result<HttpEndpoint> {
-        let timeout = self.timeout.unwrap_or(TIMEOUT);
+        let (timeout, roots, options) = self.validate()?;
+        Ok(HttpEndpoint::of(timeout, roots.as_deref(), options))
+    }
+
+    /// Builds the endpoint for async programs. This sends nothing, and needs no runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if an option is invalid.
+    #[cfg(feature = "http-async")]
+    pub fn build_async(self) -> Result<AsyncHttpEndpoint> {
+        let (timeout, roots, options) = self.validate()?;
+        Ok(AsyncHttpEndpoint::of(timeout, roots.as_deref(), options))
+    }
+
+    fn validate(self) -> Result<(Duration, Option<Vec<CertificateDer<'static>>>, Options)> {
+        let timeout = self.timeout.unwrap_or(TIMEOUT).min(LONGEST_TIMEOUT);
         if timeout.is_zero() {
             return Err(Error::invalid("timeout", "it is zero"));
         }
-        let roots = match &self.root_certificates {
-            None => None,
-            Some(pem) => {
-                let roots = certificates(pem);
-                Some(roots.map_err(|reason| Error::invalid("root_certificates", reason))?)
+        let roots = self.root_certificates.map(|pem| certificates::parse(&pem)).transpose();
+        let roots = roots.map_err(|reason| Error::invalid("root_certificates", reason))?;
+        let proxies = match &self.proxy {
+            None => ProxyRules::from_env(),
+            Some(proxy) => {
+                let proxy = Proxy::parse(proxy);
+                ProxyRules::always(proxy.map_err(|reason| Error::invalid("proxy", reason))?)
             }
         };
-        if let Some((name, version)) = &self.app {
-            for (field, text) in [("app.name", name), ("app.version", version)] {
-                HeaderValue::from_str(text).map_err(|_| {
-                    Error::invalid(field, "it has characters that are invalid in an HTTP header")
-                })?;
+        let header = |field, text: &str| {
+            let reason = "it has characters that are invalid in an HTTP header";
+            HeaderValue::from_str(text).map_err(|_| Error::invalid(field, reason))
+        };
+        let app = match &self.app {
+            Some((name, version)) => {
+                Some((header("app.name", name)?, header("app.version", version)?))
             }
-        }
-        Ok(HttpEndpoint {
-            wire: Wire::new(timeout, roots),
-            throttle: Throttle::default(),
+            None => None,
+        };
+        let options = Options {
             credential: self.credential,
             token_endpoint: parse_address("token_endpoint", self.token_endpoint)?,
             device_authorization_endpoint: parse_address(
                 "device_authorization_endpoint",
                 self.device_authorization_endpoint,
             )?,
-            app: self.app,
-        })
+            proxies,
+            app,
+        };
+        Ok((timeout, roots, options))
     }
 }
 

@@ -1,24 +1,26 @@
 use std::fmt;
 use std::time::Duration;
 
-use ureq::http::{HeaderValue, Uri};
-use uuid::Uuid;
+use msal_cache_core::internal::now;
+use msal_cache_core::{CacheStore, Ready};
+use rustls::pki_types::CertificateDer;
 
-use super::address;
-use super::credential::{AssertionRequest, Credential};
-use super::throttle::Throttle;
-use super::wire::Wire;
-use crate::model::{
-    TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
-};
-
-/// The default timeout of a request.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+use super::blocking::BlockingWire;
+use super::builder::{HttpEndpointBuilder, TIMEOUT};
+use super::device::{self, CANCEL_CHECK, DeviceFlow, DeviceFlowError};
+use super::exchange::{Exchange, Options};
+use super::proxy::ProxyRules;
+use crate::Client;
+use crate::engine::Threads;
+use crate::model::{Event, TokenEndpoint, TokenRequest, TokenResponse, TransportError};
 
 /// A token endpoint over HTTPS, from which a [`Client`](crate::Client) requests tokens.
 ///
 /// An app creates one and keeps it, since it holds the client's credential and the state of the
-/// throttling. Threads can share it.
+/// throttling. Threads can share it. Async programs use
+#[cfg_attr(feature = "http-async", doc = "[`AsyncHttpEndpoint`](super::AsyncHttpEndpoint),")]
+#[cfg_attr(not(feature = "http-async"), doc = "`AsyncHttpEndpoint` (feature `http-async`),")]
+/// which obeys the same rules.
 ///
 /// ```no_run
 /// use msal_cache::http::HttpEndpoint;
@@ -31,7 +33,11 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// ```
 ///
 /// - **TLS** by rustls, with the certificates that the system trusts. Plain HTTP is allowed to
-///   loopback addresses only. Proxies are taken from the environment (`HTTPS_PROXY`, `NO_PROXY`).
+///   loopback addresses only.
+/// - **Proxies**: HTTP proxies are taken from the environment, as in MSAL Python: `HTTPS_PROXY`, else
+///   `ALL_PROXY`, in lower or upper case; `NO_PROXY` lists the hosts that are reached directly. An
+///   address there that is not valid, or is that of a SOCKS proxy, is an error of each request that
+///   would use it. [`HttpEndpointBuilder::proxy`] replaces them.
 /// - **Bounded**: a request takes at most 30 seconds, and a response has at most 1 MiB. Redirects
 ///   are not followed.
 /// - **One attempt** per request, as [`TokenEndpoint`] requires, on a connection of its own.
@@ -46,71 +52,71 @@ pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 ///   it.
 ///
 /// Each request has its own id, sent as `client-request-id`, by which the server's operator can
-/// find it. Errors include it.
-pub struct HttpEndpoint {
-    pub(super) wire: Wire,
-    pub(super) throttle: Throttle,
-    pub(super) credential: Credential,
-    pub(super) token_endpoint: Option<Uri>,
-    pub(super) device_authorization_endpoint: Option<Uri>,
-    pub(super) app: Option<(String, String)>,
-}
+/// find it. Errors include it, with the addresses of the server and of the proxy.
+pub struct HttpEndpoint(Exchange<BlockingWire>);
 
 impl HttpEndpoint {
     /// Creates the endpoint of a public client, with default options.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            wire: Wire::new(TIMEOUT, None),
-            throttle: Throttle::default(),
-            credential: Credential::None,
-            token_endpoint: None,
-            device_authorization_endpoint: None,
-            app: None,
-        }
+        let proxies = ProxyRules::from_env();
+        Self::of(TIMEOUT, None, Options { proxies, ..Options::default() })
     }
 
-    /// Sends a request with the client's credential to an address.
-    pub(super) fn post(
+    pub(super) fn of(
+        timeout: Duration,
+        roots: Option<&[CertificateDer<'static>]>,
+        options: Options,
+    ) -> Self {
+        let wire = BlockingWire::new(timeout, roots, options.proxies.proxy());
+        Self(Exchange::new(wire, options))
+    }
+
+    /// Starts building an endpoint with a client credential, a timeout or addresses of your own.
+    pub fn builder() -> HttpEndpointBuilder {
+        HttpEndpointBuilder::default()
+    }
+
+    /// Requests a device code (RFC 8628, section 3.1) for a sign-in with these scopes. Each item
+    /// may contain several scopes, separated by spaces. `openid`, `profile` and `offline_access`
+    /// are always requested.
+    ///
+    /// `claims_challenge` is the challenge of an API or of an earlier response that requires a new
+    /// sign-in (see [`ServerError::claims`](crate::endpoint::ServerError::claims)).
+    ///
+    /// # Errors
+    ///
+    /// - [`DeviceFlowError::Refused`] if the server refuses the request.
+    /// - [`DeviceFlowError::Transport`] if there is no usable response.
+    /// - [`DeviceFlowError::Invalid`] if the response, the challenge or the client's authority is
+    ///   invalid.
+    pub fn initiate_device_flow<S: CacheStore, T: AsRef<str>>(
         &self,
-        to: &Uri,
-        request: &TokenRequest,
-    ) -> Result<TokenResponse, TransportError> {
-        let (client_id, form) = (request.client_id(), request.form());
-        let repeatable = self.credential.is_constant();
-        let keys = self.throttle.keys(&to.to_string(), client_id, form, repeatable);
-        if let Some(stored) = self.throttle.get(keys) {
-            return stored;
-        }
-        let configured = self.token_endpoint.as_ref().map(Uri::to_string);
-        let assertion_request = AssertionRequest {
-            client_id,
-            token_endpoint: configured.as_deref().unwrap_or(request.token_endpoint()),
-            fmi_path: form.get("fmi_path"),
-        };
-        let sent = self.credential.apply(form.clone(), &assertion_request)?;
-        let id = Uuid::new_v4().to_string();
-        let mut headers = vec![
-            ("client-request-id", id.as_str()),
-            ("x-client-sku", "msal-cache"),
-            ("x-client-ver", env!("CARGO_PKG_VERSION")),
-            ("x-client-os", std::env::consts::OS),
-            // This client obeys `Retry-After` and status 429.
-            ("x-ms-lib-capability", "retry-after, h429"),
-        ];
-        if let Some((name, version)) = &self.app {
-            headers.extend([("x-app-name", name.as_str()), ("x-app-ver", version.as_str())]);
-        }
-        // It is read from the cache, so it may be invalid as a header.
-        let mailbox = request.anchor_mailbox().filter(|it| HeaderValue::from_str(it).is_ok());
-        headers.extend(mailbox.map(|mailbox| ("X-AnchorMailbox", mailbox)));
-        if let Some(authorization) = &sent.authorization {
-            headers.push(("Authorization", authorization));
-        }
-        let result = self.wire.post(to, &headers, &sent.form);
-        let result = result.map_err(|error| error.with_correlation_id(id));
-        self.throttle.record(keys, &result);
-        result
+        client: &Client<S>,
+        scopes: impl IntoIterator<Item = T>,
+        claims_challenge: Option<&str>,
+    ) -> Result<DeviceFlow, DeviceFlowError> {
+        let request = device::DeviceCodeRequest::new(client.config(), scopes, claims_challenge)?;
+        now(self.0.initiate_device_flow(request))
+    }
+
+    /// Polls the token endpoint until the user has signed in, and returns the event to store with
+    /// [`TokenCache::add`](crate::TokenCache::add).
+    ///
+    /// It polls at the server's interval (RFC 8628, section 3.5), and less often while the server
+    /// can't be reached. It ends when the code expires or when `is_cancelled` returns `true`;
+    /// `is_cancelled` is called several times a second. A later call continues a cancelled flow.
+    /// A flow is good for one sign-in.
+    ///
+    /// # Errors
+    ///
+    /// See the variants of [`DeviceFlowError`].
+    pub fn acquire_token_by_device_flow(
+        &self,
+        flow: &DeviceFlow,
+        is_cancelled: impl FnMut() -> bool,
+    ) -> Result<Event, DeviceFlowError> {
+        now(flow.acquire(&Ready(self), Threads, CANCEL_CHECK, is_cancelled))
     }
 }
 
@@ -122,27 +128,12 @@ impl Default for HttpEndpoint {
 
 impl TokenEndpoint for HttpEndpoint {
     fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
-        if let Some(address) = &self.token_endpoint {
-            return self.post(address, request);
-        }
-        let address = address::parse(request.token_endpoint()).map_err(refused_address)?;
-        self.post(&address, request)
+        now(self.0.send(request))
     }
-}
-
-/// The error for an address to which no secret may be sent.
-pub(super) fn refused_address(reason: &'static str) -> TransportError {
-    let message = format!("invalid endpoint address: {reason}");
-    TransportError::new(TransportErrorKind::Other, message)
 }
 
 impl fmt::Debug for HttpEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("HttpEndpoint")
-            .field("credential", &self.credential)
-            .field("token_endpoint", &self.token_endpoint)
-            .field("device_authorization_endpoint", &self.device_authorization_endpoint)
-            .field("app", &self.app)
-            .finish_non_exhaustive()
+        self.0.fmt_as("HttpEndpoint", f)
     }
 }

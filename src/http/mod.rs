@@ -1,14 +1,28 @@
-//! Token endpoints over HTTP (feature `http`).
+//! Token endpoints over HTTP (features `http` and `http-async`).
 
 mod address;
+#[cfg(feature = "http-async")]
+mod async_endpoint;
+#[cfg(feature = "http")]
+mod blocking;
 mod builder;
+mod certificates;
 mod credential;
 mod device;
+#[cfg(feature = "http")]
 mod endpoint;
+mod exchange;
+#[cfg(feature = "http-async")]
+mod nonblocking;
+mod proxy;
+mod retry_after;
 mod throttle;
 mod wire;
 
+#[cfg(feature = "http-async")]
+pub use async_endpoint::AsyncHttpEndpoint;
 pub use builder::HttpEndpointBuilder;
 pub use credential::AssertionRequest;
 pub use device::{DeviceFlow, DeviceFlowError};
+#[cfg(feature = "http")]
 pub use endpoint::HttpEndpoint;

@@ -200,12 +200,13 @@ pub struct TokenResponse {
     status: u16,
     body: Fields,
     retry_after: Option<Duration>,
+    route: Option<Arc<Route>>,
 }
 
 impl TokenResponse {
     /// A response with this HTTP status and body.
     pub fn new(status: u16, body: Fields) -> Self {
-        Self { status, body, retry_after: None }
+        Self { status, body, retry_after: None, route: None }
     }
 
     /// Parses a response.
@@ -235,6 +236,13 @@ impl TokenResponse {
         self
     }
 
+    /// Adds where the request was sent.
+    #[cfg(any(feature = "http", feature = "http-async"))]
+    pub(crate) fn with_route(mut self, route: &Arc<Route>) -> Self {
+        self.route = Some(route.clone());
+        self
+    }
+
     /// The HTTP status.
     pub fn status(&self) -> u16 {
         self.status
@@ -254,6 +262,20 @@ impl TokenResponse {
     pub(crate) fn is_outage(&self) -> bool {
         is_outage(self.status)
     }
+
+    /// The error of this response: it says nothing about the request.
+    pub(crate) fn error(&self, error: TransportError) -> TransportError {
+        let error = TransportError { route: self.route.clone().or(error.route), ..error };
+        error.with_status(self.status).with_retry_after(self.retry_after)
+    }
+}
+
+/// Where a request was sent, and under which id.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Route {
+    pub(crate) address: Option<Arc<str>>,
+    pub(crate) proxy: Option<Arc<str>>,
+    pub(crate) correlation_id: Option<Arc<str>>,
 }
 
 /// The members of an object, or why the body isn't one, without quoting it.
@@ -276,7 +298,7 @@ pub struct TransportError {
     kind: TransportErrorKind,
     status: Option<u16>,
     retry_after: Option<Duration>,
-    correlation_id: Option<Arc<str>>,
+    route: Option<Arc<Route>>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -309,7 +331,7 @@ impl TransportError {
 
     /// An error of this kind without a cause.
     pub(crate) fn without_source(kind: TransportErrorKind) -> Self {
-        Self { kind, status: None, retry_after: None, correlation_id: None, source: None }
+        Self { kind, status: None, retry_after: None, route: None, source: None }
     }
 
     /// Adds the HTTP status.
@@ -327,8 +349,33 @@ impl TransportError {
     /// Adds the id under which the request was sent.
     #[must_use]
     pub fn with_correlation_id(mut self, id: impl Into<Arc<str>>) -> Self {
-        self.correlation_id = Some(id.into());
+        self.route_mut().correlation_id = Some(id.into());
         self
+    }
+
+    /// Adds the address to which the request was sent, without a user name, a password and a query.
+    #[must_use]
+    pub fn with_address(mut self, address: impl Into<Arc<str>>) -> Self {
+        self.route_mut().address = Some(address.into());
+        self
+    }
+
+    /// Adds the address of the proxy, without a user name and a password.
+    #[must_use]
+    pub fn with_proxy(mut self, address: impl Into<Arc<str>>) -> Self {
+        self.route_mut().proxy = Some(address.into());
+        self
+    }
+
+    /// Adds where the request was sent.
+    #[cfg(any(feature = "http", feature = "http-async"))]
+    pub(crate) fn with_route(mut self, route: &Arc<Route>) -> Self {
+        self.route = Some(route.clone());
+        self
+    }
+
+    fn route_mut(&mut self) -> &mut Route {
+        Arc::make_mut(self.route.get_or_insert_default())
     }
 
     /// The kind of the error.
@@ -348,27 +395,45 @@ impl TransportError {
 
     /// The id by which the server's operator finds the request, if it had one.
     pub fn correlation_id(&self) -> Option<&str> {
-        self.correlation_id.as_deref()
+        self.route.as_ref()?.correlation_id.as_deref()
+    }
+
+    /// The address to which the request was sent, if known, without secrets and without its query.
+    pub fn address(&self) -> Option<&str> {
+        self.route.as_ref()?.address.as_deref()
+    }
+
+    /// The address of the proxy through which the request was sent, if there was one, without secrets.
+    pub fn proxy(&self) -> Option<&str> {
+        self.route.as_ref()?.proxy.as_deref()
     }
 }
 
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.kind {
-            TransportErrorKind::Unreachable => "the token endpoint can't be reached",
-            TransportErrorKind::TimedOut => "the token endpoint didn't respond in time",
-            TransportErrorKind::Interrupted => "the connection to the token endpoint was lost",
-            TransportErrorKind::Unavailable => "the token endpoint is unavailable",
-            TransportErrorKind::Malformed => "the token endpoint returned an invalid response",
-            TransportErrorKind::Other => "the request to the token endpoint failed",
-        })?;
+        let (before, after) = match self.kind {
+            TransportErrorKind::Unreachable => ("", " can't be reached"),
+            TransportErrorKind::TimedOut => ("", " didn't respond in time"),
+            TransportErrorKind::Interrupted => ("the connection to ", " was lost"),
+            TransportErrorKind::Unavailable => ("", " is unavailable"),
+            TransportErrorKind::Malformed => ("", " returned an invalid response"),
+            TransportErrorKind::Other => ("the request to ", " failed"),
+        };
+        write!(f, "{before}the token endpoint")?;
+        if let Some(address) = self.address() {
+            write!(f, " {address}")?;
+        }
+        f.write_str(after)?;
+        if let Some(proxy) = self.proxy() {
+            write!(f, " through the proxy {proxy}")?;
+        }
         if let Some(status) = self.status {
             write!(f, " (HTTP status {status})")?;
         }
         if let Some(wait) = self.retry_after {
-            write!(f, "; retry after {} s", wait.as_secs())?;
+            write!(f, "; retry after {} s", wait.as_secs_f64().ceil())?;
         }
-        if let Some(id) = &self.correlation_id {
+        if let Some(id) = self.correlation_id() {
             write!(f, "; correlation id {id}")?;
         }
         Ok(())
@@ -381,7 +446,7 @@ impl fmt::Debug for TransportError {
             .field("kind", &self.kind)
             .field("status", &self.status)
             .field("retry_after", &self.retry_after)
-            .field("correlation_id", &self.correlation_id)
+            .field("route", &self.route)
             .field("source", &self.source)
             .finish()
     }

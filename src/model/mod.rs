@@ -51,6 +51,8 @@ pub(crate) use client::ClientConfig;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use cloud::{Cloud, Clouds};
 pub(crate) use decoded::Decoded;
+#[cfg(any(feature = "http", feature = "http-async"))]
+pub(crate) use endpoint::Route;
 pub use endpoint::{
     AsyncTokenEndpoint, DynAsyncTokenEndpoint, SharedTokenEndpoint, TokenEndpoint, TokenRequest,
     TokenResponse, TransportError, TransportErrorKind,

@@ -310,6 +310,6 @@ impl TransportError {
             Some(error) => Self::new(TransportErrorKind::Unavailable, error),
             None => Self::without_source(TransportErrorKind::Unavailable),
         };
-        unavailable.with_status(response.status()).with_retry_after(response.retry_after())
+        response.error(unavailable)
     }
 }

@@ -22,7 +22,7 @@ use crate::{RUNTIME, TokenCache, wait};
 /// `msal_cache::Client`, driven asynchronously.
 pub struct Client<S = Memory> {
     cache: TokenCache<S>,
-    client: AsyncClient<Waits<S>>,
+    pub(crate) client: AsyncClient<Waits<S>>,
 }
 
 impl<S: CacheStore> TokenCache<S> {

@@ -5,6 +5,7 @@
 
 mod cache;
 mod client;
+pub mod http;
 mod waits;
 
 pub use cache::{TokenCache, TokenCacheBuilder};
