@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use arrayvec::ArrayVec;
 use msal_cache_core::internal::{Scalar, for_each_member, seconds};
 use msal_cache_core::{CredentialType, Partition};
 
@@ -196,10 +197,14 @@ fn is_type_of(said: &str, section: &CredentialType) -> bool {
 struct CheckContext<'a> {
     users_with_accounts: HashSet<&'a str>,
     users_with_tokens: HashSet<&'a str>,
-    /// App metadata by client id.
-    clients: HashMap<String, Vec<&'a Entry>>,
-    /// Access tokens by everything but their scopes, and by each scope.
-    by_scope: HashMap<(Vec<String>, String), Vec<&'a Entry>>,
+    clouds: Clouds,
+    /// App metadata by client id and cloud: the first of each host.
+    clients: HashMap<(String, String), Vec<&'a Entry>>,
+    /// Numbers of access tokens that differ in their scopes only.
+    groups: HashMap<Vec<String>, usize>,
+    /// Access tokens by the number of their group and by each scope: the first two of different
+    /// keys.
+    by_scope: HashMap<(usize, String), ArrayVec<&'a Entry, 2>>,
 }
 
 impl<'a> CheckContext<'a> {
@@ -207,7 +212,9 @@ impl<'a> CheckContext<'a> {
         let mut context = Self {
             users_with_accounts: HashSet::new(),
             users_with_tokens: HashSet::new(),
+            clouds: Clouds::default(),
             clients: HashMap::new(),
+            groups: HashMap::new(),
             by_scope: HashMap::new(),
         };
         for entry in entries.iter().filter(|it| it.problem().is_none() && !it.has_expired(now)) {
@@ -215,22 +222,35 @@ impl<'a> CheckContext<'a> {
             match entry.credential_type() {
                 CredentialType::Account => context.users_with_accounts.extend(home),
                 CredentialType::RefreshToken => context.users_with_tokens.extend(home),
-                CredentialType::AppMetadata => {
-                    let client = entry.text("client_id").unwrap_or_default().to_lowercase();
-                    context.clients.entry(client).or_default().push(entry);
-                }
+                CredentialType::AppMetadata => context.add_client(entry),
                 CredentialType::AccessToken => {
                     context.users_with_tokens.extend(home);
-                    let but_for_scopes = but_for_scopes(entry);
-                    for scope in api_scopes(entry) {
-                        let key = (but_for_scopes.clone(), scope);
-                        context.by_scope.entry(key).or_default().push(entry);
-                    }
+                    context.add_scopes(entry);
                 }
                 _ => {}
             }
         }
         context
+    }
+
+    fn add_client(&mut self, entry: &'a Entry) {
+        let Some(client) = self.client_in_cloud(entry) else { return };
+        let known = self.clients.entry(client).or_default();
+        if !known.iter().any(|it| has_host_of(it, entry)) {
+            known.push(entry);
+        }
+    }
+
+    fn add_scopes(&mut self, entry: &'a Entry) {
+        let next = self.groups.len();
+        let group = *self.groups.entry(but_for_scopes(entry)).or_insert(next);
+        for scope in api_scopes(entry) {
+            let known = self.by_scope.entry((group, scope)).or_default();
+            if known.last().is_none_or(|it| it.key() != entry.key()) {
+                // The first two are enough.
+                let _ = known.try_push(entry);
+            }
+        }
     }
 
     fn inspect(&self, entry: &Entry, found: &mut impl FnMut(Kind)) {
@@ -260,16 +280,17 @@ impl<'a> CheckContext<'a> {
         }
     }
 
+    /// The client id and the cloud; `None` for a host that is a cloud of its own.
+    fn client_in_cloud(&self, entry: &Entry) -> Option<(String, String)> {
+        let client = entry.text("client_id")?.to_lowercase();
+        let cloud = self.clouds.of(entry.known("environment")?)?;
+        Some((client, cloud.preferred_cache().to_owned()))
+    }
+
     /// Other metadata of the same client, under another host name of the same cloud.
     fn alias(&self, entry: &Entry) -> Option<&'a Entry> {
-        let client = entry.text("client_id")?.to_lowercase();
-        let same = self.clients.get(&client).filter(|same| same.len() > 1)?;
-        let host = entry.known("environment")?;
-        let clouds = Clouds::default();
-        same.iter().copied().find(|it| {
-            let other = it.known("environment").unwrap_or_default();
-            !host.eq_ignore_ascii_case(other) && clouds.are_one(host, other)
-        })
+        let same = self.clients.get(&self.client_in_cloud(entry)?)?;
+        same.iter().copied().find(|it| !has_host_of(it, entry))
     }
 
     /// Another access token that has a scope in common with this one.
@@ -277,12 +298,17 @@ impl<'a> CheckContext<'a> {
         if *entry.credential_type() != CredentialType::AccessToken || entry.problem().is_some() {
             return None;
         }
-        let but_for_scopes = but_for_scopes(entry);
+        let group = *self.groups.get(&but_for_scopes(entry))?;
         api_scopes(entry).find_map(|scope| {
-            let tokens = self.by_scope.get(&(but_for_scopes.clone(), scope))?;
+            let tokens = self.by_scope.get(&(group, scope))?;
             tokens.iter().copied().find(|it| it.key() != entry.key())
         })
     }
+}
+
+fn has_host_of(one: &Entry, other: &Entry) -> bool {
+    let host = |it: &Entry| it.known("environment").unwrap_or_default().to_ascii_lowercase();
+    host(one) == host(other)
 }
 
 /// The scopes without those of `OpenID` Connect, which every token has.

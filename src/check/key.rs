@@ -1,5 +1,7 @@
 //! Whether a record is stored under a key that an MSAL library builds from its fields.
 
+use std::collections::HashSet;
+
 use msal_cache_core::CredentialType;
 
 use super::identity::scopes;
@@ -48,19 +50,62 @@ fn has_prefix(key: &str, start: &str) -> bool {
     key.strip_prefix(start).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
-/// Whether the rest of an access token's key begins with the scopes of the entry, in any order.
+/// Whether the rest of an access token's key is the scopes of the entry, in any order. A suffix may
+/// follow the last one.
 fn has_scopes_prefix(entry: &Entry, rest: &str) -> bool {
     let target = entry.text("target").unwrap_or_default().to_lowercase();
     if has_prefix(rest, &target) {
         return true;
     }
-    let wanted = scopes(entry);
-    // A suffix may follow the scopes. A scope may contain the separator, so try each one.
-    let ends = rest.char_indices().filter(|(_, char)| *char == '-').map(|(at, _)| at);
-    ends.chain([rest.len()]).any(|end| {
-        let mut found: Vec<_> = rest[..end].split_ascii_whitespace().collect();
-        found.sort_unstable();
-        found.dedup();
-        found == wanted
-    })
+    let scopes = scopes(entry);
+    let wanted: HashSet<&str> = scopes.iter().map(String::as_str).collect();
+    let mut missing = wanted.clone();
+    let mut last = None;
+    for word in rest.split_ascii_whitespace() {
+        if missing.len() == 1 && last.is_none() {
+            last = missing.iter().next().copied();
+        }
+        // A scope may contain the separator, so only the last one is compared with a part.
+        let ends = match last {
+            Some(scope) => word.strip_prefix(scope).is_some_and(|rest| rest.starts_with('-')),
+            None => missing.is_empty() && word.starts_with('-'),
+        };
+        if ends {
+            return true;
+        }
+        if !wanted.contains(word) {
+            return false;
+        }
+        missing.remove(word);
+    }
+    missing.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use msal_cache_core::CredentialType;
+
+    use super::*;
+    use crate::Fields;
+
+    fn fits(target: &str, rest: &str) -> bool {
+        let fields = Fields::new().set("target", target).set("secret", "s");
+        has_scopes_prefix(&Entry::new(CredentialType::AccessToken, &fields).unwrap(), rest)
+    }
+
+    #[test]
+    fn scopes_fit_in_any_order_and_before_a_suffix() {
+        for rest in
+            ["b a-c", "a-c b", "A-C B", "a-c b-", "b a-c-pop", "a-c b-pop-x y", "b b a-c", ""]
+        {
+            let wanted = rest != "" && rest != "A-C B";
+            assert_eq!(fits("a-C b", rest), wanted, "{rest}");
+        }
+        for rest in ["a-c", "b", "b a", "b a-cd", "a-c bc", "a-c b d", "d b a-c", "b-pop a-c"] {
+            assert!(!fits("a-C b", rest), "{rest}");
+        }
+        for (rest, wanted) in [("", true), ("-pop", true), ("a", false)] {
+            assert_eq!(fits("", rest), wanted, "{rest}");
+        }
+    }
 }

@@ -35,7 +35,7 @@ pub(crate) fn repair_partition(
         change.delete_record(entry.record());
         taken.remove(&(entry.credential_type(), entry.key().to_owned()));
     }
-    let mut unmoved = Vec::new();
+    let mut unmoved = HashSet::new();
     for (at, finding) in changed.iter().enumerate() {
         let entry = finding.entry();
         // The findings of one entry are adjacent, and one change repairs them all.
@@ -47,7 +47,7 @@ pub(crate) fn repair_partition(
         let key = key.filter(|key| {
             let free = taken.insert((section, key.clone()));
             if !free {
-                unmoved.push(entry.clone());
+                unmoved.insert((section, entry.key()));
             }
             free
         });
@@ -58,8 +58,13 @@ pub(crate) fn repair_partition(
         change.put(Record::new(section.clone(), key, repaired_json(entry)));
     }
     // The computed key belongs to a record with another identity, so this one keeps its key.
-    repaired
-        .retain(|it| !(matches!(it.kind(), Kind::MisplacedKey(_)) && unmoved.contains(it.entry())));
+    let is_unmoved = |it: &Finding| {
+        let id = (it.entry().credential_type(), it.entry().key());
+        matches!(it.kind(), Kind::MisplacedKey(_)) && unmoved.contains(&id)
+    };
+    let unmoved: Vec<_> = repaired.iter().map(is_unmoved).collect();
+    let mut unmoved = unmoved.into_iter();
+    repaired.retain(|_| !unmoved.next().unwrap_or_default());
     repaired
 }
 

@@ -152,7 +152,9 @@ pub use store::CacheStore;
 #[doc(hidden)]
 pub mod internal {
     pub use crate::document::{compose, decompose};
-    pub use crate::json::{Scalar, for_each_member, is_plain, quoted_name, seconds};
+    pub use crate::json::{
+        Pieces, Scalar, StringAt, for_each_member, is_plain, quoted_name, seconds,
+    };
     pub use crate::placement::ext_cache_key_in;
     pub use crate::ready::now;
     pub use crate::retry::{Next, Retry};

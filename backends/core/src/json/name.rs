@@ -59,26 +59,34 @@ fn unescape(inner: &str) -> Option<String> {
     }
     units.extend(rest.encode_utf16());
     let mut name = String::with_capacity(inner.len());
+    // The ends of the marks that the text has.
     let mut marks = Vec::new();
     for unit in char::decode_utf16(units) {
         match unit {
             Ok(char) => {
+                name.push(char);
                 if char == MARK {
                     marks.push(name.len());
                 }
-                name.push(char);
             }
             // Writing to a string can't fail.
             Err(half) => drop(write!(name, "{MARK}{:04x}", half.unpaired_surrogate())),
         }
     }
-    // From the end, so that earlier positions stay valid.
-    for at in marks.into_iter().rev().map(|at| at + MARK.len_utf8()) {
+    if !marks.iter().any(|at| marked(&name[*at..]).is_some()) {
+        return Some(name);
+    }
+    let mut distinct = String::with_capacity(name.len() + marks.len() * MARK_ITSELF.len());
+    let mut copied = 0;
+    for at in marks {
+        distinct.push_str(&name[copied..at]);
+        copied = at;
         if marked(&name[at..]).is_some() {
-            name.insert_str(at, MARK_ITSELF);
+            distinct.push_str(MARK_ITSELF);
         }
     }
-    Some(name)
+    distinct.push_str(&name[copied..]);
+    Some(distinct)
 }
 
 /// Four hexadecimal digits, and the text that follows them.

@@ -19,6 +19,17 @@ impl<'a> Scanner<'a> {
         Self { text, at: 0 }
     }
 
+    /// Begins in the middle of a text.
+    pub(crate) fn new_at(text: &'a str, at: usize) -> Self {
+        Self { text, at }
+    }
+
+    /// How far the text has been scanned. Where a step returns `None`, no part of the text before
+    /// this position makes the step succeed.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
     /// Skips white space, and returns the byte that follows.
     #[inline]
     pub(crate) fn peek(&mut self) -> Option<u8> {
@@ -87,10 +98,7 @@ impl<'a> Scanner<'a> {
                     }
                     self.at += 1;
                 }
-                b't' => self.word("true")?,
-                b'f' => self.word("false")?,
-                b'n' => self.word("null")?,
-                _ => self.number()?,
+                _ => self.scalar()?,
             }
             loop {
                 let Some(close) = open.last().copied() else {
@@ -104,6 +112,18 @@ impl<'a> Scanner<'a> {
                     _ => return None,
                 }
             }
+        }
+    }
+
+    /// Scans a value that isn't an object or an array.
+    #[inline]
+    pub(crate) fn scalar(&mut self) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string().map(drop),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => self.number(),
         }
     }
 
@@ -142,7 +162,7 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    fn take(&mut self, byte: u8) -> Option<()> {
+    pub(crate) fn take(&mut self, byte: u8) -> Option<()> {
         (self.peek()? == byte).then(|| self.at += 1)
     }
 
@@ -151,7 +171,7 @@ impl<'a> Scanner<'a> {
     }
 
     #[inline]
-    fn name(&mut self) -> Option<Cow<'a, str>> {
+    pub(crate) fn name(&mut self) -> Option<Cow<'a, str>> {
         let (quoted, is_escaped) = self.quoted_name()?;
         if is_escaped || !quoted.is_ascii() {
             let MemberName(name) = serde_json::from_str(quoted).ok()?;
@@ -162,7 +182,7 @@ impl<'a> Scanner<'a> {
 
     /// Scans the name of a member. Returns it as it is written, and whether it has an escape.
     #[inline]
-    fn quoted_name(&mut self) -> Option<(&'a str, bool)> {
+    pub(crate) fn quoted_name(&mut self) -> Option<(&'a str, bool)> {
         self.peek()?;
         let start = self.at;
         let is_escaped = self.string()?;
