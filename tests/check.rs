@@ -58,7 +58,7 @@ fn each_damaged_file_has_its_finding() {
         ("23-unknown-section-string", &["unknown-member"]),
         ("25-unknown-section-array", &["unknown-member"]),
         ("26-unknown-fields", &[]),
-        ("27-section-null", &[]),
+        ("27-section-null", &["null-section"]),
         ("29-entry-null", &["null"]),
         ("30-idt-credtype-IDToken", &["other-credential-type"]),
         ("32-random-keys", &["misplaced-key"]),

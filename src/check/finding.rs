@@ -55,6 +55,8 @@ pub enum Kind {
     UnknownSection,
     /// A member of the document is not a section of the schema.
     UnknownMember,
+    /// A section of the schema is `null`.
+    NullSection,
 }
 
 /// The severity of a finding.
@@ -220,6 +222,12 @@ impl Kind {
                 "It is kept unchanged. MSAL Java's next write removes it.",
                 None,
             ),
+            Self::NullSection => (
+                "null-section",
+                Error,
+                "MSAL Python fails when it searches the section.",
+                Some("removes it"),
+            ),
             Self::UnknownMember => (
                 "unknown-member",
                 Note,
@@ -295,6 +303,7 @@ impl fmt::Display for Finding {
                 write!(f, "section {:?} is not in the schema", section.as_str())
             }
             Kind::UnknownMember => f.write_str("is not a section of the schema"),
+            Kind::NullSection => f.write_str("the section is null"),
         }
     }
 }

@@ -63,9 +63,7 @@ pub fn check(entries: &[Entry], now: i64) -> Vec<Finding> {
     for entry in entries {
         let mut found = |kind| findings.push(Finding::new(kind, entry));
         if !CredentialType::KNOWN.contains(entry.credential_type()) {
-            if let Some(kind) = unknown_section(entry) {
-                found(kind);
-            }
+            found(unknown_section(entry));
             continue;
         }
         if entry.json().expose() == "null" {
@@ -89,15 +87,15 @@ pub fn check(entries: &[Entry], now: i64) -> Vec<Finding> {
     findings
 }
 
-/// The finding for an entry outside the known sections. A known section that is `null` is empty.
-fn unknown_section(entry: &Entry) -> Option<Kind> {
+/// The finding for an entry outside the known sections.
+fn unknown_section(entry: &Entry) -> Kind {
     let is_member = entry.credential_type().as_str().is_empty();
     let is_empty_section = entry.json().expose() == "null"
         && CredentialType::KNOWN.iter().any(|known| known.as_str() == entry.key());
     match (is_member, is_empty_section) {
-        (true, true) => None,
-        (true, false) => Some(Kind::UnknownMember),
-        (false, _) => Some(Kind::UnknownSection),
+        (true, true) => Kind::NullSection,
+        (true, false) => Kind::UnknownMember,
+        (false, _) => Kind::UnknownSection,
     }
 }
 

@@ -95,13 +95,12 @@ mod tests {
 
     #[test]
     fn scopes_fit_in_any_order_and_before_a_suffix() {
-        for rest in
-            ["b a-c", "a-c b", "A-C B", "a-c b-", "b a-c-pop", "a-c b-pop-x y", "b b a-c", ""]
-        {
-            let wanted = rest != "" && rest != "A-C B";
-            assert_eq!(fits("a-C b", rest), wanted, "{rest}");
+        for rest in ["b a-c", "a-c b", "a-c b-", "b a-c-pop", "a-c b-pop-x y", "b b a-c"] {
+            assert!(fits("a-C b", rest), "{rest}");
         }
-        for rest in ["a-c", "b", "b a", "b a-cd", "a-c bc", "a-c b d", "d b a-c", "b-pop a-c"] {
+        for rest in
+            ["", "A-C B", "a-c", "b", "b a", "b a-cd", "a-c bc", "a-c b d", "d b a-c", "b-pop a-c"]
+        {
             assert!(!fits("a-C b", rest), "{rest}");
         }
         for (rest, wanted) in [("", true), ("-pop", true), ("a", false)] {

@@ -38,9 +38,11 @@ mod inspect;
 mod key;
 mod repair;
 mod salvage;
+mod text;
 
 pub use finding::{Finding, Kind, Severity};
 pub use inspect::check;
 pub(crate) use inspect::repairable_partitions;
 pub(crate) use repair::repair_partition;
 pub use salvage::salvage;
+pub use text::{Readers, TextFault, readers};

@@ -72,14 +72,14 @@ fn remove_deletes_exactly_the_selected_entries() {
         let id = listed["tokens"][3]["id"].as_str().unwrap();
         let dry = tool.run(&["remove", store, id, "--dry-run", "--json"]).json();
         assert_eq!((&dry["removed"][0]["id"], count(&tool, &[store])), (&json!(id), all));
-        tool.run(&["remove", store, &id[..7]]).expect_code(0);
+        tool.run(&["remove", store, &id[..7], "--yes"]).expect_code(0);
         assert_eq!(count(&tool, &[store]), all - 1);
         assert_eq!(tool.run(&["show", store, id]).code, 1);
 
         let client = "04b07795";
         let of_client = count(&tool, &[store, "--client", client]);
         assert!(of_client > 0);
-        let removed = tool.run(&["remove", store, "--client", client, "--json"]).json();
+        let removed = tool.run(&["remove", store, "--client", client, "--yes", "--json"]).json();
         assert_eq!(removed["removed"].as_array().unwrap().len(), of_client + 1, "and its metadata");
         assert_eq!(count(&tool, &[store, "--client", client]), 0);
         assert_eq!(count(&tool, &[store]), all - 1 - of_client);
@@ -147,7 +147,7 @@ fn import_merges_or_replaces_and_rejects_redacted_documents() {
             .run_with_input(&["import", store, "--replace", "--dry-run", "--json"], other)
             .json();
         assert_eq!((&dry["deleted"], document(&tool, store)), (&json!(5), merged));
-        tool.run_with_input(&["import", store, "--replace"], other);
+        tool.run_with_input(&["import", store, "--replace", "--yes"], other);
         assert_eq!(document(&tool, store), serde_json::from_str::<Value>(other).unwrap());
         // Unknown values are kept byte for byte.
         assert!(tool.run(&["export", store, "--show-secrets"]).out.contains("1.50"));
@@ -173,10 +173,10 @@ fn a_backup_restores_the_store_before_its_repair() {
         let tool = with("mutations/32-random-keys.json", store);
         let before = document(&tool, store);
         let done = tool.run(&["repair", store, "--json"]).json();
-        assert_eq!(done["mended"].as_array().unwrap().len(), 5);
+        assert_eq!(done["repaired"].as_array().unwrap().len(), 5);
         assert_ne!(document(&tool, store), before);
         let backup = done["backup"].as_str().unwrap();
-        tool.run(&["import", store, backup, "--replace"]).expect_code(0);
+        tool.run(&["import", store, backup, "--replace", "--yes"]).expect_code(0);
         assert_eq!(document(&tool, store), before);
         let again = tool.run(&["repair", store, "--no-backup", "--json"]).json();
         assert_eq!(again["backup"], Value::Null);

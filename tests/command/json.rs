@@ -48,7 +48,8 @@ fn every_printed_name_is_documented() {
                 continue;
             }
             "watch" => args.extend(["cache.json", "--count", "0"]),
-            "show" | "remove" => args.extend(["cache.json", &id]),
+            "show" => args.extend(["cache.json", &id]),
+            "remove" => args.extend(["cache.json", &id, "--yes"]),
             "sign-out" => args.extend(["cache.json", "alice"]),
             "clear" => args.extend(["cache.json", "--yes"]),
             "copy" => args.extend(["cache.json", "other.json"]),

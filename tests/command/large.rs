@@ -53,7 +53,7 @@ fn a_hundred_thousand_tokens_are_counted_checked_copied_and_purged() {
         let of_one = tool.run(&["tokens", store, "--account", "user77@example", "--json"]).json();
         assert_eq!(of_one["tokens"].as_array().unwrap().len(), 10);
         assert_eq!(tool.run(&["purge", store, "--json"]).json()["purged"], 10_000);
-        let removed = tool.run(&["remove", store, "--scope", "s1"]).expect_code(0);
+        let removed = tool.run(&["remove", store, "--scope", "s1", "--yes"]).expect_code(0);
         assert!(removed.contains("10,000 access tokens removed"), "{removed}");
         assert!(removed.lines().count() < 30, "{removed}");
         assert_eq!(tool.run(&["stats", store, "--json"]).json()["entries"], 90_000);

@@ -14,6 +14,7 @@ mod help;
 mod json;
 mod large;
 mod output;
+mod purpose;
 mod secrets;
 #[cfg(unix)]
 mod terminal;

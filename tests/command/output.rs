@@ -107,6 +107,7 @@ fn checks_and_repairs() {
             (0, &["accounts", "cache.json"]),
             (0, &["check", "cache.json"]),
             (0, &["repair", "cache.json"]),
+            (0, &["repair", "cache.json", "--force"]),
             (0, &["check", "cache.json"]),
         ],
     );

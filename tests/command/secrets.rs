@@ -88,7 +88,7 @@ fn runs(subcommand: &str, store: &str, id: &str) -> Vec<Vec<String>> {
         // No cached token matches here; see `get_token_prints_only_the_token` for the other case.
         "get-token" => &[&[store, "--client", "client", "--account", "alice", "--scope", "z"]],
         "add" => &[&[store, "event.json"], &[store, "broken.json"], &[store, "response.json"]],
-        "remove" => &[&[store, id, "--dry-run"], &[store, "--type", "access"]],
+        "remove" => &[&[store, id, "--dry-run"], &[store, "--type", "access", "--yes"]],
         "sign-out" => &[&[store, "alice", "--dry-run"], &[store, "alice"], &[store, CANARY]],
         "purge" => &[&[store, "--dry-run"], &[store]],
         "clear" => &[&[store], &[store, "--dry-run"], &[store, "--yes"]],
@@ -96,7 +96,7 @@ fn runs(subcommand: &str, store: &str, id: &str) -> Vec<Vec<String>> {
         "import" => &[
             &["import.json", "document.json", "--dry-run"],
             &["import.json", "document.json"],
-            &["import.json", "document.json", "--replace"],
+            &["import.json", "document.json", "--replace", "--yes"],
             &["import.json", "broken.json"],
         ],
         "copy" => &[&[store, "copy.json"], &[store, "sqlite:copy.db", "--account", "alice"]],

@@ -97,6 +97,8 @@ fn translate(error: rusqlite::Error, path: &Path) -> Error {
         Some(ErrorCode::SystemIoFailure) => file("read or write", io::ErrorKind::Other, error),
         Some(ErrorCode::CannotOpen) => file("open", io::ErrorKind::Other, error),
         _ => match error {
+            // Each query for one row is for one that the schema requires.
+            rusqlite::Error::QueryReturnedNoRows => corrupt(path, "the database is damaged"),
             rusqlite::Error::InvalidColumnType(..)
             | rusqlite::Error::FromSqlConversionFailure(..)
             | rusqlite::Error::Utf8Error(..) => {

@@ -72,6 +72,7 @@ mod read;
 mod schema;
 mod store;
 mod transaction;
+mod upkeep;
 mod wait;
 mod write;
 

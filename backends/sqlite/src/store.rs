@@ -16,7 +16,7 @@ use crate::{SqliteStoreBuilder, read, write};
 
 /// How long a sign-out, once it is committed, waits for readers before it gives up emptying the
 /// log.
-const WAIT_FOR_READERS: Duration = Duration::from_secs(1);
+pub(crate) const WAIT_FOR_READERS: Duration = Duration::from_secs(1);
 
 /// A token cache in a SQLite database.
 ///
@@ -39,7 +39,7 @@ const WAIT_FOR_READERS: Duration = Duration::from_secs(1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SqliteStore {
-    pool: Pool,
+    pub(crate) pool: Pool,
     /// The guards of a database in memory. Those of a file are files.
     guards: Guards,
 }

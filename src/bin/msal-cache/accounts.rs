@@ -1,16 +1,19 @@
 //! Lists signed-in users.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
 use msal_cache::Entry;
 use serde_json::json;
 
-use crate::failure::{Failure, Outcome};
+use crate::check::wrapped;
+use crate::failure::{Failure, Outcome, printable};
 use crate::flags::{EntryFilter, OwnerFilter, Type};
 use crate::out::{DIM, count};
 use crate::redact;
 use crate::run::Run;
 use crate::select::{Selection, Users, expires_on, type_of};
+use crate::store::Access;
 use crate::table::{Cell, Column, Table};
 
 /// The entries of one user.
@@ -23,8 +26,12 @@ struct UserEntries<'a> {
     id_tokens: usize,
 }
 
-pub(crate) fn list(run: &mut Run<'_>, name: &str, owner: &OwnerFilter) -> Result<Outcome, Failure> {
-    let loaded = run.load(name)?;
+pub(crate) fn list(
+    run: &mut Run<'_>,
+    name: &OsStr,
+    owner: &OwnerFilter,
+) -> Result<Outcome, Failure> {
+    let loaded = run.load(name, Access::Read)?;
     let users = Users::of(&loaded.entries);
     let filter = EntryFilter { owner: owner.clone(), ..EntryFilter::default() };
     let selection = Selection::new(&filter, &users, run.now());
@@ -56,7 +63,7 @@ pub(crate) fn list(run: &mut Run<'_>, name: &str, owner: &OwnerFilter) -> Result
     let mut table = Table::new([
         Column::new("USER").shrinks(14),
         Column::new("TENANT").shrinks(9),
-        Column::new("ENVIRONMENT").shrinks(9).lifts("environment"),
+        Column::new("ENVIRONMENT").shrinks(9).lifts("environment").optional(),
         Column::new("ACCESS").right(),
         Column::new("REFRESH").right(),
         Column::new(if roomy { "HOME ACCOUNT" } else { "" }),
@@ -84,7 +91,9 @@ pub(crate) fn list(run: &mut Run<'_>, name: &str, owner: &OwnerFilter) -> Result
     run.out.table(&table)?;
     let mut summary = vec![count(found.len(), "user")];
     summary.extend(lifted);
-    run.out.line(format!("{DIM}{}{DIM:#}", summary.join(" · ")))?;
+    for line in wrapped(&printable(&summary.join(" · ")), run.out.width.unwrap_or(usize::MAX)) {
+        run.out.line(format!("{DIM}{line}{DIM:#}"))?;
+    }
     Ok(outcome)
 }
 

@@ -1,11 +1,11 @@
 //! Adds the tokens of a token response.
 
-use std::io::Read;
+use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::Path;
 
-use msal_cache::{Event, Fields, Profile, TokenCache};
+use msal_cache::{Entry, Event, Fields, Profile, TokenCache};
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::check::entry_line;
 use crate::failure::{Failure, Outcome, printable};
@@ -14,7 +14,10 @@ use crate::out::{DIM, GOOD};
 use crate::run::Run;
 use crate::select::{Users, tally};
 use crate::store::{self, Access};
-use crate::tokens;
+use crate::{input, tokens};
+
+/// What is expected of the input.
+const EVENT: &str = "a token response or an event";
 
 /// The request that led to the response; used if the input is a response alone.
 pub(crate) struct Request<'a> {
@@ -26,7 +29,7 @@ pub(crate) struct Request<'a> {
 
 pub(crate) fn add(
     run: &mut Run<'_>,
-    name: &str,
+    name: &OsStr,
     input: &Path,
     request: &Request<'_>,
     profile: ProfileArg,
@@ -35,17 +38,22 @@ pub(crate) fn add(
         ProfileArg::Python => Profile::Python,
         ProfileArg::Family => Profile::Family,
     };
-    let event = event(input, &read(input)?, request)?;
+    let event = event(input, &input::text(input, EVENT)?, request)?;
     let (store, cache) = run.open(name, Access::Create)?;
     let before = cache.entries(None)?;
     let clock = store::clock(run.common);
-    TokenCache::builder(cache.store()).clock(clock).profile(profile).build().add(&event)?;
+    let writer = TokenCache::builder(cache.store()).clock(clock).profile(profile).build();
+    run.waiting("Writing", || writer.add(&event))?;
     let after = cache.entries(None)?;
     let users = Users::of(&after);
-    let added: Vec<_> = after.iter().filter(|it| !before.contains(it)).collect();
+    let known: HashSet<_> =
+        before.iter().map(|it| (it.credential_type(), it.key(), it.json().expose())).collect();
+    let is_new =
+        |it: &&Entry| !known.contains(&(it.credential_type(), it.key(), it.json().expose()));
+    let added: Vec<_> = after.iter().filter(is_new).collect();
     if run.out.json {
         let added: Vec<_> = added.iter().map(|it| tokens::as_json(it, &users, run.now())).collect();
-        run.out.json(&json!({"store": store.path(), "added": added}))?;
+        run.out.json(&json!({"store": store.name(), "added": added}))?;
         return Ok(Outcome::Done);
     }
     run.out.line(format!("{GOOD}✓{GOOD:#} stored {}", tally(added.iter().copied())))?;
@@ -59,8 +67,7 @@ pub(crate) fn add(
 /// Parses an event, or a token response that the options complete.
 fn event(input: &Path, text: &str, request: &Request<'_>) -> Result<Event, Failure> {
     let Request { client, token_endpoint, scope, grant_type } = request;
-    let fields = Fields::from_json(text)
-        .map_err(|error| Failure::input(input, "a token response or an event", error))?;
+    let fields = Fields::from_json(text).map_err(|error| Failure::input(input, EVENT, error))?;
     if fields.get("response").is_some() {
         if client.is_some() || token_endpoint.is_some() || !scope.is_empty() {
             let reason = "the input is an event, which contains the request";
@@ -68,7 +75,7 @@ fn event(input: &Path, text: &str, request: &Request<'_>) -> Result<Event, Failu
                 Failure::usage(reason).with_hint("omit --client, --token-endpoint and --scope")
             );
         }
-        return Ok(Event::from_json(text)?);
+        return Event::from_json(text).map_err(|error| Failure::input(input, "an event", error));
     }
     if fields.get("error").is_some() {
         return Err(Failure::usage("the input is an error response: it contains no tokens"));
@@ -82,17 +89,4 @@ fn event(input: &Path, text: &str, request: &Request<'_>) -> Result<Event, Failu
         event = event.grant_type(grant_type);
     }
     Ok(event)
-}
-
-/// Reads a file, or standard input for `-`.
-pub(crate) fn read(input: &Path) -> Result<Zeroizing<String>, Failure> {
-    let failed = |source| Failure::File { operation: "read", path: input.to_owned(), source };
-    let mut text = Zeroizing::new(String::new());
-    if input == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).map_err(failed)?;
-    } else {
-        let mut file = std::fs::File::open(input).map_err(failed)?;
-        file.read_to_string(&mut text).map_err(failed)?;
-    }
-    Ok(text)
 }

@@ -2,12 +2,14 @@
 
 #![allow(clippy::doc_markdown, reason = "clap prints the doc comments verbatim")]
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueHint};
 
 use crate::flags::{
-    DryRunArg, EntryFilter, GlobalArgs, OwnerFilter, ProfileArg, Sort, StoreArg, TokenArgs,
+    DeleteArgs, DryRunArg, EntryFilter, GlobalArgs, OwnerFilter, ProfileArg, Sort, StoreArg,
+    TokenArgs, selector,
 };
 
 /// Inspect, check, repair and move MSAL token caches.
@@ -26,6 +28,7 @@ STORE is one of:
   token_cache.json        an MSAL JSON file, or a SQLite database of this crate
   file:PATH, sqlite:PATH  a path, with the kind of store given explicitly
   azure-cli, app:NAME     a well-known location; see `msal-cache places`
+  -                       an MSAL JSON document on standard input, to be read
 
 Getting started:
   msal-cache accounts ~/.azure/msal_token_cache.json
@@ -87,6 +90,7 @@ Examples:
         #[command(flatten)]
         store: StoreArg,
         /// Entry id as printed by `tokens`, a prefix of the id, or the entry's key
+        #[arg(value_parser = selector)]
         id: String,
         /// Print secrets in clear text [example: --show-secrets]
         #[arg(long)]
@@ -127,8 +131,9 @@ Examples:
   msal-cache repair token_cache.json
 
 A file that isn't a valid token cache is renamed to NAME.corrupt-N, and its
-readable records are written to a new file. A file that other users can access
-is made private.")]
+readable records are written to a new file. If it has none, it may belong to
+another program or be encrypted: it is left as it is, unless --force is given.
+A file that other users can access is made private.")]
     Repair {
         #[command(flatten)]
         store: StoreArg,
@@ -137,6 +142,9 @@ is made private.")]
         /// Don't write a backup next to the store [example: --no-backup]
         #[arg(long)]
         no_backup: bool,
+        /// Replace a file that has no readable record by an empty cache [example: --force]
+        #[arg(long)]
+        force: bool,
     },
 
     /// Explain which token a silent request returns, or why it returns none
@@ -191,13 +199,13 @@ describe the request.")]
         #[arg(default_value = "-", value_hint = ValueHint::FilePath)]
         input: PathBuf,
         /// Client that sent the request [example: --client 04b07795-8ddb-461a-bbee-02f9e1bf7b46]
-        #[arg(long, value_name = "ID")]
+        #[arg(long, value_name = "ID", value_parser = selector)]
         client: Option<String>,
         /// Token endpoint that answered [example: --token-endpoint https://login.../oauth2/v2.0/token]
-        #[arg(long, value_name = "URL")]
+        #[arg(long, value_name = "URL", value_parser = selector)]
         token_endpoint: Option<String>,
         /// Requested scope; can be repeated [example: --scope User.Read]
-        #[arg(long, value_name = "SCOPE")]
+        #[arg(long, value_name = "SCOPE", value_parser = selector)]
         scope: Vec<String>,
         /// Grant type of the request [example: --grant-type client_credentials]
         #[arg(long, value_name = "TYPE")]
@@ -212,16 +220,21 @@ describe the request.")]
     #[command(after_help = "\
 Examples:
   msal-cache remove token_cache.json 3f2ab1c9
-  msal-cache remove token_cache.json --type access --client CLIENT --dry-run")]
+  msal-cache remove token_cache.json --type access --client CLIENT --dry-run
+  msal-cache remove token_cache.json --tenant contoso.onmicrosoft.com --yes
+
+Asks for confirmation on a terminal, and requires --yes elsewhere. The entries
+are first written to a backup next to the store, which contains tokens.")]
     Remove {
         #[command(flatten)]
         store: StoreArg,
         /// Entry ids as printed by `tokens`, or prefixes of ids
+        #[arg(value_parser = selector)]
         id: Vec<String>,
         #[command(flatten)]
         filter: EntryFilter,
         #[command(flatten)]
-        dry: DryRunArg,
+        delete: DeleteArgs,
     },
 
     /// Sign a user out by removing all of the user's entries
@@ -233,6 +246,7 @@ Examples:
         #[command(flatten)]
         store: StoreArg,
         /// User name or home account id, or an unambiguous prefix of one
+        #[arg(value_parser = selector)]
         account: String,
         #[command(flatten)]
         dry: DryRunArg,
@@ -254,15 +268,15 @@ Examples:
     #[command(after_help = "\
 Examples:
   msal-cache clear token_cache.json
-  msal-cache clear token_cache.json --yes")]
+  msal-cache clear token_cache.json --yes
+
+Asks for confirmation on a terminal, and requires --yes elsewhere. The entries
+are first written to a backup next to the store, which contains tokens.")]
     Clear {
         #[command(flatten)]
         store: StoreArg,
-        /// Don't ask for confirmation [example: --yes]
-        #[arg(long, short)]
-        yes: bool,
         #[command(flatten)]
-        dry: DryRunArg,
+        delete: DeleteArgs,
     },
 
     /// Print the cache as a JSON document, with secrets redacted
@@ -275,13 +289,13 @@ Examples:
         #[command(flatten)]
         store: StoreArg,
         /// Only the entries of this user [example: --account alice@contoso.com]
-        #[arg(long, value_name = "USER")]
+        #[arg(long, value_name = "USER", value_parser = selector)]
         account: Option<String>,
         /// Include the secrets, so that the document can be imported [example: --show-secrets]
         #[arg(long)]
         show_secrets: bool,
         /// Write to a new file that only its owner can access [example: --output backup.json]
-        #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+        #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
     },
 
@@ -291,7 +305,11 @@ Examples:
   msal-cache import cache.db backup.json
   msal-cache import cache.db backup.json --replace
   ssh host msal-cache export azure-cli --show-secrets |
-      msal-cache import token_cache.json")]
+      msal-cache import token_cache.json
+
+With --replace, it asks for confirmation on a terminal and requires --yes
+elsewhere if entries would be deleted. All entries are first written to a
+backup next to the store, which contains tokens.")]
     Import {
         #[command(flatten)]
         store: StoreArg,
@@ -302,7 +320,7 @@ Examples:
         #[arg(long)]
         replace: bool,
         #[command(flatten)]
-        dry: DryRunArg,
+        delete: DeleteArgs,
     },
 
     /// Copy entries from one store to another
@@ -317,9 +335,9 @@ Entries with the same key are overwritten; all other entries are kept.")]
         store: StoreArg,
         /// Destination store, named like STORE
         #[arg(value_hint = ValueHint::FilePath)]
-        to: String,
+        to: OsString,
         /// Only the entries of this user [example: --account alice@contoso.com]
-        #[arg(long, value_name = "USER")]
+        #[arg(long, value_name = "USER", value_parser = selector)]
         account: Option<String>,
         #[command(flatten)]
         dry: DryRunArg,
@@ -378,7 +396,7 @@ Examples:
   msal-cache man --output ~/.local/share/man/man1")]
     Man {
         /// Directory for the pages [example: --output /usr/local/share/man/man1]
-        #[arg(long, short, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
+        #[arg(long, value_name = "DIRECTORY", value_hint = ValueHint::DirPath)]
         output: Option<PathBuf>,
     },
 }

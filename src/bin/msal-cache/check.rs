@@ -1,111 +1,60 @@
 //! Reports the problems of a cache and their consequences.
 
+use msal_cache::Entry;
 use msal_cache::check::{Finding, Severity};
-use msal_cache::file::{OnCorrupt, Permissions};
-use msal_cache::{Entry, Error};
 use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::ffi::OsStr;
 
 use crate::failure::{Failure, Outcome, printable};
 use crate::out::{BAD, BOLD, DIM, GOOD, NAME, WARN, count};
 use crate::run::Run;
 use crate::select::{Users, type_of};
-use crate::store::{Access, StoreRef};
-use crate::{clients, progress, redact};
+use crate::trouble::{Trouble, examine};
+use crate::{clients, redact};
 
 /// How many entries of one finding are listed without `--all`.
 pub(crate) const MAX_LISTED: usize = 3;
 
-pub(crate) fn check(run: &mut Run<'_>, name: &str, all: bool) -> Result<Outcome, Failure> {
-    let store = StoreRef::parse(name)?;
-    let mut store_errors = Vec::new();
-    let mut permissions = Permissions::Refuse;
-    let cache = loop {
-        match store.open_with(run.common, Access::Existing, permissions, OnCorrupt::Error) {
-            Ok(cache) => break Some(cache),
-            // Other users can access the store: report it, and check the content as well.
-            Err(Failure::Cache(error @ Error::Insecure { .. }))
-                if permissions == Permissions::Refuse =>
-            {
-                store_errors.push(error);
-                permissions = Permissions::Ignore;
-            }
-            Err(Failure::Cache(error @ (Error::Corrupt { .. } | Error::Insecure { .. }))) => {
-                store_errors.push(error);
-                break None;
-            }
-            Err(failure) => return Err(failure),
-        }
-    };
-    let entries = match cache.map(|cache| progress::during("Reading", || cache.entries(None))) {
-        None => Vec::new(),
-        Some(Ok(entries)) => entries,
-        Some(Err(error @ Error::Corrupt { .. })) => {
-            store_errors.push(error);
-            Vec::new()
-        }
-        Some(Err(error)) => return Err(error.into()),
-    };
-    let findings = msal_cache::check::check(&entries, run.now());
-    let outcome = outcome(&store_errors, &findings);
+pub(crate) fn check(run: &mut Run<'_>, name: &OsStr, all: bool) -> Result<Outcome, Failure> {
+    let store = run.store(name)?;
+    let found = examine(run, &store)?;
+    let findings = msal_cache::check::check(&found.entries, run.now());
+    let outcome = outcome(&found.troubles, &findings);
+    let users = Users::of(&found.entries);
     if run.out.json {
-        let users = Users::of(&entries);
         let shown: Vec<_> = findings.iter().map(|it| as_json(it, &users)).collect();
         run.out.json(&json!({
-            "store": store.path(),
-            "entries": entries.len(),
-            "troubles": store_errors.iter().map(store_error_as_json).collect::<Vec<_>>(),
+            "store": store.name(),
+            "entries": found.entries.len(),
+            "troubles": found.troubles.iter().map(Trouble::as_json).collect::<Vec<_>>(),
+            "readers": found.readers.map(|it| json!({"python": it.python, "node": it.node})),
             "findings": shown,
         }))?;
         return Ok(outcome);
     }
-    for error in &store_errors {
-        let (message, meaning, remedy) = describe(error);
-        run.out.line(format!("{BAD}error{BAD:#}    {BOLD}{}{BOLD:#}", printable(&message)))?;
-        for line in wrapped(meaning, text_width(run)) {
+    for trouble in &found.troubles {
+        let message = printable(&trouble.message);
+        run.out.line(format!("{BAD}error{BAD:#}    {BOLD}{message}{BOLD:#}"))?;
+        for line in wrapped(&printable(&trouble.meaning), text_width(run)) {
             run.out.line(format!("         {line}"))?;
-        }
-        if let Some(remedy) = remedy {
-            run.out.line(format!("         {}", printable(&remedy)))?;
         }
     }
     let groups = groups(&findings);
-    let users = Users::of(&entries);
     for group in &groups {
         print_group(run, group, &users, if all { usize::MAX } else { MAX_LISTED })?;
     }
-    summary(run, entries.len(), &store_errors, &findings)?;
+    summary(run, found.entries.len(), &found.troubles, &findings)?;
     Ok(outcome)
 }
 
-/// Message, consequence and remedy of an error that concerns the whole store.
-fn describe(error: &Error) -> (String, &'static str, Option<String>) {
-    match error {
-        Error::Insecure { path, reason, remedy } => (
-            format!("{} is not safe for tokens: {reason}", path.display()),
-            "Users who can read the store can use its tokens.",
-            Some(sentence(remedy)),
-        ),
-        other => (
-            other.to_string(),
-            "No app can acquire tokens silently from it. `msal-cache repair` moves a broken file \
-             aside and recovers its readable records.",
-            None,
-        ),
-    }
-}
-
-fn sentence(text: &str) -> String {
-    let mut chars = text.chars();
-    let first = chars.next().map(|it| it.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}", chars.as_str())
-}
-
-fn outcome(store_errors: &[Error], findings: &[Finding]) -> Outcome {
-    if store_errors.iter().any(|it| matches!(it, Error::Corrupt { .. })) {
+fn outcome(troubles: &[Trouble], findings: &[Finding]) -> Outcome {
+    let has = |kind| troubles.iter().any(|it| it.kind == kind);
+    if has("corrupt") {
         Outcome::Corrupt
-    } else if !store_errors.is_empty() {
+    } else if has("insecure") {
         Outcome::Insecure
-    } else if findings.iter().any(|it| it.severity() > Severity::Note) {
+    } else if !troubles.is_empty() || findings.iter().any(|it| it.severity() > Severity::Note) {
         Outcome::Found
     } else {
         Outcome::Done
@@ -115,14 +64,13 @@ fn outcome(store_errors: &[Error], findings: &[Finding]) -> Outcome {
 /// Findings grouped by kind, most severe first.
 pub(crate) fn groups(findings: &[Finding]) -> Vec<Vec<&Finding>> {
     let mut groups = Vec::<Vec<&Finding>>::new();
-    let same = |one: &Finding, other: &Finding| {
-        one.to_string() == other.to_string() && one.meaning() == other.meaning()
-    };
+    let mut known = HashMap::new();
     for finding in findings {
-        match groups.iter_mut().find(|group| same(group[0], finding)) {
-            Some(group) => group.push(finding),
-            None => groups.push(vec![finding]),
+        let group = *known.entry((finding.to_string(), finding.meaning())).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push(Vec::new());
         }
+        groups[group].push(finding);
     }
     groups.sort_by_key(|group| std::cmp::Reverse(group[0].severity()));
     groups
@@ -196,16 +144,16 @@ pub(crate) fn entry_line(entry: &Entry, users: &Users) -> String {
 fn summary(
     run: &mut Run<'_>,
     entries: usize,
-    store_errors: &[Error],
+    troubles: &[Trouble],
     findings: &[Finding],
 ) -> Result<(), Failure> {
-    if store_errors.is_empty() && findings.is_empty() {
+    if findings.is_empty() && troubles.is_empty() {
         let entries = if entries == 0 { "an empty cache".into() } else { count(entries, "entry") };
         run.out.line(format!("{GOOD}No problems found{GOOD:#} in {entries}."))?;
         return Ok(());
     }
     let number = |severity| findings.iter().filter(|it| it.severity() == severity).count();
-    let errors = number(Severity::Error) + store_errors.len();
+    let errors = number(Severity::Error) + troubles.len();
     let counts: Vec<_> = [
         (errors, "error"),
         (number(Severity::Warning), "warning"),
@@ -215,20 +163,23 @@ fn summary(
     .filter(|(number, _)| *number > 0)
     .map(|(number, noun)| count(number, noun))
     .collect();
-    let repairable =
-        findings.iter().filter(|it| it.remedy().is_some()).count() + store_errors.len();
+    let all = findings.len() + troubles.len();
+    let repairable = findings.iter().filter(|it| it.remedy().is_some()).count()
+        + troubles.iter().filter(|it| it.repairable).count();
     let repair = match repairable {
         0 => "not fixable by `msal-cache repair`".to_owned(),
-        1 if findings.len() + store_errors.len() == 1 => "`msal-cache repair` fixes it".into(),
-        number if number == findings.len() + store_errors.len() => {
-            "`msal-cache repair` fixes all of them".into()
-        }
+        1 if all == 1 => "`msal-cache repair` fixes it".into(),
+        number if number == all => "`msal-cache repair` fixes all of them".into(),
         number => format!("`msal-cache repair` fixes {number} of them"),
     };
-    let unreadable = store_errors.iter().any(|it| matches!(it, Error::Corrupt { .. }));
+    let unreadable = troubles.iter().any(|it| it.kind == "corrupt");
     let within =
         if unreadable { String::new() } else { format!(" in {}", count(entries, "entry")) };
-    run.out.line(format!("\n{}{within}; {repair}.", counts.join(", ")))?;
+    run.out.line("")?;
+    let text = format!("{}{within}; {repair}.", counts.join(", "));
+    for line in wrapped(&text, run.out.width.unwrap_or(usize::MAX)) {
+        run.out.line(line)?;
+    }
     Ok(())
 }
 
@@ -265,9 +216,4 @@ pub(crate) fn as_json(finding: &Finding, users: &Users) -> Value {
         "key": entry.key(),
         "username": home.as_deref().map(|home| users.name(home)),
     })
-}
-
-fn store_error_as_json(error: &Error) -> Value {
-    let kind = if matches!(error, Error::Corrupt { .. }) { "corrupt" } else { "insecure" };
-    json!({"kind": kind, "severity": "error", "message": error.to_string()})
 }

@@ -1,13 +1,16 @@
 //! Errors as reported to users and scripts, and exit codes.
 
 use std::error::Error as _;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use msal_cache::Error;
 use serde_json::json;
+
+use crate::content;
+use crate::store::StoreRef;
 
 /// The outcome of a run that didn't fail. The help text lists the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,16 +43,36 @@ pub(crate) enum Failure {
     Cache(Error),
     /// The input document can't be used as what is `expected`.
     Input { path: PathBuf, expected: &'static str, source: Error },
+    /// The input is not UTF-8 text.
+    NotText { path: PathBuf, expected: &'static str },
+    /// The input is empty: what was to produce it has failed.
+    EmptyInput { path: PathBuf },
     /// The arguments or the input are invalid.
     Usage { reason: String, hint: Option<String> },
     /// Nothing matches the request.
     NothingFound { reason: String, hint: Option<String> },
     /// The store doesn't exist.
     Missing(PathBuf),
+    /// The store is a link to what doesn't exist.
+    Dangling { path: PathBuf, target: PathBuf },
+    /// The store is a folder, a pipe or a device.
+    NotAFile { path: PathBuf, what: &'static str },
+    /// The store can't be repaired.
+    Beyond { reason: String, hint: String },
     /// A file other than the store can't be read or written.
     File { operation: &'static str, path: PathBuf, source: io::Error },
     /// Standard output can't be written.
     Output(io::Error),
+}
+
+/// How a failure is reported.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    pub(crate) json: bool,
+    /// Without a hint.
+    pub(crate) quiet: bool,
+    /// The store that the failure is about.
+    pub(crate) store: Option<StoreRef>,
 }
 
 impl From<Error> for Failure {
@@ -91,8 +114,10 @@ impl Failure {
         let error = match self {
             Self::NothingFound { .. } => return ("nothing-found", 1),
             Self::Usage { .. } => return ("usage", 2),
-            Self::Missing(_) => return ("missing", 6),
-            Self::File { .. } | Self::Output(_) => return ("io", 6),
+            Self::EmptyInput { .. } => return ("invalid-input", 2),
+            Self::NotText { .. } | Self::Beyond { .. } => return ("corrupt", 4),
+            Self::Missing(_) | Self::Dangling { .. } => return ("missing", 6),
+            Self::File { .. } | Self::NotAFile { .. } | Self::Output(_) => return ("io", 6),
             Self::Cache(error) | Self::Input { source: error, .. } => error,
         };
         match error {
@@ -111,50 +136,63 @@ impl Failure {
     fn message(&self) -> String {
         match self {
             Self::Input { path, expected, source } => {
-                let input = match path.to_str() {
-                    Some("-") => "standard input".into(),
-                    _ => path.display().to_string(),
-                };
                 let reason = match source {
                     Error::Corrupt { reason, position: Some((line, column)), .. } => {
                         format!("{reason} (line {line}, column {column})")
                     }
-                    Error::Corrupt { reason, .. } | Error::Invalid { reason, .. } => reason.clone(),
+                    Error::Corrupt { reason, .. } => reason.clone(),
+                    // The document itself.
+                    Error::Invalid { field, reason } if field == "fields" || field == "event" => {
+                        reason.clone()
+                    }
                     other => other.to_string(),
                 };
-                format!("{input} is not {expected}: {reason}")
+                format!("{} is not {expected}: {reason}", input_name(path))
             }
-            Self::Cache(error) => {
-                let mut message = error.to_string();
-                let mut cause = error.source();
-                while let Some(error) = cause {
-                    message.push_str(": ");
-                    message.push_str(&error.to_string());
-                    cause = error.source();
-                }
-                message
+            Self::NotText { path, expected } => {
+                format!("{} is not {expected}: it is not UTF-8", input_name(path))
             }
-            Self::Usage { reason, .. } | Self::NothingFound { reason, .. } => reason.clone(),
+            Self::EmptyInput { path } => format!("{} is empty", input_name(path)),
+            Self::Cache(error) => with_causes(error),
+            Self::Usage { reason, .. }
+            | Self::NothingFound { reason, .. }
+            | Self::Beyond { reason, .. } => reason.clone(),
             Self::Missing(path) => format!("could not find {}", path.display()),
-            Self::File { operation, path, source } => {
-                format!("could not {operation} {}: {source}", path.display())
+            Self::Dangling { path, target } => {
+                format!("{} is a link to {}, which is missing", path.display(), target.display())
             }
-            Self::Output(error) => format!("could not write to standard output: {error}"),
+            Self::NotAFile { path, what } => format!("{} is {what}", path.display()),
+            Self::File { operation, path, source } => {
+                format!("could not {operation} {}: {}", input_name(path), plain(source))
+            }
+            Self::Output(error) => format!("could not write to standard output: {}", plain(error)),
         }
     }
 
-    fn hint(&self) -> Option<String> {
+    fn hint(&self, store: Option<&StoreRef>) -> Option<String> {
+        let is_database = matches!(store, Some(StoreRef::Sqlite(_)));
         let hint = match self {
             Self::Usage { hint, .. } | Self::NothingFound { hint, .. } => return hint.clone(),
+            Self::Beyond { hint, .. } => hint,
+            Self::EmptyInput { .. } => "the program that should have written it may have failed",
+            Self::NotAFile { what: "a pipe", .. } => {
+                "for a document from another program, use - and a pipe into standard input"
+            }
+            Self::Cache(Error::Locked { .. }) if is_database => "--lock-timeout waits longer",
             Self::Cache(Error::Locked { .. }) => {
-                "--lock-timeout waits longer; for a file, `msal-cache lock STORE` shows whether the \
-                 holder is running"
+                "--lock-timeout waits longer; `msal-cache lock STORE` shows whether the holder is \
+                 running"
             }
-            Self::Cache(Error::Corrupt { .. }) => {
-                "`msal-cache repair STORE` moves a broken file aside and recovers its readable records"
+            Self::Cache(error @ Error::Corrupt { .. }) => {
+                return store.map(|store| content::advice(store, error).to_owned());
             }
-            Self::Cache(Error::Insecure { .. }) => {
-                "`msal-cache repair STORE` makes it private; --insecure opens it as it is"
+            Self::Cache(Error::Insecure { path, reason, .. }) => {
+                let own = store.is_some_and(|store| can_be_repaired(store, path, reason));
+                if own {
+                    "`msal-cache repair STORE` makes it private; --insecure opens it as it is"
+                } else {
+                    "--insecure opens it as it is"
+                }
             }
             Self::Missing(_) => "`msal-cache places` lists well-known cache locations",
             Self::Cache(Error::Conflict | Error::Contended { .. }) => {
@@ -167,26 +205,69 @@ impl Failure {
 
     /// Prints the error to standard error and returns the exit code. A closed pipe, e.g. to `head`,
     /// is not an error.
-    pub(crate) fn report(&self, json: bool) -> ExitCode {
+    pub(crate) fn report(&self, report: &Report) -> ExitCode {
         if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
             return ExitCode::SUCCESS;
         }
         let (kind, code) = self.kind();
-        let (message, hint) = (printable(&self.message()), self.hint());
-        if json {
+        let (message, hint) = (printable(&self.message()), self.hint(report.store.as_ref()));
+        if report.json {
             let report = json!({"error": {
                 "kind": kind, "exit_code": code, "message": message, "hint": hint,
             }});
-            anstream::eprintln!("{report}");
+            complain(&report.to_string());
         } else {
             let (error, dim) = (AnsiColor::Red.on_default().bold(), Style::new().dimmed());
-            anstream::eprintln!("{error}error:{error:#} {message}");
-            if let Some(hint) = hint {
-                anstream::eprintln!("{dim}hint:{dim:#}  {hint}");
+            complain(&format!("{error}error:{error:#} {message}"));
+            if let Some(hint) = hint.filter(|_| !report.quiet) {
+                complain(&format!("{dim}hint:{dim:#}  {hint}"));
             }
         }
         ExitCode::from(code)
     }
+}
+
+/// Whether the permissions of the store itself are the reason, which `repair` mends. A folder may
+/// be shared on purpose, and a file of another user can't be changed.
+pub(crate) fn can_be_repaired(store: &StoreRef, path: &Path, reason: &str) -> bool {
+    let same = path == store.path()
+        || store.path().canonicalize().is_ok_and(|store| {
+            path == store || path.canonicalize().is_ok_and(|path| path == store)
+        });
+    same && reason.starts_with("mode ")
+}
+
+/// An error with its causes.
+pub(crate) fn with_causes(error: &Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        message.push_str(": ");
+        message.push_str(&match error.downcast_ref::<io::Error>() {
+            Some(error) => plain(error),
+            None => error.to_string(),
+        });
+        cause = error.source();
+    }
+    message
+}
+
+/// An error of the operating system without its number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    text.split_once(" (os error").map_or(text.as_str(), |(reason, _)| reason).to_owned()
+}
+
+fn input_name(path: &Path) -> String {
+    match path.to_str() {
+        Some(crate::input::STDIN) => "standard input".into(),
+        _ => path.display().to_string(),
+    }
+}
+
+/// Prints a line on standard error. If that is closed or full, nothing can be done about it.
+pub(crate) fn complain(line: &str) {
+    let _ = writeln!(anstream::stderr(), "{line}");
 }
 
 /// Text from a cache, with control characters replaced: they could control the terminal.

@@ -2,15 +2,32 @@
 
 #![allow(clippy::doc_markdown, reason = "clap prints the doc comments verbatim")]
 
+use std::ffi::OsString;
+use std::time::Duration;
+
 use clap::{Args, ValueEnum, ValueHint};
 
 /// Options of every subcommand.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Global options")]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag")]
 pub(crate) struct GlobalArgs {
-    /// Print JSON, as documented in `msal-cache man` [example: --json | jq]
+    /// Print JSON, as documented in `msal-cache man`; short for `-o json` [example: --json | jq]
     #[arg(long, global = true)]
-    pub(crate) json: bool,
+    json: bool,
+
+    /// Output format; tsv prints a line of tab-separated values for each row, as documented in
+    /// `msal-cache man` [example: --format tsv | cut -f 1]
+    #[arg(long, short = 'o', global = true, value_name = "FORMAT", conflicts_with = "json")]
+    format: Option<Format>,
+
+    /// Print errors only: no result, no hint and no progress [example: --quiet]
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+
+    /// Print on standard error what is read and written [example: --verbose]
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
 
     /// When to use color; `NO_COLOR` also turns it off [example: --color never]
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
@@ -24,13 +41,50 @@ pub(crate) struct GlobalArgs {
     #[arg(long, global = true)]
     pub(crate) insecure: bool,
 
-    /// How long to wait for a lock that another process holds [example: --lock-timeout 2]
-    #[arg(long, global = true, value_name = "SECONDS", default_value = "15")]
-    pub(crate) lock_timeout: u64,
+    /// How long to wait for a lock that another process holds [example: --lock-timeout 0.5]
+    #[arg(long, global = true, value_name = "SECONDS", default_value = "15", value_parser = seconds)]
+    pub(crate) lock_timeout: Duration,
 
     /// The time to use instead of the system clock, in seconds since the Unix epoch.
     #[arg(long, global = true, hide = true, value_name = "SECONDS")]
     pub(crate) now: Option<i64>,
+}
+
+impl GlobalArgs {
+    /// The format of results.
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format.unwrap_or(Format::Table) }
+    }
+}
+
+/// The format of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    Json,
+    Table,
+    Tsv,
+}
+
+/// Parses a number of seconds, which may have a fraction. A longer time than a year is a year.
+fn seconds(text: &str) -> Result<Duration, String> {
+    const YEAR: f64 = 365.0 * 86_400.0;
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds >= 0.0 => Ok(Duration::from_secs_f64(seconds.min(YEAR))),
+        _ => Err("it is not a number of seconds, such as 2 or 0.5".into()),
+    }
+}
+
+/// Parses a text that selects something. Scripts pass an empty one where a variable is unset.
+pub(crate) fn selector(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("it is empty, and selects nothing".into());
+    }
+    Ok(text.to_owned())
+}
+
+/// As [`selector`]; the empty text selects entries without a user.
+fn user_or_none(text: &str) -> Result<String, String> {
+    if text.is_empty() { Ok(String::new()) } else { selector(text) }
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -42,9 +96,25 @@ pub(crate) enum Color {
 
 #[derive(Args, Debug)]
 pub(crate) struct StoreArg {
-    /// A path, file:PATH, sqlite:PATH, or a well-known location such as azure-cli
+    /// A path, file:PATH, sqlite:PATH, a well-known location such as azure-cli, or - for a document
+    /// on standard input
     #[arg(value_name = "STORE", value_hint = ValueHint::FilePath)]
-    pub(crate) store: String,
+    pub(crate) store: OsString,
+}
+
+/// Options of subcommands that delete.
+#[derive(Args, Debug)]
+pub(crate) struct DeleteArgs {
+    /// Don't ask for confirmation [example: --yes]
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+
+    /// Don't write a backup next to the store [example: --no-backup]
+    #[arg(long)]
+    pub(crate) no_backup: bool,
+
+    #[command(flatten)]
+    pub(crate) dry: DryRunArg,
 }
 
 #[derive(Args, Debug)]
@@ -59,19 +129,19 @@ pub(crate) struct DryRunArg {
 pub(crate) struct OwnerFilter {
     /// User name or home account id, or a prefix; "" selects entries without a user
     /// [example: --account alice]
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", value_parser = user_or_none)]
     pub(crate) account: Option<String>,
 
     /// Client id, or a prefix [example: --client 04b07795]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = selector)]
     pub(crate) client: Option<String>,
 
     /// Tenant, or a prefix [example: --tenant organizations]
-    #[arg(long, value_name = "TENANT")]
+    #[arg(long, value_name = "TENANT", value_parser = selector)]
     pub(crate) tenant: Option<String>,
 
     /// Authority host, or a prefix [example: --environment login.microsoftonline.com]
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = selector)]
     pub(crate) environment: Option<String>,
 }
 
@@ -86,7 +156,7 @@ pub(crate) struct EntryFilter {
     pub(crate) owner: OwnerFilter,
 
     /// Scope that the token grants; repeat to require several [example: --scope User.Read]
-    #[arg(long, value_name = "SCOPE")]
+    #[arg(long, value_name = "SCOPE", value_parser = selector)]
     pub(crate) scope: Vec<String>,
 
     /// Only expired access tokens [example: --expired]
@@ -128,11 +198,11 @@ pub(crate) enum Sort {
 #[derive(Args, Debug)]
 pub(crate) struct TokenArgs {
     /// Client id [example: --client 04b07795-8ddb-461a-bbee-02f9e1bf7b46]
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", value_parser = selector)]
     pub(crate) client: String,
 
     /// User name or home account id, or an unambiguous prefix [example: --account alice]
-    #[arg(long, value_name = "USER", required_unless_present = "app")]
+    #[arg(long, value_name = "USER", required_unless_present = "app", value_parser = selector)]
     pub(crate) account: Option<String>,
 
     /// Request a token for the app itself, without a user [example: --app --tenant TENANT]
@@ -140,16 +210,16 @@ pub(crate) struct TokenArgs {
     pub(crate) app: bool,
 
     /// Scope; can be repeated [example: --scope User.Read --scope Mail.Read]
-    #[arg(long, value_name = "SCOPE", required = true)]
+    #[arg(long, value_name = "SCOPE", required = true, value_parser = selector)]
     pub(crate) scope: Vec<String>,
 
     /// Tenant; by default those of the client's and the user's entries
     /// [example: --tenant contoso.onmicrosoft.com]
-    #[arg(long, value_name = "TENANT")]
+    #[arg(long, value_name = "TENANT", value_parser = selector)]
     pub(crate) tenant: Option<String>,
 
     /// Authority host; by default those of the client's and the user's entries
     /// [example: --environment login.microsoftonline.us]
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = selector)]
     pub(crate) environment: Option<String>,
 }

@@ -1,29 +1,37 @@
 //! Imports a document and copies stores.
 
 use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 use std::path::Path;
 
 use msal_cache::{CredentialType, Entry, TokenCache};
 use serde_json::json;
 
-use crate::failure::{Failure, Outcome, printable};
+use crate::backup::{back_up, backup_line};
+use crate::confirm::confirm;
+use crate::failure::{Failure, Outcome};
+use crate::flags::DeleteArgs;
+use crate::input::{self, STDIN, TOKEN_CACHE};
 use crate::out::{BOLD, DIM, GOOD, count};
+use crate::progress;
 use crate::redact;
 use crate::run::Run;
 use crate::select::{of_account, tally};
 use crate::store::{Access, Cache, StoreRef, write};
-use crate::{add, progress};
 
 pub(crate) fn import(
     run: &mut Run<'_>,
-    name: &str,
+    name: &OsStr,
     input: &Path,
     replace: bool,
-    dry_run: bool,
+    delete: &DeleteArgs,
 ) -> Result<Outcome, Failure> {
-    let text = add::read(input)?;
+    if input == Path::new(STDIN) && name == STDIN {
+        return Err(Failure::usage("the store and the document can't both be standard input"));
+    }
+    let text = input::text(input, TOKEN_CACHE)?;
     let source = TokenCache::in_memory();
-    source.deserialize(&text).map_err(|error| Failure::input(input, "a token cache", error))?;
+    source.deserialize(&text).map_err(|error| Failure::input(input, TOKEN_CACHE, error))?;
     let entries = source.entries(None)?;
     if entries.iter().any(redact::is_redacted) {
         let reason = "the document is a redacted export: it contains no tokens";
@@ -36,24 +44,24 @@ pub(crate) fn import(
             Failure::usage(reason).with_hint("to add a token response, use `msal-cache add`")
         );
     }
-    let store = StoreRef::parse(name)?;
-    put(run, &entries, &store, replace, dry_run)
+    let store = run.store(name)?;
+    put(run, &entries, &store, replace.then_some(delete), delete.dry.dry_run)
 }
 
 pub(crate) fn copy(
     run: &mut Run<'_>,
-    from: &str,
-    to: &str,
+    from: &OsStr,
+    to: &OsStr,
     account: Option<&str>,
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
-    let loaded = run.load(from)?;
+    let loaded = run.load(from, Access::Read)?;
     let entries = of_account(&loaded.entries, account)?;
-    let store = StoreRef::parse(to)?;
+    let store = run.store(to)?;
     if is_same(loaded.store.path(), store.path()) {
         return Err(Failure::usage("the source and the destination are the same store"));
     }
-    put(run, &entries, &store, false, dry_run)
+    put(run, &entries, &store, None, dry_run)
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -61,34 +69,44 @@ fn is_same(one: &Path, other: &Path) -> bool {
         || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|it| it == one))
 }
 
-/// Writes entries to a store in one commit, then verifies them.
+/// Writes entries to a store in one commit, then verifies them. With `replace`, deletes all other
+/// entries.
 fn put(
     run: &mut Run<'_>,
     entries: &[Entry],
     store: &StoreRef,
-    replace: bool,
+    replace: Option<&DeleteArgs>,
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
-    let mut deleted = 0;
+    let (mut deleted, mut backup) = (0, None);
     if !dry_run || store.path().symlink_metadata().is_ok() {
-        let cache = store.open(run.common, Access::Create)?;
-        let stored = if replace { cache.entries(None)? } else { Vec::new() };
+        let access = if dry_run { Access::Read } else { Access::Create };
+        let cache = run.waiting("Opening", || store.open(run.common, access))?;
+        let stored = if replace.is_some() { cache.entries(None)? } else { Vec::new() };
         let new: HashSet<_> = entries.iter().map(|it| (it.credential_type(), it.key())).collect();
         let extra = stored.iter().filter(|it| !new.contains(&(it.credential_type(), it.key())));
         let extra: Vec<_> = extra.collect();
         deleted = extra.len();
+        if let Some(delete) = replace.filter(|_| !dry_run && deleted > 0) {
+            let extra = tally(extra.iter().copied());
+            confirm(&format!("Delete {extra} in {}?", store.text()), delete.yes)?;
+            if !delete.no_backup {
+                backup = Some(back_up(run, store, &cache)?);
+            }
+        }
         if !dry_run {
-            progress::during("Writing", || write(&cache, entries, &extra))?;
+            run.waiting("Writing", || write(&cache, entries, &extra))?;
             verify(&cache, entries)?;
         }
     }
-    let path = printable(&store.path().display().to_string());
+    let path = store.text();
     if run.out.json {
         run.out.json(&json!({
-            "store": store.path(),
+            "store": store.name(),
             "dry_run": dry_run,
             "entries": entries.len(),
             "deleted": deleted,
+            "backup": backup.map(|it| it.display().to_string()),
         }))?;
         return Ok(Outcome::Done);
     }
@@ -102,6 +120,9 @@ fn put(
         let other = count(deleted, "other entry");
         let done = if dry_run { "would be deleted" } else { "deleted" };
         run.out.line(format!("{DIM}{other} {done}{DIM:#}"))?;
+    }
+    if let Some(backup) = backup {
+        run.out.line(backup_line(&backup))?;
     }
     Ok(Outcome::Done)
 }

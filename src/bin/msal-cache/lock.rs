@@ -1,5 +1,7 @@
 //! Shows the holder of a file's lock.
 
+use std::ffi::OsStr;
+
 use msal_cache::FileStore;
 use msal_cache::file::LockHolder;
 use serde_json::json;
@@ -10,11 +12,15 @@ use crate::out::{BOLD, DIM, GOOD};
 use crate::run::Run;
 use crate::store::StoreRef;
 
-pub(crate) fn lock(run: &mut Run<'_>, name: &str) -> Result<Outcome, Failure> {
-    let store = StoreRef::parse(name)?;
-    let StoreRef::File(path) = &store else {
-        let reason = "a database has no lock file: SQLite locks it during each transaction";
-        return Err(Failure::usage(reason));
+pub(crate) fn lock(run: &mut Run<'_>, name: &OsStr) -> Result<Outcome, Failure> {
+    let store = run.store(name)?;
+    let path = match &store {
+        StoreRef::File(path) => path,
+        StoreRef::Sqlite(_) => {
+            let reason = "a database has no lock file: SQLite locks it during each transaction";
+            return Err(Failure::usage(reason));
+        }
+        StoreRef::Input => return Err(Failure::usage("standard input has no lock")),
     };
     let holder = FileStore::lock_holder(path)?;
     let since = holder.as_ref().and_then(LockHolder::since).and_then(|since| {
@@ -24,9 +30,9 @@ pub(crate) fn lock(run: &mut Run<'_>, name: &str) -> Result<Outcome, Failure> {
     let outcome = if holder.is_some() { Outcome::Found } else { Outcome::Done };
     if run.out.json {
         run.out.json(&json!({
-            "store": path,
+            "store": store.name(),
             "held": holder.is_some(),
-            "lock": holder.as_ref().map(LockHolder::path),
+            "lock": holder.as_ref().map(|it| it.path().display().to_string()),
             "process": holder.as_ref().and_then(LockHolder::process),
             "program": holder.as_ref().and_then(LockHolder::program),
             "alive": holder.as_ref().and_then(LockHolder::is_alive),

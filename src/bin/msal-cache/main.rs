@@ -6,12 +6,17 @@
 mod accounts;
 mod add;
 mod args;
+mod backup;
+mod broken;
 mod check;
 mod clients;
+mod confirm;
+mod content;
 mod export;
 mod failure;
 mod flags;
 mod import;
+mod input;
 mod lock;
 mod out;
 mod places;
@@ -29,45 +34,63 @@ mod store;
 mod table;
 mod time;
 mod tokens;
+mod trouble;
+mod tsv;
+mod usage;
 mod watch;
 mod well_known;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use crate::args::{Arguments, Command};
-use crate::failure::{Failure, Outcome};
+use crate::args::Command;
+use crate::failure::{Failure, Outcome, Report};
+use crate::flags::Format;
 use crate::out::Out;
 use crate::run::Run;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    // Arguments may be in another encoding than UTF-8.
+    let words: Vec<_> = std::env::args_os().collect();
+    let arguments = match usage::parse(&words) {
         Ok(arguments) => arguments,
-        // With --json, usage errors are JSON too.
-        Err(error) if error.use_stderr() && std::env::args().any(|it| it == "--json") => {
-            let text = error.to_string();
-            let reason = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-            return Failure::usage(reason).with_hint("run with --help for usage").report(true);
+        Err(error) if !error.use_stderr() => {
+            // Help, or the version.
+            return match error.print() {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => Failure::Output(error).report(&Report::default()),
+            };
         }
-        Err(error) => error.exit(),
+        // With --json, usage errors are JSON too.
+        Err(error) if usage::wants_json(&words) => {
+            return usage::failure(&error).report(&Report { json: true, ..Report::default() });
+        }
+        Err(error) => {
+            if usage::instead(&error).is_some() {
+                return usage::failure(&error).report(&Report::default());
+            }
+            // Standard error may be closed.
+            let _ = error.print();
+            return ExitCode::from(2);
+        }
     };
-    let now = store::clock(&arguments.common).now();
-    let mut out = Out::new(&arguments.common, now);
-    let run = Run { common: &arguments.common, out: &mut out };
-    let result = dispatch(run, &arguments.command);
+    let common = &arguments.common;
+    let now = store::clock(common).now();
+    let mut out = Out::new(common, now);
+    let mut run = Run { common, out: &mut out, store: None };
+    let result = dispatch(&mut run, &arguments.command);
+    let store = run.store.take();
     match result.and_then(|outcome| Ok(out.flush().map(|()| outcome)?)) {
         Ok(outcome) => outcome.into(),
         Err(failure) => {
             // Earlier output comes before the error.
             let _ = out.flush();
-            failure.report(arguments.common.json)
+            let json = common.format() == Format::Json;
+            failure.report(&Report { json, quiet: common.quiet, store })
         }
     }
 }
 
-fn dispatch(mut run: Run<'_>, command: &Command) -> Result<Outcome, Failure> {
-    let run = &mut run;
+fn dispatch(run: &mut Run<'_>, command: &Command) -> Result<Outcome, Failure> {
     match command {
         Command::Accounts { store, owner } => accounts::list(run, &store.store, owner),
         Command::Tokens { store, filter, sort, reverse } => {
@@ -78,8 +101,10 @@ fn dispatch(mut run: Run<'_>, command: &Command) -> Result<Outcome, Failure> {
         }
         Command::Stats { store } => stats::stats(run, &store.store),
         Command::Check { store, all } => check::check(run, &store.store, *all),
-        Command::Repair { store, dry, no_backup } => {
-            repair::repair(run, &store.store, dry.dry_run, !no_backup)
+        Command::Repair { store, dry, no_backup, force } => {
+            let options =
+                repair::Options { dry_run: dry.dry_run, backup: !no_backup, force: *force };
+            repair::repair(run, &store.store, options)
         }
         Command::Why { store, request } => silent::why(run, &store.store, request),
         Command::GetToken { store, request, show_secrets } => {
@@ -89,14 +114,14 @@ fn dispatch(mut run: Run<'_>, command: &Command) -> Result<Outcome, Failure> {
             let request = add::Request { client, token_endpoint, scope, grant_type };
             add::add(run, &store.store, input, &request, *profile)
         }
-        Command::Remove { store, id, filter, dry } => {
-            remove::remove(run, &store.store, id, filter, dry.dry_run)
+        Command::Remove { store, id, filter, delete } => {
+            remove::remove(run, &store.store, id, filter, delete)
         }
         Command::SignOut { store, account, dry } => {
             remove::sign_out(run, &store.store, account, dry.dry_run)
         }
         Command::Purge { store, dry } => remove::purge(run, &store.store, dry.dry_run),
-        Command::Clear { store, yes, dry } => remove::clear(run, &store.store, *yes, dry.dry_run),
+        Command::Clear { store, delete } => remove::clear(run, &store.store, delete),
         Command::Export { store, account, show_secrets, output } => export::export(
             run,
             &store.store,
@@ -104,8 +129,8 @@ fn dispatch(mut run: Run<'_>, command: &Command) -> Result<Outcome, Failure> {
             (*show_secrets).into(),
             output.as_deref(),
         ),
-        Command::Import { store, input, replace, dry } => {
-            import::import(run, &store.store, input, *replace, dry.dry_run)
+        Command::Import { store, input, replace, delete } => {
+            import::import(run, &store.store, input, *replace, delete)
         }
         Command::Copy { store, to, account, dry } => {
             import::copy(run, &store.store, to, account.as_deref(), dry.dry_run)

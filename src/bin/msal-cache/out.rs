@@ -1,4 +1,4 @@
-//! Output of results: lines of text, or one line of JSON.
+//! Output of results: lines of text, one line of JSON, or lines of tab-separated values.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -6,9 +6,10 @@ use anstream::{AutoStream, ColorChoice};
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
 
-use crate::flags::{Color, GlobalArgs};
+use crate::flags::{Color, Format, GlobalArgs};
 use crate::table::Table;
 use crate::time::Calendar;
+use crate::tsv;
 
 pub(crate) const BOLD: Style = Style::new().bold();
 pub(crate) const DIM: Style = Style::new().dimmed();
@@ -20,7 +21,9 @@ pub(crate) const NAME: Style = AnsiColor::Cyan.on_default();
 /// The output of a run.
 pub(crate) struct Out {
     stdout: io::BufWriter<AutoStream<io::Stdout>>,
-    /// Whether to print JSON.
+    format: Format,
+    quiet: bool,
+    /// Whether to print the result as data: as JSON, or as tab-separated values.
     pub(crate) json: bool,
     /// Maximum line width; `None` in a pipe and with `--wide`.
     pub(crate) width: Option<usize>,
@@ -37,11 +40,16 @@ impl Out {
         .write_global();
         let stdout = io::BufWriter::new(anstream::stdout());
         let width = if common.wide { None } else { width() };
-        Self { stdout, json: common.json, width, calendar: Calendar::new(now) }
+        let (format, quiet) = (common.format(), common.quiet);
+        let json = format != Format::Table;
+        Self { stdout, format, quiet, json, width, calendar: Calendar::new(now) }
     }
 
     /// Prints a line of text, which may be styled.
     pub(crate) fn line(&mut self, line: impl AsRef<str>) -> io::Result<()> {
+        if self.quiet {
+            return Ok(());
+        }
         writeln!(self.stdout, "{}", line.as_ref().trim_end())
     }
 
@@ -49,11 +57,22 @@ impl Out {
         table.lines(self.width).into_iter().try_for_each(|line| self.line(line))
     }
 
-    /// Prints a result as one line of JSON.
+    /// Prints a result as data.
     pub(crate) fn json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        if self.format == Format::Tsv {
+            for line in tsv::lines(&serde_json::to_value(value)?) {
+                writeln!(self.stdout, "{line}")?;
+            }
+            return self.stdout.flush();
+        }
         serde_json::to_writer(&mut self.stdout, value)?;
         writeln!(self.stdout)?;
         self.stdout.flush()
+    }
+
+    /// Prints what was asked for, also with `--quiet`: a document or a token.
+    pub(crate) fn product(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.stdout, "{text}")
     }
 
     /// Prints bytes as they are, e.g. a manual page.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use msal_cache::file::Location;
 use serde_json::json;
 
+use crate::check::wrapped;
 use crate::failure::{Failure, Outcome, printable};
 use crate::out::{DIM, GOOD};
 use crate::run::Run;
@@ -12,13 +13,17 @@ use crate::table::{Cell, Column, Table};
 use crate::well_known::{APP, WellKnown, all};
 
 pub(crate) fn list(run: &mut Run<'_>) -> Result<Outcome, Failure> {
-    let places = all()?;
-    let exists = |it: &WellKnown| it.path.symlink_metadata().is_ok();
+    let places = all();
+    let exists =
+        |it: &WellKnown| it.path.as_ref().is_ok_and(|path| path.symlink_metadata().is_ok());
     let outcome = if places.iter().any(exists) { Outcome::Done } else { Outcome::Found };
     if run.out.json {
         let places: Vec<_> = places
             .iter()
-            .map(|it| json!({"name": it.name, "of": it.owner, "path": it.path, "exists": exists(it)}))
+            .map(|it| {
+                let path = it.path.as_ref().ok().map(|path| path.display().to_string());
+                json!({"name": it.name, "of": it.owner, "path": path, "exists": exists(it)})
+            })
             .collect();
         run.out.json(&json!({ "places": places }))?;
         return Ok(outcome);
@@ -27,16 +32,25 @@ pub(crate) fn list(run: &mut Run<'_>) -> Result<Outcome, Failure> {
         Column::new("NAME"),
         Column::new(""),
         Column::new("PATH"),
-        Column::new("OWNER").shrinks(12),
+        Column::new("OWNER").shrinks(12).optional(),
     ]);
     for place in &places {
         let found = if exists(place) { Cell::styled("✓", GOOD) } else { Cell::dim("-") };
-        let path = place.path.display().to_string();
-        table.row([Cell::new(place.name), found, Cell::new(path), Cell::dim(place.owner)]);
+        let path = match &place.path {
+            Ok(path) => Cell::new(path.display().to_string()),
+            Err(_) => Cell::dim("unknown"),
+        };
+        table.row([Cell::new(place.name), found, path, Cell::dim(place.owner)]);
     }
     run.out.table(&table)?;
-    let of_app: PathBuf = Location::app("NAME")?.into();
-    let app = printable(&format!("{APP}NAME is the cache of an app: {}", of_app.display()));
-    run.out.line(format!("{DIM}{app}{DIM:#}"))?;
+    if let Some(error) = places.iter().find_map(|place| place.path.as_ref().err()) {
+        run.out.line(format!("{DIM}{}{DIM:#}", printable(&error.to_string())))?;
+    }
+    if let Ok(of_app) = Location::app("NAME").map(PathBuf::from) {
+        let app = printable(&format!("{APP}NAME is the cache of an app: {}", of_app.display()));
+        for line in wrapped(&app, run.out.width.unwrap_or(usize::MAX)) {
+            run.out.line(format!("{DIM}{line}{DIM:#}"))?;
+        }
+    }
     Ok(outcome)
 }

@@ -1,6 +1,6 @@
 //! Selects entries by id, by user and by filter, and sorts them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use msal_cache::{CredentialType, Entry};
 
@@ -15,11 +15,14 @@ pub(crate) struct Users(BTreeMap<String, Vec<String>>);
 impl Users {
     pub(crate) fn of(entries: &[Entry]) -> Self {
         let mut users = BTreeMap::<String, Vec<String>>::new();
+        let mut seen = HashSet::new();
         for entry in entries {
             let Some(home) = redact::text(entry, "home_account_id") else { continue };
-            let names = users.entry(home.into_owned()).or_default();
+            let home = home.into_owned();
             let name = entry.account().and_then(|account| account.username().map(str::to_owned));
-            names.extend(name.filter(|name| !name.is_empty() && !names.contains(name)));
+            let name = name.filter(|name| !name.is_empty());
+            let name = name.filter(|name| seen.insert((home.clone(), name.clone())));
+            users.entry(home).or_default().extend(name);
         }
         Self(users)
     }
@@ -59,7 +62,8 @@ impl Users {
             }
             [one] => Ok(one),
             ref several => {
-                let names: Vec<_> = several.iter().take(5).map(|home| self.label(home)).collect();
+                let names: Vec<_> =
+                    several.iter().take(SHOWN).map(|home| self.label(home)).collect();
                 let reason = format!("{wanted:?} is ambiguous: it matches {}", names.join(", "));
                 Err(Failure::usage(reason).with_hint("use a longer prefix, or the home account id"))
             }
@@ -77,7 +81,7 @@ impl Users {
 /// A filter, resolved against the users of the cache.
 pub(crate) struct Selection<'a> {
     filter: &'a EntryFilter,
-    homes: Option<Vec<String>>,
+    homes: Option<HashSet<String>>,
     scopes: Vec<String>,
     now: i64,
 }
@@ -85,7 +89,7 @@ pub(crate) struct Selection<'a> {
 impl<'a> Selection<'a> {
     pub(crate) fn new(filter: &'a EntryFilter, users: &Users, now: i64) -> Self {
         let homes = filter.owner.account.as_ref().map(|account| match account.as_str() {
-            "" => Vec::new(),
+            "" => HashSet::new(),
             account => users.matching(account).into_iter().map(str::to_owned).collect(),
         });
         let scopes = filter.scope.iter().flat_map(|scopes| scopes.split_ascii_whitespace());
@@ -98,7 +102,7 @@ impl<'a> Selection<'a> {
         let of_type = types.is_empty() || types.contains(&type_of(entry));
         let of_user =
             self.homes.as_ref().is_none_or(|homes| match redact::text(entry, "home_account_id") {
-                Some(home) => homes.iter().any(|it| **it == *home),
+                Some(home) => homes.contains(&*home),
                 None => owner.account.as_deref() == Some(""),
             });
         let state = match expires_on(entry) {
@@ -186,24 +190,55 @@ impl Type {
     }
 }
 
-/// The one entry with this id, prefix of an id, or key.
-pub(crate) fn by_id<'a>(entries: &'a [Entry], wanted: &str) -> Result<&'a Entry, Failure> {
-    let lower = wanted.to_lowercase();
-    let found: Vec<_> = entries
-        .iter()
-        .filter(|it| it.key() == wanted || (lower.len() >= 3 && redact::id(it).starts_with(&lower)))
-        .collect();
-    match found[..] {
-        [] => {
-            let reason = format!("no entry matches the id {wanted:?}");
-            Err(Failure::nothing(reason).with_hint("`msal-cache tokens STORE` prints the ids"))
+/// How many matches of an ambiguous text are shown.
+const SHOWN: usize = 5;
+
+/// Entries by id and by key.
+pub(crate) struct Ids<'a> {
+    ids: BTreeMap<String, Vec<&'a Entry>>,
+    keys: HashMap<&'a str, Vec<&'a Entry>>,
+}
+
+impl<'a> Ids<'a> {
+    pub(crate) fn of(entries: &'a [Entry]) -> Self {
+        let (mut ids, mut keys) = (BTreeMap::<_, Vec<_>>::new(), HashMap::<_, Vec<_>>::new());
+        for entry in entries {
+            ids.entry(redact::id(entry)).or_default().push(entry);
+            keys.entry(entry.key()).or_default().push(entry);
         }
-        [one] => Ok(one),
-        ref several => {
-            let ids: Vec<_> = several.iter().map(|it| redact::id(it)).collect();
-            Err(Failure::usage(format!("{wanted:?} is ambiguous: it matches {}", ids.join(", "))))
+        Self { ids, keys }
+    }
+
+    /// The one entry with this id, prefix of an id, or key.
+    pub(crate) fn one(&self, wanted: &str) -> Result<&'a Entry, Failure> {
+        let lower = wanted.to_lowercase();
+        let mut found = self.keys.get(wanted).cloned().unwrap_or_default();
+        if lower.len() >= 3 {
+            let ids = self.ids.range(lower.clone()..).take_while(|(id, _)| id.starts_with(&lower));
+            for entry in ids.flat_map(|(_, entries)| entries) {
+                if found.len() <= SHOWN && !found.contains(entry) {
+                    found.push(entry);
+                }
+            }
+        }
+        match found[..] {
+            [] => {
+                let reason = format!("no entry matches the id {wanted:?}");
+                Err(Failure::nothing(reason).with_hint("`msal-cache tokens STORE` prints the ids"))
+            }
+            [one] => Ok(one),
+            ref several => {
+                let ids: Vec<_> = several.iter().take(SHOWN).map(|it| redact::id(it)).collect();
+                let ids = ids.join(", ");
+                Err(Failure::usage(format!("{wanted:?} is ambiguous: it matches {ids}")))
+            }
         }
     }
+}
+
+/// The one entry with this id, prefix of an id, or key.
+pub(crate) fn by_id<'a>(entries: &'a [Entry], wanted: &str) -> Result<&'a Entry, Failure> {
+    Ids::of(entries).one(wanted)
 }
 
 /// The entries of one user, or all.

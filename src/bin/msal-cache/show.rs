@@ -1,6 +1,7 @@
 //! Shows one entry and the requests that match it.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 
 use msal_cache::Entry;
 use serde_json::{Value, json};
@@ -12,16 +13,17 @@ use crate::out::{BOLD, DIM, WARN, bytes};
 use crate::redact::{self, Secrets};
 use crate::run::Run;
 use crate::select::{Users, by_id, expires_on, stored_at, type_of};
+use crate::store::Access;
 use crate::table::{Cell, Column, Table};
 use crate::{clients, tokens};
 
 pub(crate) fn show(
     run: &mut Run<'_>,
-    name: &str,
+    name: &OsStr,
     id: &str,
     secrets: Secrets,
 ) -> Result<Outcome, Failure> {
-    let loaded = run.load(name)?;
+    let loaded = run.load(name, Access::Read)?;
     let users = Users::of(&loaded.entries);
     let entry = by_id(&loaded.entries, id)?;
     let matched_by = matched_by(entry, &users);

@@ -1,6 +1,7 @@
 //! Plans silent requests: `why` and `get-token`.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
 
 use msal_cache::acquire::RefreshReason;
 use msal_cache::plan::{Candidate, Role, SilentPlan, Verdict};
@@ -13,8 +14,12 @@ use crate::flags::{TokenArgs, Type};
 use crate::out::{BAD, BOLD, DIM, GOOD, Out, WARN, count};
 use crate::run::Run;
 use crate::select::{Users, expires_on, stored_at, type_of};
+use crate::store::Access;
 use crate::table::{Cell, Column, Table};
 use crate::{clients, redact, tokens};
+
+/// The maximum number of authorities for which a request is planned.
+const MAX_AUTHORITIES: usize = 50;
 
 /// The authority host if no other is known.
 const PUBLIC_CLOUD: &str = "login.microsoftonline.com";
@@ -47,7 +52,7 @@ impl PlannedRequest {
 
 pub(crate) fn get_token(
     run: &mut Run<'_>,
-    name: &str,
+    name: &OsStr,
     args: &TokenArgs,
     show_secrets: bool,
 ) -> Result<Outcome, Failure> {
@@ -56,7 +61,7 @@ pub(crate) fn get_token(
         let hint = "use $(msal-cache get-token ...) in a command, or add --show-secrets";
         return Err(Failure::usage(reason).with_hint(hint));
     }
-    let loaded = run.load(name)?;
+    let loaded = run.load(name, Access::Read)?;
     let users = Users::of(&loaded.entries);
     let request = plan(&loaded.cache, &loaded.entries, &users, args)?;
     let token = request.token().and_then(Entry::access_token);
@@ -77,13 +82,13 @@ pub(crate) fn get_token(
             "scopes": token.scopes().collect::<Vec<_>>(),
         }))?;
     } else {
-        run.out.line(redact::bearer(token))?;
+        run.out.product(redact::bearer(token))?;
     }
     Ok(Outcome::Done)
 }
 
-pub(crate) fn why(run: &mut Run<'_>, name: &str, args: &TokenArgs) -> Result<Outcome, Failure> {
-    let loaded = run.load(name)?;
+pub(crate) fn why(run: &mut Run<'_>, name: &OsStr, args: &TokenArgs) -> Result<Outcome, Failure> {
+    let loaded = run.load(name, Access::Read)?;
     let users = Users::of(&loaded.entries);
     let request = plan(&loaded.cache, &loaded.entries, &users, args)?;
     let outcome = if request.plan.cached().is_some() { Outcome::Done } else { Outcome::Found };
@@ -108,8 +113,14 @@ fn plan<S: CacheStore>(
         Some(home) => SilentRequest::new(&args.scope, &AccountInfo::of(home)),
         None => SilentRequest::for_client(&args.scope),
     };
+    let authorities = authorities(entries, home, args);
+    if authorities.len() > MAX_AUTHORITIES {
+        let tenants = count(authorities.len(), "tenant");
+        let reason = format!("there are tokens or accounts of this user in {tenants}");
+        return Err(Failure::usage(reason).with_hint("add --tenant and --environment"));
+    }
     let (mut first, mut invalid) = (None, None);
-    for (environment, tenant) in authorities(entries, home, args) {
+    for (environment, tenant) in authorities {
         // What a record says may be no authority, such as the realm `tfp`.
         let authority = match Authority::parse(&format!("https://{environment}/{tenant}")) {
             Ok(authority) => authority,
@@ -217,13 +228,14 @@ fn explain(
 fn verdicts(run: &Run<'_>, candidates: &[Candidate]) -> Vec<(String, String)> {
     const MAX_IDS: usize = 3;
     let mut groups = Vec::<(u8, String, Vec<String>)>::new();
+    let mut known = HashMap::new();
     for candidate in candidates {
         let (rank, text) = describe(run, candidate);
-        let id = redact::id(candidate.entry());
-        match groups.iter_mut().find(|(_, known, _)| *known == text) {
-            Some((_, _, ids)) => ids.push(id),
-            None => groups.push((rank, text, vec![id])),
+        let group = *known.entry(text.clone()).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push((rank, text, Vec::new()));
         }
+        groups[group].2.push(redact::id(candidate.entry()));
     }
     groups.sort_by_key(|(rank, ..)| *rank);
     let lines = groups.into_iter().map(|(rank, text, ids)| {

@@ -1,16 +1,17 @@
 //! Counts entries by type, age, client and tenant.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 
 use msal_cache::Entry;
 use serde_json::{Map, Value, json};
 
-use crate::failure::{Failure, Outcome, printable};
+use crate::failure::{Failure, Outcome};
 use crate::flags::Type;
 use crate::out::{BAD, BOLD, DIM, GOOD, NAME, WARN, bytes, count, grouped};
 use crate::run::Run;
 use crate::select::{Users, expires_on, stored_at, type_of};
-use crate::store::StoreRef;
+use crate::store::{Access, StoreRef};
 use crate::table::{Cell, Column, Table, bar};
 use crate::{clients, redact};
 
@@ -75,7 +76,7 @@ impl Stats {
                 stats.newest = Some(stats.newest.map_or(at, |newest| newest.max(at)));
             }
             if let Some(at) = expires_on(entry) {
-                let sum = match at - now {
+                let sum = match at.saturating_sub(now) {
                     ..0 => &mut stats.expired,
                     0..300 => &mut stats.expiring_soon,
                     _ => &mut stats.valid,
@@ -91,8 +92,8 @@ impl Stats {
     }
 }
 
-pub(crate) fn stats(run: &mut Run<'_>, name: &str) -> Result<Outcome, Failure> {
-    let loaded = run.load(name)?;
+pub(crate) fn stats(run: &mut Run<'_>, name: &OsStr) -> Result<Outcome, Failure> {
+    let loaded = run.load(name, Access::Read)?;
     let stats = Stats::of(&loaded.entries, run.now());
     let users = Users::of(&loaded.entries).len();
     let size = loaded.store.path().metadata().map_or(0, |found| found.len());
@@ -101,7 +102,7 @@ pub(crate) fn stats(run: &mut Run<'_>, name: &str) -> Result<Outcome, Failure> {
         return Ok(Outcome::Done);
     }
     let size = bytes(usize::try_from(size).unwrap_or(usize::MAX));
-    let store = printable(&loaded.store.path().display().to_string());
+    let store = loaded.store.text();
     run.out.line(format!("{BOLD}{store}{BOLD:#} {DIM}{} · {size}{DIM:#}", loaded.store.kind()))?;
     if stats.all.entries == 0 {
         run.out.line("\nThe cache is empty.")?;
@@ -149,7 +150,7 @@ fn bars(run: &mut Run<'_>, rows: Vec<(String, Sum)>, most: usize) -> Result<(), 
     let mut table = Table::new([
         Column::new("").shrinks(16),
         Column::new("").right(),
-        Column::new(""),
+        Column::new("").optional(),
         Column::new("").right(),
     ]);
     for (name, sum) in rows {
@@ -168,8 +169,12 @@ fn ages(run: &mut Run<'_>, stats: &Stats) -> Result<(), Failure> {
     let most = [stats.valid, stats.expiring_soon, stats.expired].iter().map(|it| it.entries).max();
     let calendar = run.out.calendar.clone();
     let relative = |at: Option<i64>| at.map(|at| calendar.relative(at)).unwrap_or_default();
-    let mut table =
-        Table::new([Column::new(""), Column::new("").right(), Column::new(""), Column::new("")]);
+    let mut table = Table::new([
+        Column::new(""),
+        Column::new("").right(),
+        Column::new("").optional(),
+        Column::new("").optional(),
+    ]);
     let last = Some(relative(stats.last_expiry)).filter(|it| !it.is_empty());
     for (name, sum, style, note) in [
         ("valid", stats.valid, GOOD, last.map(|last| format!("last one expires {last}"))),
@@ -231,7 +236,7 @@ fn as_json(stats: &Stats, store: &StoreRef, users: usize, size: u64) -> Value {
     };
     let types = stats.types.values().map(|(noun, sum)| ((*noun).to_owned(), sum.json()));
     json!({
-        "store": store.path(),
+        "store": store.name(),
         "kind": store.kind(),
         "store_bytes": size,
         "entries": stats.all.entries,

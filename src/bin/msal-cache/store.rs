@@ -1,19 +1,19 @@
 //! Names, opens and writes stores.
 
-use std::fs::File;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::{fs, io};
 
 use msal_cache::clock::{Clock, ManualClock, SystemClock};
-use msal_cache::file::{OnCorrupt, Permissions};
-use msal_cache::store::{Batch, CacheStore, Expect, Record};
-use msal_cache::{Entry, FileStore, SqliteStore, TokenCache};
+use msal_cache::file::{FileBlob, FileStoreBuilder, OnCorrupt, Permissions};
+use msal_cache::store::{Batch, Blob, BlobStore, CacheStore, Expect, Record};
+use msal_cache::{Entry, Error, FileStore, Memory, SqliteStore, TokenCache};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, printable};
 use crate::flags::GlobalArgs;
-use crate::well_known;
+use crate::{input, well_known};
 
 /// A cache in any store.
 pub(crate) type Cache = TokenCache<Box<dyn CacheStore>>;
@@ -23,47 +23,82 @@ pub(crate) type Cache = TokenCache<Box<dyn CacheStore>>;
 pub(crate) enum StoreRef {
     File(PathBuf),
     Sqlite(PathBuf),
+    /// A document on standard input, which can't be changed.
+    Input,
 }
 
-/// How to open a store.
+/// What a subcommand does with a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// The store must exist.
-    Existing,
-    /// A missing store is created.
+    /// Reads a store that exists.
+    Read,
+    /// Changes a store that exists.
+    Change,
+    /// Adds to a store, which is created if it is missing or empty.
     Create,
 }
 
+/// The extensions of databases.
+const DATABASES: [&str; 4] = ["db", "db3", "sqlite", "sqlite3"];
+
+/// How every database begins.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+
 impl StoreRef {
-    /// Parses a path, `file:PATH`, `sqlite:PATH` or the name of a well-known location.
-    pub(crate) fn parse(name: &str) -> Result<Self, Failure> {
-        if let Some(path) = name.strip_prefix("file:") {
+    /// Parses a path, `file:PATH`, `sqlite:PATH`, `-`, or the name of a well-known location.
+    pub(crate) fn parse(name: &OsStr) -> Result<Self, Failure> {
+        // A path may be in another encoding than UTF-8.
+        let Some(text) = name.to_str() else { return Ok(Self::of_path(name.into())) };
+        if text.is_empty() {
+            return Err(Failure::usage("the name of the store is empty"));
+        }
+        if text == "-" {
+            return Ok(Self::Input);
+        }
+        if let Some(path) = text.strip_prefix("file:") {
             return Ok(Self::File(expand(path)));
         }
-        if let Some(path) = name.strip_prefix("sqlite:") {
+        if let Some(path) = text.strip_prefix("sqlite:") {
             return Ok(Self::Sqlite(expand(path)));
         }
-        if let Some(path) = well_known::find(name)? {
+        if let Some(path) = well_known::find(text)? {
             return Ok(Self::of_path(path));
         }
-        Ok(Self::of_path(expand(name)))
+        Ok(Self::of_path(expand(text)))
     }
 
-    /// The content decides between file and database; of a missing store, the extension does.
+    /// The extension decides, unless the content is clearly of the other kind. What is missing or
+    /// empty is what its name says: another process may be creating it.
     fn of_path(path: PathBuf) -> Self {
-        let mut begins = [0; 16];
-        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut begins));
-        let named = path.extension().is_some_and(|it| it == "db" || it == "sqlite");
-        match read {
-            Ok(()) if begins == *b"SQLite format 3\0" => Self::Sqlite(path),
-            _ if named && !path.exists() => Self::Sqlite(path),
-            _ => Self::File(path),
+        let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+        let is_named = DATABASES.iter().any(|it| it.eq_ignore_ascii_case(extension));
+        let begin = begin(&path);
+        let text = begin.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&begin);
+        let is_json = text.trim_ascii_start().starts_with(b"{");
+        if begin.starts_with(MAGIC) || (is_named && !is_json) {
+            Self::Sqlite(path)
+        } else {
+            Self::File(path)
         }
     }
 
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::File(path) | Self::Sqlite(path) => path,
+            Self::Input => Path::new("-"),
+        }
+    }
+
+    /// The path as it was named, `-` for standard input.
+    pub(crate) fn name(&self) -> String {
+        self.path().display().to_string()
+    }
+
+    /// The path as text, for a message.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Input => "standard input".into(),
+            Self::File(path) | Self::Sqlite(path) => printable(&path.display().to_string()),
         }
     }
 
@@ -71,12 +106,16 @@ impl StoreRef {
         match self {
             Self::File(_) => "file",
             Self::Sqlite(_) => "sqlite",
+            Self::Input => "document",
         }
     }
 
-    /// Opens the store.
+    /// Opens the store with the permissions of the command line. A broken file is an error.
     pub(crate) fn open(&self, common: &GlobalArgs, access: Access) -> Result<Cache, Failure> {
-        let permissions = if common.insecure { Permissions::Ignore } else { Permissions::Refuse };
+        let permissions = permissions(common);
+        if access == Access::Create {
+            self.begin_if_empty(common)?;
+        }
         self.open_with(common, access, permissions, OnCorrupt::Error)
     }
 
@@ -87,25 +126,131 @@ impl StoreRef {
         permissions: Permissions,
         on_corrupt: OnCorrupt,
     ) -> Result<Cache, Failure> {
-        // A dangling link counts as existing: a write creates its target.
-        if access == Access::Existing && self.path().symlink_metadata().is_err() {
-            return Err(Failure::Missing(self.path().to_owned()));
-        }
-        let timeout = Duration::from_secs(common.lock_timeout);
+        self.look(access)?;
         let store: Box<dyn CacheStore> = match self {
-            Self::File(path) => Box::new(
-                FileStore::builder(path)
-                    .permissions(permissions)
-                    .on_corrupt(on_corrupt)
-                    .lock_timeout(timeout)
-                    .open()?,
-            ),
-            Self::Sqlite(path) => Box::new(
-                SqliteStore::builder(path).permissions(permissions).busy_timeout(timeout).open()?,
-            ),
+            Self::File(path) => {
+                Box::new(file(common, path, permissions).on_corrupt(on_corrupt).open()?)
+            }
+            Self::Sqlite(path) => Box::new(sqlite(common, path, permissions)?),
+            Self::Input => return input::cache(common),
         };
         Ok(TokenCache::with_clock(store, clock(common)))
     }
+
+    /// The file as a blob, for what a store of records can't do.
+    pub(crate) fn open_blob(
+        &self,
+        common: &GlobalArgs,
+        permissions: Permissions,
+    ) -> Result<Option<FileBlob>, Failure> {
+        let Self::File(path) = self else { return Ok(None) };
+        let builder = file(common, path, permissions).on_corrupt(OnCorrupt::Quarantine);
+        Ok(Some(builder.open_blob()?))
+    }
+
+    /// The database, for what no other store has.
+    pub(crate) fn open_database(
+        &self,
+        common: &GlobalArgs,
+        permissions: Permissions,
+    ) -> Result<Option<SqliteStore>, Failure> {
+        let Self::Sqlite(path) = self else { return Ok(None) };
+        Ok(Some(sqlite(common, path, permissions)?))
+    }
+
+    /// Finds out whether the store can be opened. Opening a database creates it, and opening a pipe
+    /// waits for its other end.
+    fn look(&self, access: Access) -> Result<(), Failure> {
+        let (Self::File(path) | Self::Sqlite(path)) = self else {
+            return match access {
+                Access::Read => Ok(()),
+                Access::Change | Access::Create => {
+                    let reason = "standard input can be read, and not changed";
+                    Err(Failure::usage(reason).with_hint("name a file or a database"))
+                }
+            };
+        };
+        let failed = |source| Failure::File { operation: "open", path: path.clone(), source };
+        let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        match path.metadata() {
+            Ok(found) if found.is_file() => Ok(()),
+            Ok(found) => Err(Failure::NotAFile { path: path.clone(), what: what(&found) }),
+            Err(error) if missing(&error) && access == Access::Create => Ok(()),
+            Err(error) if missing(&error) => match fs::read_link(path) {
+                Ok(target) => Err(Failure::Dangling { path: path.clone(), target }),
+                Err(_) => Err(Failure::Missing(path.clone())),
+            },
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// Makes an empty file an empty cache, as the other MSAL libraries do.
+    pub(crate) fn begin_if_empty(&self, common: &GlobalArgs) -> Result<(), Failure> {
+        let Self::File(path) = self else { return Ok(()) };
+        if !path.metadata().is_ok_and(|found| found.is_file() && found.len() == 0) {
+            return Ok(());
+        }
+        let Some(blob) = self.open_blob(common, permissions(common))? else { return Ok(()) };
+        let _hold = blob.hold()?;
+        match blob.read(None)? {
+            Blob::Present(revision, bytes) if bytes.expose().is_empty() => {
+                match blob.swap(revision, b"{}") {
+                    // Another program has written it.
+                    Ok(_) | Err(Error::Conflict) => Ok(()),
+                    Err(error) => Err(error.into()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The permissions that the command line asks for.
+pub(crate) fn permissions(common: &GlobalArgs) -> Permissions {
+    if common.insecure { Permissions::Ignore } else { Permissions::Refuse }
+}
+
+/// The options of a file.
+pub(crate) fn file(common: &GlobalArgs, path: &Path, permissions: Permissions) -> FileStoreBuilder {
+    FileStore::builder(path).permissions(permissions).lock_timeout(common.lock_timeout)
+}
+
+fn sqlite(
+    common: &GlobalArgs,
+    path: &Path,
+    permissions: Permissions,
+) -> Result<SqliteStore, Failure> {
+    let builder = SqliteStore::builder(path).permissions(permissions);
+    Ok(builder.busy_timeout(common.lock_timeout).open()?)
+}
+
+/// The first bytes of a regular file.
+pub(crate) fn begin(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if path.metadata().is_ok_and(|found| found.is_file()) {
+        // An error shows when the file is opened.
+        let _ = fs::File::open(path).and_then(|file| file.take(4096).read_to_end(&mut bytes));
+    }
+    bytes
+}
+
+/// What there is in place of a file.
+fn what(found: &fs::Metadata) -> &'static str {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = found.file_type();
+        if kind.is_fifo() {
+            return "a pipe";
+        }
+        if kind.is_socket() {
+            return "a socket";
+        }
+        if kind.is_block_device() || kind.is_char_device() {
+            return "a device";
+        }
+    }
+    if found.is_dir() { "a folder" } else { "not a file" }
 }
 
 /// Stores entries unchanged and deletes those of `deleted`, in one commit.
@@ -124,6 +269,12 @@ pub(crate) fn write<S: CacheStore>(
     }
     msal_cache::store::retry(|| cache.store().commit(&batch))?;
     Ok(())
+}
+
+/// An empty cache in memory.
+pub(crate) fn in_memory(common: &GlobalArgs) -> Cache {
+    let store: Box<dyn CacheStore> = Box::new(Memory::new());
+    TokenCache::with_clock(store, clock(common))
 }
 
 /// The system clock, or the time given by `--now`.

@@ -46,11 +46,13 @@ pub(crate) struct Column {
     least: Option<usize>,
     /// Label of the value if all rows share it, which is then printed once below the table.
     lift: Option<&'static str>,
+    /// Whether the column is omitted if the table doesn't fit.
+    optional: bool,
 }
 
 impl Column {
     pub(crate) const fn new(title: &'static str) -> Self {
-        Self { title, right: false, least: None, lift: None }
+        Self { title, right: false, least: None, lift: None, optional: false }
     }
 
     /// Aligns the cells to the right.
@@ -62,6 +64,12 @@ impl Column {
     /// Allows the column to be cut down to this width.
     pub(crate) const fn shrinks(mut self, least: usize) -> Self {
         self.least = Some(least);
+        self
+    }
+
+    /// Omits the column if the table doesn't fit with all columns cut. The last one goes first.
+    pub(crate) const fn optional(mut self) -> Self {
+        self.optional = true;
         self
     }
 
@@ -122,31 +130,52 @@ impl Table {
         rows.map(|row| self.line(row, &widths)).collect()
     }
 
-    fn widths(&self, width: Option<usize>) -> Vec<usize> {
+    /// The width of each column; `None` for one that is omitted.
+    fn widths(&self, width: Option<usize>) -> Vec<Option<usize>> {
         let natural = |at: usize| {
             let cells = self.rows.iter().map(|row| row[at].text.width());
-            cells.chain([self.columns[at].title.width()]).max().unwrap_or_default()
+            Some(cells.chain([self.columns[at].title.width()]).max().unwrap_or_default())
         };
         let mut widths: Vec<_> = (0..self.columns.len()).map(natural).collect();
         let Some(width) = width else { return widths };
-        let gaps = GAP * widths.len().saturating_sub(1);
-        // The widest column shrinks first.
-        while widths.iter().sum::<usize>() + gaps > width {
-            let can_shrink =
-                |at: &usize| self.columns[*at].least.is_some_and(|least| widths[*at] > least);
-            let widest = (0..widths.len()).filter(can_shrink).max_by_key(|at| widths[*at]);
-            let Some(widest) = widest else { break };
-            widths[widest] -= 1;
+        loop {
+            let shown = widths.iter().flatten().count();
+            let needed = widths.iter().flatten().sum::<usize>() + GAP * shown.saturating_sub(1);
+            let Some(excess) = needed.checked_sub(width).filter(|excess| *excess > 0) else {
+                return widths;
+            };
+            let room = |at: usize| Some(widths[at]?.saturating_sub(self.columns[at].least?));
+            // The widest column shrinks first.
+            let widest = (0..widths.len())
+                .filter(|at| room(*at).is_some_and(|room| room > 0))
+                .max_by_key(|at| widths[*at]);
+            let optional =
+                (0..widths.len()).rfind(|at| self.columns[*at].optional && widths[*at].is_some());
+            if let Some(widest) = widest {
+                let next = (0..widths.len())
+                    .filter(|at| *at != widest && room(*at).is_some_and(|room| room > 0))
+                    .filter_map(|at| widths[at])
+                    .max();
+                // Down to the next widest in one step: a cell may have a million characters.
+                let step = widths[widest].unwrap_or_default().saturating_sub(next.unwrap_or(0));
+                let step = step.max(1).min(excess).min(room(widest).unwrap_or(1));
+                widths[widest] = widths[widest].map(|width| width - step);
+            } else if let Some(optional) = optional {
+                widths[optional] = None;
+            } else {
+                return widths;
+            }
         }
-        widths
     }
 
-    fn line(&self, row: &[Cell], widths: &[usize]) -> String {
+    fn line(&self, row: &[Cell], widths: &[Option<usize>]) -> String {
         let mut line = String::new();
-        let last = row.iter().rposition(|cell| !cell.text.is_empty()).unwrap_or_default();
+        let is_shown = |at: usize| widths[at].is_some() && !row[at].text.is_empty();
+        let last = (0..row.len()).rfind(|at| is_shown(*at)).unwrap_or_default();
         for (at, cell) in row.iter().enumerate().take(last + 1) {
-            let text = cut(&cell.text, widths[at]);
-            let space = " ".repeat(widths[at].saturating_sub(text.width()));
+            let Some(width) = widths[at] else { continue };
+            let text = cut(&cell.text, width);
+            let space = " ".repeat(width.saturating_sub(text.width()));
             let (before, after) =
                 if self.columns[at].right { (&*space, "") } else { ("", &*space) };
             line.push_str(before);
@@ -220,12 +249,13 @@ mod tests {
         table.row(["a", "same", "語語語語", "1"].map(Cell::new));
         table.row(["bc", "same", "a long text\u{1b}", "12"].map(Cell::new));
         assert_eq!(table.lift(), ["client same"]);
-        let plain = |width| {
-            let lines = table.lines(width);
-            lines.iter().skip(1).cloned().collect::<Vec<_>>()
-        };
+        let lines =
+            |table: &Table, width| table.lines(width).iter().skip(1).cloned().collect::<Vec<_>>();
+        let plain = |width| lines(&table, width);
         assert_eq!(plain(None), ["a   語語語語       1", "bc  a long text\u{fffd}  12"]);
         assert_eq!(plain(Some(13)), ["a   語語…   1", "bc  a lo…  12"]);
+        table.columns[1] = table.columns[1].optional();
+        assert_eq!(lines(&table, Some(9)), ["a    1", "bc  12"]);
     }
 
     #[test]

@@ -16,9 +16,14 @@ impl Calendar {
         Self { now, zone: TimeZone::system() }
     }
 
+    /// The seconds until a time, which a file may set to any number: the nearest that can be held.
+    pub(crate) fn until(&self, at: i64) -> i64 {
+        at.saturating_sub(self.now)
+    }
+
     /// A time relative to now, in one unit: `in 42 min`, `2 h ago`.
     pub(crate) fn relative(&self, at: i64) -> String {
-        let away = at.saturating_sub(self.now);
+        let away = self.until(at);
         if away == 0 {
             return "now".into();
         }
@@ -102,6 +107,9 @@ mod tests {
             assert_eq!(calendar.relative(1_000_000 + away), expected);
         }
         assert_eq!(calendar.date(0), "1970-01-01 00:00");
-        assert_eq!(calendar.date(i64::MAX), i64::MAX.to_string());
+        for extreme in [i64::MIN, i64::MAX] {
+            assert_eq!(calendar.date(extreme), extreme.to_string());
+            assert!(calendar.both(extreme).contains("292471208677 years"));
+        }
     }
 }

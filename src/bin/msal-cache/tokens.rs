@@ -1,27 +1,30 @@
 //! Lists tokens.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 
 use msal_cache::Entry;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::failure::{Failure, Outcome};
+use crate::check::wrapped;
+use crate::failure::{Failure, Outcome, printable};
 use crate::flags::{EntryFilter, Sort, Type};
 use crate::out::{BAD, DIM, GOOD, Out, WARN};
 use crate::run::Run;
 use crate::select::{Selection, Users, expires_on, sort, stored_at, tally, type_of};
+use crate::store::Access;
 use crate::table::{Cell, Column, Table};
 use crate::{clients, redact};
 
 pub(crate) fn list(
     run: &mut Run<'_>,
-    name: &str,
+    name: &OsStr,
     filter: &EntryFilter,
     by: Sort,
     reverse: bool,
 ) -> Result<Outcome, Failure> {
-    let loaded = run.load(name)?;
+    let loaded = run.load(name, Access::Read)?;
     let users = Users::of(&loaded.entries);
     let selection = Selection::new(filter, &users, run.now());
     let is_token = |it: &&Entry| matches!(type_of(it), Type::Access | Type::Refresh | Type::Id);
@@ -49,8 +52,9 @@ pub(crate) fn list(
     let mut summary = vec![tally(found.iter().copied())];
     summary.extend(table.lift());
     run.out.table(&table)?;
-    for line in summary {
-        run.out.line(format!("{DIM}{}{DIM:#}", crate::failure::printable(&line)))?;
+    let width = run.out.width.unwrap_or(usize::MAX);
+    for line in summary.iter().flat_map(|line| wrapped(&printable(line), width)) {
+        run.out.line(format!("{DIM}{line}{DIM:#}"))?;
     }
     Ok(outcome)
 }
@@ -75,7 +79,7 @@ pub(crate) fn table(entries: &[&Entry], users: &Users, out: &Out) -> Table {
         Column::new("ID"),
         Column::new("TYPE"),
         Column::new("USER").shrinks(12).lifts("user"),
-        Column::new("CLIENT").shrinks(9).lifts("client"),
+        Column::new("CLIENT").shrinks(9).lifts("client").optional(),
     ];
     if roomy {
         columns.push(Column::new("TENANT").shrinks(9).lifts("tenant"));
@@ -83,7 +87,7 @@ pub(crate) fn table(entries: &[&Entry], users: &Users, out: &Out) -> Table {
     columns.extend([
         Column::new("SCOPES").shrinks(12),
         Column::new("EXPIRES").right(),
-        Column::new(""),
+        Column::new("").optional(),
     ]);
     let mut table = Table::new(columns);
     for entry in entries {
@@ -119,7 +123,7 @@ fn expiry(entry: &Entry, out: &Out, roomy: bool) -> (Cell, Cell) {
         let problem = problem.map(|_| Cell::styled("unreadable", BAD));
         return (problem.unwrap_or_default(), Cell::default());
     };
-    let style = match at - out.calendar.now {
+    let style = match out.calendar.until(at) {
         ..0 => BAD,
         0..300 => WARN,
         _ => GOOD,

@@ -1,6 +1,7 @@
 //! Prints changes as they happen.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -35,19 +36,22 @@ enum CacheChange<'a> {
 
 pub(crate) fn watch(
     run: &mut Run<'_>,
-    name: &str,
+    name: &OsStr,
     count: Option<u64>,
     interval: u64,
 ) -> Result<Outcome, Failure> {
-    let store = StoreRef::parse(name)?;
-    let cache = store.open(run.common, Access::Existing)?;
+    let store = run.store(name)?;
+    if store == StoreRef::Input {
+        return Err(Failure::usage("standard input can be read only once"));
+    }
+    let cache = store.open(run.common, Access::Read)?;
     let (mut revision, mut previous) = match read(&cache, None)? {
         Some((revision, entries)) => (Some(revision), entries),
         None => (None, EntryMap::new()),
     };
     if !run.out.json {
         let entries = crate::out::count(previous.len(), "entry");
-        let path = printable(&store.path().display().to_string());
+        let path = store.text();
         run.out.line(format!("{DIM}Watching {path}, {entries}. Press Ctrl-C to stop.{DIM:#}"))?;
     }
     run.out.flush()?;
@@ -55,7 +59,8 @@ pub(crate) fn watch(
     let mut last_error = None;
     let mut holder = None;
     while count.is_none_or(|count| seen < count) {
-        wait(&store, Duration::from_millis(interval.max(1)), &mut holder);
+        // An hour at most: a time far away can't be computed.
+        wait(&store, Duration::from_millis(interval.clamp(1, 3_600_000)), &mut holder);
         let (now, entries) = match read(&cache, revision) {
             Ok(None) => continue,
             Ok(Some(read)) => read,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use msal_cache::Error;
 use msal_cache::file::{Cae, Location};
 
 use crate::failure::Failure;
@@ -10,7 +11,8 @@ use crate::failure::Failure;
 pub(crate) struct WellKnown {
     pub(crate) name: &'static str,
     pub(crate) owner: &'static str,
-    pub(crate) path: PathBuf,
+    /// Its path, or why the environment doesn't say it.
+    pub(crate) path: Result<PathBuf, Error>,
 }
 
 type Locate = fn() -> msal_cache::Result<Location>;
@@ -26,10 +28,11 @@ const KNOWN: [(&str, &str, Locate); 3] = [
 pub(crate) const APP: &str = "app:";
 
 /// All locations with a fixed name.
-pub(crate) fn all() -> Result<Vec<WellKnown>, Failure> {
-    let located = KNOWN
-        .iter()
-        .map(|(name, owner, locate)| Ok(WellKnown { name, owner, path: locate()?.into() }));
+pub(crate) fn all() -> Vec<WellKnown> {
+    let located = KNOWN.iter().map(|(name, owner, locate)| {
+        let path = locate().map(PathBuf::from);
+        WellKnown { name, owner, path }
+    });
     located.collect()
 }
 

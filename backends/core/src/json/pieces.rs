@@ -67,14 +67,14 @@ impl<'a> Pieces<'a> {
 
     /// The object at `at`, if it is intact and has a member `name`. `name` is the same in all calls.
     pub fn object(&mut self, at: usize, name: &str) -> Option<&'a str> {
-        let scanned = self.parity(at);
-        if self.scanned[scanned] <= at {
+        let parity = self.parity(at);
+        if self.scanned[parity] <= at {
             let found = &mut self.found;
             let mut scanner = Scanner::new_at(self.text, at);
             let _ = objects(&mut scanner, name, |start, end| {
                 found.insert(start, end);
             });
-            self.scanned[scanned] = scanner.at();
+            self.scanned[parity] = scanner.at();
         }
         self.text.get(at..*self.found.get(&at)?)
     }
@@ -169,7 +169,7 @@ mod tests {
         let mut pieces = Pieces::of(text);
         assert_eq!(pieces.object(0, "e"), None);
         // As if the first quote were missing.
-        assert_eq!(pieces.object(text.rfind("{").unwrap(), "e"), None);
+        assert_eq!(pieces.object(text.rfind('{').unwrap(), "e"), None);
         let text = r#"{"x": ":{" , "y":"e":1}", "#;
         let mut pieces = Pieces::of(text);
         assert_eq!(pieces.object(0, "e"), None);

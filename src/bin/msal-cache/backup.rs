@@ -1,0 +1,59 @@
+//! New files with tokens: backups and exports.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use msal_cache::Error;
+use msal_cache::store::{BlobStore, Revision};
+use zeroize::Zeroizing;
+
+use crate::failure::{Failure, printable};
+use crate::flags::GlobalArgs;
+use crate::out::DIM;
+use crate::run::Run;
+use crate::store::{Cache, StoreRef, file, permissions};
+
+/// Writes the whole cache to a new file next to the store that only its owner can access.
+pub(crate) fn back_up(run: &Run<'_>, store: &StoreRef, cache: &Cache) -> Result<PathBuf, Failure> {
+    let document = Zeroizing::new(cache.serialize()?);
+    let stamp = run.out.calendar.stamp(run.now());
+    for number in 1..1000 {
+        let again = if number == 1 { String::new() } else { format!("-{number}") };
+        let path = beside(store.path(), &format!(".backup-{stamp}{again}.json"));
+        match write_new(run.common, &path, document.as_bytes()) {
+            Err(Failure::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
+            written => return written.map(|()| path),
+        }
+    }
+    Err(Failure::usage("too many backups exist"))
+}
+
+/// Writes a new file as a cache is written: in a folder in which no other user can replace it, with
+/// access for its owner only, and as a whole.
+pub(crate) fn write_new(common: &GlobalArgs, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |source| Failure::File { operation: "write", path: path.to_owned(), source };
+    if path.symlink_metadata().is_ok() {
+        return Err(failed(io::ErrorKind::AlreadyExists.into()));
+    }
+    let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
+    folder.map_or(Ok(()), |folder| folder.metadata().map(drop)).map_err(failed)?;
+    let blob = file(common, path, permissions(common)).open_blob()?;
+    match blob.swap(Revision::ABSENT, bytes) {
+        Ok(_) => Ok(()),
+        Err(Error::Conflict) => Err(failed(io::ErrorKind::AlreadyExists.into())),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A path with a suffix to its name.
+pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// A line about a backup.
+pub(crate) fn backup_line(backup: &Path) -> String {
+    let backup = printable(&backup.display().to_string());
+    format!("{DIM}Backup: {backup} (contains tokens){DIM:#}")
+}
