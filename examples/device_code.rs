@@ -83,12 +83,12 @@ fn token(
     }
     let flow = endpoint.initiate_device_flow(client, SCOPES, claims.as_deref())?;
     println!("   {}", flow.message());
-    let signed_in = endpoint.acquire_token_by_device_flow(&flow, || false)?;
-    client.cache().add(&signed_in)?;
-
-    let accounts = client.accounts()?;
-    let account = accounts.first().ok_or("the response has no account")?;
-    Ok(client.acquire_token_silent(SCOPES, account, endpoint)?)
+    let response = endpoint.acquire_token_by_device_flow(&flow, || false)?;
+    // Another user may have signed in than the one before.
+    let added = client.cache().add(&response)?;
+    let account = added.account().ok_or("the response names no user")?;
+    println!("   {} has signed in", account.username().unwrap_or("a user without a name"));
+    Ok(client.acquire_token_silent(SCOPES, &account, endpoint)?)
 }
 
 fn show(token: &AcquiredToken) {

@@ -7,7 +7,7 @@ use msal_cache_core::{CacheStore, CredentialType, Memory, Ready, Result};
 use crate::TokenCacheBuilder;
 use crate::check::Finding;
 use crate::engine::{CacheOptions, Engine, Threads};
-use crate::model::{Clock, Decoded, Entry, Event, Fields, Query};
+use crate::model::{Added, Clock, Decoded, Entry, Event, Fields, Query};
 
 /// A cache of tokens and accounts, over any [`CacheStore`].
 ///
@@ -93,10 +93,12 @@ impl<S: CacheStore> TokenCache<S> {
     /// [`purge_expired`](Self::purge_expired). With [`Profile::Family`](crate::Profile::Family), it
     /// also deletes what the new records replace.
     ///
+    /// Returns who signed in, and what was stored.
+    ///
     /// # Errors
     ///
     /// [`Error::Invalid`](crate::Error::Invalid) where the event is invalid, with the name of the field.
-    pub fn add(&self, event: &Event) -> Result<()> {
+    pub fn add(&self, event: &Event) -> Result<Added> {
         now(self.0.add(event))
     }
 

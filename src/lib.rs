@@ -36,7 +36,7 @@ pub use msal_cache_sqlite::SqliteStore;
 
 pub mod account {
     //! Accounts: who is signed in.
-    pub use crate::model::{AccountInfo, AuthorityType, TenantProfile};
+    pub use crate::model::{AccountInfo, Added, AuthorityType, TenantProfile};
 }
 
 pub mod acquire {

@@ -57,7 +57,8 @@ fn a_sign_in_writes_the_file_once_and_unchanged_data_is_not_reread() {
     let path = folder.path().join("cache.json");
     let cache = filled(msal_cache::FileStore::open(&path).unwrap(), 100);
     let size = || fs::metadata(&path).unwrap().len();
-    let (read, written) = count(|| cache.add(&sign_in("user 7", "User.Read", "second")).unwrap());
+    let (read, written) =
+        count(|| drop(cache.add(&sign_in("user 7", "User.Read", "second")).unwrap()));
     println!("file of {} bytes: a sign-in reads {read} and writes {written}", size());
     assert_eq!(written, size());
     assert_eq!(read, 0, "a process does not read its own writes");
@@ -82,7 +83,9 @@ fn a_sign_in_writes_only_changed_rows_and_unchanged_data_is_not_reread() {
         let cache = filled(msal_cache::SqliteStore::open(&path).unwrap(), users);
         // Write the same rows each time.
         let mut counts: Vec<_> = ["2", "3", "4", "5", "6"]
-            .map(|secret| count(|| cache.add(&sign_in("user 7", "User.Read", secret)).unwrap()))
+            .map(|secret| {
+                count(|| drop(cache.add(&sign_in("user 7", "User.Read", secret)).unwrap()))
+            })
             .into();
         counts.sort_unstable();
         let (read, written) = counts[2];

@@ -254,7 +254,7 @@ fn p7_a_file_readable_by_others_is_refused_or_repaired() {
     for result in [
         FileStore::open(&path).map(drop),
         cache.find(CredentialType::Account, &Query::new()).map(drop),
-        cache.add(&sign_in("bob", "User.Read", "2")),
+        cache.add(&sign_in("bob", "User.Read", "2")).map(drop),
     ] {
         let error = result.unwrap_err();
         assert!(matches!(&error, Error::Insecure { path: it, .. } if *it == path), "{error:?}");

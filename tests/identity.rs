@@ -52,7 +52,7 @@ fn users_whose_ids_differ_in_case_never_get_each_others_token(open: Open) {
     let users = ["alice", "ALICE"];
     takes_turns(
         &cache,
-        |user| cache.add(&sign_in(users[user], "User.Read", &user.to_string())).unwrap(),
+        |user| drop(cache.add(&sign_in(users[user], "User.Read", &user.to_string())).unwrap()),
         |user| {
             let user = home(users[user]);
             let query = Query::new().home_account_id(user.as_str());

@@ -7,7 +7,7 @@ use msal_cache_core::{
 
 use crate::check::Finding;
 use crate::engine::{CacheOptions, Engine, Threads, Tokio};
-use crate::model::{Clock, Decoded, Entry, Event, Fields, Query};
+use crate::model::{Added, Clock, Decoded, Entry, Event, Fields, Query};
 use crate::{TokenCache, TokenCacheBuilder};
 
 /// The async form of [`TokenCache`], over any [`AsyncCacheStore`], in a tokio runtime.
@@ -72,7 +72,7 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     }
 
     /// See [`TokenCache::add`].
-    pub async fn add(&self, event: &Event) -> Result<()> {
+    pub async fn add(&self, event: &Event) -> Result<Added> {
         self.0.add(event).await
     }
 

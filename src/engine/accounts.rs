@@ -3,7 +3,7 @@ use msal_cache_core::{AsyncCacheStore, CredentialType, Partition, Result};
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{AccountInfo, ClientConfig};
-use crate::plan::accounts::grouped;
+use crate::plan::accounts::{grouped, one};
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// The users who are signed in to the cloud of a client.
@@ -21,8 +21,6 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     ) -> Result<Option<AccountInfo>> {
         let authority = client.authority()?;
         let stored = self.partition(&Partition::user(home_account_id)).await?;
-        let mut accounts = grouped(&stored.entries, &authority.hosts);
-        accounts.retain(|it| it.home_account_id() == home_account_id);
-        Ok(accounts.pop())
+        Ok(one(&stored.entries, &authority.hosts, home_account_id))
     }
 }

@@ -30,12 +30,19 @@ pub(crate) struct Acquisition<S, R, E> {
 impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Acquisition<S, R, E> {
     /// Acquires the token, for all callers that wait for it.
     pub(crate) async fn run(self) -> AcquireResult {
-        let result = self.refresh.run(&self.plan, self.read).await;
-        let cost = self.refresh.meter.cost();
+        let refresh = &self.refresh;
+        let before = refresh.request.owner(self.read.get(&refresh.partition));
+        let result = refresh.run(&self.plan, self.read).await;
+        let cost = refresh.meter.cost();
+        let owner = || {
+            let now = refresh.engine.state.decoded.partition(&refresh.partition);
+            refresh.request.owner(now.as_deref()).or(before)
+        };
         let result = match result {
-            Ok(token) => Ok(from_first_read(token, self.level).at_cost(cost)),
+            Ok(token) => Ok(from_first_read(token, self.level).at_cost(cost).owned_by(owner())),
             Err(AcquireError::NotStored { token, source }) => {
-                Err(AcquireError::NotStored { token: Box::new(token.at_cost(cost)), source })
+                let token = Box::new(token.at_cost(cost).owned_by(owner()));
+                Err(AcquireError::NotStored { token, source })
             }
             error => error,
         };
@@ -98,7 +105,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let partition = request.partition();
         let (read, level, took) = self.first_read(&request, &partition).await?;
         let nothing = Decoded::default();
-        let stored = &read.get(&partition).unwrap_or(&nothing).entries;
+        let found = read.get(&partition).unwrap_or(&nothing);
+        let stored = &found.entries;
         let without_realm = match request.partition_without_realm() {
             Some(partition) => Some(self.partition(&partition).await?),
             None => None,
@@ -117,7 +125,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 );
                 let cost = Cost { in_store: micros(took), ..Cost::default() };
                 metrics::lookup(true);
-                let token = AcquiredToken::cached(entry).answered_by(level).at_cost(cost);
+                let token = AcquiredToken::cached(entry).owned_by(request.owner(Some(found)));
+                let token = token.answered_by(level).at_cost(cost);
                 return metrics::acquired(Ok(token));
             }
         };
@@ -153,7 +162,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 Joined::Follower(other) => {
                     if let Some(aging) = plan.still_good() {
                         let cost = Cost { in_store: micros(took), ..Cost::default() };
-                        let aging = AcquiredToken::aging(aging.clone(), reason);
+                        let owner = request.owner(read.get(&partition));
+                        let aging = AcquiredToken::aging(aging.clone(), reason).owned_by(owner);
                         return metrics::acquired(Ok(aging.answered_by(level).at_cost(cost)));
                     }
                     let started = Instant::now();

@@ -156,7 +156,7 @@ impl DecodedCache {
             let given = revisions.get(nth).filter(|_| was_exact && is_whole);
             // Else a revision that no store has: the next load reads.
             let revision = given.copied().unwrap_or_else(Revision::unique);
-            let (decoded, is_exact) = (Arc::new(Decoded { revision, entries }), given.is_some());
+            let (decoded, is_exact) = (Arc::new(Decoded::new(revision, entries)), given.is_some());
             if let Some(kept) = kept {
                 let weight = weight(&decoded);
                 self.weigh(weight, kept.weight);
@@ -320,10 +320,7 @@ mod tests {
 
     fn decoded(bytes: usize) -> Arc<Decoded> {
         let json = format!(r#"{{"home_account_id":"u","x":"{}"}}"#, "x".repeat(bytes));
-        Arc::new(Decoded {
-            revision: Revision::unique(),
-            entries: vec![Entry::read(record("k", &json))],
-        })
+        Arc::new(Decoded::new(Revision::unique(), vec![Entry::read(record("k", &json))]))
     }
 
     fn user(number: usize) -> Partition {

@@ -4,7 +4,7 @@ use msal_cache_core::{AsyncCacheStore, Partition, Result, event};
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{Entry, Hosts, Profile};
-use crate::plan::{Facts, ReadSet, records, refresh};
+use crate::plan::{Facts, ReadSet, accounts, records, refresh};
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Stores the response to a refresh in one commit, and returns the access token as it is
@@ -32,7 +32,10 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                     Some(read) => self.known_or_read(read, &partitions).await?,
                     None => self.read_set(&partitions).await?,
                 };
-                let records = records::records(facts, &read, self.profile(), self.clouds())?;
+                let mut records = records::records(facts, &read, self.profile(), self.clouds())?;
+                if let Some(user) = read.get(used.partition()) {
+                    records.extend(accounts::renamed(user, facts, hosts));
+                }
                 let rules = self.rules(facts.now);
                 let batch =
                     refresh::refreshed(&read, &before, used, &records, hosts, had_account, rules)?;

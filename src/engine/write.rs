@@ -8,22 +8,27 @@ use msal_cache_core::{AsyncCacheStore, Batch, CredentialType, Error, Partition, 
 use crate::engine::metrics;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::{Engine, MayChange};
-use crate::model::{Decoded, Entry, Event, Fields, Profile};
-use crate::plan::{Facts, ReadSet, batch, records};
+use crate::model::{Added, Decoded, Entry, Event, Fields, Profile};
+use crate::plan::{Facts, ReadSet, accounts, batch, records};
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Stores a token response.
-    pub(crate) async fn add(&self, event: &Event) -> Result<()> {
+    pub(crate) async fn add(&self, event: &Event) -> Result<Added> {
         let now = self.now();
         let facts = Facts::of(event, now, self.profile())?;
-        let records = self.store_response(&facts, ReadSet::default(), false).await?;
-        event!(debug, records = records.len(), "stored a token response");
+        let entries = self.store_response(&facts, ReadSet::default(), false).await?;
+        event!(debug, records = entries.len(), "stored a token response");
         // The response is stored, so the call has succeeded. What can't be deleted now is deleted
         // by the next call.
         if let Err(error) = self.keep_to_limit(now).await {
             event!(warn, %error, "the cache is over its limit; the next sign-in tries again");
         }
-        Ok(())
+        let known = facts.user().and_then(|user| self.state.decoded.partition(user));
+        let account = match known {
+            Some(known) => accounts::named_by(&facts, &known.accounts(), self.clouds()),
+            None => accounts::named_by(&facts, &entries, self.clouds()),
+        };
+        Ok(Added { account, entries })
     }
 
     /// Stores the records of a response, and returns them. `read` is what the caller has read. Where

@@ -98,7 +98,8 @@ impl AsyncHttpEndpoint {
     }
 
     /// Polls the token endpoint until the user has signed in, and returns the event to store with
-    /// [`AsyncTokenCache::add`](crate::AsyncTokenCache::add).
+    /// [`AsyncTokenCache::add`](crate::AsyncTokenCache::add), which returns who has signed in: it may
+    /// be another user than the one before.
     ///
     /// It polls at the server's interval (RFC 8628, section 3.5), and less often while the server
     /// can't be reached. It ends when the code expires.

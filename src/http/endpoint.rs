@@ -101,7 +101,8 @@ impl HttpEndpoint {
     }
 
     /// Polls the token endpoint until the user has signed in, and returns the event to store with
-    /// [`TokenCache::add`](crate::TokenCache::add).
+    /// [`TokenCache::add`](crate::TokenCache::add), which returns who has signed in: it may be
+    /// another user than the one before.
     ///
     /// It polls at the server's interval (RFC 8628, section 3.5), and less often while the server
     /// can't be reached. It ends when the code expires or when `is_cancelled` returns `true`;

@@ -1,10 +1,11 @@
+use std::fmt;
 use std::sync::Arc;
 
 use msal_cache_core::Error;
 
 use crate::model::{
-    AccessToken, AcquireMetadata, AnsweredBy, Cost, Entry, InteractionRequired, MendedBy, Secret,
-    ServerError, TransportError,
+    AccessToken, AcquireMetadata, AnsweredBy, AuthorityHosts, Cost, Entry, InteractionRequired,
+    MendedBy, Secret, ServerError, TransportError,
 };
 
 /// An access token that an app can use now, where it came from, and why a refresh happened.
@@ -16,6 +17,21 @@ pub struct AcquiredToken {
     source: TokenSource,
     metadata: AcquireMetadata,
     refresh_error: Option<Arc<AcquireError>>,
+    owner: Option<TokenOwner>,
+}
+
+/// What the cache knows of the user of a token. It is put together when it is asked for.
+#[derive(Clone)]
+pub(crate) struct TokenOwner {
+    /// The accounts of the partition.
+    pub(crate) accounts: Arc<[Entry]>,
+    pub(crate) authority: Arc<AuthorityHosts>,
+}
+
+impl fmt::Debug for TokenOwner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TokenOwner({} accounts)", self.accounts.len())
+    }
 }
 
 /// Where a token came from. The names are those of MSAL Python's `token_source`.
@@ -75,18 +91,24 @@ impl RefreshReason {
 impl AcquiredToken {
     pub(crate) fn cached(entry: Entry) -> Self {
         let metadata = AcquireMetadata::new(AnsweredBy::Store, None);
-        Self { entry, source: TokenSource::Cache, metadata, refresh_error: None }
+        Self { entry, source: TokenSource::Cache, metadata, refresh_error: None, owner: None }
     }
 
     pub(crate) fn issued(entry: Entry, reason: RefreshReason) -> Self {
         let metadata = AcquireMetadata::new(AnsweredBy::Server, Some(reason));
-        Self { entry, source: TokenSource::IdentityProvider, metadata, refresh_error: None }
+        Self {
+            entry,
+            source: TokenSource::IdentityProvider,
+            metadata,
+            refresh_error: None,
+            owner: None,
+        }
     }
 
     /// A cached token that is valid, while another thread or process refreshes it.
     pub(crate) fn aging(entry: Entry, reason: RefreshReason) -> Self {
         let metadata = AcquireMetadata::new(AnsweredBy::Store, Some(reason));
-        Self { entry, source: TokenSource::Cache, metadata, refresh_error: None }
+        Self { entry, source: TokenSource::Cache, metadata, refresh_error: None, owner: None }
     }
 
     pub(crate) fn fallback(entry: Entry, reason: RefreshReason, error: AcquireError) -> Self {
@@ -97,6 +119,16 @@ impl AcquiredToken {
     pub(crate) fn answered_by(mut self, level: AnsweredBy) -> Self {
         self.metadata.set_answered_by(level);
         self
+    }
+
+    #[inline]
+    pub(crate) fn owned_by(mut self, owner: Option<TokenOwner>) -> Self {
+        self.owner = owner;
+        self
+    }
+
+    pub(crate) fn owner(&self) -> Option<&TokenOwner> {
+        self.owner.as_ref()
     }
 
     #[inline]

@@ -1,4 +1,6 @@
-use msal_cache_core::{Record, Revision, Snapshot};
+use std::sync::{Arc, OnceLock};
+
+use msal_cache_core::{CredentialType, Record, Revision, Snapshot};
 
 use crate::model::Entry;
 
@@ -7,9 +9,22 @@ use crate::model::Entry;
 pub(crate) struct Decoded {
     pub(crate) revision: Revision,
     pub(crate) entries: Vec<Entry>,
+    /// The accounts among them, found when a token is returned first.
+    accounts: OnceLock<Arc<[Entry]>>,
 }
 
 impl Decoded {
+    pub(crate) fn new(revision: Revision, entries: Vec<Entry>) -> Self {
+        Self { revision, entries, accounts: OnceLock::new() }
+    }
+
+    /// The accounts among the entries.
+    pub(crate) fn accounts(&self) -> Arc<[Entry]> {
+        let is_account = |it: &&Entry| *it.credential_type() == CredentialType::Account;
+        let find = || self.entries.iter().filter(is_account).cloned().collect();
+        self.accounts.get_or_init(find).clone()
+    }
+
     /// Decodes a snapshot. Entries of `known` that have not changed are not decoded again.
     pub(crate) fn of(snapshot: Snapshot, known: Option<&Self>) -> Self {
         let revision = snapshot.revision();
@@ -21,7 +36,7 @@ impl Decoded {
                 _ => Entry::read(record),
             }
         };
-        Self { revision, entries: snapshot.into_records().into_iter().map(decode).collect() }
+        Self::new(revision, snapshot.into_records().into_iter().map(decode).collect())
     }
 
     /// The entry that is stored under the key of this one.

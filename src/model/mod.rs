@@ -4,6 +4,7 @@
 mod account;
 mod acquire_metadata;
 mod acquired;
+mod added;
 pub(crate) mod address;
 mod authority;
 mod authority_hosts;
@@ -41,7 +42,9 @@ mod views;
 pub use account::{AccountInfo, TenantProfile};
 pub use acquire_metadata::{AcquireMetadata, AnsweredBy};
 pub(crate) use acquire_metadata::{Cost, micros};
+pub(crate) use acquired::TokenOwner;
 pub use acquired::{AcquireError, AcquiredToken, RefreshReason, TokenSource};
+pub use added::Added;
 pub use authority::Authority;
 pub(crate) use authority_hosts::AuthorityHosts;
 pub use authority_kind::AuthorityKind;

@@ -4,7 +4,11 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::model::{AccountInfo, AuthorityType, Entry, Hosts, TenantProfile, same_tenant};
+use crate::model::{
+    AccountInfo, AcquiredToken, AuthorityType, Clouds, Decoded, Entry, Fields, Hosts, Nulls,
+    TenantProfile, merge, same_tenant,
+};
+use crate::plan::facts::{Facts, scalar};
 
 /// The pseudo-account of a managed cloud shell, where no user has signed in.
 const CLOUD_SHELL: &str = "CLOUDSHELL";
@@ -21,6 +25,65 @@ pub(crate) fn named(mut accounts: Vec<AccountInfo>, username: &str) -> Vec<Accou
             || it.tenant_profiles().iter().any(|profile| is_named(profile.username()))
     });
     accounts
+}
+
+impl AcquiredToken {
+    /// The user whose token it is, with what the cache knew of them in this cloud when the token was
+    /// returned; `None` for a token that an app has for itself.
+    pub fn account(&self) -> Option<AccountInfo> {
+        let home = self.entry().known("home_account_id").filter(|home| !home.is_empty())?;
+        let known = self.owner().and_then(|it| one(&it.accounts, &it.authority.hosts, home));
+        Some(known.unwrap_or_else(|| {
+            let environment = self.entry().known("environment").map(str::to_owned);
+            AccountInfo { environment, ..AccountInfo::of(home) }
+        }))
+    }
+}
+
+/// The user whom a response names, where these accounts are stored.
+pub(crate) fn named_by(
+    facts: &Facts<'_>,
+    stored: &[Entry],
+    clouds: &Clouds,
+) -> Option<AccountInfo> {
+    let home = facts.home_account_id.as_deref().filter(|home| !home.is_empty())?;
+    let own = facts.environment.as_deref();
+    let hosts = own.map(|own| Hosts::of(clouds, own));
+    let known = hosts.and_then(|hosts| one(stored, &hosts, home));
+    Some(known.unwrap_or_else(|| AccountInfo {
+        environment: own.map(str::to_owned),
+        username: facts.claims.username().and_then(scalar),
+        ..AccountInfo::of(home)
+    }))
+}
+
+/// The accounts of a user whose name the response to a refresh changes, with the new name: those of
+/// the tenant, or with the user's id in it. A refresh stores no account, since that would sign in a
+/// user who has just signed out; MSAL Node changes the name too, and MSAL Python does not.
+pub(crate) fn renamed(stored: &Decoded, facts: &Facts<'_>, hosts: &Hosts) -> Vec<Entry> {
+    let Some(name) = facts.claims.username().and_then(Value::as_str) else { return Vec::new() };
+    let id = facts.claims.local_account_id();
+    let of_user = stored.entries.iter().filter(|it| {
+        it.account().is_some_and(|it| {
+            let realms = it.realm().zip(facts.realm.as_deref());
+            it.home_account_id() == facts.home_account_id.as_deref()
+                && hosts.rank(it.environment()).is_some()
+                && it.username() != Some(name)
+                && (realms.is_some_and(|(one, other)| same_tenant(one, other))
+                    || id.is_some() && it.local_account_id() == id.as_deref())
+        })
+    });
+    let name = Fields::new().set("username", name);
+    let renamed = |it: &Entry| {
+        let json = merge(it.json(), &name, Nulls::Written).ok()?;
+        Some(Entry::read(it.record().with_value(json)))
+    };
+    of_user.filter_map(renamed).collect()
+}
+
+/// One user, of these accounts.
+pub(crate) fn one(entries: &[Entry], hosts: &Hosts, home_account_id: &str) -> Option<AccountInfo> {
+    grouped(entries, hosts).into_iter().find(|it| it.home_account_id() == home_account_id)
 }
 
 /// The users of one cloud.
@@ -62,7 +125,8 @@ fn account(entries: &[(usize, &Entry)]) -> AccountInfo {
             username: view.username().map(str::to_owned),
             is_home_tenant: false,
         };
-        for profile in [profile].into_iter().chain(profiles_of_node(entry)) {
+        // The account has the current name, and its profiles may have an earlier one.
+        for profile in profiles_of_node(entry).into_iter().chain([profile]) {
             add_profile(&mut account.tenant_profiles, profile);
         }
     }

@@ -165,6 +165,11 @@ impl<'a> Facts<'a> {
         self.has_user && !self.event.skip_account_creation
     }
 
+    /// The partition of the user, if the response names one.
+    pub(crate) fn user(&self) -> Option<&Partition> {
+        self.user.as_ref()
+    }
+
     /// Whether the response names a user.
     pub(crate) fn names_user(&self) -> bool {
         self.user.is_some()
@@ -246,6 +251,18 @@ impl UserClaims {
             })?;
         }
         Ok(claims)
+    }
+
+    /// The name of the user.
+    pub(crate) fn username(&self) -> Option<&Value> {
+        // A preferred_username of null doesn't make upn the name.
+        let name = self.preferred_username.as_ref().or(self.upn.as_ref());
+        not_null(name).filter(|it| it.as_str() != Some(""))
+    }
+
+    /// The user's id in the tenant, as a text.
+    pub(crate) fn local_account_id(&self) -> Option<String> {
+        not_null(self.oid.as_ref()).or_else(|| not_null(self.sub.as_ref())).and_then(scalar)
     }
 
     fn set(&mut self, name: &str, value: impl FnOnce() -> Value) {

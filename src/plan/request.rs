@@ -9,7 +9,8 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use crate::model::{
-    AuthorityHosts, ClientConfig, Event, Form, Profile, SilentRequest, merged_claims, schema,
+    AuthorityHosts, ClientConfig, Decoded, Event, Form, Profile, SilentRequest, TokenOwner,
+    merged_claims, schema,
 };
 use crate::plan::facts::{ext_cache_key_of, python_str};
 
@@ -117,6 +118,13 @@ impl ResolvedRequest {
         let (client, realm) = (&self.client_id, self.authority.realm(None));
         let app = || Partition::app(client, realm, self.ext_cache_key.as_deref());
         self.request.home_account_id.as_deref().map_or_else(app, Partition::user)
+    }
+
+    /// What is known of the user, where the user's partition holds this; `None` for an app's own
+    /// tokens.
+    pub(crate) fn owner(&self, stored: Option<&Decoded>) -> Option<TokenOwner> {
+        let accounts = stored.filter(|_| !self.is_for_client())?.accounts();
+        Some(TokenOwner { accounts, authority: self.authority.clone() })
     }
 
     /// The partition of an app's own tokens that a library has stored without a realm.

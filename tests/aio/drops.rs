@@ -175,7 +175,7 @@ async fn drops_at_each_await<S: AsyncCacheStore + 'static>(new: impl Fn(usize) -
             let (alice, carol) = (account("alice"), server.sign_in("carol"));
             assert!(!cache.has_state_changed());
             let mut step: Step<'_> = match operation {
-                0 => Box::pin(async { cache.add(&carol).await.unwrap() }),
+                0 => Box::pin(async { drop(cache.add(&carol).await.unwrap()) }),
                 1 => Box::pin(async {
                     let fields = Fields::new().set("note", "changed");
                     let of = CredentialType::Account;
@@ -251,7 +251,7 @@ async fn whole(
     let of = CredentialType::Account;
     let alice = Query::new().home_account_id(home("alice"));
     match operation {
-        0 => cache.add(carol).await.unwrap(),
+        0 => drop(cache.add(carol).await.unwrap()),
         1 => {
             let found = cache.find(of.clone(), &alice).await.unwrap();
             let fields = Fields::new().set("note", "changed");

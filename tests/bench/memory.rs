@@ -31,7 +31,7 @@ pub(crate) fn sign_out<S: CacheStore>(client: &Client<S>, account: &AccountInfo)
 }
 
 pub(crate) fn fill<S: CacheStore>(cache: &TokenCache<S>, sign_ins: impl Iterator<Item = SignIn>) {
-    sign_ins.for_each(|sign_in| cache.add(&sign_in.event()).unwrap());
+    sign_ins.for_each(|sign_in| drop(cache.add(&sign_in.event()).unwrap()));
 }
 
 /// The name and target of an operation, this crate's side and the baseline's.
@@ -159,7 +159,7 @@ fn changes(
     run((
         "add one response",
         4.0,
-        computing(|nth| cache.add(&events[nth % events.len()]).unwrap()),
+        computing(|nth| drop(cache.add(&events[nth % events.len()]).unwrap())),
         computing(|nth| baseline.add(&at(nth).again)),
     ));
     let restore: Vec<Vec<Event>> =
@@ -238,7 +238,7 @@ pub(crate) fn measure_extended_keys(report: &mut Report, effort: Effort, tokens:
             )
     };
     let cache = TokenCache::in_memory();
-    (0..tokens).for_each(|nth| cache.add(&event(nth)).unwrap());
+    (0..tokens).for_each(|nth| drop(cache.add(&event(nth)).unwrap()));
     let keys: Vec<_> = (0..64)
         .map(|nth| {
             msal_cache::store::ext_cache_key([("fmi_path", path(nth * tokens / 64))]).unwrap()

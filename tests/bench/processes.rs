@@ -104,12 +104,12 @@ fn do_add(kind: Kind, path: &Path, worker: usize) {
     let mut add: Box<dyn FnMut(usize)> = match kind {
         Kind::File => {
             let cache = TokenCache::new(msal_cache::FileStore::open(path).unwrap());
-            Box::new(move |nth| cache.add(&events[nth]).unwrap())
+            Box::new(move |nth| drop(cache.add(&events[nth]).unwrap()))
         }
         Kind::BaselineFile => Box::new(|nth| baseline::add_to_shared(path, &sign_ins[nth])),
         Kind::Sqlite => {
             let cache = TokenCache::new(msal_cache::SqliteStore::open(path).unwrap());
-            Box::new(move |nth| cache.add(&events[nth]).unwrap())
+            Box::new(move |nth| drop(cache.add(&events[nth]).unwrap()))
         }
         Kind::BaselineSqlite => {
             let mut connection = baseline::sqlite::open(path, "FULL");

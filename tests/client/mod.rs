@@ -15,6 +15,7 @@ mod random;
 mod round_trips;
 pub(crate) mod server;
 mod sign_out;
+mod signed_in;
 mod silent;
 mod threads;
 

@@ -95,7 +95,8 @@ fn a_response_is_stored_in_one_commit_and_replaces_the_refresh_token() {
     assert_eq!(section(&cache, "AccessToken")[0]["secret"], "AT-new");
     assert_eq!(section(&cache, "AccessToken")[0]["target"], "User.Read openid profile");
     assert_eq!(section(&cache, "IdToken")[0]["secret"], id_token("uid"));
-    assert_eq!(section(&cache, "Account"), [account()]);
+    let renamed = with(account(), json!({ "username": "uid@example" }));
+    assert_eq!(section(&cache, "Account"), [renamed], "only the name of the ID token is new");
 }
 
 #[test]

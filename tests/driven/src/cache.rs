@@ -1,6 +1,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use msal_cache::account::Added;
 use msal_cache::check::Finding;
 use msal_cache::clock::Clock;
 use msal_cache::cloud::Clouds;
@@ -39,7 +40,7 @@ impl<S: CacheStore> TokenCache<S> {
         &self.0.store().0
     }
 
-    pub fn add(&self, event: &Event) -> Result<()> {
+    pub fn add(&self, event: &Event) -> Result<Added> {
         wait(self.0.add(event))
     }
 

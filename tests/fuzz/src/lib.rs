@@ -234,7 +234,7 @@ pub fn event(data: &[u8]) {
     for profile in [Profile::Python, Profile::Family] {
         let stored = cache(Memory::new(), profile);
         match stored.add(&event) {
-            Ok(()) => {}
+            Ok(_) => {}
             Err(Error::Invalid { .. }) => {
                 assert_eq!(stored.serialize().unwrap(), "{}", "a rejected event was stored");
                 continue;

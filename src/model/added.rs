@@ -1,0 +1,40 @@
+use crate::model::{AccountInfo, Entry};
+
+/// What [`TokenCache::add`](crate::TokenCache::add) has stored, and who signed in.
+///
+/// ```
+/// use msal_cache::{Event, Fields, TokenCache};
+///
+/// # fn run(client: &msal_cache::Client, event: &Event) -> Result<(), Box<dyn std::error::Error>> {
+/// let added = client.cache().add(event)?;
+/// let account = added.account().ok_or("the response names no user")?;
+/// println!("{} is signed in", account.username().unwrap_or("a user without a name"));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Added {
+    pub(crate) account: Option<AccountInfo>,
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Added {
+    /// The user who signed in: the one whom the response names, with all that the cache knows of
+    /// them in this cloud. `None` where it names none, as for a token that an app has for itself.
+    ///
+    /// Other accounts of the cache may belong to users who signed in before; the first of
+    /// [`Client::accounts`](crate::Client::accounts) is any of them.
+    pub fn account(&self) -> Option<AccountInfo> {
+        self.account.clone()
+    }
+
+    /// The records of the response, as they are stored.
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The access token, if the response has one.
+    pub fn access_token(&self) -> Option<&Entry> {
+        self.entries.iter().find(|it| it.access_token().is_some())
+    }
+}
