@@ -10,6 +10,7 @@
 mod aio;
 mod builder;
 mod cache;
+pub mod changes;
 pub mod check;
 mod client;
 pub mod docs;

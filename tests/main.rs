@@ -9,6 +9,7 @@ mod cache;
 mod canary;
 #[cfg(feature = "tokio")]
 mod cancellation;
+mod changes;
 mod check;
 mod client;
 mod common;

@@ -1,7 +1,9 @@
 //! The async face: each method awaits a step of the engine.
 
 mod cache;
+mod changes;
 mod client;
 
 pub use cache::AsyncTokenCache;
+pub use changes::AsyncChanges;
 pub use client::AsyncClient;

@@ -28,7 +28,8 @@
 //!
 //! Further features: `tokio` (the async form), `http` and `http-async` (token endpoints over HTTPS,
 //! sign-in by device code, for blocking and async programs), `cli` (the command),
-//! `tracing` (events), `metrics` (counters and times), `conformance` (the tests of a store). Each feature works alone and with all
+//! `tracing` (events), `metrics` (counters and times), `watch` (changes of a file by the system's
+//! notifications), `conformance` (the tests of a store). Each feature works alone and with all
 //! others, and adds only its own dependencies: `file` adds no SQLite, and `sqlite` no file locks.
 //! With `default-features = false`, none is on.
 //!

@@ -14,6 +14,7 @@ mod runtime;
 mod settle;
 mod sign_out;
 mod state;
+mod watcher;
 mod whole;
 mod write;
 
@@ -26,3 +27,4 @@ pub(crate) use runtime::Threads;
 #[cfg(feature = "tokio")]
 pub(crate) use runtime::Tokio;
 pub(crate) use state::{CacheOptions, Engine};
+pub(crate) use watcher::Watcher;

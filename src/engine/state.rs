@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use msal_cache_core::{Batch, Guards};
+use msal_cache_core::{Batch, ChangeSignal, Guards};
 
 use crate::engine::decoded_cache::DecodedCache;
 use crate::engine::in_flight::InFlight;
@@ -57,6 +57,8 @@ pub(crate) struct CacheState {
     pub(crate) in_flight: Arc<InFlight>,
     /// Refreshes of this process: the process takes part in the guard of the store only once.
     pub(crate) guards: Guards,
+    /// Notified of each change by this cache, and by the store where it is watched.
+    pub(crate) signal: ChangeSignal,
     /// Whether reads of the store are timed even if they don't suspend: a store that blocks.
     pub(crate) times_reads: bool,
 }
@@ -73,6 +75,7 @@ impl<S, R> Engine<S, R> {
             changed: AtomicBool::new(false),
             in_flight: Arc::default(),
             guards: Guards::new(),
+            signal: ChangeSignal::new(),
             times_reads,
         });
         Self { store, runtime, state }
@@ -133,6 +136,7 @@ impl Pending<'_> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         self.state.changed.store(true, Ordering::SeqCst);
+        self.state.signal.notify();
         match self.may_change {
             MayChange::Nothing => {}
             MayChange::Partitions(batch) => self.state.decoded.forget(batch),

@@ -166,6 +166,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let purged = purged?;
         if purged > 0 {
             self.state.decoded.forget_all();
+            self.state.signal.notify();
             self.set_changed();
         }
         Ok(purged)
@@ -188,6 +189,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
             pending.ended();
             let revisions = committed?;
             self.state.decoded.committed(batch, written, &revisions);
+            self.state.signal.notify();
         }
         Ok(())
     }

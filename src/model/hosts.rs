@@ -18,6 +18,11 @@ impl Hosts {
         Self(ranks)
     }
 
+    /// The first host in alphabetical order, by which the cloud is known.
+    pub(crate) fn first(&self) -> &str {
+        self.0.first_key_value().map_or("", |(host, _)| host)
+    }
+
     /// How near a host is: 0 is the own one. `None` is another cloud.
     pub(crate) fn rank(&self, host: Option<&str>) -> Option<usize> {
         let host = host?;

@@ -8,6 +8,7 @@
 pub(crate) mod accounts;
 pub(crate) mod batch;
 pub(crate) mod candidates;
+pub(crate) mod changes;
 mod evidence;
 mod explain;
 pub(crate) mod facts;
@@ -22,6 +23,7 @@ pub(crate) mod silent;
 
 pub(crate) use batch::Rules;
 pub use candidates::{Candidate, Verdict};
+pub(crate) use changes::Change;
 pub(crate) use facts::Facts;
 pub(crate) use read_set::ReadSet;
 pub(crate) use request::ResolvedRequest;

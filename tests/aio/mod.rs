@@ -1,6 +1,7 @@
 //! The async face.
 
 mod bad_use;
+mod changes;
 mod drops;
 mod face;
 mod metadata;

@@ -4,7 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::load::ConsistentRead;
-use crate::{Batch, Blob, CredentialType, Load, Partition, RefreshGuard, Result, Revision};
+use crate::{
+    Batch, Blob, ChangeSignal, CredentialType, Load, Partition, RefreshGuard, Result, Revision,
+    Watch,
+};
 
 /// The contract of [`CacheStore`](crate::CacheStore) for a store that waits without blocking a
 /// thread: the same verbs with the same promises, returning futures.
@@ -60,6 +63,13 @@ pub trait AsyncCacheStore: fmt::Debug + Send + Sync {
         let _ = (partition, wait);
         async { Ok(RefreshGuard::none()) }
     }
+
+    /// See [`CacheStore::watch`](crate::CacheStore::watch). The provided body reports nothing, so
+    /// the store is asked each second.
+    fn watch(&self, signal: ChangeSignal) -> impl Future<Output = Result<Watch>> + Send {
+        let _ = signal;
+        async { Ok(Watch::polling_every(Watch::DEFAULT_INTERVAL)) }
+    }
 }
 
 /// The contract of [`BlobStore`](crate::BlobStore) for a store that waits without blocking a
@@ -95,6 +105,12 @@ pub trait AsyncBlobStore: fmt::Debug + Send + Sync {
     ) -> impl Future<Output = Result<RefreshGuard>> + Send {
         let _ = (partition, wait);
         async { Ok(RefreshGuard::none()) }
+    }
+
+    /// See [`CacheStore::watch`](crate::CacheStore::watch). The provided body reports nothing.
+    fn watch(&self, signal: ChangeSignal) -> impl Future<Output = Result<Watch>> + Send {
+        let _ = signal;
+        async { Ok(Watch::polling_every(Watch::DEFAULT_INTERVAL)) }
     }
 
     /// The name of this string in an error, such as its address.

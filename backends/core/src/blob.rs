@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::wipe::wipe;
-use crate::{Partition, RefreshGuard, Result, Revision};
+use crate::{ChangeSignal, Partition, RefreshGuard, Result, Revision, Watch};
 
 /// One string that can be read and swapped: a file, an object in a bucket, a secret of an
 /// orchestrator. The smallest store to implement: [`Document`](crate::Document) makes a
@@ -82,6 +82,14 @@ pub trait BlobStore: fmt::Debug + Send + Sync {
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         let _ = (partition, wait);
         Ok(RefreshGuard::none())
+    }
+
+    /// Starts to report changes of the string; see
+    /// [`CacheStore::watch`](crate::CacheStore::watch). The provided body reports nothing, so the
+    /// string is read each second, where it has changed.
+    fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        let _ = signal;
+        Ok(Watch::polling_every(Watch::DEFAULT_INTERVAL))
     }
 
     /// The name of this string in an error, such as its path.

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::{
-    AsyncBlobStore, AsyncCacheStore, Batch, Blob, CredentialType, Load, Partition, RefreshGuard,
-    Result, Revision,
+    AsyncBlobStore, AsyncCacheStore, Batch, Blob, ChangeSignal, CredentialType, Load, Partition,
+    RefreshGuard, Result, Revision, Watch,
 };
 
 /// Any [`AsyncCacheStore`], chosen at run time: the `Box<dyn …>` of async stores, since
@@ -57,6 +57,9 @@ pub trait DynAsyncCacheStore: fmt::Debug + Send + Sync {
         partition: &'a Partition,
         wait: Duration,
     ) -> BoxFuture<'a, Result<RefreshGuard>>;
+
+    /// See [`AsyncCacheStore::watch`].
+    fn watch(&self, signal: ChangeSignal) -> BoxFuture<'_, Result<Watch>>;
 }
 
 impl<S: AsyncCacheStore> DynAsyncCacheStore for S {
@@ -98,6 +101,10 @@ impl<S: AsyncCacheStore> DynAsyncCacheStore for S {
     ) -> BoxFuture<'a, Result<RefreshGuard>> {
         Box::pin(AsyncCacheStore::guard(self, partition, wait))
     }
+
+    fn watch(&self, signal: ChangeSignal) -> BoxFuture<'_, Result<Watch>> {
+        Box::pin(AsyncCacheStore::watch(self, signal))
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -129,6 +136,10 @@ impl AsyncCacheStore for dyn DynAsyncCacheStore {
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         DynAsyncCacheStore::guard(self, partition, wait).await
     }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        DynAsyncCacheStore::watch(self, signal).await
+    }
 }
 
 /// The dyn-compatible form of [`AsyncBlobStore`], which every such store has. Implement that trait
@@ -149,6 +160,9 @@ pub trait DynAsyncBlobStore: fmt::Debug + Send + Sync {
         partition: &'a Partition,
         wait: Duration,
     ) -> BoxFuture<'a, Result<RefreshGuard>>;
+
+    /// See [`AsyncBlobStore::watch`].
+    fn watch(&self, signal: ChangeSignal) -> BoxFuture<'_, Result<Watch>>;
 
     /// See [`AsyncBlobStore::place`].
     fn place(&self) -> String;
@@ -175,6 +189,10 @@ impl<B: AsyncBlobStore> DynAsyncBlobStore for B {
         Box::pin(AsyncBlobStore::guard(self, partition, wait))
     }
 
+    fn watch(&self, signal: ChangeSignal) -> BoxFuture<'_, Result<Watch>> {
+        Box::pin(AsyncBlobStore::watch(self, signal))
+    }
+
     fn place(&self) -> String {
         AsyncBlobStore::place(self)
     }
@@ -196,6 +214,10 @@ impl AsyncBlobStore for dyn DynAsyncBlobStore {
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         DynAsyncBlobStore::guard(self, partition, wait).await
+    }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        DynAsyncBlobStore::watch(self, signal).await
     }
 
     fn place(&self) -> String {

@@ -37,6 +37,7 @@ macro_rules! delegate_store {
         $crate::__delegate_verb!($self $store; list [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; purge [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; guard [$($($verb)+)?]);
+        $crate::__delegate_verb!($self $store; watch [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; is_immediate [$($($verb)+)?]);
     };
 }
@@ -51,6 +52,7 @@ macro_rules! __delegate_verb {
     (@known list) => {};
     (@known purge) => {};
     (@known guard) => {};
+    (@known watch) => {};
     (@known is_immediate) => {};
     (@known $other:ident) => {
         ::core::compile_error!(::core::concat!(
@@ -66,6 +68,7 @@ macro_rules! __delegate_verb {
     ($self:ident $store:expr; list [list $($rest:ident)*]) => {};
     ($self:ident $store:expr; purge [purge $($rest:ident)*]) => {};
     ($self:ident $store:expr; guard [guard $($rest:ident)*]) => {};
+    ($self:ident $store:expr; watch [watch $($rest:ident)*]) => {};
     ($self:ident $store:expr; is_immediate [is_immediate $($rest:ident)*]) => {};
     ($self:ident $store:expr; $verb:ident [$other:ident $($rest:ident)*]) => {
         $crate::__delegate_verb!($self $store; $verb [$($rest)*]);
@@ -123,6 +126,12 @@ macro_rules! __delegate_verb {
             wait: ::core::time::Duration,
         ) -> $crate::Result<$crate::RefreshGuard> {
             $crate::CacheStore::guard(&$store, partition, wait)
+        }
+    };
+    ($self:ident $store:expr; watch []) => {
+        #[inline]
+        fn watch(&$self, signal: $crate::ChangeSignal) -> $crate::Result<$crate::Watch> {
+            $crate::CacheStore::watch(&$store, signal)
         }
     };
     ($self:ident $store:expr; is_immediate []) => {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{
-    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, CredentialType, Hold,
-    Load, Partition, RefreshGuard, Result, Revision,
+    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, ChangeSignal,
+    CredentialType, Hold, Load, Partition, RefreshGuard, Result, Revision, Watch,
 };
 
 macro_rules! forward {
@@ -35,6 +35,10 @@ macro_rules! forward {
 
             fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
                 (**self).guard(partition, wait)
+            }
+
+            fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+                (**self).watch(signal)
             }
 
             fn place(&self) -> String {
@@ -91,6 +95,10 @@ macro_rules! forward_async {
             ) -> impl Future<Output = Result<RefreshGuard>> + Send {
                 (**self).guard(partition, wait)
             }
+
+            fn watch(&self, signal: ChangeSignal) -> impl Future<Output = Result<Watch>> + Send {
+                (**self).watch(signal)
+            }
         }
 
         #[deny(clippy::missing_trait_methods)]
@@ -120,6 +128,10 @@ macro_rules! forward_async {
                 wait: Duration,
             ) -> impl Future<Output = Result<RefreshGuard>> + Send {
                 (**self).guard(partition, wait)
+            }
+
+            fn watch(&self, signal: ChangeSignal) -> impl Future<Output = Result<Watch>> + Send {
+                (**self).watch(signal)
             }
 
             fn place(&self) -> String {

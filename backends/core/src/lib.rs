@@ -122,6 +122,7 @@ mod revision;
 #[cfg(feature = "tokio")]
 mod runtime;
 mod store;
+mod watch;
 mod wipe;
 
 pub use aio::{AsyncBlobStore, AsyncCacheStore};
@@ -147,6 +148,7 @@ pub use revision::Revision;
 #[cfg(feature = "tokio")]
 pub use runtime::{Blocking, Offload};
 pub use store::CacheStore;
+pub use watch::{ChangeSignal, Watch};
 
 /// What the crates of `msal-cache` share with each other. It may change in any release.
 #[doc(hidden)]

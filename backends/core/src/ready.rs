@@ -4,8 +4,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::{
-    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, CredentialType, Load,
-    Partition, RefreshGuard, Result, Revision,
+    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, ChangeSignal,
+    CredentialType, Load, Partition, RefreshGuard, Result, Revision, Watch,
 };
 
 /// A blocking store as an async one whose futures are ready when they are first polled: each verb
@@ -68,6 +68,10 @@ impl<S: CacheStore> AsyncCacheStore for Ready<S> {
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.0.guard(partition, wait)
     }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        self.0.watch(signal)
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -86,6 +90,10 @@ impl<B: BlobStore> AsyncBlobStore for Ready<B> {
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.0.guard(partition, wait)
+    }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        self.0.watch(signal)
     }
 
     fn place(&self) -> String {

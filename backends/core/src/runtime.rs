@@ -11,8 +11,8 @@ use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::Semaphore;
 
 use crate::{
-    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, CredentialType, Error,
-    Load, Partition, RefreshGuard, Result, Revision,
+    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, ChangeSignal,
+    CredentialType, Error, Load, Partition, RefreshGuard, Result, Revision, Watch,
 };
 
 /// A blocking store as an async one: its verbs run on the threads that tokio keeps for blocking
@@ -230,6 +230,13 @@ impl<S: CacheStore + 'static> AsyncCacheStore for Offload<S> {
         })
         .await
     }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        if self.store.is_immediate() {
+            return self.store.watch(signal);
+        }
+        self.run(move |store| store.watch(signal)).await
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -254,6 +261,10 @@ impl<B: BlobStore + 'static> AsyncBlobStore for Offload<B> {
             self.run(move |blob| blob.guard(&partition, Duration::ZERO)).await
         })
         .await
+    }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        self.run(move |blob| blob.watch(signal)).await
     }
 
     fn place(&self) -> String {
@@ -368,6 +379,10 @@ impl<S: AsyncCacheStore> CacheStore for Blocking<S> {
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.wait(self.store.guard(partition, wait))
+    }
+
+    fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        self.wait(self.store.watch(signal))
     }
 
     fn is_immediate(&self) -> bool {

@@ -2,7 +2,9 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::load::ConsistentRead;
-use crate::{Batch, CredentialType, Load, Partition, RefreshGuard, Result, Revision};
+use crate::{
+    Batch, ChangeSignal, CredentialType, Load, Partition, RefreshGuard, Result, Revision, Watch,
+};
 
 /// A place for records: the contract between the cache and a store of its tokens.
 ///
@@ -89,6 +91,20 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         let _ = (partition, wait);
         Ok(RefreshGuard::none())
+    }
+
+    /// Starts to report changes of the store to `signal`, by this process or another, until the
+    /// [`Watch`] is dropped. What has changed is found by reading, so reports may coalesce.
+    ///
+    /// The provided body reports nothing; the watch then asks the store by
+    /// [`list`](Self::list) each second. A store that can be notified should: [`Watch::notified`].
+    ///
+    /// # Errors
+    ///
+    /// Where the store can't be watched, and can't be asked either.
+    fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        let _ = signal;
+        Ok(Watch::polling_every(Watch::DEFAULT_INTERVAL))
     }
 
     /// Whether no verb waits for more than a short lock in memory. Async code then calls the verbs

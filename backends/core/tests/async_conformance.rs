@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use msal_cache_core::conformance::{Faults, Guarding, Harness, Persistent};
 use msal_cache_core::{
     AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, Blocking, BoxedBlobStore,
-    BoxedCacheStore, CacheStore, CredentialType, Document, Error, Expect, Guards, Json, Load,
-    Memory, Offload, Partition, Ready, Record, RefreshGuard, Result, Revision, conformance,
+    BoxedCacheStore, CacheStore, ChangeSignal, CredentialType, Document, Error, Expect, Guards,
+    Json, Load, Memory, Offload, Partition, Ready, Record, RefreshGuard, Result, Revision, Watch,
+    conformance,
 };
 use tokio::runtime::Builder;
 use tokio::task::{JoinSet, yield_now};
@@ -91,6 +92,11 @@ impl AsyncCacheStore for Waits {
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         suspend().await;
         enter(&self.guards, partition, wait).await
+    }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        suspend().await;
+        self.store.watch(signal)
     }
 }
 

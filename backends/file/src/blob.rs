@@ -3,7 +3,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use msal_cache_core::{Blob, BlobStore, Error, Hold, Partition, RefreshGuard, Result, Revision};
+use msal_cache_core::{
+    Blob, BlobStore, ChangeSignal, Error, Hold, Partition, RefreshGuard, Result, Revision, Watch,
+};
 use msal_cache_disk::{GuardFile, referent};
 use parking_lot::Mutex;
 
@@ -14,6 +16,7 @@ use crate::options::{FileOptions, OnCorrupt};
 use crate::quarantine::set_aside;
 use crate::reading::{Reading, check, look, read};
 use crate::replace::replace;
+use crate::watch::watch;
 use crate::{disk, folder, journal, leftovers};
 
 /// The text of one file, read and swapped as a whole. [`FileStore`](crate::FileStore) is built on
@@ -124,6 +127,11 @@ impl BlobStore for FileBlob {
 
     fn hold(&self) -> Result<Hold<'_>> {
         Ok(Hold::new(self.enter()?))
+    }
+
+    fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        let names = disk::link_chain(&self.path).map_err(io("resolve", &self.path))?;
+        Ok(watch(names, signal))
     }
 
     fn quarantine(&self, unreadable: Revision) -> Result<bool> {

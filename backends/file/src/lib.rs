@@ -35,6 +35,13 @@
 //! | `<name>.corrupt-<n>` | a file that couldn't be read as a token cache |
 //! | `<name>.journal` | a write in progress into a file that can't be replaced, because it is a mount point |
 //!
+//! # Changes
+//!
+//! With the feature `watch`, [`CacheStore::watch`](msal_cache_core::CacheStore::watch) reports changes by
+//! the notifications of the system, and looks at the file every two seconds as well, since a change by
+//! another machine may not be reported. Without it, or where the system can't notify, it looks five
+//! times a second.
+//!
 //! # Systems
 //!
 //! Developed and tested on Linux. macOS and the BSDs use the same code. The Windows part is written
@@ -63,6 +70,7 @@ mod reading;
 mod replace;
 mod seam;
 mod store;
+mod watch;
 
 pub(crate) use msal_cache_disk::{error, folder};
 

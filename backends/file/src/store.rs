@@ -3,7 +3,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Document, Load, Partition, RefreshGuard, Result, Revision,
+    Batch, CacheStore, ChangeSignal, CredentialType, Document, Load, Partition, RefreshGuard,
+    Result, Revision, Watch,
 };
 
 use crate::blob::FileBlob;
@@ -94,6 +95,11 @@ impl CacheStore for FileStore {
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.0.guard(partition, wait)
+    }
+
+    /// With the feature `watch`, by the notifications of the system; see the crate's documentation.
+    fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        self.0.watch(signal)
     }
 
     fn is_immediate(&self) -> bool {

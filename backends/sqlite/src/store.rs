@@ -3,8 +3,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use msal_cache_core::{
-    Batch, CacheStore, CredentialType, Guards, Load, Partition, RefreshGuard, Result, Revision,
-    event,
+    Batch, CacheStore, ChangeSignal, CredentialType, Guards, Load, Partition, RefreshGuard, Result,
+    Revision, Watch, event,
 };
 use msal_cache_disk::GuardFile;
 
@@ -17,6 +17,9 @@ use crate::{SqliteStoreBuilder, read, write};
 /// How long a sign-out, once it is committed, waits for readers before it gives up emptying the
 /// log.
 pub(crate) const WAIT_FOR_READERS: Duration = Duration::from_secs(1);
+
+/// How often a watched database is asked: one indexed row.
+const POLL: Duration = Duration::from_millis(200);
 
 /// A token cache in a SQLite database.
 ///
@@ -154,6 +157,11 @@ impl CacheStore for SqliteStore {
             Some(path) => Ok(RefreshGuard::new(GuardFile::take(path, partition, wait)?)),
             None => self.guards.enter(partition, wait),
         }
+    }
+
+    /// By polling: SQLite reports the changes of other processes only to those who ask.
+    fn watch(&self, _: ChangeSignal) -> Result<Watch> {
+        Ok(Watch::polling_every(POLL))
     }
 
     /// False: every verb may wait for other processes, or for the disk.

@@ -1,13 +1,12 @@
 //! Prints changes as they happen.
 
-use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msal_cache::store::{CacheStore, Load};
-use msal_cache::{Entry, Error, FileStore, TokenCache};
+use msal_cache::FileStore;
+use msal_cache::changes::{ChangeKind, EntryChange};
 use serde_json::json;
 
 use crate::failure::{Failure, Outcome, printable};
@@ -24,16 +23,6 @@ const LOCK_POLL: Duration = Duration::from_millis(2);
 /// How long after its last sighting a lock holder counts as the writer of a change.
 const WRITER_WINDOW: Duration = Duration::from_secs(2);
 
-/// Entries by section and key.
-type EntryMap = HashMap<(String, String), Entry>;
-
-/// A change of an entry.
-enum CacheChange<'a> {
-    Added(&'a Entry),
-    Changed(&'a Entry, Vec<String>),
-    Removed(&'a Entry),
-}
-
 pub(crate) fn watch(
     run: &mut Run<'_>,
     name: &OsStr,
@@ -45,66 +34,46 @@ pub(crate) fn watch(
         return Err(Failure::usage("standard input can be read only once"));
     }
     let cache = store.open(run.common, Access::Read)?;
-    let (mut revision, mut previous) = match read(&cache, None)? {
-        Some((revision, entries)) => (Some(revision), entries),
-        None => (None, EntryMap::new()),
-    };
+    let mut changes = cache.entry_changes()?;
     if !run.out.json {
-        let entries = crate::out::count(previous.len(), "entry");
+        let entries = crate::out::count(changes.entries().len(), "entry");
         let path = store.text();
         run.out.line(format!("{DIM}Watching {path}, {entries}. Press Ctrl-C to stop.{DIM:#}"))?;
     }
     run.out.flush()?;
     let mut seen = 0;
-    let mut last_error = None;
     let mut holder = None;
     while count.is_none_or(|count| seen < count) {
         // An hour at most: a time far away can't be computed.
         wait(&store, Duration::from_millis(interval.clamp(1, 3_600_000)), &mut holder);
-        let (now, entries) = match read(&cache, revision) {
-            Ok(None) => continue,
-            Ok(Some(read)) => read,
-            // The error may be temporary, e.g. during a repair: report it once and poll again.
-            Err(error) => {
-                let message = error.to_string();
-                if last_error.as_ref() != Some(&message) {
-                    print_error(run, &message)?;
-                    last_error = Some(message);
-                }
+        let mut found = Vec::new();
+        match changes.next_within(Duration::ZERO) {
+            None => continue,
+            Some(Ok(change)) => found.push(change),
+            // It may be temporary, e.g. during a repair. It is returned once.
+            Some(Err(error)) => {
+                print_error(run, &error.to_string())?;
                 continue;
             }
-        };
-        last_error = None;
+        }
+        // Those that were read at the same time.
+        let others = changes.size_hint().0;
+        found.extend(changes.by_ref().take(others).flatten());
         // The time of the run is its start; changes happen later.
         run.out.calendar.now = crate::store::clock(run.common).now();
         let writer =
             holder.take().filter(|(_, at): &(String, Instant)| at.elapsed() < WRITER_WINDOW);
         let writer = writer.map(|(writer, _)| writer);
-        let known: Vec<_> = previous.values().chain(entries.values()).cloned().collect();
+        let removed = found.iter().map(EntryChange::entry);
+        let known: Vec<_> = removed.chain(changes.entries()).cloned().collect();
         let users = Users::of(&known);
-        let changes = changes(&previous, &entries);
-        for change in &changes {
-            print_change(run, change, &users, writer.as_deref())?;
+        for (change, fields) in printed(&found) {
+            print_change(run, change, fields, &users, writer.as_deref())?;
+            seen += 1;
         }
         run.out.flush()?;
-        seen += changes.len() as u64;
-        (revision, previous) = (Some(now), entries);
     }
     Ok(Outcome::Done)
-}
-
-/// All entries and their revision; `None` if the store is still at revision `known`.
-fn read<S: CacheStore>(
-    cache: &TokenCache<S>,
-    known: Option<msal_cache::store::Revision>,
-) -> Result<Option<(msal_cache::store::Revision, EntryMap)>, Error> {
-    let Load::Snapshot(snapshot) = cache.store().list(None, known)? else { return Ok(None) };
-    let revision = snapshot.revision();
-    let entries = snapshot.into_records().into_iter().map(|record| {
-        let key = (record.credential_type().as_str().to_owned(), record.key().to_string());
-        (key, Entry::from(record))
-    });
-    Ok(Some((revision, entries.collect())))
 }
 
 /// Waits for `interval` and notes the holder of the lock file, who is about to write.
@@ -129,40 +98,34 @@ fn lock_holder(path: &Path) -> Option<String> {
     })
 }
 
-fn changes<'a>(before: &'a EntryMap, after: &'a EntryMap) -> Vec<CacheChange<'a>> {
-    let mut changes = Vec::new();
-    for (key, entry) in after {
-        match before.get(key) {
-            None => changes.push(CacheChange::Added(entry)),
-            Some(old) if old != entry => {
-                let fields = redact::changed(old, entry);
-                if !fields.is_empty() {
-                    changes.push(CacheChange::Changed(entry, fields));
-                }
-            }
-            Some(_) => {}
-        }
-    }
-    let removed = before.iter().filter(|(key, _)| !after.contains_key(*key));
-    changes.extend(removed.map(|(_, entry)| CacheChange::Removed(entry)));
-    changes.sort_by_cached_key(|change| {
-        let (CacheChange::Added(it) | CacheChange::Changed(it, _) | CacheChange::Removed(it)) =
-            change;
-        (type_of(it) as u8, it.key().to_owned())
+/// The changes to print, in order, with the names of the changed fields.
+fn printed(found: &[EntryChange]) -> Vec<(&EntryChange, Option<Vec<String>>)> {
+    let fields = |change: &EntryChange| {
+        change.before().map(|before| redact::changed(before, change.entry()))
+    };
+    let mut printed: Vec<_> = found
+        .iter()
+        .map(|change| (change, fields(change)))
+        .filter(|(_, fields)| fields.as_ref().is_none_or(|fields| !fields.is_empty()))
+        .collect();
+    printed.sort_by_cached_key(|(change, _)| {
+        (type_of(change.entry()) as u8, change.entry().key().to_owned())
     });
-    changes
+    printed
 }
 
 fn print_change(
     run: &mut Run<'_>,
-    change: &CacheChange<'_>,
+    change: &EntryChange,
+    fields: Option<Vec<String>>,
     users: &Users,
     writer: Option<&str>,
 ) -> Result<(), Failure> {
-    let (word, style, entry, fields) = match change {
-        CacheChange::Added(entry) => ("added", GOOD, *entry, None),
-        CacheChange::Changed(entry, fields) => ("changed", WARN, *entry, Some(fields)),
-        CacheChange::Removed(entry) => ("removed", BAD, *entry, None),
+    let (word, entry) = (change.kind().as_str(), change.entry());
+    let style = match change.kind() {
+        ChangeKind::Added => GOOD,
+        ChangeKind::Changed => WARN,
+        ChangeKind::Removed => BAD,
     };
     let now = run.now();
     if run.out.json {
@@ -184,7 +147,7 @@ fn print_change(
     let room = run.out.width.map_or(usize::MAX, |width| width / 3);
     parts.extend(text("target").map(|scopes| cut(&scopes, room)));
     parts.extend(fields.map(|fields| format!("({})", fields.join(", "))));
-    if !matches!(change, CacheChange::Removed(_)) {
+    if change.kind() != ChangeKind::Removed {
         parts.extend(
             expires_on(entry).map(|at| format!("expires {}", run.out.calendar.relative(at))),
         );

@@ -9,8 +9,9 @@ use crate::document::text::DocumentText;
 use crate::document::turns::{Turn, Turns};
 use crate::ready::now;
 use crate::{
-    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, Change, CredentialType,
-    Error, Expect, Hold, Load, Op, Partition, RefreshGuard, Result, Revision, Snapshot, event,
+    AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, Change, ChangeSignal,
+    CredentialType, Error, Expect, Hold, Load, Op, Partition, RefreshGuard, Result, Revision,
+    Snapshot, Watch, event,
 };
 
 /// A [`CacheStore`] over any string that can be read and swapped: the one JSON document that all
@@ -380,6 +381,10 @@ impl<B: BlobStore> CacheStore for Document<B> {
         self.blob.guard(partition, wait)
     }
 
+    fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        self.blob.watch(signal)
+    }
+
     fn is_immediate(&self) -> bool {
         false
     }
@@ -413,6 +418,10 @@ impl<B: AsyncBlobStore> AsyncCacheStore for Document<B> {
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.blob.guard(partition, wait).await
+    }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        self.blob.watch(signal).await
     }
 }
 

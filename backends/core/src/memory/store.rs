@@ -7,9 +7,10 @@ use smallvec::SmallVec;
 use crate::memory::commit::Commit;
 use crate::memory::contents::{Contents, Shard};
 use crate::memory::shard::{SHARDS, shard_of, shards_of};
+use crate::watch::Watchers;
 use crate::{
-    Batch, CacheStore, CredentialType, Guards, Load, Partition, RefreshGuard, Result, Revision,
-    Snapshot,
+    Batch, CacheStore, ChangeSignal, CredentialType, Guards, Load, Partition, RefreshGuard, Result,
+    Revision, Snapshot, Watch,
 };
 
 /// Records in memory, which end with the process.
@@ -22,6 +23,7 @@ pub struct Memory {
     /// Makes the revisions of the whole store different from those of other stores.
     born: Revision,
     guards: Guards,
+    watchers: Watchers,
 }
 
 impl Memory {
@@ -29,6 +31,23 @@ impl Memory {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Checks and applies a batch.
+    fn apply(&self, batch: &Batch) -> Result<Vec<Revision>> {
+        let hashes: SmallVec<[_; 4]> =
+            batch.changes().iter().map(|change| self.contents.hash(change.partition())).collect();
+        let needed = shards_of(&hashes);
+        let mut commit = Commit::lock(&self.contents, batch, &hashes, needed.iter().copied());
+        commit.check()?;
+        if commit.claim_keys() {
+            return Ok(commit.apply(false));
+        }
+        // A key moves from another partition, which may not be locked.
+        drop(commit);
+        let mut commit = Commit::lock(&self.contents, batch, &hashes, 0..SHARDS);
+        commit.check()?;
+        Ok(commit.apply(true))
     }
 
     /// The revision of the whole store.
@@ -41,7 +60,12 @@ impl Memory {
 impl Default for Memory {
     fn default() -> Self {
         let contents = Contents::default();
-        Self { contents, born: Revision::unique(), guards: Guards::new() }
+        Self {
+            contents,
+            born: Revision::unique(),
+            guards: Guards::new(),
+            watchers: Watchers::default(),
+        }
     }
 }
 
@@ -77,19 +101,9 @@ impl CacheStore for Memory {
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
-        let hashes: SmallVec<[_; 4]> =
-            batch.changes().iter().map(|change| self.contents.hash(change.partition())).collect();
-        let needed = shards_of(&hashes);
-        let mut commit = Commit::lock(&self.contents, batch, &hashes, needed.iter().copied());
-        commit.check()?;
-        if commit.claim_keys() {
-            return Ok(commit.apply(false));
-        }
-        // A key moves from another partition, which may not be locked.
-        drop(commit);
-        let mut commit = Commit::lock(&self.contents, batch, &hashes, 0..SHARDS);
-        commit.check()?;
-        Ok(commit.apply(true))
+        let revisions = self.apply(batch)?;
+        self.watchers.notify();
+        Ok(revisions)
     }
 
     fn list(
@@ -130,11 +144,19 @@ impl CacheStore for Memory {
         if purged > 0 {
             self.contents.commits.fetch_add(1, Ordering::SeqCst);
         }
+        drop((shards, owners));
+        if purged > 0 {
+            self.watchers.notify();
+        }
         Ok(purged)
     }
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.guards.enter(partition, wait)
+    }
+
+    fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        Ok(self.watchers.watch(signal))
     }
 
     fn is_immediate(&self) -> bool {
