@@ -206,7 +206,7 @@ impl<S: CacheStore> TokenCache<S> {
     /// repaired findings, those with a [`remedy`](Finding::remedy).
     ///
     /// Nothing usable is lost: it deletes expired access tokens, records that are `null`, and the
-    /// older one of two records with one identity. [`serialize`](Self::serialize) makes a backup.
+    /// older one of two records with one identity, if their times tell which one is older. [`serialize`](Self::serialize) makes a backup.
     pub fn repair(&self) -> Result<Vec<Finding>> {
         now(self.0.repair())
     }

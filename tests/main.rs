@@ -35,6 +35,7 @@ mod keys;
 mod limits;
 mod model;
 mod moving;
+mod never_older;
 mod scale;
 mod secrets;
 mod stores;

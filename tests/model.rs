@@ -1,7 +1,7 @@
 //! Random histories of a cache on several stores, compared with a model that is a plain map: after
 //! each step, the store and the model have the same records and find the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::common::{
@@ -75,6 +75,23 @@ fn expires_on(record: &Value) -> i64 {
     record["expires_on"].as_str().unwrap().parse().unwrap()
 }
 
+/// The number of the step that stored an access token.
+fn serial_of(record: &Value) -> usize {
+    record["secret"].as_str().unwrap().trim_start_matches("AT-").parse().unwrap()
+}
+
+fn scopes_of(record: &Value) -> impl Iterator<Item = String> {
+    record["target"].as_str().unwrap().split_whitespace().map(str::to_lowercase)
+}
+
+/// The scopes that say what a token is for.
+fn api_scopes_of(record: &Value) -> Vec<String> {
+    let is_openid =
+        |it: &String| matches!(&**it, "openid" | "profile" | "email" | "offline_access");
+    let (of_openid, others): (Vec<_>, Vec<_>) = scopes_of(record).partition(is_openid);
+    if others.is_empty() { of_openid } else { others }
+}
+
 /// Applies a step to the model. The records of an event come from a separate empty cache, since
 /// other tests check them.
 fn model_step(model: &mut Model, step: &Step, serial: usize, clock: &Arc<ManualClock>, now: i64) {
@@ -93,7 +110,19 @@ fn model_step(model: &mut Model, step: &Step, serial: usize, clock: &Arc<ManualC
             };
             let owned = fresh["AccessToken"].as_object().unwrap().values().next().map(belongs_to);
             if let Some(tokens) = model.get_mut("AccessToken") {
-                tokens.retain(|_, it| expires_on(it) >= now || Some(belongs_to(it)) != owned);
+                // A token that is deleted takes the earlier ones with it that have a scope in common.
+                let mut order: Vec<_> =
+                    tokens.iter().filter(|(_, it)| Some(belongs_to(it)) == owned).collect();
+                order.sort_by_key(|(_, it)| std::cmp::Reverse(serial_of(it)));
+                let (mut lost, mut deleted) = (BTreeSet::new(), BTreeSet::new());
+                for (key, it) in order {
+                    let shares = scopes_of(it).any(|scope| lost.contains(&scope));
+                    if expires_on(it) < now || shares {
+                        lost.extend(api_scopes_of(it));
+                        deleted.insert(key.clone());
+                    }
+                }
+                tokens.retain(|key, _| !deleted.contains(key));
             }
             for (section, records) in fresh.as_object().unwrap() {
                 let records = records.as_object().unwrap().clone();

@@ -23,6 +23,9 @@ pub enum Kind {
     Expired,
     /// A newer record has the same identity. It is stored under this key.
     Duplicate(String),
+    /// Another record has the same identity, and nothing says which of the two is newer. It is
+    /// stored under this key.
+    Undated(String),
     /// The record is stored under a key that no library builds from its fields. MSAL Python builds
     /// this one.
     MisplacedKey(String),
@@ -137,6 +140,14 @@ impl Kind {
                 "Searches here return the newer one. A library that picks the older one uses an \
                  old token, and MSAL Node deletes both.",
                 Some("deletes the older one"),
+            ),
+            Self::Undated(_) => (
+                "undated",
+                Warning,
+                "MSAL Go, .NET, Java and Node don't write when they stored a token. Both are kept, \
+                 since each may be the one that the server accepts. A refresh here tries the \
+                 likelier one first; another library may use either.",
+                None,
             ),
             Self::MisplacedKey(_) => (
                 "misplaced-key",
@@ -278,6 +289,9 @@ impl fmt::Display for Finding {
             Kind::Unreadable(problem) => write!(f, "can't be used: {problem}"),
             Kind::Expired => f.write_str("has expired"),
             Kind::Duplicate(_) => f.write_str("a newer record has the same identity"),
+            Kind::Undated(_) => f.write_str(
+                "another record has the same identity, and nothing says which one is newer",
+            ),
             Kind::MisplacedKey(_) => {
                 f.write_str("is stored under a key that doesn't match its fields")
             }

@@ -75,9 +75,12 @@ pub fn check(entries: &[Entry], now: i64) -> Vec<Finding> {
         } else if entry.has_expired(now) {
             found(Kind::Expired);
             continue;
-        } else if let Some(other) = newer(entry, &newest) {
-            found(Kind::Duplicate(other.key().to_owned()));
-            continue;
+        } else if let Some((other, is_newer)) = newer(entry, &newest) {
+            if is_newer {
+                found(Kind::Duplicate(other.key().to_owned()));
+                continue;
+            }
+            found(Kind::Undated(other.key().to_owned()));
         } else if let Some(key) = better_key(entry) {
             found(Kind::MisplacedKey(key));
         }
@@ -114,7 +117,7 @@ fn newest(entries: &[Entry], now: i64) -> HashMap<RecordIdentity, &Entry> {
             .entry(identity)
             .and_modify(|known| {
                 // At equal times, prefer the key that every library finds.
-                let rank = |it: &Entry| (it.stored_at(), key_fits(it));
+                let rank = |it: &Entry| (time(it), key_fits(it));
                 if rank(entry) > rank(known) {
                     *known = entry;
                 }
@@ -124,9 +127,31 @@ fn newest(entries: &[Entry], now: i64) -> HashMap<RecordIdentity, &Entry> {
     newest
 }
 
-/// The newer record with the same identity.
-fn newer<'a>(entry: &Entry, newest: &HashMap<RecordIdentity, &'a Entry>) -> Option<&'a Entry> {
-    newest.get(&identity(entry)?).copied().filter(|it| it.key() != entry.key())
+/// Another record with the same identity, and whether this one can be deleted for it: the other one
+/// is newer, or has the same token. Without times, there is no telling, and each may be the only one
+/// that the server accepts. Accounts and metadata hold no token.
+fn newer<'a>(
+    entry: &Entry,
+    newest: &HashMap<RecordIdentity, &'a Entry>,
+) -> Option<(&'a Entry, bool)> {
+    let other = *newest.get(&identity(entry)?)?;
+    if other.key() == entry.key() {
+        return None;
+    }
+    let holds_token = matches!(
+        entry.credential_type(),
+        CredentialType::AccessToken | CredentialType::RefreshToken | CredentialType::IdToken
+    );
+    let is_newer = || matches!((time(entry), time(other)), (Some(one), Some(other)) if one < other);
+    Some((other, !holds_token || entry.has_secret_of(other) || is_newer()))
+}
+
+/// When a record was stored, or an ID token issued, in seconds since the epoch, if it says that.
+fn time(entry: &Entry) -> Option<i64> {
+    match entry.credential_type() {
+        CredentialType::IdToken => entry.id_token()?.issued_at(),
+        _ => Some(entry.stored_at()).filter(|at| *at > 0),
+    }
 }
 
 /// Finds problems of single fields.

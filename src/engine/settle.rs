@@ -64,7 +64,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Returns whether it was removed.
     pub(crate) async fn evict(&self, failed: &Entry) -> Result<bool> {
         let evict = |stored: &crate::model::Decoded| {
-            let batch = refresh::evict(stored, failed);
+            let batch = refresh::evict(stored, failed, self.clouds());
             let evicted = batch.is_some();
             Ok((batch, evicted))
         };

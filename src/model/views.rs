@@ -174,6 +174,11 @@ impl IdToken<'_> {
     pub fn claims(&self) -> Result<Fields> {
         crate::model::jwt::claims("id token", self.secret().expose())
     }
+
+    /// When the token was issued, in seconds since the epoch.
+    pub(crate) fn issued_at(self) -> Option<i64> {
+        self.claims().ok()?.get("iat").and_then(serde_json::Value::as_i64)
+    }
 }
 
 texts!(Account {

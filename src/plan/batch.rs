@@ -19,22 +19,29 @@ pub(crate) struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    /// Whether a stored entry is deleted when these records are stored.
-    fn sweeps(&self, old: &Entry, records: &[Entry]) -> bool {
-        old.has_expired(self.now)
-            || records.iter().any(|new| self.displaces(new, old))
-            || self.profile == Profile::Family
-                && (family::is_nothing(old)
-                    || records.iter().any(|new| family::replaces(new, old, self.clouds)))
+    /// The stored entries that are deleted when these records are stored.
+    fn swept<'a>(&self, stored: &'a Decoded, records: &[Entry]) -> Vec<&'a Entry> {
+        let new = records.iter().find(|it| evidence::is_access_token(it));
+        let is_deleted = |old: &Entry| {
+            old.has_expired(self.now) || new.is_some_and(|new| self.displaces(new, old))
+        };
+        let mut swept = evidence::with_superseded(&stored.entries, is_deleted, self.clouds);
+        swept.retain(|it| !new.is_some_and(|new| new.has_key_of(it)));
+        if self.profile == Profile::Family {
+            swept.extend(stored.entries.iter().filter(|old| {
+                family::is_nothing(old)
+                    || records.iter().any(|new| family::replaces(new, old, self.clouds))
+            }));
+        }
+        swept
     }
 
     /// Whether a new access token can only count if a stored one is deleted. [`Profile::Family`]
     /// deletes all that it supersedes. [`Profile::Python`] keeps those that readers rank behind it,
     /// as MSAL Python does.
     fn displaces(&self, new: &Entry, old: &Entry) -> bool {
-        let is_ranked_behind = old.stored_at() <= new.stored_at();
         new.key() != old.key()
-            && (self.profile == Profile::Family || !is_ranked_behind)
+            && (self.profile == Profile::Family || old.stored_at() > new.stored_at())
             && evidence::supersedes(new, old, self.clouds)
     }
 
@@ -57,13 +64,14 @@ impl Rules<'_> {
         partition: &Partition,
         stored: &'a Decoded,
         records: &[Entry],
+        swept: &[&Entry],
     ) -> Vec<&'a Entry> {
         let Some(most) = self.most else { return Vec::new() };
         let is_token = |it: &Entry| *it.credential_type() == CredentialType::AccessToken;
         let new = records.iter().filter(|it| is_token(it) && it.partition() == partition).count();
         let stays = |it: &&Entry| {
             is_token(it)
-                && !self.sweeps(it, records)
+                && !swept.iter().any(|swept| swept.has_key_of(it))
                 && !records.iter().any(|new| new.has_key_of(it))
         };
         let mut old: Vec<_> = stored.entries.iter().filter(stays).collect();
@@ -76,15 +84,17 @@ impl Rules<'_> {
 
 /// Stores the records of a token response, and deletes the access tokens of the same partitions
 /// that have expired, or that would be ranked before the new one although it supersedes them; for
-/// [`Profile::Family`], also all others that it supersedes, and what the new records replace. Also returns the number of deleted records.
+/// [`Profile::Family`], also all others that it supersedes, and what the new records replace. Also
+/// returns the number of deleted records.
 pub(crate) fn add(read: &ReadSet, records: &[Entry], rules: Rules<'_>) -> (Batch, usize) {
     let mut batch = Batch::new();
     let mut swept = 0;
     for (partition, stored) in read.iter() {
         // Writing records is right whatever is stored by now. Deleting is not: another writer may
         // have stored a valid token under the same key.
-        let swept_anyway = stored.entries.iter().filter(|it| rules.sweeps(it, records));
-        for old in swept_anyway.chain(rules.surplus(partition, stored, records)) {
+        let mut deleted = rules.swept(stored, records);
+        deleted.extend(rules.surplus(partition, stored, records, &deleted));
+        for old in deleted {
             batch.change(partition, Expect::Revision(stored.revision)).delete_record(old.record());
             swept += 1;
         }

@@ -14,16 +14,18 @@
 //!   [`Profile::Family`](crate::Profile::Family). [`Profile::Python`](crate::Profile::Python) deletes
 //!   those that would be ranked before it, since the clocks of two writers differ or a clock was set
 //!   back, and moves its record behind those of the same second.
+//! - What deletes a token deletes the earlier ones for the same API [too](with_superseded).
 //! - The response to a request that was sent before another writer stored a token for the same API
 //!   is not stored: it is [`overtaken`].
 //! - Tokens without a common scope don't supersede each other. Nothing says that they are for one
 //!   API: after a challenge of one API, the tokens of others are still good.
 
-use std::collections::HashSet;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 
 use msal_cache_core::CredentialType;
 
-use crate::model::{Clouds, Decoded, Entry, same_tenant, schema};
+use crate::model::{CONSUMERS_ID, Cloud, Clouds, Decoded, Entry, same_tenant, schema};
 
 /// Whether an access token of a new response makes this one obsolete: both can answer the same
 /// requests. Which of them is stored under which key doesn't matter.
@@ -51,6 +53,58 @@ pub(crate) fn overtaken<'a>(
     };
     let arrived = |it: &&Entry| supersedes(it, new, clouds) && !is_known(it);
     stored.entries.iter().any(|it| arrived(&it)).then_some(new)
+}
+
+/// The access tokens to delete so that these can be deleted: they themselves, and the earlier ones
+/// for the same API, which would be returned again without them.
+pub(crate) fn with_superseded<'a>(
+    stored: &'a [Entry],
+    is_deleted: impl Fn(&Entry) -> bool,
+    clouds: &Clouds,
+) -> Vec<&'a Entry> {
+    let tokens = || stored.iter().filter(|it| is_access_token(it));
+    if !tokens().any(&is_deleted) {
+        return Vec::new();
+    }
+    let mut order: Vec<_> = tokens().enumerate().collect();
+    order.sort_unstable_by_key(|(at, it)| Reverse((it.stored_at(), *at)));
+    // The scopes of what is deleted, by what requests tell apart.
+    let mut lost: HashMap<String, ScopeTable> = HashMap::new();
+    let mut deleted = Vec::new();
+    for (_, token) in order {
+        let owner = owner(token, clouds);
+        let is_lost = || {
+            let lost = owner.as_ref().and_then(|owner| lost.get(owner));
+            lost.is_some_and(|lost| lost.has_any_of(token))
+        };
+        if is_deleted(token) || is_lost() {
+            deleted.push(token);
+            if let Some(owner) = owner {
+                lost.entry(owner).or_default().add(token);
+            }
+        }
+    }
+    deleted
+}
+
+/// What requests tell apart, but the scopes; `None` for a token that no request gets.
+fn owner(token: &Entry, clouds: &Clouds) -> Option<String> {
+    if token.problem().is_some() || token.is_set_apart() {
+        return None;
+    }
+    let (host, realm) = (text(token, "environment"), text(token, "realm"));
+    let host = clouds.of(host).map_or(host, Cloud::preferred_network);
+    let realm = if same_tenant(realm, CONSUMERS_ID) { CONSUMERS_ID } else { realm };
+    let parts = [
+        text(token, "home_account_id"),
+        text(token, "client_id"),
+        &*realm.to_ascii_lowercase(),
+        &*host.to_lowercase(),
+        &*token.token_type().to_ascii_lowercase(),
+        token.key_id().unwrap_or_default(),
+        token.ext_cache_key().unwrap_or_default(),
+    ];
+    Some(parts.join("\0"))
 }
 
 /// Whether two access tokens differ in nothing but their scopes, as far as requests can tell.
@@ -89,12 +143,18 @@ pub(crate) fn share_scope(new: &Entry, old: &Entry) -> bool {
 }
 
 /// The scopes of some tokens, to find out whether another one shares one.
+#[derive(Default)]
 pub(crate) struct ScopeTable(HashSet<String>);
 
 impl ScopeTable {
     pub(crate) fn of<'a>(tokens: impl IntoIterator<Item = &'a Entry>) -> Self {
-        let scopes = tokens.into_iter().flat_map(api_scopes);
-        Self(scopes.map(str::to_ascii_lowercase).collect())
+        let mut table = Self::default();
+        tokens.into_iter().for_each(|it| table.add(it));
+        table
+    }
+
+    fn add(&mut self, token: &Entry) {
+        self.0.extend(api_scopes(token).map(str::to_ascii_lowercase));
     }
 
     pub(crate) fn has_any_of(&self, token: &Entry) -> bool {

@@ -13,6 +13,7 @@ mod evidence;
 mod explain;
 pub(crate) mod facts;
 mod family;
+pub(crate) mod likeliest;
 mod read_set;
 pub(crate) mod records;
 pub(crate) mod refresh;

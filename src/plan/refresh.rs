@@ -5,12 +5,13 @@ use msal_cache_core::{Batch, CredentialType, Error, Expect, Record, Result};
 use serde_json::Value;
 
 use crate::model::{
-    AcquireError, AcquiredToken, Decoded, Entry, Event, Fields, Hosts, Nulls, RefreshReason,
-    TokenResponse, kind, merge, schema,
+    AcquireError, AcquiredToken, Clouds, Decoded, Entry, Event, Fields, Hosts, Nulls, Profile,
+    RefreshReason, TokenResponse, kind, merge, schema,
 };
 use crate::plan::batch::{self, Rules};
 use crate::plan::evidence;
 use crate::plan::facts::Facts;
+use crate::plan::family::replaces;
 use crate::plan::read_set::ReadSet;
 use crate::plan::request::ResolvedRequest;
 use crate::plan::silent::{Fallback, has_account};
@@ -89,6 +90,8 @@ pub(crate) fn check_own(facts: &Facts<'_>) -> Result<()> {
 /// - The new refresh token replaces the redeemed one, if that is still stored. If another one is
 ///   stored under its key, that one is newer or of the same age, and is kept. If there is none, it
 ///   was removed, and the new one is stored as after a sign-in.
+/// - With [`Profile::Family`], one record is left: other refresh tokens of the client and family that
+///   were known when the redeemed one was sent are deleted.
 /// - An access token that is overtaken by what was stored since `before` is not stored.
 /// - All other records are stored as [`batch::add`] does.
 pub(crate) fn refreshed(
@@ -119,6 +122,19 @@ pub(crate) fn refreshed(
         (_, None) => {}
         (Some(old), Some(new)) => {
             if old.has_secret_of(used) {
+                let known = before.get(used.partition());
+                let is_known = |it: &Entry| {
+                    let known = known.and_then(|known| known.at_key_of(it));
+                    known.is_some_and(|known| known.has_secret_of(it))
+                };
+                if rules.profile == Profile::Family {
+                    let replaced = |it: &&Entry| {
+                        is_refresh_token(it) && is_known(it) && replaces(old, it, rules.clouds)
+                    };
+                    for it in stored.entries.iter().filter(replaced) {
+                        change.delete_record(it.record());
+                    }
+                }
                 change.put(renewed(old, new.known("secret").unwrap_or_default(), rules.now)?);
             }
         }
@@ -145,12 +161,19 @@ pub(crate) fn rotate(
     Ok(Some(batch))
 }
 
-/// Removes a token, if it is still the one that failed.
-pub(crate) fn evict(stored: &Decoded, failed: &Entry) -> Option<Batch> {
+/// Removes a token, if it is still the one that failed, and with an access token the earlier ones for
+/// the same API.
+pub(crate) fn evict(stored: &Decoded, failed: &Entry, clouds: &Clouds) -> Option<Batch> {
     let old = unchanged(stored, failed)?;
     let mut batch = Batch::new();
     let change = batch.change(failed.partition(), Expect::Revision(stored.revision));
     change.delete_record(old.record());
+    let is_failed = |it: &Entry| it.has_key_of(failed);
+    for it in evidence::with_superseded(&stored.entries, is_failed, clouds) {
+        if !is_failed(it) {
+            change.delete_record(it.record());
+        }
+    }
     Some(batch)
 }
 

@@ -1,8 +1,8 @@
 use std::cmp::Reverse;
-use std::collections::HashSet;
 
 use crate::model::{Entry, Hosts, RefreshReason};
 use crate::plan::candidates::{self, Candidate, Verdict};
+use crate::plan::likeliest;
 use crate::plan::request::ResolvedRequest;
 
 /// The family whose refresh tokens a client tries that doesn't know yet whether it is in one: the
@@ -218,7 +218,10 @@ pub(crate) fn family(client_id: &str, hosts: &Hosts, metadata: &[Entry]) -> Clie
     }
 }
 
-/// The refresh tokens to redeem: host by host, the nearest first, as MSAL Python orders them.
+/// The refresh tokens to redeem: those of the family, then those of the client. The one that was
+/// stored last comes first, whichever host of the cloud it is stored under; of the same time, the
+/// one of the nearest host, and then the one that says its time. MSAL Python asks host by host, and
+/// so may use a refresh token that another library has replaced.
 fn attempts(
     request: &ResolvedRequest,
     home: &str,
@@ -233,10 +236,14 @@ fn attempts(
     let mut tokens: Vec<_> = stored
         .iter()
         .filter(usable)
-        .filter_map(|it| Some((request.authority.hosts.rank(it.known("environment"))?, it)))
+        .filter_map(|it| {
+            let rank = request.authority.hosts.rank(it.known("environment"))?;
+            let is_undated = it.stored_at() == 0;
+            Some(((Reverse(likeliest::stored_at(it, stored)), rank, is_undated), it))
+        })
         .collect();
     // Stable: of two of the same age, the one that was stored first.
-    tokens.sort_by_key(|(rank, it)| (*rank, Reverse(it.stored_at())));
+    tokens.sort_by_key(|(order, _)| *order);
     let (id, role) = match family {
         ClientFamily::Unknown => (Some(FIRST_PARTY), Role::MaybeFamily),
         ClientFamily::None => (None, Role::Family),
@@ -244,14 +251,9 @@ fn attempts(
     };
     let of_family = |it: &Entry| id.is_some() && it.known("family_id") == id;
     let own = |it: &Entry| it.known("client_id") == Some(&request.client_id);
-    let mut attempts = Vec::new();
-    let ranks: Vec<_> = tokens.iter().map(|(rank, _)| *rank).collect();
-    let mut seen = HashSet::new();
-    for rank in ranks.into_iter().filter(|it| seen.insert(*it)) {
-        let here = || tokens.iter().filter(|(it, _)| *it == rank).map(|(_, it)| *it);
-        let attempt = |entry: &Entry, role| Attempt { entry: entry.clone(), role };
-        attempts.extend(here().filter(|it| of_family(it)).map(|it| attempt(it, role)));
-        attempts.extend(here().filter(|it| own(it)).map(|it| attempt(it, Role::Own)));
-    }
-    attempts
+    let attempt = |entry: &Entry, role| Attempt { entry: entry.clone(), role };
+    let all = || tokens.iter().map(|(_, it)| *it);
+    let family = all().filter(|it| of_family(it)).map(|it| attempt(it, role));
+    let own = all().filter(|it| own(it)).map(|it| attempt(it, Role::Own));
+    family.chain(own).collect()
 }

@@ -91,6 +91,51 @@ fn a_sign_in_replaces_what_came_before_whichever_keys_it_has() {
 }
 
 #[test]
+fn an_invalidated_token_does_not_bring_an_earlier_one_back() {
+    both(|cache, client, clock| {
+        for (scopes, secret) in [
+            ("User.Read", "first"),
+            ("Files.Read", "other"),
+            ("User.Read Mail.Read", "second"),
+            ("Mail.Read", "third"),
+        ] {
+            cache.add(&sign_in("uid", scopes, secret)).unwrap();
+            clock.advance(1);
+        }
+        let third = client.acquire(&plain("Mail.Read"), &Server::new([])).unwrap();
+        assert!(client.invalidate(&third).unwrap());
+        for scopes in ["Mail.Read", "User.Read"] {
+            let plan = client.plan(&plain(scopes)).unwrap();
+            assert!(plan.cached().is_none() && plan.fallback().is_none(), "{plan}");
+        }
+        let other = client.acquire(&plain("Files.Read"), &Server::new([])).unwrap();
+        assert_eq!(secret(&other), "AT-other");
+    });
+}
+
+#[test]
+fn an_older_token_that_is_valid_for_longer_does_not_come_back() {
+    both(|cache, client, clock| {
+        let lasting = |scopes: &str, secret: &str, seconds: i64| {
+            let response = Fields::new()
+                .set("access_token", format!("AT-{secret}"))
+                .set("client_info", client_info("uid"))
+                .set("expires_in", seconds);
+            sign_in("uid", scopes, secret).response(response)
+        };
+        cache.add(&lasting("User.Read Mail.Read", "long", 7200)).unwrap();
+        clock.advance(1);
+        cache.add(&lasting("User.Read", "short", 600)).unwrap();
+        clock.advance(700);
+        // This deletes what has expired.
+        cache.add(&lasting("Files.Read", "other", 3600)).unwrap();
+        for scopes in ["User.Read", "Mail.Read"] {
+            assert!(client.plan(&plain(scopes)).unwrap().cached().is_none(), "{scopes}");
+        }
+    });
+}
+
+#[test]
 fn the_token_of_another_api_is_still_returned() {
     both(|cache, client, clock| {
         cache.add(&sign_in("uid", "api://a/read openid profile", "a")).unwrap();

@@ -18,6 +18,7 @@ mod sign_out;
 mod signed_in;
 mod silent;
 mod threads;
+mod undated;
 
 use msal_cache::store::CacheStore;
 use msal_cache::{AccountInfo, Client, TokenCache};
