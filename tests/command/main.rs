@@ -15,8 +15,10 @@ mod json;
 mod large;
 mod output;
 mod purpose;
+mod robust;
 mod secrets;
 #[cfg(unix)]
 mod terminal;
 mod tool;
 mod watch;
+mod wishes;

@@ -38,6 +38,7 @@ pub(crate) fn add(
         ProfileArg::Python => Profile::Python,
         ProfileArg::Family => Profile::Family,
     };
+    input::refuse_twice(name, input)?;
     let event = event(input, &input::text(input, EVENT)?, request)?;
     let (store, cache) = run.open(name, Access::Create)?;
     let before = cache.entries(None)?;

@@ -46,7 +46,7 @@ pub(crate) struct GlobalArgs {
     pub(crate) lock_timeout: Duration,
 
     /// The time to use instead of the system clock, in seconds since the Unix epoch.
-    #[arg(long, global = true, hide = true, value_name = "SECONDS")]
+    #[arg(long, global = true, hide = true, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) now: Option<i64>,
 }
 

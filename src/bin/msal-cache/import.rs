@@ -11,7 +11,7 @@ use crate::backup::{back_up, backup_line};
 use crate::confirm::confirm;
 use crate::failure::{Failure, Outcome};
 use crate::flags::DeleteArgs;
-use crate::input::{self, STDIN, TOKEN_CACHE};
+use crate::input::{self, TOKEN_CACHE};
 use crate::out::{BOLD, DIM, GOOD, count};
 use crate::progress;
 use crate::redact;
@@ -26,9 +26,7 @@ pub(crate) fn import(
     replace: bool,
     delete: &DeleteArgs,
 ) -> Result<Outcome, Failure> {
-    if input == Path::new(STDIN) && name == STDIN {
-        return Err(Failure::usage("the store and the document can't both be standard input"));
-    }
+    input::refuse_twice(name, input)?;
     let text = input::text(input, TOKEN_CACHE)?;
     let source = TokenCache::in_memory();
     source.deserialize(&text).map_err(|error| Failure::input(input, TOKEN_CACHE, error))?;

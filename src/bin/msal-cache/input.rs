@@ -1,9 +1,13 @@
 //! Documents and events that are read from a file or from standard input.
 
+use std::ffi::OsStr;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use msal_cache::store::{Blob, BlobStore, CacheStore, Document, Revision};
+use msal_cache::{Error, TokenCache};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -25,6 +29,14 @@ pub(crate) fn bytes(input: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     Ok(bytes)
 }
 
+/// Standard input can't be both the store and the input.
+pub(crate) fn refuse_twice(store: &OsStr, input: &Path) -> Result<(), Failure> {
+    if store == STDIN && input == Path::new(STDIN) {
+        return Err(Failure::usage("the store and the input can't both be standard input"));
+    }
+    Ok(())
+}
+
 /// Reads a text that is expected to be something, and is not empty. What produced an empty text has
 /// failed.
 pub(crate) fn text(input: &Path, expected: &'static str) -> Result<Zeroizing<String>, Failure> {
@@ -36,13 +48,45 @@ pub(crate) fn text(input: &Path, expected: &'static str) -> Result<Zeroizing<Str
     }
 }
 
-/// A cache in memory with the document on standard input.
+/// The document on standard input, as a cache that can't be changed.
 pub(crate) fn cache(common: &GlobalArgs) -> Result<Cache, Failure> {
     let path = Path::new(STDIN);
     let text = text(path, TOKEN_CACHE)?;
-    let cache = store::in_memory(common);
-    cache.deserialize(&text).map_err(|error| Failure::input(path, TOKEN_CACHE, error))?;
+    let blob = Text { revision: Revision::unique(), text };
+    let store: Box<dyn CacheStore> = Box::new(Document::new(blob));
+    let cache = TokenCache::with_clock(store, store::clock(common));
+    cache.entries(None).map_err(|error| Failure::input(path, TOKEN_CACHE, error))?;
     Ok(cache)
+}
+
+/// A text that was read.
+struct Text {
+    revision: Revision,
+    text: Zeroizing<String>,
+}
+
+impl fmt::Debug for Text {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Text([{} bytes])", self.text.len())
+    }
+}
+
+impl BlobStore for Text {
+    fn read(&self, known: Option<Revision>) -> msal_cache::Result<Blob> {
+        Ok(match known {
+            Some(known) if known == self.revision => Blob::Unchanged,
+            _ => Blob::Present(self.revision, self.text.as_bytes().to_vec().into()),
+        })
+    }
+
+    fn swap(&self, _: Revision, _: &[u8]) -> msal_cache::Result<Revision> {
+        let source = io::ErrorKind::ReadOnlyFilesystem.into();
+        Err(Error::ReadOnly { path: self.place().into(), source })
+    }
+
+    fn place(&self) -> String {
+        "standard input".into()
+    }
 }
 
 /// What a store and an imported document are expected to be.

@@ -56,6 +56,11 @@ pub(crate) fn examine(run: &Run<'_>, store: &StoreRef) -> Result<Examined, Failu
         Ok(cache) => run.waiting("Reading", || cache.entries(None)).map_err(Failure::from),
         Err(failure) => Err(failure),
     };
+    if let Err(failure) = &read
+        && !matches!(failure, Failure::Cache(Error::Corrupt { .. }))
+    {
+        return read.map(|_| found);
+    }
     let bytes = match store {
         StoreRef::File(path) => std::fs::read(path).ok().map(zeroize::Zeroizing::new),
         StoreRef::Sqlite(_) | StoreRef::Input => None,
