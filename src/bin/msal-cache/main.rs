@@ -10,6 +10,7 @@ mod backup;
 mod broken;
 mod check;
 mod clients;
+mod complete;
 mod confirm;
 mod content;
 mod export;
@@ -18,6 +19,7 @@ mod flags;
 mod import;
 mod input;
 mod lock;
+mod manual;
 mod out;
 mod places;
 mod progress;
@@ -26,7 +28,6 @@ mod remove;
 mod repair;
 mod run;
 mod select;
-mod shell;
 mod show;
 mod silent;
 mod stats;
@@ -140,7 +141,7 @@ fn dispatch(run: &mut Run<'_>, command: &Command) -> Result<Outcome, Failure> {
         }
         Command::Lock { store } => lock::lock(run, &store.store),
         Command::Places => places::list(run),
-        Command::Completions { shell } => shell::completions(run, *shell),
-        Command::Man { output } => shell::man(run, output.as_deref()),
+        Command::Completions { shell } => complete::completions(run, *shell),
+        Command::Man { output } => manual::man(run, output.as_deref()),
     }
 }

@@ -27,6 +27,11 @@ const KNOWN: [(&str, &str, Locate); 3] = [
 /// Prefix that makes an app's name the name of its cache.
 pub(crate) const APP: &str = "app:";
 
+/// The fixed names.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    KNOWN.iter().map(|(name, ..)| *name)
+}
+
 /// All locations with a fixed name.
 pub(crate) fn all() -> Vec<WellKnown> {
     let located = KNOWN.iter().map(|(name, owner, locate)| {

@@ -1,24 +1,17 @@
-//! Shell completions and manual pages, generated from `args`.
+//! Manual pages, generated from `args`.
 
 use std::io::Write;
 use std::path::Path;
 
 use clap::CommandFactory;
-use clap_complete::Shell;
 
 use crate::args::Arguments;
 use crate::failure::{Failure, Outcome, printable};
 use crate::out::GOOD;
 use crate::run::Run;
 
-const NAME: &str = "msal-cache";
-
-pub(crate) fn completions(run: &mut Run<'_>, shell: Shell) -> Result<Outcome, Failure> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Arguments::command(), NAME, &mut script);
-    run.out.raw(&script)?;
-    Ok(Outcome::Done)
-}
+/// The name of the command.
+pub(crate) const NAME: &str = "msal-cache";
 
 pub(crate) fn man(run: &mut Run<'_>, directory: Option<&Path>) -> Result<Outcome, Failure> {
     let Some(directory) = directory else {
