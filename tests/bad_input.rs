@@ -1,7 +1,7 @@
 //! Invalid input changes nothing. Its error names the field and contains no secret.
 
 use crate::common::{CLIENT, NOW, cache, document, sign_in};
-use msal_cache::{CredentialType, Error, Event, Query};
+use msal_cache::{CredentialType, Error, Event, Fields, Memory, Profile, Query, TokenCache};
 use serde_json::{Value, json};
 
 fn event(changes: &Value) -> Value {
@@ -64,12 +64,44 @@ fn an_event_that_is_not_a_json_object_is_rejected() {
 }
 
 #[test]
-fn an_event_without_a_client_is_rejected() {
-    for client in [json!(null), json!(7), json!(["CANARY"])] {
+fn an_event_whose_client_is_no_text_is_rejected() {
+    for client in [json!(7), json!(["CANARY"]), json!(false), json!({ "CANARY": 1 })] {
         assert_eq!(refused(&json!({ "client_id": client })).0, "event.client_id");
     }
-    let error = Event::from_json("{}").unwrap_err();
-    assert!(matches!(error, Error::Invalid { field, .. } if field == "event.client_id"));
+}
+
+/// As MSAL Python adds it for the system-assigned managed identity.
+#[test]
+fn an_event_without_a_client_is_stored_and_found() {
+    for event in [
+        Event::from_json("{}").unwrap(),
+        Event::from_json(r#"{"client_id": null}"#).unwrap(),
+        Event::without_client(),
+    ] {
+        for profile in [Profile::Python, Profile::Family] {
+            let cache = TokenCache::builder(Memory::new()).profile(profile).build();
+            let response = Fields::new().set("access_token", "AT").set("expires_in", 3600);
+            let event = event
+                .clone()
+                .token_endpoint("https://localhost/managed_identity")
+                .scope(["https://vault.azure.net"])
+                .response(response);
+            assert!(cache.add(&event).unwrap().account().is_none());
+            let query = Query::new().client_id(None).home_account_id(None);
+            let found = |query: &Query| cache.find(CredentialType::AccessToken, query).unwrap();
+            assert_eq!(found(&query).len(), 1, "{profile:?}");
+            assert_eq!(found(&query.clone().realm("managed_identity")).len(), 1);
+            assert!(found(&query.clone().realm("another")).is_empty());
+            assert!(found(&Query::new().client_id("")).is_empty());
+            let unreadable: Vec<_> = cache
+                .entries(None)
+                .unwrap()
+                .into_iter()
+                .filter(|it| it.problem().is_some())
+                .collect();
+            assert!(unreadable.is_empty(), "{unreadable:?}");
+        }
+    }
 }
 
 #[test]

@@ -483,6 +483,12 @@ impl Read {
             | CredentialType::RefreshToken
             | CredentialType::IdToken => (Field::Secret, Problem::NoSecret),
             CredentialType::Account => (Field::HomeAccountId, Problem::NoHomeAccountId),
+            // MSAL Python writes `null` for the system-assigned managed identity.
+            CredentialType::AppMetadata
+                if self.spans[Field::ClientId as usize] == FieldSpan::NULL =>
+            {
+                return None;
+            }
             CredentialType::AppMetadata => (Field::ClientId, Problem::NoClientId),
             _ => return None,
         };

@@ -6,7 +6,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::model::address::shown;
-use crate::model::{Authority, AuthorityType, Fields, kind, schema};
+use crate::model::{Authority, AuthorityType, Fields, is_truthy, kind, schema};
 
 /// A response of a token endpoint, and the request that it answers: what
 /// [`TokenCache::add`](crate::TokenCache::add) stores.
@@ -35,7 +35,8 @@ use crate::model::{Authority, AuthorityType, Fields, kind, schema};
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct Event {
-    pub(crate) client_id: String,
+    /// `None` for the system-assigned managed identity, as MSAL Python stores it.
+    pub(crate) client_id: Option<String>,
     pub(crate) scope: Vec<String>,
     pub(crate) token_endpoint: Option<String>,
     pub(crate) environment: Option<String>,
@@ -55,7 +56,7 @@ impl Event {
     /// An event of this client, without a response.
     pub fn new(client_id: impl Into<String>) -> Self {
         Self {
-            client_id: client_id.into(),
+            client_id: Some(client_id.into()),
             scope: Vec::new(),
             token_endpoint: None,
             environment: None,
@@ -69,6 +70,13 @@ impl Event {
             account_id: None,
             home_account_id: None,
         }
+    }
+
+    /// An event without a client: what MSAL Python's `ManagedIdentityClient` adds for the
+    /// system-assigned managed identity. A query with `client_id(None)` finds its tokens.
+    #[must_use]
+    pub fn without_client() -> Self {
+        Self { client_id: None, ..Self::new("") }
     }
 
     /// Reads the JSON of the dictionary that MSAL Python passes to `TokenCache.add`.
@@ -85,8 +93,7 @@ impl Event {
 
     fn from_value(value: Value) -> Result<Self> {
         let mut fields = Fields::from_value("event", value)?;
-        let client_id = text(&mut fields, "client_id")?
-            .ok_or_else(|| Error::invalid("event.client_id", "it is missing"))?;
+        let client_id = text(&mut fields, "client_id")?;
         Ok(Self {
             client_id,
             scope: scopes(&mut fields)?,
@@ -237,7 +244,7 @@ fn object(fields: &mut Fields, name: &str) -> Result<Fields> {
 
 fn scopes(fields: &mut Fields) -> Result<Vec<String>> {
     let expected = "a list of strings";
-    let items = match fields.take("scope") {
+    let items = match fields.take("scope").filter(is_truthy) {
         None => Vec::new(),
         Some(Value::String(scopes)) => vec![Value::String(scopes)],
         Some(Value::Array(items)) => items,

@@ -110,6 +110,18 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
+/// Whether Python takes a value for true. MSAL Python treats many members as missing otherwise.
+pub(crate) fn is_truthy(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(it) => *it,
+        Value::Number(it) => it.as_f64() != Some(0.0),
+        Value::String(it) => !it.is_empty(),
+        Value::Array(it) => !it.is_empty(),
+        Value::Object(it) => !it.is_empty(),
+    }
+}
+
 /// Overwrites every text in a value.
 fn wipe(value: &mut Value) {
     match value {

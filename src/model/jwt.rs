@@ -9,7 +9,7 @@ use msal_cache_core::{Error, Result};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use crate::model::Fields;
+use crate::model::{Fields, is_truthy};
 
 /// As MSAL Python's decoder: accepts padding or none, and stray bits at the end.
 const LENIENT: GeneralPurpose = GeneralPurpose::new(
@@ -51,6 +51,13 @@ pub(crate) fn object(field: &str, encoded: &str) -> Result<Fields> {
     let value: Value = serde_json::from_slice(&decode(field, encoded)?)
         .map_err(|_| Error::invalid(field, "what it encodes is not JSON"))?;
     Fields::from_value(field, value)
+}
+
+/// Whether the payload of a token is JSON that Python takes for false.
+pub(crate) fn has_empty_payload(token: &str) -> bool {
+    let decoded = payload("id token", token).and_then(|it| decode("id token", it));
+    let value = decoded.ok().and_then(|it| serde_json::from_slice(&it).ok());
+    value.is_some_and(|it: Value| !is_truthy(&it))
 }
 
 fn payload<'t>(field: &str, token: &'t str) -> Result<&'t str> {

@@ -65,7 +65,7 @@ pub use event::Event;
 pub(crate) use event_address::environment_and_realm;
 pub(crate) use field::Field;
 pub use fields::Fields;
-pub(crate) use fields::kind;
+pub(crate) use fields::{is_truthy, kind};
 pub(crate) use foreign_text::{ForeignText, loggable};
 pub use form::Form;
 pub(crate) use hosts::Hosts;

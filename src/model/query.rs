@@ -255,6 +255,9 @@ impl Query {
         match home.map(|home| self.text.get(home)) {
             Some(home) if !home.is_empty() => Some(Partition::user(home)),
             _ => {
+                if matches!(asked(Field::ClientId), Some((_, None))) {
+                    return Some(Partition::unowned());
+                }
                 let text = |field| asked(field)?.1.map(|text| self.text.get(text));
                 let (client, realm) = (text(Field::ClientId)?, text(Field::Realm)?);
                 let ext = match self.ext_cache_key {

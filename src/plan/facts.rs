@@ -8,7 +8,7 @@ use msal_cache_core::{CredentialType, Error, Partition, Result, ext_cache_key};
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use crate::model::{Event, Fields, Profile, environment_and_realm, jwt, kind};
+use crate::model::{Event, Fields, Profile, environment_and_realm, is_truthy, jwt, kind};
 
 /// The lifetime of an access token whose response has none, in seconds.
 const DEFAULT_LIFETIME: i64 = 600;
@@ -137,7 +137,7 @@ impl<'a> Facts<'a> {
             CredentialType::RefreshToken => (true, None, None),
             _ => (true, realm, None),
         };
-        let client = client.then_some(&*self.event.client_id);
+        let client = self.event.client_id.as_deref().filter(|_| client);
         Partition::of_fields(section, None, client, realm, ext_cache_key)
     }
 
@@ -237,7 +237,8 @@ impl UserClaims {
     /// The parsed claims of a broker, else those of the ID token.
     fn of(event: &Event) -> Result<Self> {
         let mut claims = Self::default();
-        if let Some(ready) = event.response.get("id_token_claims") {
+        let ready = event.response.get("id_token_claims").filter(|it| is_truthy(it));
+        if let Some(ready) = ready {
             let field = "event.response.id_token_claims";
             let Value::Object(ready) = ready else { return Err(not_an_object(field, ready)) };
             for (name, value) in ready {
@@ -246,9 +247,14 @@ impl UserClaims {
         }
         if let (false, Some(id_token)) = (claims.any, token(&event.response, "id_token")?) {
             let field = "event.response.id_token";
-            jwt::for_each_claim(field, id_token, |name, json| {
-                claims.set(name, || serde_json::from_str(json).unwrap_or_default());
-            })?;
+            let read = jwt::for_each_claim(field, id_token, |name, json| {
+                claims.set(name, || claim(json));
+            });
+            // As in MSAL Python, a payload such as `null` or `[]` has no claims, where none are
+            // needed.
+            if !(event.response.get("client_info").is_none() && jwt::has_empty_payload(id_token)) {
+                read?;
+            }
         }
         Ok(claims)
     }
@@ -257,7 +263,7 @@ impl UserClaims {
     pub(crate) fn username(&self) -> Option<&Value> {
         // A preferred_username of null doesn't make upn the name.
         let name = self.preferred_username.as_ref().or(self.upn.as_ref());
-        not_null(name).filter(|it| it.as_str() != Some(""))
+        name.filter(|it| is_truthy(it))
     }
 
     /// The user's id in the tenant, as a text.
@@ -275,6 +281,15 @@ impl UserClaims {
             _ => return,
         };
         *claim = Some(value());
+    }
+}
+
+/// The value of a claim. An integer out of range keeps its digits, as a text.
+fn claim(json: &str) -> Value {
+    let is_integer = json.trim_start_matches('-').bytes().all(|it| it.is_ascii_digit());
+    match serde_json::from_str(json).unwrap_or_default() {
+        Value::Number(it) if is_integer && !it.is_i64() && !it.is_u64() => json.into(),
+        value => value,
     }
 }
 
@@ -314,6 +329,7 @@ fn token<'a>(response: &'a Fields, name: &str) -> Result<Option<&'a str>> {
     match response.get(name) {
         None => Ok(None),
         Some(Value::String(token)) => Ok(Some(token.as_str()).filter(|token| !token.is_empty())),
+        Some(other) if !is_truthy(other) => Ok(None),
         Some(other) => {
             let reason = format!("it is {} instead of a string", kind(other));
             Err(Error::invalid(format!("event.response.{name}"), reason))

@@ -43,7 +43,7 @@ pub(crate) fn environments(stored: &ReadSet, facts: &Facts<'_>, clouds: &Clouds)
     };
     let metadata = Partition::app_metadata();
     let mut owners = facts.partitions().into_iter().filter(|it| *it != metadata);
-    let client = Some(&*facts.event.client_id);
+    let client = facts.event.client_id.as_deref();
     Environments {
         user: owners.find_map(|it| chosen(&it, &|_| true)),
         metadata: chosen(&metadata, &|it| it.known("client_id") == client),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use msal_cache_core::{CredentialType, Result};
 
 use crate::model::{
-    AuthorityKind, AuthorityType, Clouds, Entry, FieldValue, KeyFields, Profile, schema,
+    AuthorityKind, AuthorityType, Clouds, Entry, FieldValue, KeyFields, Profile, is_truthy, schema,
 };
 use crate::plan::facts::{Facts, not_null, scalar};
 use crate::plan::family::{self, Environments};
@@ -54,7 +54,7 @@ fn write(facts: &Facts<'_>, profile: Profile, environments: &Environments) -> Ve
     records.extend(writer.account());
     records.extend(writer.id_token());
     records.extend(writer.refresh_token());
-    records.push(writer.app_metadata());
+    records.extend(writer.app_metadata());
     records
 }
 
@@ -105,12 +105,10 @@ impl<'a> RecordWriter<'a> {
             return None;
         }
         let claims = &facts.claims;
-        // A preferred_username of null doesn't make upn the name.
-        let username = claims.preferred_username.as_ref().or(claims.upn.as_ref());
-        let username = [not_null(username), event.data.get("username")]
+        let username = [claims.username(), event.data.get("username")]
             .into_iter()
             .flatten()
-            .find(|name| name.as_str() != Some(""));
+            .find(|name| is_truthy(name));
         let given = || event.username.as_deref().unwrap_or_default();
         let username = username.map_or_else(|| given().into(), FieldValue::from);
         // A number is written as a text, as in the home account id.
@@ -172,8 +170,12 @@ impl<'a> RecordWriter<'a> {
         Some(self.record(CredentialType::RefreshToken, self.key(), fields))
     }
 
-    fn app_metadata(&self) -> Entry {
+    fn app_metadata(&self) -> Option<Entry> {
         let facts = self.facts;
+        // Nothing is known of no client. MSAL Python writes that, too.
+        if self.profile == Profile::Family && facts.event.client_id.is_none() {
+            return None;
+        }
         let environment = self.environments.metadata.as_ref().or(facts.environment.as_ref());
         let environment = environment.map(String::as_str);
         let mut fields = vec![
@@ -184,7 +186,7 @@ impl<'a> RecordWriter<'a> {
             fields.push(("family_id", family.into()));
         }
         let key = KeyFields { environment, ..self.key() };
-        self.record(CredentialType::AppMetadata, key, fields)
+        Some(self.record(CredentialType::AppMetadata, key, fields))
     }
 
     fn environment(&self) -> Option<&'a str> {
@@ -197,7 +199,7 @@ impl<'a> RecordWriter<'a> {
         KeyFields {
             home_account_id: facts.home_account_id.as_deref(),
             environment: self.environment(),
-            client_id: Some(&facts.event.client_id),
+            client_id: facts.event.client_id.as_deref(),
             realm: facts.realm.as_deref(),
             target: Some(&facts.target),
             ext_cache_key: None,

@@ -307,6 +307,43 @@ def for_client(cache, client_id, authority, scopes, fmi_path=None, now=None):
     return {"result": result, "requests": http.token_requests}
 
 
+class MetadataService:
+    """The service of a virtual machine that gives tokens to its managed identity."""
+
+    def __init__(self, secrets):
+        self.secrets, self.requests = list(secrets), 0
+
+    def get(self, url, **_):
+        assert "/metadata/identity/oauth2/token" in url, "unexpected request: {}".format(url)
+        self.requests += 1
+        return NoNetwork.Response(200, {
+            "access_token": self.secrets.pop(0), "expires_in": "7199", "token_type": "Bearer",
+            "resource": "https://vault.azure.net",
+        })
+
+    def close(self):
+        pass
+
+
+@command
+def managed_identity(cache, resource, secrets, now, client_id=None):
+    """The result of ManagedIdentityClient.acquire_token_for_client, and the number of requests."""
+    identity = (
+        msal.SystemAssignedManagedIdentity() if client_id is None
+        else msal.UserAssignedManagedIdentity(client_id=client_id))
+    http = MetadataService(secrets)
+    client = msal.ManagedIdentityClient(identity, http_client=http, token_cache=caches[cache])
+    with clock_at(now):
+        # This module has a name for the time of its own.
+        module, kept = msal.managed_identity, msal.managed_identity.time
+        module.time = types.SimpleNamespace(time=lambda: now)
+        try:
+            result = client.acquire_token_for_client(resource=resource)
+        finally:
+            module.time = kept
+    return {"result": result, "requests": http.requests}
+
+
 # A scenario: one call of an app with a cache file and the given responses of the server.
 
 CLOUDS = [

@@ -74,7 +74,7 @@ pub(crate) fn write(path: &Path, name: &str, count: u64, pause: u64, threads: u6
                     let added = cache.add(&sign_in(&format!("{name}-{number}")));
                     let took = started.elapsed().as_millis();
                     match added {
-                        Ok(()) => say(format_args!("ok {number} {took}")),
+                        Ok(_) => say(format_args!("ok {number} {took}")),
                         Err(error) => say(format_args!("err {number} {took} {error}: {error:?}")),
                     }
                 }
