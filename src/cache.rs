@@ -80,6 +80,17 @@ impl<S: CacheStore> TokenCache<S> {
         TokenCacheBuilder::new(store)
     }
 
+    /// Waits until no refresh is in flight, including those that go on in threads of their own while
+    /// their callers have a token that is still valid (see
+    /// [`Client::with_refresh_wait`](crate::Client::with_refresh_wait)).
+    ///
+    /// A program calls it before it ends: a refresh token that the server has just replaced would be
+    /// lost with the response. It takes as long as the endpoint, `HttpEndpoint` at most 30 seconds
+    /// unless set.
+    pub fn finish_refreshes(&self) {
+        now(self.0.finish_refreshes());
+    }
+
     /// The store.
     pub fn store(&self) -> &S {
         &self.0.store.0

@@ -1,11 +1,13 @@
 use std::fmt;
+use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 
 use msal_cache_core::internal::now;
 use msal_cache_core::{CacheStore, Error, Memory, Ready, Result};
 
 use crate::TokenCache;
-use crate::engine::Acquisition;
+use crate::engine::{Acquisition, Threads};
 use crate::model::{
     AccountInfo, AcquireError, AcquiredToken, Authority, ClientConfig, SilentRequest, TokenEndpoint,
 };
@@ -49,6 +51,20 @@ macro_rules! client_options {
             self
         }
 
+        /// Sets how long a call waits for the refresh of a token that is still valid, before it returns
+        /// that token. One second unless set; zero returns it at once.
+        ///
+        /// The refresh goes on meanwhile, for as long as the endpoint takes, and its response is
+        /// stored. Other calls return the valid token at once. After a failed refresh, there is a pause
+        /// of 30 seconds, or of the time that the server demands (`Retry-After`, at most one hour).
+        ///
+        /// A program that ends before the response arrives doesn't store it: see `finish_refreshes` of
+        /// the cache.
+        pub fn with_refresh_wait(mut self, wait: Duration) -> Self {
+            self.config.refresh_wait = wait;
+            self
+        }
+
         /// The address of the token endpoint.
         ///
         /// # Errors
@@ -56,15 +72,6 @@ macro_rules! client_options {
         /// [`Error::Invalid`](crate::Error::Invalid) where the authority is invalid.
         pub fn token_endpoint(&self) -> Result<String> {
             Ok(self.config.authority()?.token_endpoint().to_owned())
-        }
-
-        /// The authority.
-        ///
-        /// # Errors
-        ///
-        /// [`Error::Invalid`](crate::Error::Invalid) where it was given as a text that is invalid.
-        pub fn authority(&self) -> Result<Authority> {
-            Ok(self.config.authority()?.authority().clone())
         }
     };
 }
@@ -112,6 +119,15 @@ impl<S: CacheStore> Client<S> {
     /// The cache.
     pub fn cache(&self) -> &TokenCache<S> {
         &self.cache
+    }
+
+    /// The authority.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error::Invalid) where it was given as a text that is invalid.
+    pub fn authority(&self) -> Result<Authority> {
+        Ok(self.config.authority()?.authority().clone())
     }
 
     #[cfg(feature = "http")]
@@ -208,7 +224,10 @@ impl<S: CacheStore> Client<S> {
     /// 3. The response is stored in one commit. The refresh token is replaced if it is still the
     ///    redeemed one.
     /// 4. If the refresh fails, a valid token that was only to be refreshed (`refresh_on`) is
-    ///    returned; and while the server doesn't respond, one within its extended lifetime.
+    ///    returned; and while the server doesn't respond, one within its extended lifetime. A valid
+    ///    token is returned after a second in any case, while the refresh goes on in a thread (see
+    ///    [`with_refresh_wait`](Self::with_refresh_wait)), if the endpoint and the store can be used
+    ///    there ([`TokenEndpoint::detached`], [`CacheStore::detached`]).
     ///
     /// Threads that need the same token at the same time share one request and its result. Others,
     /// also of other processes, wait before they redeem a refresh token of the same user (see
@@ -294,7 +313,7 @@ impl<S: CacheStore> Client<S> {
         let address = std::ptr::from_ref(endpoint).cast::<()>().addr();
         // A thread doesn't abandon its call.
         let finish = Acquisition::run;
-        now(self.cache.0.acquire(&self.config, request, (Ready(endpoint), address), finish))
+        now(self.cache.0.acquire(&self.config, request, (Ready(endpoint), address), finish, start))
     }
 
     /// What [`acquire`](Self::acquire) would do now, without doing it.
@@ -327,6 +346,24 @@ impl<S: CacheStore> Client<S> {
     pub fn invalidate(&self, token: &AcquiredToken) -> Result<bool> {
         now(self.cache.0.evict(token.entry()))
     }
+}
+
+/// An acquisition over a blocking store and endpoint.
+type BlockingAcquisition<'a, S> = Acquisition<Ready<Arc<S>>, Threads, Ready<&'a dyn TokenEndpoint>>;
+
+/// Runs an acquisition in a thread of its own, if the store and the endpoint can be used there.
+fn start<S: CacheStore>(
+    acquisition: BlockingAcquisition<'_, S>,
+) -> Option<BlockingAcquisition<'_, S>> {
+    let (store, endpoint) = (acquisition.store().0.clone(), acquisition.endpoint().0);
+    let (Some(store), Some(endpoint)) = (store.detached(), endpoint.detached()) else {
+        return Some(acquisition);
+    };
+    let acquisition = acquisition.with(Ready(store), Ready(endpoint));
+    // Where there are too many threads, it is dropped, and the caller gets the valid token.
+    let thread = thread::Builder::new().name("msal-cache refresh".into());
+    drop(thread.spawn(move || now(acquisition.run())));
+    None
 }
 
 impl<S> Clone for Client<S> {

@@ -38,6 +38,8 @@ mod moving;
 mod never_older;
 mod scale;
 mod secrets;
+#[cfg(feature = "http")]
+mod slow_server;
 mod stores;
 
 #[allow(dead_code, reason = "its main is not run here")]

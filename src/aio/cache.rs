@@ -189,7 +189,7 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     /// # }
     /// ```
     pub async fn finish_refreshes(&self) {
-        self.0.state.in_flight.all_ended().await;
+        self.0.finish_refreshes().await;
     }
 
     /// The blocking form of this cache, for threads outside of the runtime. Both share the store, what

@@ -57,6 +57,11 @@ impl<S: AsyncCacheStore> AsyncClient<S> {
         &self.config
     }
 
+    /// See [`Client::authority`](crate::Client::authority).
+    pub fn authority(&self) -> Result<Authority> {
+        Ok(self.config.authority()?.authority().clone())
+    }
+
     /// See [`Client::accounts`](crate::Client::accounts).
     pub async fn accounts(&self) -> Result<Vec<AccountInfo>> {
         self.cache.0.accounts(&self.config).await
@@ -120,7 +125,7 @@ impl<S: AsyncCacheStore> AsyncClient<S> {
     {
         let address = std::ptr::from_ref(endpoint).addr();
         let endpoint = (endpoint.clone(), address);
-        self.cache.0.acquire(&self.config, request, endpoint, finish).await
+        self.cache.0.acquire(&self.config, request, endpoint, finish, start).await
     }
 
     /// See [`Client::plan`](crate::Client::plan).
@@ -149,6 +154,17 @@ where
             Err(_) => Err(Error::runtime_ended().into()),
         },
     }
+}
+
+/// Starts such a task, if a runtime is there.
+fn start<S, E>(acquisition: Acquisition<Arc<S>, Tokio, E>) -> Option<Acquisition<Arc<S>, Tokio, E>>
+where
+    S: AsyncCacheStore + 'static,
+    E: AsyncTokenEndpoint + 'static,
+{
+    let Ok(runtime) = Handle::try_current() else { return Some(acquisition) };
+    drop(runtime.spawn(acquisition.run()));
+    None
 }
 
 impl<S> Clone for AsyncClient<S> {

@@ -3,7 +3,7 @@ use std::time::{Duration, Instant};
 
 use msal_cache_core::{AsyncCacheStore, Guards, Partition, Result, event};
 
-use crate::engine::in_flight::{AcquireResult, Followed, Joined, Leader};
+use crate::engine::in_flight::{AcquireResult, Followed, InFlightRequest, Joined, Leader};
 use crate::engine::meter::{Meter, timed};
 use crate::engine::metrics;
 use crate::engine::refresh::Refresh;
@@ -28,6 +28,27 @@ pub(crate) struct Acquisition<S, R, E> {
 }
 
 impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Acquisition<S, R, E> {
+    /// The endpoint that sends the requests.
+    pub(crate) fn endpoint(&self) -> &E {
+        &self.refresh.endpoint
+    }
+
+    /// The store.
+    pub(crate) fn store(&self) -> &S {
+        &self.refresh.engine.store
+    }
+
+    /// The same with other handles of the store and the endpoint.
+    pub(crate) fn with<T, F>(self, store: T, endpoint: F) -> Acquisition<T, R, F> {
+        let Self { refresh, plan, read, level, leader } = self;
+        let Refresh { engine, request, partition, reason, meter, is_read_stale, .. } = refresh;
+        let engine =
+            Arc::new(Engine { store, runtime: engine.runtime, state: engine.state.clone() });
+        let refresh =
+            Refresh { engine, request, partition, endpoint, reason, meter, is_read_stale };
+        Acquisition { refresh, plan, read, level, leader }
+    }
+
     /// Acquires the token, for all callers that wait for it.
     pub(crate) async fn run(self) -> AcquireResult {
         let refresh = &self.refresh;
@@ -38,6 +59,15 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Acquisition<S, R, E>
             let now = refresh.engine.state.decoded.partition(&refresh.partition);
             refresh.request.owner(now.as_deref()).or(before)
         };
+        if self.plan.still_good().is_some()
+            && let Ok(token) = &result
+        {
+            let (state, identity) = (&refresh.engine.state, self.leader.identity());
+            match token.refresh_error() {
+                Some(error) => state.back_off.failed(identity, refresh.engine.now(), error),
+                None => state.back_off.succeeded(identity),
+            }
+        }
         let result = match result {
             Ok(token) => Ok(from_first_read(token, self.level).at_cost(cost).owned_by(owner())),
             Err(AcquireError::NotStored { token, source }) => {
@@ -78,6 +108,27 @@ fn decide(
     }
 }
 
+/// A request for which no cached token can be returned, and what was read for it.
+struct Miss {
+    request: ResolvedRequest,
+    partition: Partition,
+    plan: SilentPlan,
+    read: ReadSet,
+    level: AnsweredBy,
+    took: Duration,
+    /// How many requests had ended before the read.
+    ended: u64,
+}
+
+/// How a request has ended for a caller that has not sent it.
+enum Ended {
+    Done(AcquireResult),
+    /// Without a result for this caller.
+    Abandoned,
+    /// Not yet.
+    Late,
+}
+
 /// Sets the level of a token that the refresh has not replaced.
 fn from_first_read(token: AcquiredToken, level: AnsweredBy) -> AcquiredToken {
     let is_old = token.source() == TokenSource::Cache && token.refresh_reason().is_some();
@@ -86,13 +137,18 @@ fn from_first_read(token: AcquiredToken, level: AnsweredBy) -> AcquiredToken {
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Acquires a token from the cache, or from the server. `endpoint_id` identifies the endpoint.
-    /// `finish` runs an acquisition to its end, even if the caller is dropped.
+    /// `finish` runs an acquisition to its end, even if the caller is dropped. `start` does so without
+    /// waiting for the end; it gives an acquisition back that needs the caller.
+    ///
+    /// A token that is still valid is not held back by a refresh that takes long: the caller gets it
+    /// after a short wait, and the refresh goes on. After a failed one, there is a pause.
     pub(crate) async fn acquire<E, F>(
         self: &Arc<Self>,
         client: &ClientConfig,
         request: &SilentRequest,
         (endpoint, endpoint_id): (E, usize),
         finish: impl FnOnce(Acquisition<S, R, E>) -> F,
+        start: impl FnOnce(Acquisition<S, R, E>) -> Option<Acquisition<S, R, E>>,
     ) -> AcquireResult
     where
         E: AsyncTokenEndpoint,
@@ -100,8 +156,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     {
         let request = ResolvedRequest::new(client, request, self.profile())
             .map_err(AcquireError::of_arguments)?;
-        let in_flight = &self.state.in_flight;
-        let ended = in_flight.ended();
+        let ended = self.state.in_flight.ended();
         let partition = request.partition();
         let (read, level, took) = self.first_read(&request, &partition).await?;
         let nothing = Decoded::default();
@@ -131,16 +186,47 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
             }
         };
         metrics::lookup(false);
-        let reason = plan.reason.unwrap_or(RefreshReason::Absent);
         event!(
             debug,
             target: "msal_cache::client",
             of = partition.digest(),
             client_id = request.client_id,
-            ?reason,
+            reason = ?plan.reason.unwrap_or(RefreshReason::Absent),
             "a new access token is needed"
         );
-        let (identity, guard_wait) = (request.identity(), request.guard_wait);
+        let miss = Miss { request, partition, plan, read, level, took, ended };
+        metrics::acquired(self.acquire_new(miss, (endpoint, endpoint_id), finish, start).await)
+    }
+
+    async fn acquire_new<E, F>(
+        self: &Arc<Self>,
+        miss: Miss,
+        (endpoint, endpoint_id): (E, usize),
+        finish: impl FnOnce(Acquisition<S, R, E>) -> F,
+        start: impl FnOnce(Acquisition<S, R, E>) -> Option<Acquisition<S, R, E>>,
+    ) -> AcquireResult
+    where
+        E: AsyncTokenEndpoint,
+        F: Future<Output = AcquireResult>,
+    {
+        let Miss { request, partition, plan, read, level, took, ended } = miss;
+        let reason = plan.reason.unwrap_or(RefreshReason::Absent);
+        let (identity, guard_wait, refresh_wait) =
+            (request.identity(), request.guard_wait, request.refresh_wait);
+        let good = plan.still_good().map(|entry| {
+            let owner = request.owner(read.get(&partition));
+            AcquiredToken::aging(entry.clone(), reason).owned_by(owner).answered_by(level)
+        });
+        let cost = |waiting: Duration| {
+            let (in_store, waiting) = (micros(took), micros(waiting));
+            Cost { in_store, waiting, ..Cost::default() }
+        };
+        if let Some(good) = &good
+            && let Some(error) = self.state.back_off.error(identity, self.now())
+        {
+            return Ok(good.clone().after(error).at_cost(cost(Duration::ZERO)));
+        }
+        let in_flight = &self.state.in_flight;
         let request = Arc::new(request);
         loop {
             match in_flight.join(identity, endpoint_id) {
@@ -156,38 +242,57 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                         is_read_stale: in_flight.ended() != ended,
                     };
                     metrics::refresh(reason);
+                    let request = leader.request();
                     let acquisition = Acquisition { refresh, plan, read, level, leader };
-                    return metrics::acquired(finish(acquisition).await);
-                }
-                Joined::Follower(other) => {
-                    if let Some(aging) = plan.still_good() {
-                        let cost = Cost { in_store: micros(took), ..Cost::default() };
-                        let owner = request.owner(read.get(&partition));
-                        let aging = AcquiredToken::aging(aging.clone(), reason).owned_by(owner);
-                        return metrics::acquired(Ok(aging.answered_by(level).at_cost(cost)));
+                    let Some(good) = good else { return finish(acquisition).await };
+                    if let Some(acquisition) = start(acquisition) {
+                        return finish(acquisition).await;
                     }
                     let started = Instant::now();
-                    loop {
-                        match other.follow(endpoint_id) {
-                            Followed::Waiting(ended) => {
-                                let left = guard_wait.saturating_sub(started.elapsed());
-                                if left.is_zero() {
-                                    let locked = Guards::locked(started.elapsed());
-                                    return metrics::acquired(Err(locked.into()));
-                                }
-                                self.runtime.wait(ended, Some(left)).await;
-                            }
-                            Followed::Done(result) => {
-                                let waiting = micros(started.elapsed());
-                                let in_store = micros(took);
-                                let cost = Cost { in_store, waiting, ..Cost::default() };
-                                return metrics::acquired(result.map(|token| token.at_cost(cost)));
-                            }
-                            Followed::Abandoned => break,
+                    return match self.within(&request, endpoint_id, refresh_wait).await {
+                        Ended::Done(result) => result,
+                        _ => Ok(good.at_cost(cost(started.elapsed()))),
+                    };
+                }
+                Joined::Follower(other) => {
+                    if let Some(good) = good {
+                        return Ok(good.at_cost(cost(Duration::ZERO)));
+                    }
+                    let started = Instant::now();
+                    match self.within(&other, endpoint_id, guard_wait).await {
+                        Ended::Done(result) => {
+                            return result.map(|token| token.at_cost(cost(started.elapsed())));
                         }
+                        Ended::Late => return Err(Guards::locked(started.elapsed()).into()),
+                        Ended::Abandoned => {}
                     }
                 }
             }
+        }
+    }
+
+    /// How a request ends within this time.
+    async fn within(&self, request: &InFlightRequest, endpoint_id: usize, wait: Duration) -> Ended {
+        let started = Instant::now();
+        loop {
+            match request.follow(endpoint_id) {
+                Followed::Done(result) => return Ended::Done(result),
+                Followed::Abandoned => return Ended::Abandoned,
+                Followed::Waiting(ended) => {
+                    let left = wait.saturating_sub(started.elapsed());
+                    if left.is_zero() {
+                        return Ended::Late;
+                    }
+                    self.runtime.wait(ended, Some(left)).await;
+                }
+            }
+        }
+    }
+
+    /// Waits until no request is in flight.
+    pub(crate) async fn finish_refreshes(&self) {
+        while let Some(idle) = self.state.in_flight.idle() {
+            self.runtime.wait(idle, None).await;
         }
     }
 

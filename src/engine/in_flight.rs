@@ -76,20 +76,11 @@ impl InFlight {
         self.ended.load(Ordering::SeqCst)
     }
 
-    /// Waits until no request is in flight.
-    #[cfg(feature = "tokio")]
-    pub(crate) async fn all_ended(&self) {
-        loop {
-            let idle = {
-                let requests = self.lock();
-                if requests.is_empty() {
-                    return;
-                }
-                // Made under the lock, so no end goes unnoticed.
-                self.idle.listen()
-            };
-            idle.await;
-        }
+    /// Is notified when no request is in flight; `None` where there is none.
+    pub(crate) fn idle(&self) -> Option<EventListener> {
+        let requests = self.lock();
+        // Made under the lock, so no end goes unnoticed.
+        (!requests.is_empty()).then(|| self.idle.listen())
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Revision, Arc<InFlightRequest>>> {
@@ -133,6 +124,14 @@ pub(crate) struct Leader {
 }
 
 impl Leader {
+    pub(crate) fn identity(&self) -> Revision {
+        self.identity
+    }
+
+    pub(crate) fn request(&self) -> Arc<InFlightRequest> {
+        self.request.clone()
+    }
+
     /// Ends the request with this result for all followers.
     pub(crate) fn done(mut self, result: AcquireResult) {
         self.result = Some(result);

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod acquire;
+mod back_off;
 mod decoded_cache;
 mod in_flight;
 mod meter;

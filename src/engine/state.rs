@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use msal_cache_core::{Batch, ChangeSignal, Guards};
 
+use crate::engine::back_off::BackOff;
 use crate::engine::decoded_cache::DecodedCache;
 use crate::engine::in_flight::InFlight;
 use crate::engine::metrics;
@@ -55,6 +56,7 @@ pub(crate) struct CacheState {
     pub(crate) stored: AtomicUsize,
     pub(crate) changed: AtomicBool,
     pub(crate) in_flight: Arc<InFlight>,
+    pub(crate) back_off: BackOff,
     /// Refreshes of this process: the process takes part in the guard of the store only once.
     pub(crate) guards: Guards,
     /// Notified of each change by this cache, and by the store where it is watched.
@@ -74,6 +76,7 @@ impl<S, R> Engine<S, R> {
             stored: AtomicUsize::new(usize::MAX / 2),
             changed: AtomicBool::new(false),
             in_flight: Arc::default(),
+            back_off: BackOff::default(),
             guards: Guards::new(),
             signal: ChangeSignal::new(),
             times_reads,

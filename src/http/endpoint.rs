@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use msal_cache_core::internal::now;
@@ -16,7 +17,7 @@ use crate::model::{Event, TokenEndpoint, TokenRequest, TokenResponse, TransportE
 
 /// A token endpoint over HTTPS, from which a [`Client`](crate::Client) requests tokens.
 ///
-/// An app creates one and keeps it, since it holds the client's credential and the state of the
+/// An app creates one and keeps it, or clones of it, since it holds the client's credential and the state of the
 /// throttling. Threads can share it. Async programs use
 #[cfg_attr(feature = "http-async", doc = "[`AsyncHttpEndpoint`](super::AsyncHttpEndpoint),")]
 #[cfg_attr(not(feature = "http-async"), doc = "`AsyncHttpEndpoint` (feature `http-async`),")]
@@ -53,7 +54,8 @@ use crate::model::{Event, TokenEndpoint, TokenRequest, TokenResponse, TransportE
 ///
 /// Each request has its own id, sent as `client-request-id`, by which the server's operator can
 /// find it. Errors include it, with the addresses of the server and of the proxy.
-pub struct HttpEndpoint(Exchange<BlockingWire>);
+#[derive(Clone)]
+pub struct HttpEndpoint(Arc<Exchange<BlockingWire>>);
 
 impl HttpEndpoint {
     /// Creates the endpoint of a public client, with default options.
@@ -69,7 +71,7 @@ impl HttpEndpoint {
         options: Options,
     ) -> Self {
         let wire = BlockingWire::new(timeout, roots, options.proxies.proxy());
-        Self(Exchange::new(wire, options))
+        Self(Arc::new(Exchange::new(wire, options)))
     }
 
     /// Starts building an endpoint with a client credential, a timeout or addresses of your own.
@@ -130,6 +132,10 @@ impl Default for HttpEndpoint {
 impl TokenEndpoint for HttpEndpoint {
     fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         now(self.0.send(request))
+    }
+
+    fn detached(&self) -> Option<Arc<dyn TokenEndpoint>> {
+        Some(Arc::new(self.clone()))
     }
 }
 

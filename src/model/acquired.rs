@@ -112,7 +112,13 @@ impl AcquiredToken {
     }
 
     pub(crate) fn fallback(entry: Entry, reason: RefreshReason, error: AcquireError) -> Self {
-        Self { refresh_error: Some(Arc::new(error)), ..Self::aging(entry, reason) }
+        Self::aging(entry, reason).after(error)
+    }
+
+    /// The same token after a refresh that has failed.
+    pub(crate) fn after(mut self, error: AcquireError) -> Self {
+        self.refresh_error = Some(Arc::new(error));
+        self
     }
 
     #[inline]

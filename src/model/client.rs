@@ -11,6 +11,10 @@ const SKEW: i64 = 300;
 /// Longer than HTTP clients wait for a response.
 const GUARD_WAIT: Duration = Duration::from_secs(60);
 
+/// Servers mostly respond sooner, so that the caller gets the new token, and a short program doesn't
+/// end before the response is stored.
+const REFRESH_WAIT: Duration = Duration::from_secs(1);
+
 /// What a client is configured with.
 #[derive(Clone, Debug)]
 pub(crate) struct ClientConfig {
@@ -20,6 +24,7 @@ pub(crate) struct ClientConfig {
     pub(crate) capabilities: Arc<[String]>,
     pub(crate) skew: i64,
     pub(crate) guard_wait: Duration,
+    pub(crate) refresh_wait: Duration,
 }
 
 impl ClientConfig {
@@ -33,6 +38,7 @@ impl ClientConfig {
             capabilities: Arc::default(),
             skew: SKEW,
             guard_wait: GUARD_WAIT,
+            refresh_wait: REFRESH_WAIT,
         }
     }
 

@@ -39,6 +39,16 @@ pub trait TokenEndpoint: Send + Sync {
     /// [`TransportError`] where there is no response, or its body is not a JSON object. A response
     /// is not an error, whatever its status.
     fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError>;
+
+    /// A handle of this endpoint that outlives the call, by which the refresh of a token that is still
+    /// valid goes on in a thread of its own while the caller has the token already.
+    ///
+    /// `None`, as the provided body returns, where there is no such handle. Then the caller waits as
+    /// long as [`send`](Self::send) takes, though only once in the pause after a failed refresh. An
+    /// `Arc` of an endpoint has one, and so has `HttpEndpoint`.
+    fn detached(&self) -> Option<Arc<dyn TokenEndpoint>> {
+        None
+    }
 }
 
 macro_rules! forward {
@@ -47,11 +57,25 @@ macro_rules! forward {
             fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
                 (**self).send(request)
             }
+
+            fn detached(&self) -> Option<Arc<dyn TokenEndpoint>> {
+                (**self).detached()
+            }
         }
     )*};
 }
 
-forward!(&E, Arc<E>, Box<E>);
+forward!(&E, Box<E>);
+
+impl<E: TokenEndpoint + ?Sized + 'static> TokenEndpoint for Arc<E> {
+    fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
+        (**self).send(request)
+    }
+
+    fn detached(&self) -> Option<Arc<dyn TokenEndpoint>> {
+        Some(Arc::new(self.clone()))
+    }
+}
 
 /// A [`TokenEndpoint`] that waits without blocking a thread.
 ///

@@ -21,6 +21,7 @@ pub(crate) struct ResolvedRequest {
     pub(crate) authority: Arc<AuthorityHosts>,
     pub(crate) skew: i64,
     pub(crate) guard_wait: Duration,
+    pub(crate) refresh_wait: Duration,
     pub(crate) request: SilentRequest,
     /// Without a type in the request, any type for a token with a key, and `Bearer` for one
     /// without.
@@ -94,6 +95,7 @@ impl ResolvedRequest {
             authority,
             skew: client.skew,
             guard_wait: client.guard_wait,
+            refresh_wait: client.refresh_wait,
             ext_cache_key: ext_cache_key_of(&request.data)?,
             request,
             token_type,

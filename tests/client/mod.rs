@@ -19,6 +19,7 @@ mod signed_in;
 mod silent;
 mod threads;
 mod undated;
+pub(crate) mod waiting;
 
 use msal_cache::store::CacheStore;
 use msal_cache::{AccountInfo, Client, TokenCache};

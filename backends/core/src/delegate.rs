@@ -4,6 +4,8 @@
 /// store that wraps it. Verbs after `except` are not forwarded: implement them, or leave them to
 /// the body that the contract provides.
 ///
+/// [`detached`](crate::CacheStore::detached) is that of the wrapper, and none unless implemented.
+///
 /// A wrapper that forwards by hand can omit a verb with a provided body, and then replaces a guard
 /// by none.
 ///
@@ -39,6 +41,7 @@ macro_rules! delegate_store {
         $crate::__delegate_verb!($self $store; guard [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; watch [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; is_immediate [$($($verb)+)?]);
+        $crate::__delegate_verb!($self $store; detached [$($($verb)+)?]);
     };
 }
 
@@ -54,6 +57,7 @@ macro_rules! __delegate_verb {
     (@known guard) => {};
     (@known watch) => {};
     (@known is_immediate) => {};
+    (@known detached) => {};
     (@known $other:ident) => {
         ::core::compile_error!(::core::concat!(
             "`CacheStore` has no verb `",
@@ -70,6 +74,7 @@ macro_rules! __delegate_verb {
     ($self:ident $store:expr; guard [guard $($rest:ident)*]) => {};
     ($self:ident $store:expr; watch [watch $($rest:ident)*]) => {};
     ($self:ident $store:expr; is_immediate [is_immediate $($rest:ident)*]) => {};
+    ($self:ident $store:expr; detached [detached $($rest:ident)*]) => {};
     ($self:ident $store:expr; $verb:ident [$other:ident $($rest:ident)*]) => {
         $crate::__delegate_verb!($self $store; $verb [$($rest)*]);
     };
@@ -132,6 +137,13 @@ macro_rules! __delegate_verb {
         #[inline]
         fn watch(&$self, signal: $crate::ChangeSignal) -> $crate::Result<$crate::Watch> {
             $crate::CacheStore::watch(&$store, signal)
+        }
+    };
+    ($self:ident $store:expr; detached []) => {
+        fn detached(
+            self: ::std::sync::Arc<Self>,
+        ) -> ::core::option::Option<::std::sync::Arc<dyn $crate::CacheStore>> {
+            ::core::option::Option::None
         }
     };
     ($self:ident $store:expr; is_immediate []) => {

@@ -9,10 +9,15 @@ use crate::{
 };
 
 macro_rules! forward {
-    ($($pointer:ty),*) => {$(
+    ($($pointer:ty => $detached:expr),*) => {$(
         #[deny(clippy::missing_trait_methods)]
         impl<S: CacheStore + ?Sized> CacheStore for $pointer {
-            crate::delegate_store!(self => **self);
+            crate::delegate_store!(self => **self, except detached);
+
+            fn detached(self: Arc<Self>) -> Option<Arc<dyn CacheStore>> {
+                let detached: fn(&Self) -> Option<Arc<dyn CacheStore>> = $detached;
+                detached(&self)
+            }
         }
 
         #[deny(clippy::missing_trait_methods)]
@@ -48,7 +53,8 @@ macro_rules! forward {
     )*};
 }
 
-forward!(&S, Arc<S>, Box<S>);
+// What a reference or a box points to can't be shared.
+forward!(&S => |_| None, Arc<S> => |store| store.clone().detached(), Box<S> => |_| None);
 
 /// The futures are those of the store itself: an `async fn` around each would have to be polled, and
 /// copied, as well.

@@ -388,6 +388,11 @@ impl<S: AsyncCacheStore> CacheStore for Blocking<S> {
     fn is_immediate(&self) -> bool {
         false
     }
+
+    /// None, since the inner store may borrow.
+    fn detached(self: Arc<Self>) -> Option<Arc<dyn CacheStore>> {
+        None
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::load::ConsistentRead;
@@ -111,5 +112,14 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
     /// in place; the verbs of other stores are moved to threads that may block.
     fn is_immediate(&self) -> bool {
         false
+    }
+
+    /// A handle of this store that outlives the caller: `Some(self)` for a store that borrows nothing.
+    /// With it, the refresh of a token that is still valid goes on in a thread of its own, and is
+    /// stored, while the caller has the token already.
+    ///
+    /// The provided body has none. Then the caller waits for that refresh.
+    fn detached(self: Arc<Self>) -> Option<Arc<dyn CacheStore>> {
+        None
     }
 }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use msal_cache_core::{
@@ -104,6 +105,10 @@ impl CacheStore for FileStore {
 
     fn is_immediate(&self) -> bool {
         self.0.is_immediate()
+    }
+
+    fn detached(self: Arc<Self>) -> Option<Arc<dyn CacheStore>> {
+        Some(self)
     }
 }
 

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use msal_cache_core::{
@@ -167,6 +168,10 @@ impl CacheStore for SqliteStore {
     /// False: every verb may wait for other processes, or for the disk.
     fn is_immediate(&self) -> bool {
         false
+    }
+
+    fn detached(self: Arc<Self>) -> Option<Arc<dyn CacheStore>> {
+        Some(self)
     }
 }
 

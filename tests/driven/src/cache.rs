@@ -117,6 +117,10 @@ impl<S: CacheStore> TokenCache<S> {
         wait(self.0.copy_to(&target.0))
     }
 
+    pub fn finish_refreshes(&self) {
+        wait(self.0.finish_refreshes());
+    }
+
     pub fn has_state_changed(&self) -> bool {
         self.0.has_state_changed()
     }

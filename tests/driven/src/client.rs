@@ -9,7 +9,7 @@ use msal_cache::endpoint::{
     TransportErrorKind,
 };
 use msal_cache::plan::SilentPlan;
-use msal_cache::store::CacheStore;
+use msal_cache::store::{CacheStore, Offload};
 use msal_cache::{
     AccountInfo, AcquireError, AcquiredToken, AsyncClient, Authority, Error, Memory, Result,
     SilentRequest,
@@ -56,6 +56,10 @@ impl<S: CacheStore> Client<S> {
 
     pub fn with_guard_wait(self, wait: Duration) -> Self {
         self.map(|it| it.with_guard_wait(wait))
+    }
+
+    pub fn with_refresh_wait(self, wait: Duration) -> Self {
+        self.map(|it| it.with_refresh_wait(wait))
     }
 
     pub fn cache(&self) -> &TokenCache<S> {
@@ -119,6 +123,9 @@ impl<S: CacheStore + 'static> Client<S> {
         request: &SilentRequest,
         endpoint: &dyn TokenEndpoint,
     ) -> Result<AcquiredToken, AcquireError> {
+        if let Some(endpoint) = endpoint.detached() {
+            return wait(self.client.acquire(request, &Offload::new(endpoint)));
+        }
         let (calls, received) = mpsc::channel();
         let (client, request) = (self.client.clone(), request.clone());
         let remote = Remote(calls);

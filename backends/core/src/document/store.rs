@@ -388,6 +388,11 @@ impl<B: BlobStore> CacheStore for Document<B> {
     fn is_immediate(&self) -> bool {
         false
     }
+
+    /// None, since the inner store may borrow.
+    fn detached(self: Arc<Self>) -> Option<Arc<dyn CacheStore>> {
+        None
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

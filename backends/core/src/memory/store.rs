@@ -1,4 +1,5 @@
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -161,6 +162,10 @@ impl CacheStore for Memory {
 
     fn is_immediate(&self) -> bool {
         true
+    }
+
+    fn detached(self: Arc<Self>) -> Option<Arc<dyn CacheStore>> {
+        Some(self)
     }
 }
 
