@@ -227,8 +227,6 @@ fn grants() -> Vec<NamedEvent> {
             "params": {},
             "data": {},
         }),
-        "no client id" => without(app(), "/client_id"),
-        "user without a client id" => without(user(), "/client_id"),
         "managed identity with expires_on" => json!({
             "client_id": "SYSTEM_ASSIGNED_MANAGED_IDENTITY",
             "scope": ["https://vault.azure.net"],
@@ -334,6 +332,8 @@ fn authorities() -> Vec<NamedEvent> {
         "client id in upper case" => with(user(), "/client_id", "AAAAAAAA-BBBB-CCCC"),
         "client id that is a URL" =>
             with(app(), "/client_id", "https://Contoso.example/App ID/é"),
+        "no client id" => without(app(), "/client_id"),
+        "user without a client id" => without(user(), "/client_id"),
         "empty client id" => with(app(), "/client_id", ""),
     }
 }

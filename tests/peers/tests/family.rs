@@ -433,6 +433,75 @@ fn node_sees_one_account_in_its_file_after_our_write() {
     }
 }
 
+/// MSAL Node and this crate agree which token of an API counts: each returns the other's newer one,
+/// and neither returns an older one, whatever its scopes.
+#[test]
+fn node_and_this_crate_return_the_same_newest_token() {
+    let mut shared = Shared::over("{}");
+    let clock = Arc::new(ManualClock::new(NOW));
+    let store = FileStore::open(&shared.path).unwrap();
+    // The profile for MSAL Python keeps the older tokens, so that they have to be ranked.
+    let ours = TokenCache::with_clock(store, clock.clone());
+    let client = ours.client(APP, format!("https://{HOST}/{TENANT}"));
+    let alice = msal_cache::AccountInfo::of(home(ALICE));
+    let mut compared = 0;
+    for (step, (writer, scopes)) in [
+        ("ours", "User.Read openid profile offline_access"),
+        ("ours", "Mail.Read User.Read openid profile offline_access"),
+        ("node", "User.Read openid profile offline_access"),
+        ("ours", "Mail.Read openid profile offline_access"),
+        ("node", "Files.Read openid profile offline_access"),
+        ("python", "Mail.Read User.Read openid profile offline_access"),
+        ("ours", "User.Read openid profile offline_access"),
+        ("node", "Files.Read Mail.Read openid profile offline_access"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let now = NOW + 10 * i64::try_from(step).unwrap();
+        clock.set(now);
+        let secret = format!("{step}");
+        let event = sign_in(APP, ALICE, scopes, &secret);
+        match writer {
+            "ours" => drop(ours.add(&Event::from_json(&event.to_string()).unwrap()).unwrap()),
+            "python" => {
+                shared.python.get("add", json!({ "cache": "c", "event": event, "now": now }));
+            }
+            _ => {
+                let responses = json!([response(ALICE, scopes, &secret)]);
+                let scopes: Vec<_> = scopes.split(' ').take(1).collect();
+                let request = json!({ "scopes": scopes, "responses": responses, "now": now });
+                shared.node("sign_in", APP, request).unwrap();
+            }
+        }
+        for scope in ["User.Read", "Mail.Read", "Files.Read"] {
+            let wanted = json!({ "scopes": [scope], "home_account_id": home(ALICE), "now": now });
+            let request = msal_cache::SilentRequest::new([scope], &alice);
+            let plan = client.plan(&request).unwrap();
+            let found = plan.cached().and_then(msal_cache::Entry::access_token);
+            let found = found.map(|it| it.secret().expose().to_owned());
+            // Node refuses to choose between two, which this crate's Python profile or MSAL Python
+            // left, or refreshes, which the server refuses here.
+            let theirs = shared.node("silent", APP, wanted);
+            let theirs = theirs.ok().filter(|it| it["from_cache"] == true);
+            let theirs = theirs.and_then(|it| it["access_token"].as_str().map(str::to_owned));
+            if let Some(theirs) = &theirs {
+                assert_eq!(found.as_ref(), Some(theirs), "step {step}: {scope}\n{plan}");
+                compared += 1;
+            }
+            if scopes.contains(scope) {
+                assert_eq!(
+                    found,
+                    Some(format!("AT-{secret}")),
+                    "step {step}: {scope}
+{plan}"
+                );
+            }
+        }
+    }
+    assert!(compared >= 8, "{compared}");
+}
+
 #[test]
 fn the_peers_have_the_pinned_versions() {
     let about = Peer::node().get("about", json!({}));
