@@ -10,6 +10,15 @@ use crate::model::{TransportError, TransportErrorKind};
 /// Parses an address and checks that a secret may be sent there. The error is the reason; it
 /// doesn't quote the address, which may contain a password.
 pub(super) fn parse(address: &str) -> Result<Uri, &'static str> {
+    if address.contains('\\') || address.contains(|it: char| it.is_whitespace() || it.is_control())
+    {
+        return Err("it contains a backslash, a blank or a control character");
+    }
+    // Programs differ in where a host ends whose bracket is followed by more.
+    let after = address.split_once("://").and_then(|(_, rest)| rest.split_once(']'));
+    if after.is_some_and(|(_, rest)| !rest.is_empty() && !rest.starts_with([':', '/', '?', '#'])) {
+        return Err("its host continues after a bracket");
+    }
     let uri: Uri = address.parse().map_err(|_| "it is not a URL")?;
     let host = uri.host().filter(|host| !host.is_empty()).ok_or("it has no host")?;
     if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
@@ -91,6 +100,11 @@ mod tests {
             "https://127.0.0.1@login.example/token",
             "ftp://127.0.0.1/token",
             "/token",
+            "http://[::1].evil/token",
+            "https://[::1].evil/token",
+            r"https://evil.example\@login.microsoftonline.com/common",
+            r"https://login.example\token",
+            "https://login.example/\ttoken",
             "login.example",
             "",
         ] {

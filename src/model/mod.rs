@@ -79,5 +79,5 @@ pub use request::SilentRequest;
 pub use secret::Secret;
 pub(crate) use server_error::MendedBy;
 pub use server_error::{InteractionRequired, ServerError};
-pub(crate) use tenant::{CONSUMERS_ID, same_tenant};
+pub(crate) use tenant::{CONSUMERS_ID, same_tenant, tenant_key};
 pub use views::{AccessToken, Account, AppMetadata, IdToken, RefreshToken};

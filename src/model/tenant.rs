@@ -15,9 +15,14 @@ pub(crate) fn same_tenant(one: &str, other: &str) -> bool {
         || (is(one, CONSUMERS_ID) && is(other, CONSUMERS))
 }
 
+/// The same text for each name of one tenant.
+pub(crate) fn tenant_key(name: &str) -> String {
+    if same_tenant(name, CONSUMERS) { CONSUMERS_ID.into() } else { name.to_ascii_lowercase() }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{CONSUMERS_ID, same_tenant};
+    use super::{CONSUMERS_ID, same_tenant, tenant_key};
 
     #[test]
     fn names_of_one_tenant_are_equal() {
@@ -32,6 +37,7 @@ mod tests {
         ] {
             assert_eq!(same_tenant(one, other), same, "{one} {other}");
             assert_eq!(same_tenant(other, one), same, "{other} {one}");
+            assert_eq!(tenant_key(one) == tenant_key(other), same, "{one} {other}");
         }
     }
 }

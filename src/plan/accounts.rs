@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::model::{
     AccountInfo, AcquiredToken, AuthorityType, Clouds, Decoded, Entry, Fields, Hosts, Nulls,
-    TenantProfile, merge, same_tenant,
+    TenantProfile, merge, same_tenant, tenant_key,
 };
 use crate::plan::facts::{Facts, scalar};
 
@@ -115,6 +115,7 @@ fn account(entries: &[(usize, &Entry)]) -> AccountInfo {
     let home = entries.iter().find_map(|(_, it)| it.known("home_account_id")).unwrap_or_default();
     let home_tenant = home.rsplit_once('.').map(|(_, tenant)| tenant);
     let mut account = AccountInfo::of(home);
+    let mut places = HashMap::new();
     for (entry, view) in entries.iter().map(|(_, entry)| entry).zip(&views) {
         account.authority_type = view.authority_type().or(account.authority_type);
         account.account_source =
@@ -127,7 +128,7 @@ fn account(entries: &[(usize, &Entry)]) -> AccountInfo {
         };
         // The account has the current name, and its profiles may have an earlier one.
         for profile in profiles_of_node(entry).into_iter().chain([profile]) {
-            add_profile(&mut account.tenant_profiles, profile);
+            add_profile(&mut account.tenant_profiles, &mut places, profile);
         }
     }
     for profile in &mut account.tenant_profiles {
@@ -148,8 +149,14 @@ fn account(entries: &[(usize, &Entry)]) -> AccountInfo {
     account
 }
 
-fn add_profile(profiles: &mut Vec<TenantProfile>, new: TenantProfile) {
-    match profiles.iter_mut().find(|it| same_tenant(&it.realm, &new.realm)) {
+/// Adds a profile, or what it says of a tenant that is known. `places` has the place of each tenant.
+fn add_profile(
+    profiles: &mut Vec<TenantProfile>,
+    places: &mut HashMap<String, usize>,
+    new: TenantProfile,
+) {
+    let place = *places.entry(tenant_key(&new.realm)).or_insert(profiles.len());
+    match profiles.get_mut(place) {
         None => profiles.push(new),
         Some(known) => {
             known.local_account_id = new.local_account_id.or(known.local_account_id.take());

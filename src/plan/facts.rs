@@ -9,6 +9,7 @@ use serde_json::Value;
 use smallvec::SmallVec;
 
 use crate::model::{Event, Fields, Profile, environment_and_realm, is_truthy, jwt, kind};
+use crate::plan::moments::moment_of;
 
 /// The lifetime of an access token whose response has none, in seconds.
 const DEFAULT_LIFETIME: i64 = 600;
@@ -186,7 +187,7 @@ impl<'a> AccessTokenFacts<'a> {
             None if response.get("expires_on").and_then(Value::as_str) == Some("") => {
                 DEFAULT_LIFETIME
             }
-            None => match time(response, "expires_on")? {
+            None => match expiry(response)? {
                 Some(at) if at != 0 => at.saturating_sub(now),
                 _ => DEFAULT_LIFETIME,
             },
@@ -347,6 +348,14 @@ fn time(response: &Fields, name: &str) -> Result<Option<i64>> {
     };
     let reason = "it is not a number of seconds in range";
     seconds.map(Some).ok_or_else(|| Error::invalid(format!("event.response.{name}"), reason))
+}
+
+/// The moment at which the token of a managed identity expires, as a number or a date.
+fn expiry(response: &Fields) -> Result<Option<i64>> {
+    match response.get("expires_on").and_then(Value::as_str).and_then(moment_of) {
+        None => time(response, "expires_on"),
+        moment => Ok(moment),
+    }
 }
 
 /// The time `lifetime` seconds after `now`, as a text.

@@ -14,6 +14,7 @@ mod explain;
 pub(crate) mod facts;
 mod family;
 pub(crate) mod likeliest;
+mod moments;
 mod read_set;
 pub(crate) mod records;
 pub(crate) mod refresh;

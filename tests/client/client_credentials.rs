@@ -1,6 +1,7 @@
 //! Tokens from the client credentials grant.
 
 use msal_cache::acquire::TokenSource;
+use msal_cache::endpoint::TokenResponse;
 use msal_cache::{AcquireError, Fields, SilentRequest};
 use serde_json::{Value, json};
 
@@ -133,4 +134,33 @@ fn removing_app_tokens_keeps_all_other_tokens() {
     expected.sort_by_key(|it| it["secret"].to_string());
     assert_eq!(left, expected);
     assert_eq!(client(&cache).remove_tokens_for_client().unwrap(), 0);
+}
+
+#[test]
+fn the_moment_at_which_a_managed_identity_token_expires_is_read_in_any_form() {
+    let (cache, _) = cache();
+    let until = NOW + 3600;
+    for (nth, expires_on) in [
+        json!(until.to_string()),
+        json!(until),
+        json!("11/14/2023 23:13:20 +00:00"),
+        json!("11/14/2023 11:13:20 PM +00:00"),
+        json!("2023-11-14T23:13:20Z"),
+        json!(1_700_003_600.5),
+        json!("1700003600.0"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let body = json!({
+            "access_token": format!("AT-{nth}"), "expires_on": expires_on, "token_type": "Bearer",
+        });
+        let response = TokenResponse::new(200, Fields::from_json(&body.to_string()).unwrap());
+        let scopes = [format!("https://r{nth}.example/.default")];
+        let client = client(&cache);
+        let token = client.acquire_token_for_client(&scopes, &Server::new([Ok(response)])).unwrap();
+        assert_eq!(token.access_token().expires_on(), until, "{body}");
+        let again = client.acquire_token_for_client(&scopes, &Server::new([])).unwrap();
+        assert_eq!(again.source(), TokenSource::Cache);
+    }
 }

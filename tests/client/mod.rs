@@ -5,6 +5,7 @@ mod authorities;
 mod client_credentials;
 mod errors;
 mod evidence;
+mod extremes;
 mod families;
 #[cfg(any(feature = "file", feature = "sqlite"))]
 mod guards;

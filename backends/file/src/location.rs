@@ -15,6 +15,7 @@ use msal_cache_core::{Error, Result};
 /// | [`session`](Self::session) | `$XDG_RUNTIME_DIR/<app>/msal_cache.json` | unsupported | unsupported |
 /// | [`azure_cli`](Self::azure_cli) | `~/.azure/msal_token_cache.json` | the same | `%USERPROFILE%\.azure\msal_token_cache.json` |
 /// | [`developer_tools`](Self::developer_tools) | `~/.IdentityService/msal.cache.nocae` or `.cae` | the same | `%LOCALAPPDATA%\.IdentityService\…` |
+/// | [`dotnet_tools`](Self::dotnet_tools) | `$XDG_DATA_HOME/.IdentityService/…`, else `~/.local/share/…` | `~/Library/Application Support/.IdentityService/…` | as `developer_tools` |
 ///
 /// # Format of these files
 ///
@@ -23,7 +24,7 @@ use msal_cache_core::{Error, Result};
 /// | | plain JSON in this file | otherwise |
 /// |---|---|---|
 /// | Azure CLI | if its setting `core.encrypt_token_cache` is off (the default on Linux and macOS for years; run `az config get core.encrypt_token_cache`), and on Linux without a secret service | Windows: `msal_token_cache.bin` beside it, encrypted by the Data Protection API. Elsewhere: the keychain or the secret service, and a `.sig` file whose time stamp signals changes |
-/// | developer tools (the Azure SDKs' `azure-identity` for Python, Java, JavaScript; PowerShell) | on Linux without a secret service, if the app allows unencrypted storage | Windows: this file, encrypted by the Data Protection API. macOS and Linux: the keychain or the secret service; the file is empty, and its time stamp signals changes. `azidentity` for Go on Linux writes a file in a format of its own |
+/// | developer tools (the Azure SDKs' `azure-identity` for Python, Java, JavaScript; `dotnet_tools`: `Azure.Identity` for .NET, Azure PowerShell) | on Linux without a secret service, if the app allows unencrypted storage | Windows: this file, encrypted by the Data Protection API. macOS and Linux: the keychain or the secret service; the file is empty, and its time stamp signals changes. `azidentity` for Go on Linux writes a file in a format of its own |
 ///
 /// If the file is missing although a tool is in use, the tool stores its tokens elsewhere and won't
 /// read what is written to this file. Reading an encrypted file returns [`Error::Corrupt`]. Open it
@@ -101,6 +102,17 @@ impl Location {
     /// [`Error::Invalid`] where `HOME` is not set (on Windows `LOCALAPPDATA`).
     pub fn developer_tools(cae: Cae) -> Result<Self> {
         Environment::CURRENT.developer_tools(cae)
+    }
+
+    /// The cache that Microsoft's developer tools for .NET share: `Azure.Identity` and Azure PowerShell.
+    /// It is in the folder that .NET calls `LocalApplicationData`; on macOS, that of .NET 8 and later.
+    /// See [above](Self#format-of-these-files) for when it is plain JSON.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where `HOME` is not set (on Windows `LOCALAPPDATA`).
+    pub fn dotnet_tools(cae: Cae) -> Result<Self> {
+        Environment::CURRENT.dotnet_tools(cae)
     }
 
     /// The path.
@@ -188,11 +200,19 @@ impl<E: Fn(&str) -> Option<OsString>> Environment<E> {
             System::Windows => self.required("LOCALAPPDATA")?,
             System::Xdg | System::Apple => self.home()?,
         };
-        let name = match cae {
-            Cae::Without => "msal.cache.nocae",
-            Cae::With => "msal.cache.cae",
+        Ok(identity_service(&base, cae))
+    }
+
+    fn dotnet_tools(&self, cae: Cae) -> Result<Location> {
+        let base = match self.system {
+            System::Windows => self.required("LOCALAPPDATA")?,
+            System::Apple => self.home()?.join("Library/Application Support"),
+            System::Xdg => match self.folder("XDG_DATA_HOME") {
+                Some(data) => data,
+                None => self.home()?.join(".local/share"),
+            },
         };
-        Ok(Location(base.join(".IdentityService").join(name)))
+        Ok(identity_service(&base, cae))
     }
 
     fn home(&self) -> Result<PathBuf> {
@@ -211,6 +231,14 @@ impl<E: Fn(&str) -> Option<OsString>> Environment<E> {
             Error::invalid(format!("environment variable {variable}"), reason)
         })
     }
+}
+
+fn identity_service(base: &Path, cae: Cae) -> Location {
+    let name = match cae {
+        Cae::Without => "msal.cache.nocae",
+        Cae::With => "msal.cache.cae",
+    };
+    Location(base.join(".IdentityService").join(name))
 }
 
 /// Checks that a name is one component of a path on every system.
@@ -308,6 +336,25 @@ mod tests {
             let moved = environment(System::Xdg, &[home, ("AZURE_CONFIG_DIR", folder)]);
             assert_eq!(path(moved.azure_cli()), expected);
         }
+    }
+
+    #[test]
+    fn the_caches_of_dotnet_tools_are_in_its_local_application_data() {
+        let home = ("HOME", "/home/alice");
+        let xdg = environment(System::Xdg, &[home]);
+        let expected = "/home/alice/.local/share/.IdentityService/msal.cache.nocae";
+        assert_eq!(path(xdg.dotnet_tools(Cae::Without)), expected);
+        let moved = environment(System::Xdg, &[home, ("XDG_DATA_HOME", "/data")]);
+        let expected = "/data/.IdentityService/msal.cache.cae";
+        assert_eq!(path(moved.dotnet_tools(Cae::With)), expected);
+        let apple = environment(System::Apple, &[home]);
+        let expected = "/home/alice/Library/Application Support/.IdentityService/msal.cache.cae";
+        assert_eq!(path(apple.dotnet_tools(Cae::With)), expected);
+        let windows = environment(System::Windows, &[home, ("LOCALAPPDATA", "/local")]);
+        for cae in [Cae::With, Cae::Without] {
+            assert_eq!(windows.dotnet_tools(cae).unwrap(), windows.developer_tools(cae).unwrap());
+        }
+        assert_eq!(unset(environment(System::Xdg, &[]).dotnet_tools(Cae::With)), "HOME");
     }
 
     #[test]
