@@ -148,6 +148,12 @@ def search(cache, credential_type, target=None, query=None, now=None):
 
 
 @command
+def count(cache, credential_type, target=None, query=None, now=None):
+    """The number of entries that a search finds, which may hold text that can't be a response."""
+    return len(search(cache, credential_type, target=target, query=query, now=now))
+
+
+@command
 def change(cache, how, entry, credential_type=None, fields=None, secret=None, now=None):
     it = caches[cache]
     with clock_at(now):
