@@ -88,6 +88,8 @@ fn p6_p8_randomly_damaged_files_cause_no_panic_and_no_loss() {
             fuzz::document(&text);
             fuzz::merge(&text);
             fuzz::search(&text);
+            fuzz::salvage(&text);
+            fuzz::check(&text);
             runs += 1;
         }
     }

@@ -271,3 +271,43 @@ fn a_purged_database_shrinks() {
     let promised = stats["expired_bytes"].as_u64().unwrap();
     assert!(before - after >= promised, "{before} - {after} < {promised}");
 }
+
+#[test]
+fn a_byte_order_mark_is_reported_and_removed() {
+    let tool = Tool::with("python-aad.json");
+    let text = fs::read(tool.path("cache.json")).unwrap();
+    let marked = [b"\xef\xbb\xbf", &*text].concat();
+    tool.write("cache.json", &marked);
+    assert_eq!(entries(&tool, "cache.json"), 5, "this library skips it");
+    let checked = tool.run(&["check", "cache.json"]);
+    assert_eq!(checked.code, 1, "{checked:?}");
+    assert!(checked.out.contains("it begins with a byte order mark"), "{}", checked.out);
+    assert!(checked.out.contains("MSAL Python and MSAL Node can't read it."), "{}", checked.out);
+    let json = tool.run(&["check", "cache.json", "--json"]).json();
+    assert_eq!(json["readers"], serde_json::json!({"python": false, "node": false}));
+    tool.run(&["repair", "cache.json", "--dry-run"]).expect_code(0);
+    assert_eq!(fs::read(tool.path("cache.json")).unwrap(), marked);
+    assert_eq!(tool.run(&["repair", "cache.json", "--json"]).json()["unmarked"], true);
+    assert_eq!(fs::read(tool.path("cache.json")).unwrap(), text);
+    tool.run(&["check", "cache.json"]).expect_code(0);
+}
+
+#[test]
+fn check_says_which_library_reads_a_broken_file() {
+    for (text, said) in [
+        ("", "MSAL Python and MSAL Node begin with an empty cache."),
+        ("{\"a\": NaN}", "MSAL Node can't read it. MSAL Python can."),
+        ("{\"a\": \"\u{80}\"}", "MSAL Python can't read it."),
+        ("{\"Account\": ", "MSAL Python and MSAL Node can't read it."),
+    ] {
+        let tool = Tool::new();
+        // The third one is in Latin-1.
+        let bytes: Vec<_> = text.chars().filter_map(|char| u8::try_from(char).ok()).collect();
+        tool.write("cache.json", bytes);
+        let mut command = tool.command();
+        let done = command.args(["check", "cache.json"]).env("COLUMNS", "200").output().unwrap();
+        let out = String::from_utf8(done.stdout).unwrap();
+        assert_eq!(done.status.code(), Some(4), "{text}: {out}");
+        assert!(out.contains(said), "{text}: {out}");
+    }
+}

@@ -1,7 +1,7 @@
 //! Behavior on a terminal.
 
 use std::fs::{File, OpenOptions};
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::ffi::OsStringExt;
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -10,6 +10,16 @@ use crate::tool::{NOW, Tool};
 
 /// Runs the command with a terminal as standard output; returns the exit code and the output.
 fn on_terminal(tool: &Tool, args: &[&str], variables: &[(&str, &str)]) -> (i32, String) {
+    typing(tool, args, variables, None)
+}
+
+/// As above, with the terminal as standard input, too, on which this is typed.
+fn typing(
+    tool: &Tool,
+    args: &[&str],
+    variables: &[(&str, &str)],
+    typed: Option<&str>,
+) -> (i32, String) {
     let screen = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
     grantpt(&screen).unwrap();
     unlockpt(&screen).unwrap();
@@ -18,12 +28,16 @@ fn on_terminal(tool: &Tool, args: &[&str], variables: &[(&str, &str)]) -> (i32, 
         OpenOptions::new().read(true).write(true).open(std::ffi::OsString::from_vec(name)).unwrap();
     let mut command = tool.command();
     command.args(args).args(["--now", &NOW.to_string()]).env("TERM", "xterm");
+    let mut screen = File::from(screen);
+    if let Some(typed) = typed {
+        command.stdin(terminal.try_clone().unwrap());
+        screen.write_all(typed.as_bytes()).unwrap();
+    }
     command.envs(variables.iter().copied()).stdout(terminal);
     let mut child = command.spawn().unwrap();
     drop(command);
     let mut seen = Vec::new();
     let mut part = [0; 4096];
-    let mut screen = File::from(screen);
     // Reading fails once the child has closed the terminal.
     while let Ok(read @ 1..) = screen.read(&mut part) {
         seen.extend(&part[..read]);
@@ -44,6 +58,30 @@ fn colors_are_printed_on_terminals_only() {
     let (_, screen) = on_terminal(&tool, &["tokens", "cache.json", "--color", "never"], &[]);
     assert!(!screen.contains('\u{1b}'), "{screen}");
     assert!(tool.run(&["tokens", "cache.json", "--color", "always"]).out.contains('\u{1b}'));
+}
+
+#[test]
+fn what_deletes_asks_on_a_terminal() {
+    let other = Tool::with("node-foci.json");
+    let other = other.path("cache.json").display().to_string();
+    for args in [
+        &["clear", "cache.json"][..],
+        &["remove", "cache.json", "--type", "access"],
+        &["import", "cache.json", &other, "--replace"],
+    ] {
+        let tool = Tool::with("python-aad.json");
+        let before = tool.read("cache.json");
+        for no in ["n\n", "\n", "never\n"] {
+            let (code, screen) = typing(&tool, args, &[], Some(no));
+            assert_eq!(code, 1, "{args:?}: {screen}");
+            assert!(screen.contains("cache.json? [y/N]"), "{args:?}: {screen}");
+            assert_eq!(tool.read("cache.json"), before, "{args:?}");
+        }
+        let (code, screen) = typing(&tool, args, &[], Some("y\n"));
+        assert_eq!(code, 0, "{args:?}: {screen}");
+        assert_ne!(tool.read("cache.json"), before, "{args:?}");
+        assert!(screen.contains("Backup: cache.json.backup-"), "{args:?}: {screen}");
+    }
 }
 
 #[test]

@@ -13,7 +13,31 @@ use crate::content::Content;
 use crate::failure::Failure;
 use crate::redact;
 use crate::run::Run;
-use crate::store::{Cache, StoreRef, in_memory};
+use crate::store::{Cache, StoreRef, begin, in_memory};
+
+/// The byte order mark, which this library skips and other libraries refuse.
+const MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Whether a file begins with a byte order mark.
+pub(crate) fn has_mark(store: &StoreRef) -> bool {
+    matches!(store, StoreRef::File(path) if begin(path).starts_with(MARK))
+}
+
+/// Removes the byte order mark of a file, which is otherwise left as it is.
+pub(crate) fn remove_mark(
+    run: &Run<'_>,
+    store: &StoreRef,
+    permissions: Permissions,
+) -> Result<(), Failure> {
+    let Some(blob) = store.open_blob(run.common, permissions)? else { return Ok(()) };
+    let _hold = blob.hold()?;
+    if let Blob::Present(revision, bytes) = blob.read(None)?
+        && let Some(text) = bytes.expose().strip_prefix(MARK)
+    {
+        blob.swap(revision, text)?;
+    }
+    Ok(())
+}
 
 /// A file that isn't a valid token cache.
 pub(crate) struct BrokenFile {

@@ -9,7 +9,7 @@ use msal_cache::file::{OnCorrupt, Permissions};
 use serde_json::json;
 
 use crate::backup::{back_up, backup_line};
-use crate::broken::BrokenFile;
+use crate::broken::{BrokenFile, has_mark, remove_mark};
 use crate::check::{MAX_LISTED, as_json, entry_line, groups, subject};
 use crate::content::{self, Content};
 use crate::failure::{Failure, Outcome, printable};
@@ -28,6 +28,8 @@ struct StoreRepair {
     /// The path of the unreadable file after its renaming.
     aside: Option<PathBuf>,
     backup: Option<PathBuf>,
+    /// The file began with a byte order mark.
+    unmarked: bool,
 }
 
 /// What `repair` may do.
@@ -81,6 +83,12 @@ pub(crate) fn repair(
         }
         Err(error) => return Err(error.into()),
     };
+    if repaired.recovered.is_none() && has_mark(&store) {
+        repaired.unmarked = true;
+        if !dry_run {
+            remove_mark(run, &store, permissions)?;
+        }
+    }
     let found: Vec<_> = check::check(&entries, run.now());
     let repairable: Vec<_> = found.iter().filter(|it| it.remedy().is_some()).cloned().collect();
     let findings = if dry_run || repairable.is_empty() {
@@ -143,6 +151,7 @@ fn report(
             "saved": repaired.recovered,
             "set_aside": repaired.aside.as_deref().map(name),
             "backup": repaired.backup.as_deref().map(name),
+            "unmarked": repaired.unmarked,
             "repaired": findings.iter().map(|it| as_json(it, &users)).collect::<Vec<_>>(),
             "left": left,
         }))?);
@@ -166,6 +175,9 @@ fn report(
         run.out.line(format!("{GOOD}✓{GOOD:#} {path} {would}moved to {aside}"))?;
         run.out.line(format!("  {DIM}unreadable; {recovered} {would}recovered{DIM:#}"))?;
     }
+    if repaired.unmarked {
+        run.out.line(format!("{GOOD}✓{GOOD:#} byte order mark {would}removed"))?;
+    }
     for group in groups(findings) {
         let (first, subject) = (group[0], subject(&group));
         run.out.line(format!("{GOOD}✓{GOOD:#} {}", printable(&format!("{first}: {subject}"))))?;
@@ -180,12 +192,13 @@ fn report(
             run.out.line(format!("  {DIM}and {more}{DIM:#}"))?;
         }
     }
-    if repaired.exposed.is_none() && repaired.recovered.is_none() && findings.is_empty() {
+    let of_store = usize::from(repaired.exposed.is_some())
+        + usize::from(repaired.recovered.is_some())
+        + usize::from(repaired.unmarked);
+    if of_store == 0 && findings.is_empty() {
         run.out.line("Nothing to repair.")?;
     } else {
-        let number = findings.len()
-            + usize::from(repaired.exposed.is_some())
-            + usize::from(repaired.recovered.is_some());
+        let number = findings.len() + of_store;
         let problems = count(number, "problem");
         run.out.line(format!("{BOLD}{problems} {would}fixed{BOLD:#}"))?;
     }

@@ -13,6 +13,7 @@ use msal_cache::{
 };
 use msal_cache_core::internal::{decompose, for_each_member, seconds};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 /// The time in all targets, in seconds since the Unix epoch.
 const NOW: i64 = 1_700_000_100;
@@ -302,5 +303,44 @@ fn inspect(entry: &Entry) {
     }
     if let Some(account) = entry.account() {
         let _ = (account.username(), account.authority_type());
+    }
+}
+
+/// What is recovered of any bytes is a document, whose records are recovered again.
+pub fn salvage(data: &[u8]) {
+    let found = msal_cache::check::salvage(data).unwrap();
+    let recovered = entries_of(&found);
+    let is_section = |name: &str| CredentialType::KNOWN.iter().any(|it| it.as_str() == name);
+    // The key of a record can't be told from the name of a section.
+    if !recovered.keys().any(|(_, key)| is_section(key)) {
+        let again = msal_cache::check::salvage(found.as_bytes()).unwrap();
+        assert!(entries_of(&again) == recovered, "other records were recovered from {found}");
+    }
+    let readers = msal_cache::check::readers(data);
+    if let Ok(text) = str::from_utf8(data) {
+        let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+        let is_read = data.is_empty() || (is_json && text.trim() != "null");
+        assert_eq!(readers.node, is_read, "{readers:?}");
+    }
+}
+
+/// Any document is checked at any time, and repairs come to an end.
+pub fn check(data: &[u8]) {
+    let Ok(text) = str::from_utf8(data) else { return };
+    for now in [NOW, i64::MIN, i64::MAX] {
+        let clock = Arc::new(ManualClock::new(now));
+        let read = TokenCache::builder(Memory::new()).clock(clock).build();
+        if read.deserialize(text).is_err() {
+            return;
+        }
+        let before = read.entries(None).unwrap().len();
+        for finding in read.check().unwrap() {
+            assert!(!finding.to_string().is_empty() && !finding.meaning().is_empty());
+            inspect(finding.entry());
+        }
+        // A key may become free for another record.
+        let rounds = (0..before + 2).find(|_| read.repair().unwrap().is_empty());
+        assert!(rounds.is_some(), "each repair finds something to repair");
+        assert!(read.entries(None).unwrap().len() <= before, "a repair added a record");
     }
 }
