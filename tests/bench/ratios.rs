@@ -1,13 +1,16 @@
 //! The speed of the cache, as ratios to a baseline in the same run.
 //!
 //! ```sh
-//! cargo bench --bench ratios --features sqlite-bundled               # a table
-//! cargo bench --bench ratios --features sqlite-bundled -- --json      # as JSON
-//! cargo bench --bench ratios --features sqlite-bundled -- --max 1000000
+//! cargo bench --bench ratios --features sqlite-bundled,tokio           # a table
+//! cargo bench --bench ratios --features sqlite-bundled,tokio -- --json  # as JSON
+//! cargo bench --bench ratios --features sqlite-bundled,tokio -- --max 1000000
+//! cargo bench --bench ratios --features sqlite-bundled,tokio -- --only async
 //! ```
 
 #![allow(missing_docs, reason = "a program")]
 
+#[cfg(feature = "tokio")]
+mod asynchronous;
 mod baseline;
 mod file;
 mod measure;
@@ -75,6 +78,10 @@ fn main() {
         }
         if wanted("file") && tokens <= 10_000 {
             file::measure(&mut report, options.effort, tokens);
+        }
+        #[cfg(feature = "tokio")]
+        if wanted("async") && tokens <= 10_000 {
+            asynchronous::measure(&mut report, options.effort, tokens);
         }
         if wanted("sqlite") {
             sqlite::measure(&mut report, options.effort, tokens);
