@@ -6,7 +6,7 @@
 //! system releases the lock when the process ends, however it ends.
 
 use std::fmt;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use msal_cache_core::{Error, Partition, Result};
 
 use crate::error::{absent, io, writing};
-use crate::{folder, platform};
+use crate::{Permissions, folder, platform};
 
 /// Pauses between attempts grow from one millisecond to this. The holder usually waits for a
 /// server.
@@ -34,13 +34,20 @@ pub struct GuardFile {
 }
 
 impl GuardFile {
-    /// Takes the guard, waiting for up to `wait`.
+    /// Takes the guard, waiting for up to `wait`. `store` isn't a symbolic link.
     ///
     /// # Errors
     ///
-    /// [`Error::Locked`] where another holder keeps it that long; [`Error::ReadOnly`] and
-    /// [`Error::Io`] where the file can't be created or locked.
-    pub fn take(store: &Path, partition: &Partition, wait: Duration) -> Result<Self> {
+    /// [`Error::Locked`] where another holder keeps it that long; [`Error::Insecure`] where the
+    /// folder isn't safe; [`Error::ReadOnly`] and [`Error::Io`] where the file can't be created or
+    /// locked.
+    pub fn take(
+        store: &Path,
+        permissions: Permissions,
+        partition: &Partition,
+        wait: Duration,
+    ) -> Result<Self> {
+        permissions.check_names(&[store.to_owned()])?;
         let path = folder::beside(store, &format!(".refresh-{}", partition.digest()));
         let started = Instant::now();
         let mut pause = Duration::from_millis(1);
@@ -50,7 +57,9 @@ impl GuardFile {
             }
             let waited = started.elapsed();
             if waited >= wait {
-                return Err(Error::Locked { path, holder: None, waited });
+                let holder = platform::foreign_owner(&path)
+                    .map(|owner| format!("a process of user {owner}"));
+                return Err(Error::Locked { path, holder, waited });
             }
             thread::sleep(pause.min(wait.saturating_sub(waited)));
             pause = LONGEST_PAUSE.min(pause * 2);
@@ -106,10 +115,12 @@ fn open(path: &Path) -> Result<Option<File>> {
                     let reason = "it is not a regular file";
                     Err(io("lock", path)(std::io::Error::new(ErrorKind::AlreadyExists, reason)))
                 }
-                Some(_) => {
-                    let file = OpenOptions::new().read(true).write(true).open(path);
-                    absent(file).map_err(io("open", path))
-                }
+                // The file of another user can't be opened, and counts as held: its lock can't be
+                // examined.
+                Some(_) => match absent(platform::open_own(path, true)) {
+                    Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(None),
+                    opened => opened.map_err(io("open", path)),
+                },
                 None => Ok(None),
             }
         }
@@ -139,33 +150,40 @@ mod tests {
     fn a_partition_has_one_guard_which_leaves_no_file_behind() {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("new/cache.json");
-        let held = GuardFile::take(&store, &alice(), Duration::ZERO).unwrap();
+        let held = GuardFile::take(&store, Permissions::Refuse, &alice(), Duration::ZERO).unwrap();
         assert!(!held.path.display().to_string().contains("alice"), "{held:?}");
         assert!(held.path.display().to_string().contains("cache.json.refresh-"), "{held:?}");
-        let error = GuardFile::take(&store, &alice(), Duration::from_millis(5)).unwrap_err();
+        let error =
+            GuardFile::take(&store, Permissions::Refuse, &alice(), Duration::from_millis(5))
+                .unwrap_err();
         assert!(matches!(error, Error::Locked { .. }), "{error}");
-        let other = GuardFile::take(&store, &Partition::user("bob"), Duration::ZERO).unwrap();
+        let other =
+            GuardFile::take(&store, Permissions::Refuse, &Partition::user("bob"), Duration::ZERO)
+                .unwrap();
         drop((held, other));
         assert_eq!(fs::read_dir(dir.path().join("new")).unwrap().count(), 0);
-        assert!(GuardFile::take(&store, &alice(), Duration::ZERO).is_ok());
+        assert!(GuardFile::take(&store, Permissions::Refuse, &alice(), Duration::ZERO).is_ok());
     }
 
     #[test]
     fn a_guard_can_be_dropped_on_another_thread() {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("cache.json");
-        let held = GuardFile::take(&store, &alice(), Duration::ZERO).unwrap();
+        let held = GuardFile::take(&store, Permissions::Refuse, &alice(), Duration::ZERO).unwrap();
         thread::spawn(move || drop(held)).join().unwrap();
-        assert!(GuardFile::take(&store, &alice(), Duration::ZERO).is_ok());
+        assert!(GuardFile::take(&store, Permissions::Refuse, &alice(), Duration::ZERO).is_ok());
     }
 
     #[test]
     fn the_file_of_a_dead_process_is_taken_over_without_waiting() {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("cache.json");
-        let left = GuardFile::take(&store, &alice(), Duration::ZERO).unwrap().path.clone();
+        let left = GuardFile::take(&store, Permissions::Refuse, &alice(), Duration::ZERO)
+            .unwrap()
+            .path
+            .clone();
         fs::write(&left, "").unwrap();
-        let held = GuardFile::take(&store, &alice(), Duration::ZERO).unwrap();
+        let held = GuardFile::take(&store, Permissions::Refuse, &alice(), Duration::ZERO).unwrap();
         assert_eq!(held.path, left);
     }
 
@@ -180,7 +198,8 @@ mod tests {
                 threads.spawn(|| {
                     for _ in 0..25 {
                         let wait = Duration::from_secs(60);
-                        let held = GuardFile::take(&store, &alice(), wait).unwrap();
+                        let held =
+                            GuardFile::take(&store, Permissions::Refuse, &alice(), wait).unwrap();
                         assert_eq!(count(1), 0);
                         thread::yield_now();
                         count(usize::MAX);
@@ -198,7 +217,7 @@ mod tests {
         let store = dir.path().join("cache.json");
         let name = format!("cache.json.refresh-{}", alice().digest());
         std::os::unix::fs::symlink("elsewhere", dir.path().join(name)).unwrap();
-        assert!(GuardFile::take(&store, &alice(), Duration::ZERO).is_err());
+        assert!(GuardFile::take(&store, Permissions::Refuse, &alice(), Duration::ZERO).is_err());
         assert!(!dir.path().join("elsewhere").exists());
     }
 }

@@ -16,7 +16,9 @@ mod path;
 mod permissions;
 #[doc(hidden)]
 pub mod platform;
+mod trust;
 
 pub use guard::GuardFile;
 pub use path::{absolute, link_chain, referent};
-pub use permissions::{Permissions, not_a_file};
+pub use permissions::Permissions;
+pub use trust::{FolderUse, not_a_file};

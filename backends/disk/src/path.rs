@@ -9,7 +9,7 @@ use crate::error::absent;
 use crate::folder;
 
 /// The most symbolic links that are followed, as on Linux.
-const MAX_LINKS: usize = 40;
+pub(crate) const MAX_LINKS: usize = 40;
 
 /// Makes a path absolute, because the working directory may change while a store is open.
 ///

@@ -14,10 +14,10 @@ use crate::error::io;
 use crate::lock::{FileLock, HeldLock};
 use crate::options::{FileOptions, OnCorrupt};
 use crate::quarantine::set_aside;
-use crate::reading::{Reading, check, look, read};
+use crate::reading::{Reading, check, find, look, read};
 use crate::replace::replace;
 use crate::watch::watch;
-use crate::{disk, folder, journal, leftovers};
+use crate::{disk, journal, leftovers};
 
 /// The text of one file, read and swapped as a whole. [`FileStore`](crate::FileStore) is built on
 /// it; use it for a wrapper that stores another text than the document itself, such as an encrypted
@@ -27,20 +27,30 @@ pub struct FileBlob {
     options: FileOptions,
     lock: FileLock,
     contents: Mutex<KnownContents>,
-    /// Whether this handle has removed the temporary files of dead processes.
+    /// When the folders on the way to the file were examined last.
+    examined: Mutex<Option<Instant>>,
+    /// Whether this handle has removed the lock files of dead waiters.
     swept: AtomicBool,
 }
+
+/// For this long, the folders on the way to an unchanged file are not examined again.
+const RECENT: Duration = Duration::from_millis(100);
 
 impl FileBlob {
     /// `path` is absolute and names a file.
     pub(crate) fn open(path: PathBuf, options: FileOptions) -> Result<Self> {
         let lock = FileLock::of(&path, options.lock_timeouts, options.java);
-        let blob = Self { path, options, lock, contents: Mutex::default(), swept: false.into() };
-        let found = look(&blob.path)?;
-        blob.check_folders()?;
-        if found.is_some() {
-            let file = disk::open_to_read(&blob.path).map_err(io("read", &blob.path))?;
-            check(blob.options.permissions, &blob.path, &file)?;
+        let blob = Self {
+            path,
+            options,
+            lock,
+            contents: Mutex::default(),
+            examined: Mutex::default(),
+            swept: false.into(),
+        };
+        blob.check_folders(Instant::now())?;
+        if let Some(found) = find(&blob.path)? {
+            check(blob.options.permissions, &blob.path, &found)?;
         }
         Ok(blob)
     }
@@ -54,20 +64,35 @@ impl FileBlob {
     fn enter(&self) -> Result<HeldLock> {
         let held = self.lock.enter()?;
         if held.is_new() {
+            // Not before: the wait for the lock ends on time if the file system doesn't respond.
+            self.check_folders(Instant::now())?;
             journal::recover(held.file())?;
+            // Any process may have been killed since the last write.
+            leftovers::sweep(held.file());
             if !self.swept.swap(true, Ordering::Relaxed) {
-                leftovers::sweep(held.file());
                 held.lock_files().for_each(leftovers::sweep_lock);
             }
         }
         Ok(held)
     }
 
-    /// Checks the folder of each name in the chain of symbolic links: a user who can write to one
-    /// can replace the file.
-    fn check_folders(&self) -> Result<()> {
+    /// Checks the folders and the links on the way to the file: who can change one can replace the
+    /// file.
+    fn check_folders(&self, now: Instant) -> Result<()> {
         let names = disk::link_chain(&self.path).map_err(io("resolve", &self.path))?;
-        names.iter().try_for_each(|name| self.options.permissions.check_folder(folder::of(name)))
+        self.options.permissions.check_names(&names)?;
+        *self.examined.lock() = Some(now);
+        Ok(())
+    }
+
+    /// Checks the folders if that was long ago. For an unchanged file: what was read of it can't
+    /// have been replaced.
+    fn check_folders_again(&self, now: Instant) -> Result<()> {
+        let examined = *self.examined.lock();
+        if examined.is_some_and(|then| now.saturating_duration_since(then) < RECENT) {
+            return Ok(());
+        }
+        self.check_folders(now)
     }
 }
 
@@ -75,14 +100,17 @@ impl BlobStore for FileBlob {
     fn read(&self, known: Option<Revision>) -> Result<Blob> {
         let hold = self.lock.current_hold();
         let Some(fingerprint) = look(&self.path)? else { return Ok(Blob::Absent) };
+        let now = Instant::now();
         let mut contents = self.contents.lock();
-        contents.looked(fingerprint, Instant::now());
-        if known.is_some_and(|known| contents.is_still(known, fingerprint)) {
-            return Ok(Blob::Unchanged);
-        }
+        contents.looked(fingerprint, now);
+        let is_unchanged = known.is_some_and(|known| contents.is_still(known, fingerprint));
         // Released, so that threads read at the same time.
         drop(contents);
-        self.check_folders()?;
+        if is_unchanged {
+            self.check_folders_again(now)?;
+            return Ok(Blob::Unchanged);
+        }
+        self.check_folders(now)?;
         // A content that was read before the lock was taken isn't read again, if the open file
         // shows that there was no write since.
         let is_known = |opened| {
@@ -115,10 +143,7 @@ impl BlobStore for FileBlob {
         if !as_expected {
             return Err(Error::Conflict);
         }
-        if found.is_none() {
-            self.check_folders()?;
-        }
-        let written = replace(held.file(), bytes, found, &held)?;
+        let written = replace(held.file(), self.options.permissions, bytes, found, &held)?;
         Ok(match written {
             Some(it) => self.contents.lock().wrote(it.fingerprint, it.marked, held.number()),
             None => Revision::unique(),
@@ -150,7 +175,8 @@ impl BlobStore for FileBlob {
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         // No other library takes it, so it needs no file beside each name of the cache.
         let file = referent(&self.path).map_err(io("resolve", &self.path))?;
-        Ok(RefreshGuard::new(GuardFile::take(&file, partition, wait)?))
+        let permissions = self.options.permissions;
+        Ok(RefreshGuard::new(GuardFile::take(&file, permissions, partition, wait)?))
     }
 
     fn place(&self) -> String {

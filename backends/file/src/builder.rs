@@ -75,8 +75,7 @@ impl FileStoreBuilder {
     /// 15 seconds. A reader waits only where the file isn't a token cache, in case a writer is
     /// repairing it.
     ///
-    /// The wait ends on time even if the file system doesn't respond, as when a file server is
-    /// down. Only the wait has a deadline: reading and writing take as long as the system needs.
+    /// Only the wait has a deadline: reading and writing take as long as the system needs.
     ///
     /// A lock file that another library left behind is taken over ten seconds after it was
     /// written, so with a shorter timeout a call may have to be repeated.

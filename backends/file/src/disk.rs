@@ -169,11 +169,41 @@ pub(crate) fn rename(mut file: TempPath, path: &Path) -> Result<(), tempfile::Pa
     Ok(())
 }
 
-/// Renames a temporary file to `path`, which must be free.
+/// Renames a temporary file to `path`, which must be free. Where the file system can check that
+/// neither by the rename nor by a link, it is checked just before; the caller has the lock.
 pub(crate) fn rename_new(file: NamedTempFile, path: &Path) -> Result<File, PersistError> {
-    match pass(Call::Rename, path) {
+    let renamed = match pass(Call::Rename, path).and_then(|()| pass(Call::Link, path)) {
         Ok(()) => file.persist_noclobber(path),
         Err(error) => Err(PersistError { error, file }),
+    };
+    match renamed {
+        Err(refused) if platform::lacks_links(&refused.error) => {
+            if let Err(error) = check_free(path) {
+                return Err(PersistError { error, file: refused.file });
+            }
+            refused.file.persist(path)
+        }
+        renamed => renamed,
+    }
+}
+
+/// Renames a file back to `path`, if that is free.
+pub(crate) fn put_back(from: &Path, path: &Path) -> io::Result<()> {
+    match link(from, path) {
+        Ok(()) => remove(from),
+        Err(error) if platform::lacks_links(&error) => {
+            check_free(path)?;
+            move_over(from, path)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn check_free(path: &Path) -> io::Result<()> {
+    match look_at_name(path) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
     }
 }
 

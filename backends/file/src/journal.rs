@@ -11,11 +11,13 @@ use std::io;
 use std::path::Path;
 
 use msal_cache_core::{Error, Result, event};
+use msal_cache_disk::Permissions;
 use zeroize::Zeroizing;
 
 use crate::error::{absent, io, writing};
 use crate::fingerprint::Fingerprint;
 use crate::reading::read_up_to;
+use crate::replace::check_new;
 use crate::{disk, folder, platform};
 
 const SUFFIX: &str = ".journal";
@@ -29,8 +31,13 @@ const HEADER: usize = MAGIC.len() + 8;
 
 /// Writes into the file at `path`, which has the fingerprint `expected`, so that the write can be
 /// finished after a crash.
-pub(crate) fn write(path: &Path, bytes: &[u8], expected: Fingerprint) -> Result<File> {
-    let old = prepare(path, bytes)?;
+pub(crate) fn write(
+    path: &Path,
+    permissions: Permissions,
+    bytes: &[u8],
+    expected: Fingerprint,
+) -> Result<File> {
+    let old = prepare(path, permissions, bytes)?;
     let found = platform::fingerprint(&disk::look(path).map_err(io("read", path))?);
     if found.without_change() != expected.without_change() {
         remove(path);
@@ -68,12 +75,13 @@ pub(crate) fn recover(path: &Path) -> Result<()> {
 
 /// Writes both contents to the journal and returns the old one. The journal gets its name by a
 /// rename, so it is always complete.
-fn prepare(path: &Path, new: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+fn prepare(path: &Path, permissions: Permissions, new: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let journal = folder::beside(path, SUFFIX);
     let mut file = disk::open_to_read(path).map_err(io("read", path))?;
     let old = read_all(&mut file, path).map_err(io("read", path))?;
     let created = disk::create_temporary(path);
     let mut temporary = created.map_err(writing("create a file in", folder::of(path)))?;
+    check_new(temporary.as_file(), &journal, permissions)?;
     for part in [MAGIC, &(new.len() as u64).to_be_bytes()[..], new, &old] {
         disk::write(temporary.as_file_mut(), &journal, part).map_err(writing("write", &journal))?;
     }
@@ -155,12 +163,15 @@ mod tests {
     fn a_write_keeps_the_file_and_leaves_no_journal() {
         let (_dir, path, journal) = file_with("a longer old content");
         let before = platform::fingerprint(&path.metadata().unwrap());
-        write(&path, b"new", before).unwrap();
+        write(&path, Permissions::Refuse, b"new", before).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert_eq!(platform::fingerprint(&path.metadata().unwrap()).identity, before.identity);
         assert!(!journal.exists());
         // The file has changed since.
-        assert!(matches!(write(&path, b"newer", before), Err(Error::Conflict)));
+        assert!(matches!(
+            write(&path, Permissions::Refuse, b"newer", before),
+            Err(Error::Conflict)
+        ));
         assert_eq!(fs::read(&path).unwrap(), b"new");
         assert!(!journal.exists());
     }
@@ -170,7 +181,7 @@ mod tests {
         for (old, new) in [("0123456789", "abcde"), ("01234", "abcdefghij"), ("", "abc")] {
             for stopped in 0..=new.len() {
                 let (_dir, path, journal) = file_with(old);
-                prepare(&path, new.as_bytes()).unwrap();
+                prepare(&path, Permissions::Refuse, new.as_bytes()).unwrap();
                 let rest = old.get(stopped..).unwrap_or_default();
                 fs::write(&path, format!("{}{rest}", &new[..stopped])).unwrap();
                 recover(&path).unwrap();
@@ -183,7 +194,7 @@ mod tests {
     #[test]
     fn a_later_write_of_another_program_is_kept() {
         let (_dir, path, journal) = file_with("0123456789");
-        prepare(&path, b"abcde").unwrap();
+        prepare(&path, Permissions::Refuse, b"abcde").unwrap();
         fs::write(&path, "another").unwrap();
         recover(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "another");
@@ -204,7 +215,7 @@ mod tests {
     fn a_journal_that_other_users_can_write_is_ignored() {
         use std::os::unix::fs::PermissionsExt;
         let (_dir, path, journal) = file_with("0123456789");
-        prepare(&path, b"abcde").unwrap();
+        prepare(&path, Permissions::Refuse, b"abcde").unwrap();
         fs::set_permissions(&journal, fs::Permissions::from_mode(0o666)).unwrap();
         recover(&path).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), "0123456789");

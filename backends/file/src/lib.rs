@@ -15,9 +15,9 @@
 //! - **The lock** is `<path>.lockfile`, as in the other MSAL libraries, beside each name in the
 //!   chain of symbolic links that starts at the path. The lock of a killed process is taken over
 //!   without delay, that of another library after a grace period of ten seconds.
-//! - **Permissions** are checked whenever the file is read: it must be a regular file of this user
-//!   that no other user can access, in a folder where no other user can replace it
-//!   ([`Permissions`]).
+//! - **Permissions** are checked whenever a changed file is read and with each write: it must be a
+//!   regular file of this user that no other user can access, and on the way to it no other user
+//!   can replace anything ([`Permissions`]).
 //! - **A file that isn't a token cache** is renamed before the next write that adds a record, and
 //!   never deleted ([`OnCorrupt`]).
 //!
@@ -31,7 +31,7 @@
 //! | `<path>.lockfile` | the lock, during a write |
 //! | `.lockfile` | the lock of MSAL Java, on request |
 //! | `<path>.refresh-<hash>` | the guard of a refresh in progress |
-//! | `.<name>.XXXXXX.tmp` | a write in progress; the file of a killed process is removed by a later write |
+//! | `.<name>.XXXXXX.tmp` | a write in progress; the file of a killed process is removed by the next write |
 //! | `<name>.corrupt-<n>` | a file that couldn't be read as a token cache |
 //! | `<name>.journal` | a write in progress into a file that can't be replaced, because it is a mount point |
 //!

@@ -31,9 +31,8 @@ pub(crate) fn set_aside(path: &Path, expected: Fingerprint) -> Result<bool> {
     }
     let moved = disk::look_at_name(&reserved).map_err(io("read", &reserved))?;
     if platform::fingerprint(&moved).without_change() != expected.without_change() {
-        if disk::link(&reserved, path).is_ok() {
-            let _ = disk::remove(&reserved);
-        }
+        // If another file has the name by now, this one keeps the other name.
+        let _ = disk::put_back(&reserved, path);
         return Err(Error::Conflict);
     }
     let kept = disk::open_own(&reserved, false);

@@ -33,6 +33,11 @@ const PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
 
 /// Looks at the file without opening it, since opening a pipe or a device can block.
 pub(crate) fn look(path: &Path) -> Result<Option<Fingerprint>> {
+    Ok(find(path)?.as_ref().map(platform::fingerprint))
+}
+
+/// The metadata of the file, which must be a regular one.
+pub(crate) fn find(path: &Path) -> Result<Option<Metadata>> {
     let Some(found) = absent(disk::look(path)).map_err(io("read", path))? else { return Ok(None) };
     if found.is_dir() {
         return Err(io("read", path)(io::ErrorKind::IsADirectory.into()));
@@ -40,11 +45,20 @@ pub(crate) fn look(path: &Path) -> Result<Option<Fingerprint>> {
     if !found.is_file() {
         return Err(not_a_file(path));
     }
-    Ok(Some(platform::fingerprint(&found)))
+    Ok(Some(found))
+}
+
+/// Checks the permissions of a file that isn't open, with this metadata.
+pub(crate) fn check(permissions: Permissions, path: &Path, found: &Metadata) -> Result<()> {
+    let repair = || {
+        let file = disk::open_to_read(path)?;
+        platform::make_private(&file)
+    };
+    permissions.check(path, found, repair).map(drop)
 }
 
 /// Checks the permissions of an open file, and returns its metadata after a repair.
-pub(crate) fn check(permissions: Permissions, path: &Path, file: &File) -> Result<Metadata> {
+fn check_open(permissions: Permissions, path: &Path, file: &File) -> Result<Metadata> {
     let found = disk::look_at_open(file, path).map_err(io("read", path))?;
     if permissions.check(path, &found, || platform::make_private(file))? {
         return file.metadata().map_err(io("read", path));
@@ -66,7 +80,7 @@ pub(crate) fn read(
         let Some(mut file) = absent(disk::open_to_read(path)).map_err(io("read", path))? else {
             return Ok(Reading::Absent);
         };
-        let before = platform::fingerprint(&check(permissions, path, &file)?);
+        let before = platform::fingerprint(&check_open(permissions, path, &file)?);
         if is_known(before) {
             return Ok(Reading::Known);
         }

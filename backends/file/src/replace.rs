@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use msal_cache_core::{Error, Result, event};
+use msal_cache_disk::Permissions;
 use tempfile::TempPath;
 
 use crate::error::{io, writing};
@@ -30,6 +31,7 @@ pub(crate) struct WrittenFile {
 /// another content. That file is put back.
 pub(crate) fn replace(
     path: &Path,
+    permissions: Permissions,
     bytes: &[u8],
     expected: Option<Fingerprint>,
     lock: &HeldLock,
@@ -45,6 +47,7 @@ pub(crate) fn replace(
     };
     let mut temporary = created.map_err(writing("create a file in", folder))?;
     let name = temporary.path().to_owned();
+    check_new(temporary.as_file(), path, permissions)?;
     disk::write(temporary.as_file_mut(), &name, bytes).map_err(writing("write", &name))?;
     // The time is set again after the rename. If this process dies in between, programs that watch
     // the time of the file still notice it.
@@ -67,7 +70,7 @@ pub(crate) fn replace(
     let old = match put(name, path, expected) {
         Err(PutError::IsMount) => {
             event!(debug, path = %path.display(), "the file is a mount point: writing into it");
-            let file = journal::write(path, bytes, expected)?;
+            let file = journal::write(path, permissions, bytes, expected)?;
             return Ok(stamp(path, &file));
         }
         Err(PutError::Other(error)) => return Err(error),
@@ -87,6 +90,22 @@ pub(crate) fn replace(
         return Err(Error::Conflict);
     }
     Ok(written)
+}
+
+/// Checks that a new file for the place `path` is private, and gives it the owner of the file there.
+/// Called before a secret is written to it.
+pub(crate) fn check_new(new: &File, path: &Path, permissions: Permissions) -> Result<()> {
+    let found = new.metadata().map_err(io("look at", path))?;
+    if permissions != Permissions::Ignore {
+        return permissions.check_new(path, &found);
+    }
+    let Some(owner) = platform::foreign_owner(path) else { return Ok(()) };
+    let old = path.symlink_metadata().map_err(io("look at", path))?;
+    platform::keep_owner(new, &old).map_err(|_| Error::Insecure {
+        path: path.to_owned(),
+        reason: format!("it belongs to user {owner}, and a new file would belong to this process"),
+        remedy: "write it as that user".into(),
+    })
 }
 
 /// Why a file wasn't put in the place of another one.
@@ -250,7 +269,13 @@ mod tests {
         /// Replaces the current file.
         fn replace(&self, bytes: &str) -> Result<Option<WrittenFile>> {
             let held = self.lock.enter().unwrap();
-            replace(&self.path, bytes.as_bytes(), reading::look(&self.path).unwrap(), &held)
+            replace(
+                &self.path,
+                Permissions::Refuse,
+                bytes.as_bytes(),
+                reading::look(&self.path).unwrap(),
+                &held,
+            )
         }
 
         fn text(&self) -> String {
@@ -271,7 +296,10 @@ mod tests {
         let held = fixture.lock.enter().unwrap();
         fs::remove_file(fixture.folder.path().join("cache.json.lockfile")).unwrap();
         let found = reading::look(&fixture.path).unwrap();
-        assert!(matches!(replace(&fixture.path, b"second", found, &held), Err(Error::Conflict)));
+        assert!(matches!(
+            replace(&fixture.path, Permissions::Refuse, b"second", found, &held),
+            Err(Error::Conflict)
+        ));
         assert_eq!(fixture.text(), "first");
         drop(held);
         assert_eq!(fixture.files(), 1, "the temporary file is removed");
@@ -301,7 +329,7 @@ mod tests {
                 if !exchanges {
                     fault_plan::fail_always(&fixture.path, Call::Exchange, Errno::NOSYS);
                 }
-                let replaced = replace(&fixture.path, b"new", found, &held);
+                let replaced = replace(&fixture.path, Permissions::Refuse, b"new", found, &held);
                 assert!(matches!(replaced, Err(Error::Conflict)), "{exchanges}");
                 assert_eq!(fixture.text(), left);
                 drop(held);
@@ -318,7 +346,10 @@ mod tests {
         let fixture = Fixture::new();
         let held = fixture.lock.enter().unwrap();
         fs::write(&fixture.path, "others").unwrap();
-        assert!(matches!(replace(&fixture.path, b"new", None, &held), Err(Error::Conflict)));
+        assert!(matches!(
+            replace(&fixture.path, Permissions::Refuse, b"new", None, &held),
+            Err(Error::Conflict)
+        ));
         assert_eq!(fixture.text(), "others");
         let found = reading::look(&fixture.path).unwrap();
         fs::remove_file(&fixture.path).unwrap();
@@ -326,7 +357,10 @@ mod tests {
             if !exchanges {
                 fault_plan::fail_always(&fixture.path, Call::Exchange, Errno::NOSYS);
             }
-            assert!(matches!(replace(&fixture.path, b"new", found, &held), Err(Error::Conflict)));
+            assert!(matches!(
+                replace(&fixture.path, Permissions::Refuse, b"new", found, &held),
+                Err(Error::Conflict)
+            ));
             assert!(!fixture.path.exists());
         }
         fault_plan::clear(&fixture.path);

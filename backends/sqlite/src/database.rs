@@ -3,6 +3,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use msal_cache_core::{Error, Result, event};
+use msal_cache_disk::FolderUse;
 use msal_cache_disk::error::{absent, io};
 use msal_cache_disk::folder::{self, beside};
 use rusqlite::config::DbConfig;
@@ -10,6 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::builder::SqliteOptions;
 use crate::error::{SqlFailure, SqlResult, read_only};
+use crate::files::CheckedFile;
 use crate::platform::FileId;
 use crate::schema::{self, JournalMode, Journals};
 use crate::wait::BusyWait;
@@ -34,6 +36,7 @@ enum Medium {
         /// The path with symbolic links resolved.
         file: PathBuf,
         id: FileId,
+        folder_use: FolderUse,
         /// Whether SQLite can't create its files beside the database. Then the database is opened
         /// as immutable, and read without locks.
         immutable: bool,
@@ -56,7 +59,8 @@ impl Database {
         let database = Self { path, options, medium: Medium::Memory, read_only: false };
         let connect = || -> SqlResult<Connection> {
             let connection = database.configured(Connection::open_in_memory()?)?;
-            schema::migrate(&connection, &database.path, &mut database.busy_wait())?;
+            let nothing = || Ok(());
+            schema::migrate(&connection, &database.path, &nothing, &mut database.busy_wait())?;
             Ok(connection)
         };
         let connection = connect().map_err(|failure| failure.into_error(&database.path))?;
@@ -65,10 +69,9 @@ impl Database {
 
     /// Opens the database at a path, or creates it, and returns its first connection.
     pub(crate) fn open(path: &Path, options: SqliteOptions) -> Result<(Self, Connection)> {
-        let file = files::prepare(path)?;
-        files::check(options.permissions, &file)?;
-        let found = file.metadata().map_err(io("look at", path))?;
-        let medium = Medium::File { file, id: platform::file_id(&found), immutable: false };
+        let CheckedFile { file, found, folder_use } = files::prepare(path, options.permissions)?;
+        let id = platform::file_id(&found);
+        let medium = Medium::File { file, id, folder_use, immutable: false };
         let mut database = Self { path: path.to_owned(), options, medium, read_only: false };
         let journals = database.journals();
         let mut busy_wait = database.busy_wait();
@@ -103,7 +106,21 @@ impl Database {
         let connection = self.connect()?;
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, has_log)?;
         self.read_only = connection.is_readonly(c"main")?;
-        schema::prepare(&connection, &self.path, journals, self.read_only, busy_wait)?;
+        let before_write = || self.check_before_write();
+        schema::prepare(
+            &connection,
+            &self.path,
+            journals,
+            self.read_only,
+            &before_write,
+            busy_wait,
+        )?;
+        if self.is_shared()
+            && let Medium::File { file, .. } = &self.medium
+        {
+            // SQLite may have opened one that another user has created since the first check.
+            files::check_beside(self.options.permissions, file)?;
+        }
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
         Ok(connection)
     }
@@ -145,6 +162,14 @@ impl Database {
     /// The journals that the options and the file system require.
     fn journals(&self) -> Journals {
         let always = |mode| Journals { new: mode, existing: Some(mode) };
+        if self.is_shared() {
+            event!(
+                debug,
+                path = %self.path.display(),
+                "other users can create files in the folder: using a rollback journal"
+            );
+            return always(JournalMode::Rollback);
+        }
         match (self.options.journal, self.folder()) {
             (Journal::Wal, _) => always(JournalMode::Wal),
             (Journal::Auto, Some(folder)) if platform::is_local(folder).unwrap_or(false) => {
@@ -185,18 +210,48 @@ impl Database {
         Ok(log.is_some_and(|log| log.len() > 0))
     }
 
-    /// Fails if the path doesn't lead to the file that was opened. SQLite would go on writing to
-    /// the old file, which no other process opens any more.
-    pub(crate) fn check_same_file(&self) -> Result<()> {
-        let Medium::File { file, id, .. } = &self.medium else { return Ok(()) };
-        let found = file.metadata().map_err(io("find", file))?;
-        if platform::file_id(&found) == *id {
+    /// Whether other users can create files beside the database.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.medium, Medium::File { folder_use: FolderUse::Shared, .. })
+    }
+
+    /// Whether the path still leads to the file that was opened. SQLite would go on using the old
+    /// file, which no other process opens any more.
+    pub(crate) fn is_same_file(&self) -> bool {
+        let Medium::File { id, .. } = &self.medium else { return true };
+        self.path.metadata().is_ok_and(|found| platform::file_id(&found) == *id)
+    }
+
+    /// Fails if the path doesn't lead to the file that was opened.
+    fn check_same_file(&self) -> Result<()> {
+        if self.is_same_file() {
             return Ok(());
         }
-        Err(io("find", file)(io::Error::new(
-            io::ErrorKind::NotFound,
-            "the file was replaced while it was open",
-        )))
+        let reason = "the file was removed or replaced while it was open";
+        Err(io("find", &self.path)(io::Error::new(io::ErrorKind::NotFound, reason)))
+    }
+
+    /// Checks, with the write lock, that the path leads to the file that was opened, and that no
+    /// other user can open or replace it, or the journal.
+    pub(crate) fn check_before_write(&self) -> Result<()> {
+        let Medium::File { file, folder_use, .. } = &self.medium else { return Ok(()) };
+        self.check_same_file()?;
+        let permissions = self.options.permissions;
+        permissions.check_names(std::slice::from_ref(file))?;
+        let found = file.symlink_metadata().map_err(io("look at", file))?;
+        files::check_found(permissions, &self.path, file, &found)?;
+        match folder_use {
+            FolderUse::Private => Ok(()),
+            FolderUse::Shared => files::reserve_journal(permissions, file),
+        }
+    }
+
+    /// Checks the folders on the way to the database.
+    pub(crate) fn check_way(&self) -> Result<()> {
+        match &self.medium {
+            Medium::Memory => Ok(()),
+            Medium::File { .. } => self.options.permissions.check_way(&self.path).map(drop),
+        }
     }
 
     /// What a reader without locks compares before and after. `None` for other readers.
@@ -251,6 +306,10 @@ impl Database {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(crate) fn options(&self) -> SqliteOptions {
+        self.options
     }
 
     pub(crate) fn busy_wait(&self) -> BusyWait {

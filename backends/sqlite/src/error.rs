@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 use msal_cache_core::Error;
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi};
 
 /// The name of this store in errors.
 const STORE: &str = "SQLite";
@@ -94,6 +94,9 @@ fn translate(error: rusqlite::Error, path: &Path) -> Error {
         Some(ErrorCode::DatabaseCorrupt) => corrupt(path, "the database is damaged"),
         Some(ErrorCode::ReadOnly) => read_only(path, error),
         Some(ErrorCode::DiskFull) => file("write", io::ErrorKind::StorageFull, error),
+        Some(ErrorCode::SystemIoFailure) if is_out_of_space(&error) => {
+            file("write", io::ErrorKind::StorageFull, error)
+        }
         Some(ErrorCode::SystemIoFailure) => file("read or write", io::ErrorKind::Other, error),
         Some(ErrorCode::CannotOpen) => file("open", io::ErrorKind::Other, error),
         _ => match error {
@@ -107,6 +110,11 @@ fn translate(error: rusqlite::Error, path: &Path) -> Error {
             error => Error::backend(STORE, error),
         },
     }
+}
+
+/// Whether there was no room for the index of the write-ahead log, which readers need, too.
+fn is_out_of_space(error: &rusqlite::Error) -> bool {
+    error.sqlite_error().is_some_and(|it| it.extended_code == ffi::SQLITE_IOERR_SHMSIZE)
 }
 
 /// The file is not a database of this store, or it is damaged.

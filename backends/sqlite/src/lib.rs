@@ -17,15 +17,16 @@
 //!   [`Error::Locked`](msal_cache_core::Error::Locked).
 //! - **Revisions** are stored in the rows. Each process draws random bits and counts from there, so
 //!   no revision is used twice, also after a backup is restored.
-//! - **Permissions** of the database and of the files beside it are checked when it is opened
-//!   ([`Permissions`]). New files have mode 0600 from the beginning, whatever the umask is.
+//! - **Permissions** of the database, of the files beside it and of what leads to them are checked
+//!   when it is opened and with each write ([`Permissions`]). New files have mode 0600 from the
+//!   beginning, whatever the umask is.
 //! - **A database that can't be used** because it belongs to another application, has a newer
 //!   version or is damaged, is an error, and is not changed.
 //! - **A database of an older version** is migrated in one transaction when it is opened. Older
 //!   versions of this crate can't write to it afterwards.
 //! - **Deleted values** are overwritten in the database (`secure_delete`). When a commit empties a
-//!   partition, as a sign-out does, the write-ahead log is emptied too, unless readers prevent it
-//!   for one second. The memory of SQLite is not wiped.
+//!   partition, as a sign-out does, the write-ahead log is emptied too. If readers prevent it for
+//!   one second, it is tried again until they have finished. The memory of SQLite is not wiped.
 //!
 //! # Files
 //!
@@ -37,7 +38,10 @@
 //! | `<path>.refresh-<hash>` | the guard of a refresh, while it is held |
 //!
 //! The first three belong together. Copy a database with the means of SQLite, and don't rename or
-//! delete it while it is open. If its file is replaced or missing, the store refuses to write.
+//! delete it while it is open. If its file is replaced or missing, the store opens the path anew.
+//!
+//! A database must have one name: one with a second hard link, or that is mounted as a single file,
+//! is refused. A child process of a `fork` can use the store: it opens connections of its own.
 //!
 //! # Journals
 //!
@@ -65,7 +69,7 @@ mod database;
 mod error;
 mod files;
 mod migration;
-
+mod opened;
 mod platform;
 mod pool;
 mod read;

@@ -3,6 +3,7 @@ use std::time::Duration;
 use msal_cache_core::Result;
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::database::Database;
 use crate::error::{SqlFailure, SqlResult};
@@ -84,6 +85,25 @@ impl Pool {
                 _ => return false,
             }
         }
+    }
+
+    /// Closes the connections that this process has inherited by a `fork`, without touching the
+    /// files: its parent goes on using them. Returns false if a thread of the parent was using one
+    /// at that moment, which can't be closed.
+    pub(crate) fn abandon(&self) -> bool {
+        // A thread that doesn't exist in this process may have it locked.
+        let Some(mut connections) = self.connections.try_lock_for(Duration::from_secs(1)) else {
+            return false;
+        };
+        let whole = connections.lent == 0;
+        for connection in connections.idle.drain(..) {
+            let config = DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE;
+            if connection.set_db_config(config, true).is_err() {
+                std::mem::forget(connection);
+                return false;
+            }
+        }
+        whole
     }
 
     fn retry<T>(

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use msal_cache_core::event;
-use rusqlite::Connection;
+use msal_cache_core::{Result, event, notice};
+use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::{SqlResult, corrupt, read_only};
 use crate::migration::{self, MigrationSummary};
@@ -49,6 +49,9 @@ enum DatabaseState {
     Other(String),
 }
 
+/// Checks the files of the database, with the write lock.
+pub(crate) type BeforeWrite<'a> = dyn Fn() -> Result<()> + 'a;
+
 /// Checks whose database it is, and then creates the tables or migrates them. If the check fails,
 /// nothing is written.
 pub(crate) fn prepare(
@@ -56,6 +59,7 @@ pub(crate) fn prepare(
     path: &Path,
     journals: Journals,
     is_read_only: bool,
+    before_write: &BeforeWrite<'_>,
     busy_wait: &mut BusyWait,
 ) -> SqlResult<()> {
     // In one transaction, since another process may be creating the tables at this moment.
@@ -66,6 +70,7 @@ pub(crate) fn prepare(
         DatabaseState::New => (Some(journals.new), 0),
         DatabaseState::Ours(version) => (journals.existing, version),
     };
+    drop_triggers(connection, path, is_read_only, before_write, busy_wait)?;
     if is_read_only {
         return match version {
             VERSION => Ok(()),
@@ -82,7 +87,7 @@ pub(crate) fn prepare(
         set_journal(connection, journal)?;
     }
     if version < VERSION {
-        migrate(connection, path, busy_wait)?;
+        migrate(connection, path, before_write, busy_wait)?;
     }
     Ok(())
 }
@@ -92,9 +97,11 @@ pub(crate) fn prepare(
 pub(crate) fn migrate(
     connection: &Connection,
     path: &Path,
+    before_write: &BeforeWrite<'_>,
     busy_wait: &mut BusyWait,
 ) -> SqlResult<()> {
     let migrated = transaction(connection, TransactionKind::Immediate, busy_wait, || {
+        before_write()?;
         let (version, summary) = match state(connection)? {
             DatabaseState::Other(reason) => return Err(corrupt(path, reason).into()),
             DatabaseState::Ours(VERSION) => return Ok(None),
@@ -150,11 +157,15 @@ fn state(connection: &Connection) -> SqlResult<DatabaseState> {
     let version = number("PRAGMA user_version")?;
     if application == APPLICATION {
         return Ok(match usize::try_from(version) {
-            Ok(VERSION) => {
-                refresh(connection)?;
-                DatabaseState::Ours(VERSION)
+            Ok(known @ 1..=VERSION) => {
+                if let Some(reason) = foreign_table(connection)? {
+                    return Ok(DatabaseState::Other(reason));
+                }
+                if known == VERSION {
+                    refresh(connection)?;
+                }
+                DatabaseState::Ours(known)
             }
-            Ok(known @ 1..VERSION) => DatabaseState::Ours(known),
             Ok(0) | Err(_) => DatabaseState::Other(format!(
                 "its table version is {version}, which this crate never writes"
             )),
@@ -173,6 +184,53 @@ fn state(connection: &Connection) -> SqlResult<DatabaseState> {
              user_version {version}, {tables} tables and indexes)"
         ))
     })
+}
+
+/// Why a database with the mark of this crate can't be used: it has a table or a view that can hold
+/// copies of tokens, and that this crate never empties.
+fn foreign_table(connection: &Connection) -> SqlResult<Option<String>> {
+    // Names that start with `sqlite_` are those of SQLite itself.
+    let sql = "SELECT type FROM sqlite_master WHERE type IN ('table', 'view') \
+               AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT IN \
+               ('store', 'partitions', 'records', 'store_2', 'partitions_2', 'records_2') LIMIT 1";
+    let found = connection.query_row(sql, [], |row| row.get::<_, String>(0)).optional()?;
+    Ok(found.map(|kind| {
+        format!(
+            "it has a {kind} that this crate didn't create and that can hold copies of tokens (drop it \
+             with the sqlite3 program, or use another file)"
+        )
+    }))
+}
+
+/// Drops the triggers of a database: this crate creates none. A trigger runs with each commit, and
+/// can keep copies of what is deleted.
+fn drop_triggers(
+    connection: &Connection,
+    path: &Path,
+    is_read_only: bool,
+    before_write: &BeforeWrite<'_>,
+    busy_wait: &mut BusyWait,
+) -> SqlResult<()> {
+    let sql = "SELECT name FROM sqlite_master WHERE type = 'trigger'";
+    let triggers = || -> SqlResult<Vec<String>> {
+        let mut statement = connection.prepare(sql)?;
+        let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>();
+        Ok(names?)
+    };
+    // No trigger runs for a reader.
+    if is_read_only || triggers()?.is_empty() {
+        return Ok(());
+    }
+    transaction(connection, TransactionKind::Immediate, busy_wait, || {
+        before_write()?;
+        for name in triggers()? {
+            let quoted = name.replace('"', "\"\"");
+            connection.execute_batch(&format!("DROP TRIGGER \"{quoted}\""))?;
+        }
+        Ok(())
+    })?;
+    notice::warn(path, format_args!("dropped the triggers of another program"));
+    Ok(())
 }
 
 fn set_journal(connection: &Connection, journal: JournalMode) -> SqlResult<()> {
@@ -201,8 +259,8 @@ mod tests {
         assert_eq!(ours.query_row(tables, [], |row| row.get(0)), Ok(0));
 
         let mut busy_wait = BusyWait::new(Duration::ZERO);
-        assert!(migrate(&theirs, &path, &mut busy_wait).is_ok());
-        assert!(migrate(&ours, &path, &mut busy_wait).is_ok());
+        assert!(migrate(&theirs, &path, &|| Ok(()), &mut busy_wait).is_ok());
+        assert!(migrate(&ours, &path, &|| Ok(()), &mut busy_wait).is_ok());
         third.execute_batch("BEGIN EXCLUSIVE").unwrap();
         ours.prepare("SELECT 1 FROM partitions_2").unwrap();
     }

@@ -1,17 +1,20 @@
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use msal_cache_core::{
     Batch, CacheStore, ChangeSignal, CredentialType, Guards, Load, Partition, RefreshGuard, Result,
-    Revision, Watch, event,
+    Revision, Watch, event, notice,
 };
 use msal_cache_disk::GuardFile;
+use parking_lot::Mutex;
+use rusqlite::Connection;
 
 use crate::builder::SqliteOptions;
 use crate::database::Database;
-use crate::pool::Pool;
+use crate::error::SqlResult;
+use crate::opened::Opened;
 use crate::transaction::{TransactionKind, transaction};
 use crate::{SqliteStoreBuilder, read, write};
 
@@ -43,7 +46,9 @@ const POLL: Duration = Duration::from_millis(200);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct SqliteStore {
-    pub(crate) pool: Pool,
+    opened: Mutex<Arc<Opened>>,
+    /// The absolute path; `None` for a database in memory.
+    path: Option<PathBuf>,
     /// The guards of a database in memory. Those of a file are files.
     guards: Guards,
 }
@@ -71,62 +76,104 @@ impl SqliteStore {
     /// ```
     pub fn in_memory() -> Result<Self> {
         let (database, first) = Database::in_memory()?;
-        Ok(Self { pool: Pool::new(database, first), guards: Guards::new() })
+        let opened = Mutex::new(Opened::new(database, first));
+        Ok(Self { opened, path: None, guards: Guards::new() })
     }
 
     /// The absolute path of the database, with symbolic links unresolved. `None` for a database in
     /// memory.
     pub fn path(&self) -> Option<&Path> {
-        let database = self.pool.database();
-        (!database.is_in_memory()).then(|| database.path())
+        self.path.as_deref()
     }
 
     pub(crate) fn at(path: &Path, options: SqliteOptions) -> Result<Self> {
-        let (database, first) = Database::open(path, options)?;
-        Ok(Self { pool: Pool::new(database, first), guards: Guards::new() })
+        let opened = Mutex::new(Opened::open(path, options)?);
+        Ok(Self { opened, path: Some(path.to_owned()), guards: Guards::new() })
+    }
+
+    /// The database that is open. It is opened anew in a child process, and if the path leads to
+    /// another file.
+    pub(crate) fn opened(&self) -> Result<Arc<Opened>> {
+        let mut opened = self.opened.lock();
+        if opened.is_usable() {
+            return Ok(opened.clone());
+        }
+        let database = opened.pool.database();
+        let (path, options) = (database.path().to_owned(), database.options());
+        *opened = Opened::open(&path, options)?;
+        notice::info(&path, format_args!("opened the database anew"));
+        Ok(opened.clone())
+    }
+
+    /// Reads, from the file to which the path leads.
+    pub(crate) fn read<T>(&self, work: impl Fn(&Opened) -> Result<T>) -> Result<T> {
+        let mut opened = self.opened()?;
+        if !opened.check_for_reading()? {
+            opened = self.opened()?;
+        }
+        work(&opened)
+    }
+
+    /// Writes, to the file to which the path leads. Returns the database that was written.
+    fn write<T>(&self, work: impl Fn(&Connection) -> SqlResult<T>) -> Result<(T, Arc<Opened>)> {
+        let mut attempts = 3;
+        loop {
+            let opened = self.opened()?;
+            let database = opened.pool.database();
+            let written = opened.pool.write(|connection, busy_wait| {
+                transaction(connection, TransactionKind::Immediate, busy_wait, || {
+                    database.check_before_write()?;
+                    work(connection)
+                })
+            });
+            attempts -= 1;
+            match written {
+                Err(_) if attempts > 0 && !opened.look() => {}
+                written => return Ok((written?, opened)),
+            }
+        }
     }
 }
 
 #[deny(clippy::missing_trait_methods)]
 impl CacheStore for SqliteStore {
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        self.pool.read(|connection| read::load(connection, partition, known))
+        self.read(|opened| opened.pool.read(|connection| read::load(connection, partition, known)))
     }
 
     fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
-        self.pool.read(|connection| match wanted {
-            // One partition is read consistently without a transaction.
-            [] | [_] => read::load_many(connection, wanted),
-            _ => {
-                let busy_wait = &mut self.pool.database().busy_wait();
-                transaction(connection, TransactionKind::Deferred, busy_wait, || {
-                    read::load_many(connection, wanted)
-                })
-            }
+        self.read(|opened| {
+            opened.pool.read(|connection| match wanted {
+                // One partition is read consistently without a transaction.
+                [] | [_] => read::load_many(connection, wanted),
+                _ => {
+                    let busy_wait = &mut opened.pool.database().busy_wait();
+                    transaction(connection, TransactionKind::Deferred, busy_wait, || {
+                        read::load_many(connection, wanted)
+                    })
+                }
+            })
         })
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
         // Checking expectations needs no lock, and works in a read-only database.
         if batch.is_empty() {
-            return self.pool.read(|connection| {
-                let busy_wait = &mut self.pool.database().busy_wait();
-                transaction(connection, TransactionKind::Deferred, busy_wait, || {
-                    write::commit(connection, batch)
+            return self.read(|opened| {
+                opened.pool.read(|connection| {
+                    let busy_wait = &mut opened.pool.database().busy_wait();
+                    transaction(connection, TransactionKind::Deferred, busy_wait, || {
+                        write::commit(connection, batch)
+                    })
                 })
             });
         }
-        let revisions = self.pool.write(|connection, busy_wait| {
-            transaction(connection, TransactionKind::Immediate, busy_wait, || {
-                self.pool.database().check_same_file()?;
-                write::commit(connection, batch)
-            })
-        })?;
-        // A partition is emptied when a user signs out. The log may still hold the tokens. If
-        // readers keep it from being emptied now, a later checkpoint does that.
-        if revisions.contains(&Revision::ABSENT) && !self.pool.empty_log(WAIT_FOR_READERS) {
-            let path = self.pool.database().path();
-            event!(debug, path = %path.display(), "the write-ahead log could not be emptied");
+        let (revisions, opened) = self.write(|connection| write::commit(connection, batch))?;
+        // A partition is emptied when a user signs out. The log may still hold the tokens.
+        if revisions.contains(&Revision::ABSENT) && !opened.pool.empty_log(WAIT_FOR_READERS) {
+            let path = opened.pool.database().path();
+            event!(debug, path = %path.display(), "readers keep the log from being emptied");
+            opened.empty_log_later();
         }
         Ok(revisions)
     }
@@ -136,26 +183,30 @@ impl CacheStore for SqliteStore {
         credential_type: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        self.pool.read(|connection| read::list(connection, credential_type, known))
+        self.read(|opened| {
+            opened.pool.read(|connection| read::list(connection, credential_type, known))
+        })
     }
 
     fn purge(&self, now: i64) -> Result<u64> {
         // Mostly nothing has expired, and finding that out needs no write lock.
-        if !self.pool.read(|connection| write::any_expired(connection, now))? {
+        let any_expired =
+            |opened: &Opened| opened.pool.read(|connection| write::any_expired(connection, now));
+        if !self.read(any_expired)? {
             return Ok(0);
         }
-        self.pool.write(|connection, busy_wait| {
-            transaction(connection, TransactionKind::Immediate, busy_wait, || {
-                self.pool.database().check_same_file()?;
-                write::purge(connection, now)
-            })
-        })
+        Ok(self.write(|connection| write::purge(connection, now))?.0)
     }
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         // Not a transaction, which would block all writers while the guard is held.
-        match self.pool.database().file() {
-            Some(path) => Ok(RefreshGuard::new(GuardFile::take(path, partition, wait)?)),
+        let opened = self.opened()?;
+        let database = opened.pool.database();
+        match database.file() {
+            Some(path) => {
+                let permissions = database.options().permissions;
+                Ok(RefreshGuard::new(GuardFile::take(path, permissions, partition, wait)?))
+            }
             None => self.guards.enter(partition, wait),
         }
     }
@@ -177,6 +228,7 @@ impl CacheStore for SqliteStore {
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("SqliteStore").field(&self.pool.database().path()).finish()
+        let path = self.path.as_deref().unwrap_or(Path::new(":memory:"));
+        f.debug_tuple("SqliteStore").field(&path).finish()
     }
 }

@@ -167,3 +167,25 @@ fn deleted_values_are_overwritten_in_the_database() {
     put(&store, Expect::Any, &[account("u", "long", "short")]).unwrap();
     assert!(!holds());
 }
+
+#[test]
+fn the_log_is_emptied_after_a_sign_out_as_soon_as_readers_permit_it() {
+    let place = Place::new();
+    let store = SqliteStore::open(place.database()).unwrap();
+    put(&store, Expect::Any, &[account("u", "k", CANARY)]).unwrap();
+    let reader = raw(&place.database());
+    reader.execute_batch("BEGIN; SELECT * FROM records_2").unwrap();
+    let holds = |file: &str| {
+        let bytes = std::fs::read(place.at(file)).unwrap_or_default();
+        bytes.windows(CANARY.len()).any(|window| window == CANARY.as_bytes())
+    };
+    support::delete(&store, "u", "k").unwrap();
+    assert!(holds("cache.db-wal"), "the reader still needs it");
+    reader.execute_batch("COMMIT").unwrap();
+    let started = std::time::Instant::now();
+    // No other call of the store, and no other process, empties it.
+    while holds("cache.db-wal") || holds("cache.db") {
+        assert!(started.elapsed() < std::time::Duration::from_secs(10), "the log was not emptied");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}

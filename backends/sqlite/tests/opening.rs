@@ -10,7 +10,7 @@ use msal_cache_core::{CacheStore, Error, Expect};
 use msal_cache_sqlite::{Journal, Permissions, SqliteStore};
 use rusqlite::Connection;
 use support::{
-    NOBODY, Place, account, give_away, is_root, job, keys, load, mode, number, put, raw, run,
+    NOBODY, Place, account, give_away, is_root, job, keys, list, load, mode, number, put, raw, run,
     run_unprivileged, set_mode, text, with_umask,
 };
 
@@ -292,16 +292,160 @@ fn job_in_a_read_only_folder() {
     }
 }
 
+/// Waits until a reader looks at the path again.
+fn wait_for_readers() {
+    std::thread::sleep(std::time::Duration::from_millis(15));
+}
+
 #[test]
 fn a_database_that_was_moved_or_replaced_is_not_written() {
     let place = Place::new();
-    let store = SqliteStore::open(place.database()).unwrap();
+    let builder = SqliteStore::builder(place.database()).journal(Journal::Rollback);
+    let store = builder.open().unwrap();
     put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
     fs::rename(place.database(), place.at("elsewhere.db")).unwrap();
-    let missing = put(&store, Expect::Any, &[account("u", "k", "2")]);
-    assert!(matches!(missing, Err(Error::Io { operation: "find", .. })), "{missing:?}");
+    // A write goes to a new database under the path of the store.
+    put(&store, Expect::Any, &[account("u", "k", "2")]).unwrap();
+    assert_eq!(list(&store, None), [account("u", "k", "2")]);
+    let new = SqliteStore::open(place.database()).unwrap();
+    assert_eq!(list(&new, None), [account("u", "k", "2")]);
+    drop(new);
+
+    // What replaces it is not trusted more than what is opened.
+    fs::rename(place.database(), place.at("elsewhere_too.db")).unwrap();
     fs::write(place.database(), "").unwrap();
-    let replaced = put(&store, Expect::Any, &[account("u", "k", "2")]);
-    assert!(matches!(replaced, Err(Error::Io { operation: "find", .. })), "{replaced:?}");
-    assert!(matches!(store.purge(i64::MAX), Ok(0)));
+    set_mode(place.database().as_path(), 0o644);
+    let replaced = put(&store, Expect::Any, &[account("u", "k", "3")]);
+    assert!(matches!(replaced, Err(Error::Insecure { .. })), "{replaced:?}");
+    assert!(matches!(store.purge(i64::MAX), Err(Error::Insecure { .. })));
+    assert_eq!(fs::read(place.database()).unwrap(), b"");
+    drop(store);
+    assert_eq!(number(&raw(&place.at("elsewhere.db")), "SELECT count(*) FROM records_2"), 1);
+    assert_eq!(number(&raw(&place.at("elsewhere_too.db")), "SELECT count(*) FROM records_2"), 1);
+}
+
+#[test]
+fn readers_follow_a_database_that_was_replaced_or_removed() {
+    let place = Place::new();
+    let store = SqliteStore::open(place.database()).unwrap();
+    put(&store, Expect::Any, &[account("u", "k", "deleted")]).unwrap();
+    let revision = load(&store, "u").revision();
+    for file in place.names() {
+        fs::remove_file(place.at(&file)).unwrap();
+    }
+    let other = SqliteStore::open(place.database()).unwrap();
+    put(&other, Expect::Any, &[account("v", "k2", "new")]).unwrap();
+    wait_for_readers();
+    assert_eq!(keys(&list(&store, None)), ["k2"]);
+    let known = store.load(&msal_cache_core::Partition::user("u"), Some(revision)).unwrap();
+    assert!(matches!(known, msal_cache_core::Load::Snapshot(it) if it.records().is_empty()));
+    put(&store, Expect::Any, &[account("w", "k3", "new")]).unwrap();
+    assert_eq!(keys(&list(&other, None)), ["k2", "k3"]);
+
+    drop(other);
+    for file in place.names() {
+        fs::remove_file(place.at(&file)).unwrap();
+    }
+    wait_for_readers();
+    assert!(list(&store, None).is_empty());
+    put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
+    assert_eq!(keys(&list(&SqliteStore::open(place.database()).unwrap(), None)), ["k"]);
+}
+
+#[test]
+fn a_database_with_two_names_is_refused_under_both() {
+    let place = Place::new();
+    drop(SqliteStore::open(place.database()).unwrap());
+    fs::hard_link(place.database(), place.at("other.db")).unwrap();
+    for name in ["cache.db", "other.db"] {
+        for permissions in [Permissions::Refuse, Permissions::Ignore] {
+            let text = insecure(&place.at(name), permissions);
+            assert!(text.contains("2 names (hard links)"), "{text}");
+        }
+    }
+    fs::remove_file(place.at("other.db")).unwrap();
+    SqliteStore::open(place.database()).unwrap();
+}
+
+#[test]
+fn triggers_are_dropped_and_foreign_tables_and_views_are_refused() {
+    let place = Place::new();
+    let store = SqliteStore::open(place.database()).unwrap();
+    put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
+    let other = raw(&place.database());
+    other
+        .execute_batch(
+            "CREATE TRIGGER \"a \"\" b\" AFTER INSERT ON records_2 BEGIN \
+             UPDATE store_2 SET revision = zeroblob(16); END",
+        )
+        .unwrap();
+    drop(SqliteStore::open(place.database()).unwrap());
+    assert_eq!(number(&other, "SELECT count(*) FROM sqlite_master WHERE type = 'trigger'"), 0);
+    for sql in [
+        "CREATE VIEW v AS SELECT * FROM records_2",
+        "DROP VIEW v; CREATE TABLE copies AS SELECT * FROM records_2",
+    ] {
+        other.execute_batch(sql).unwrap();
+        let error = SqliteStore::open(place.database()).unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains("can hold copies of tokens"), "{error}");
+    }
+    other.execute_batch("DROP TABLE copies; ANALYZE").unwrap();
+    SqliteStore::open(place.database()).unwrap();
+}
+
+#[test]
+fn a_file_beside_the_database_that_is_a_link_is_refused() {
+    let place = Place::new();
+    drop(SqliteStore::open(place.database()).unwrap());
+    fs::write(place.at("mine"), "").unwrap();
+    set_mode(&place.at("mine"), 0o644);
+    for suffix in ["-wal", "-shm", "-journal"] {
+        let link = place.at(&format!("cache.db{suffix}"));
+        symlink("mine", &link).unwrap();
+        for permissions in [Permissions::Refuse, Permissions::Repair] {
+            let text = insecure(&place.database(), permissions);
+            assert!(text.contains("not a regular file"), "{text}");
+        }
+        assert_eq!(mode(&place.at("mine")), 0o644, "a repair doesn't follow the link");
+        fs::remove_file(link).unwrap();
+    }
+}
+
+#[test]
+fn a_folder_that_is_opened_to_others_while_the_store_is_open_is_refused() {
+    let place = Place::new();
+    let store = SqliteStore::open(place.database()).unwrap();
+    put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
+    set_mode(place.folder(), 0o777);
+    let refused = put(&store, Expect::Any, &[account("u", "k", "2")]);
+    assert!(matches!(refused, Err(Error::Insecure { .. })), "{refused:?}");
+    wait_for_readers();
+    let refused = store.list(None, None);
+    assert!(matches!(refused, Err(Error::Insecure { .. })), "{refused:?}");
+    assert!(insecure(&place.database(), Permissions::Refuse).contains("replace the files in it"));
+    set_mode(place.folder(), 0o700);
+    put(&store, Expect::Any, &[account("u", "k", "2")]).unwrap();
+    set_mode(&place.database(), 0o644);
+    let refused = put(&store, Expect::Any, &[account("u", "k", "3")]);
+    assert!(matches!(refused, Err(Error::Insecure { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_database_in_a_folder_like_tmp_has_a_journal_of_its_own() {
+    let place = Place::new();
+    set_mode(place.folder(), 0o1777);
+    let store = SqliteStore::builder(place.database()).journal(Journal::Wal).open().unwrap();
+    put(&store, Expect::Any, &[account("u", "k", "1")]).unwrap();
+    assert_eq!(text(&raw(&place.database()), "PRAGMA journal_mode"), "delete");
+    assert_eq!(place.names(), ["cache.db"]);
+    // Instead of another user, this one takes the name.
+    fs::write(place.at("theirs"), "").unwrap();
+    set_mode(&place.at("theirs"), 0o666);
+    symlink("theirs", place.at("cache.db-journal")).unwrap();
+    let refused = put(&store, Expect::Any, &[account("u", "k", "2")]);
+    assert!(matches!(refused, Err(Error::Insecure { .. })), "{refused:?}");
+    assert_eq!(fs::read(place.at("theirs")).unwrap(), b"");
+    fs::remove_file(place.at("cache.db-journal")).unwrap();
+    put(&store, Expect::Any, &[account("u", "k", "2")]).unwrap();
 }

@@ -14,20 +14,6 @@ pub fn exposure(_: &Metadata) -> Option<Exposure> {
     None
 }
 
-/// Nothing is known about the access of other users.
-pub fn folder_exposure(_: &Metadata) -> Option<Exposure> {
-    None
-}
-
-/// The rights of a folder aren't changed.
-///
-/// # Errors
-///
-/// None.
-pub fn close_folder(_: &Path, _: u32) -> io::Result<()> {
-    Ok(())
-}
-
 /// Creates a new file.
 ///
 /// # Errors
@@ -42,8 +28,8 @@ pub fn create_new(path: &Path) -> io::Result<File> {
 /// # Errors
 ///
 /// None.
-pub fn make_private(_: &File) -> io::Result<()> {
-    Ok(())
+pub fn make_private(_: &File) -> io::Result<bool> {
+    Ok(true)
 }
 
 /// A file has the rights of its folder.
@@ -51,8 +37,41 @@ pub fn make_private(_: &File) -> io::Result<()> {
 /// # Errors
 ///
 /// None.
-pub fn make_private_by_name(_: &Path) -> io::Result<()> {
+pub fn make_private_unopened(_: &Path) -> io::Result<bool> {
+    Ok(true)
+}
+
+/// Opens a file that this crate keeps beside a store.
+///
+/// # Errors
+///
+/// The error of the system.
+pub fn open_own(path: &Path, write: bool) -> io::Result<File> {
+    OpenOptions::new().read(true).write(write).open(path)
+}
+
+/// Unknown here.
+pub fn foreign_owner(_: &Path) -> Option<u32> {
+    None
+}
+
+/// A file has the owner that the system gives it.
+///
+/// # Errors
+///
+/// None.
+pub fn keep_owner(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
+}
+
+/// Unknown here.
+pub fn is_read_only(_: &Path) -> bool {
+    false
+}
+
+/// Unknown here.
+pub fn may_keep_no_modes(_: &Path) -> bool {
+    false
 }
 
 /// Creates one folder.

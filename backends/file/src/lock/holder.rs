@@ -1,4 +1,6 @@
 use std::env;
+#[cfg(unix)]
+use std::path::Path;
 use std::process;
 
 /// The holder of a lock, according to the content of the lock file.
@@ -14,6 +16,8 @@ pub(super) struct Holder {
     pub(super) is_ours: bool,
     /// Whether the file is empty, which it may be for a moment after its creation.
     pub(super) is_empty: bool,
+    /// What is known where the file of another user can't be read.
+    unreadable: Option<String>,
 }
 
 /// The last word that this crate writes into its lock files.
@@ -49,13 +53,25 @@ impl Holder {
             program: printable(&unbraced(program)),
             is_ours,
             is_empty: text.is_empty(),
+            unreadable: None,
         }
+    }
+
+    /// The holder according to a lock file of another user, which can't be read.
+    #[cfg(unix)]
+    pub(super) fn unreadable(owner: u32, path: &Path) -> Self {
+        let path = path.display();
+        let text = format!(
+            "a process of user {owner}, whose lock file can't be read (if no program uses the \
+             cache, remove {path})"
+        );
+        Self { unreadable: Some(text), ..Self::parse(b"?") }
     }
 
     /// A description for an error. A content that doesn't start with a process id isn't quoted,
     /// since it may be anything.
     pub(super) fn describe(&self) -> Option<String> {
-        let pid = self.pid?;
+        let Some(pid) = self.pid else { return self.unreadable.clone() };
         Some(match self.program.as_str() {
             "" => format!("process {pid}"),
             program => format!("process {pid} ({program})"),

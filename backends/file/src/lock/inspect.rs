@@ -1,12 +1,11 @@
 //! Reading a lock file without taking the lock.
 
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use msal_cache_core::Result;
-use msal_cache_disk::{absolute, error, folder};
+use msal_cache_disk::{absolute, error, folder, platform};
 
 use super::holder::{Holder, LONGEST_LOCK_FILE};
 use super::system;
@@ -30,7 +29,7 @@ impl LockHolder {
         };
         let mut content = Vec::new();
         if found.is_file() {
-            let read = File::open(&path)
+            let read = platform::open_own(&path, false)
                 .and_then(|file| file.take(LONGEST_LOCK_FILE).read_to_end(&mut content));
             if error::absent(read).map_err(error::io("read", &path))?.is_none() {
                 return Ok(None);

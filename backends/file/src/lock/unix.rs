@@ -8,7 +8,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use msal_cache_core::{Result, event};
-use rustix::io::Errno;
 use rustix::param::clock_ticks_per_second;
 use tempfile::{NamedTempFile, TempPath};
 
@@ -56,7 +55,9 @@ impl<'a> Contender<'a> {
         let path = &self.target.path;
         match absent(disk::look_at_name(path)).map_err(io("look at", path))? {
             None => self.create(),
-            Some(found) => Ok(self.take_over(&found)),
+            Some(found) if found.is_file() => Ok(self.take_over(&found)),
+            // No library creates one, so no library removes it either.
+            Some(found) => Err(io("lock", path)(no_lock_file(&found))),
         }
     }
 
@@ -81,7 +82,7 @@ impl<'a> Contender<'a> {
             }
             // Another process took the candidate for that of a dead process, and removed it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) if lacks_links(&error) => {
+            Err(error) if platform::lacks_links(&error) => {
                 drop(candidate);
                 self.create_in_two_steps()
             }
@@ -150,10 +151,19 @@ impl<'a> Contender<'a> {
             last.insert(same.unwrap_or(Sighting { file: found_file, since: now })).since
         };
         self.holder = None;
-        if !found.is_file() {
-            return None;
-        }
-        let mut file = disk::open_own(path, true).ok()?;
+        let is_denied = |error: &io::Error| error.kind() == io::ErrorKind::PermissionDenied;
+        let (mut file, is_writable) = match disk::open_own(path, true) {
+            Ok(file) => (file, true),
+            Err(error) if is_denied(&error) => match disk::open_own(path, false) {
+                Ok(file) => (file, false),
+                Err(error) if is_denied(&error) => {
+                    self.holder = Some(Holder::unreadable(found.uid(), path));
+                    return None;
+                }
+                Err(_) => return None,
+            },
+            Err(_) => return None,
+        };
         let mut content = Vec::new();
         (&mut file).take(LONGEST_LOCK_FILE).read_to_end(&mut content).ok()?;
         let holder = Holder::parse(&content);
@@ -167,11 +177,19 @@ impl<'a> Contender<'a> {
         if !self.try_lock(&file).ok()? || !is_at(path, &file) {
             return None;
         }
-        // Written over the old line and truncated last, so it always names a holder.
-        let line = Holder::line();
-        file.rewind().and_then(|()| disk::write(&mut file, path, line.as_bytes())).ok()?;
-        disk::set_len(&file, path, line.len() as u64).ok()?;
-        let lock = LockFile::new(path, file);
+        let lock = if is_writable {
+            // Written over the old line and truncated last, so it always names a holder.
+            let line = Holder::line();
+            file.rewind().and_then(|()| disk::write(&mut file, path, line.as_bytes())).ok()?;
+            disk::set_len(&file, path, line.len() as u64).ok()?;
+            LockFile::new(path, file)
+        } else {
+            // The file of another user, such as root, in a folder of this one. It stays locked until
+            // the candidate has its name, so no other process of this crate does the same.
+            let candidate = self.candidate.take().or_else(|| self.prepare().ok()?)?;
+            disk::rename(candidate.name, path).ok()?;
+            LockFile::new(path, candidate.file)
+        };
         if !lock.is_ours() {
             return None;
         }
@@ -243,6 +261,19 @@ impl Drop for LockFile {
     }
 }
 
+/// Why what has the name of the lock file can't be one.
+fn no_lock_file(found: &Metadata) -> io::Error {
+    let what = match found.file_type() {
+        kind if kind.is_symlink() => "a symbolic link",
+        kind if kind.is_dir() => "a folder",
+        _ => "a pipe, a socket or a device",
+    };
+    io::Error::new(
+        io::ErrorKind::AlreadyExists,
+        format!("it is {what} and no lock file: remove it if no other program needs it"),
+    )
+}
+
 /// Whether `path` names this open file. The inode number of an open file isn't reused.
 fn is_at(path: &Path, file: &File) -> bool {
     match (path.symlink_metadata(), file.metadata()) {
@@ -257,13 +288,6 @@ pub(super) fn is_alive(pid: u32) -> Option<bool> {
     let exists = !platform::is_dead(pid);
     let runs = || evidence::existing(pid, clock_ticks_per_second()) != ProcessState::Dead;
     Some(exists && runs())
-}
-
-/// Whether linking failed because the file system has no hard links.
-fn lacks_links(error: &io::Error) -> bool {
-    // Not a pattern, because two of these are the same number on some systems.
-    let unsupported = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS, Errno::MLINK];
-    Errno::from_io_error(error).is_some_and(|error| unsupported.contains(&error))
 }
 
 /// Whether the process that made this candidate for the lock file `lock` is dead. If it died after

@@ -37,12 +37,6 @@ pub(crate) fn read(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
     Ok(rustix::io::read(file, spare_capacity(bytes))?)
 }
 
-/// Opens a file that this crate keeps beside the cache; not through a symbolic link.
-pub(crate) fn open_own(path: &Path, write: bool) -> io::Result<File> {
-    let flags = flags(OFlags::NONBLOCK | OFlags::NOFOLLOW);
-    OpenOptions::new().read(true).write(write).custom_flags(flags).open(path)
-}
-
 /// Tries to take the `flock` of a file.
 pub(crate) fn try_flock(file: &File) -> io::Result<bool> {
     match FileExt::try_lock_exclusive(file) {
@@ -91,6 +85,13 @@ pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     let unsupported = [Errno::INVAL, Errno::NOSYS, Errno::OPNOTSUPP, Errno::NOTSUP];
     error.kind() == io::ErrorKind::Unsupported
         || Errno::from_io_error(error).is_some_and(|error| unsupported.contains(&error))
+}
+
+/// Whether linking failed because the file system has no hard links.
+pub(crate) fn lacks_links(error: &io::Error) -> bool {
+    // Not a pattern, because two of these are the same number on some systems.
+    let unsupported = [Errno::PERM, Errno::OPNOTSUPP, Errno::NOTSUP, Errno::NOSYS, Errno::MLINK];
+    Errno::from_io_error(error).is_some_and(|error| unsupported.contains(&error))
 }
 
 /// Whether a rename failed because the file is a mount point.

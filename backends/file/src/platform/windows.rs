@@ -1,7 +1,7 @@
 //! Windows, written from the documentation of the standard library and of `CreateFileW`. It has
 //! not been run.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::windows::fs::MetadataExt;
 use std::path::Path;
@@ -40,11 +40,6 @@ pub(crate) fn read(file: &File, bytes: &mut Vec<u8>) -> io::Result<usize> {
     file.take(u64::try_from(room).unwrap_or(u64::MAX)).read_to_end(bytes)
 }
 
-/// Opens a file that this crate keeps beside the cache.
-pub(crate) fn open_own(path: &Path, write: bool) -> io::Result<File> {
-    OpenOptions::new().read(true).write(write).open(path)
-}
-
 /// Whether a rename failed only because another process, often a virus scanner, has the file open
 /// at this moment.
 pub(crate) fn is_passing(error: &io::Error) -> bool {
@@ -59,6 +54,11 @@ pub(crate) fn exchange(_: &Path, _: &Path) -> io::Result<()> {
 /// Whether a call failed because the system doesn't support it.
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported
+}
+
+/// Whether linking failed because the file system has no hard links.
+pub(crate) fn lacks_links(error: &io::Error) -> bool {
+    is_unsupported(error)
 }
 
 /// A single file can't be a mount point.

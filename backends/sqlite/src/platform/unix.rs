@@ -15,6 +15,26 @@ pub(crate) fn file_id(file: &Metadata) -> FileId {
     (file.dev(), file.ino())
 }
 
+/// The number of names (hard links) of a file.
+pub(crate) fn names(file: &Metadata) -> u64 {
+    file.nlink()
+}
+
+/// Whether a file is itself a mount point, as far as the system tells.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_mount_point(file: &Path) -> bool {
+    use rustix::fs::{StatxAttributes, StatxFlags, statx};
+    let flags = AtFlags::SYMLINK_NOFOLLOW;
+    statx(CWD, file, flags, StatxFlags::empty())
+        .is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether a file is itself a mount point. Other systems can't mount a single file.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_mount_point(_: &Path) -> bool {
+    false
+}
+
 /// Whether this process may create files in a folder: its permissions allow it, and the file system
 /// isn't read-only.
 pub(crate) fn can_create_in(folder: &Path) -> bool {

@@ -10,6 +10,16 @@ pub(crate) type FileId = ();
 /// The identity of a file.
 pub(crate) fn file_id(_: &Metadata) -> FileId {}
 
+/// The number of names of a file. Unknown here.
+pub(crate) fn names(_: &Metadata) -> u64 {
+    1
+}
+
+/// Whether a file is itself a mount point.
+pub(crate) fn is_mount_point(_: &Path) -> bool {
+    false
+}
+
 /// Whether this process may create files in a folder. True, since only an attempt could show it.
 pub(crate) fn can_create_in(_: &Path) -> bool {
     true
