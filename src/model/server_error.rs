@@ -139,9 +139,17 @@ impl ServerError {
         })))
     }
 
-    /// Who can change it. A claims challenge is for the user, whatever the error is.
+    /// Whether Microsoft's servers have sent it: they number their errors.
+    fn is_numbered(&self) -> bool {
+        let has_number = |text: &str| ["AADSTS", "AADB2C"].iter().any(|it| text.starts_with(it));
+        !self.0.error_codes.is_empty() || self.error_description().is_some_and(has_number)
+    }
+
+    /// Who can change it. A claims challenge is for the user, whatever the error is; and so is a scope
+    /// that exceeds what the user has granted (RFC 6749, section 5.2), for which Microsoft's servers
+    /// have another error.
     pub(crate) fn mended_by(&self) -> MendedBy {
-        if self.claims().is_some() {
+        if self.claims().is_some() || (self.error() == "invalid_scope" && !self.is_numbered()) {
             MendedBy::User
         } else if OF_THE_OWNER.contains(&self.error()) {
             MendedBy::Owner

@@ -65,6 +65,8 @@ fn what_a_user_can_change_requires_interaction() {
         json!({ "error": "consent_required" }),
         json!({ "error": "access_denied" }),
         json!({ "error": "something_new" }),
+        // A scope that the user has not granted: of another server than Microsoft's.
+        json!({ "error": "invalid_scope" }),
         // A claims challenge, whatever the error is.
         json!({ "error": "invalid_request", "claims": "{\"access_token\":{}}" }),
     ] {
