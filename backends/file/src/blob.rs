@@ -50,7 +50,7 @@ impl FileBlob {
         };
         blob.check_folders(Instant::now())?;
         if let Some(found) = find(&blob.path)? {
-            check(blob.options.permissions, &blob.path, &found)?;
+            check(blob.options.permissions_of_file(), &blob.path, &found)?;
         }
         Ok(blob)
     }
@@ -117,15 +117,22 @@ impl BlobStore for FileBlob {
             let confirmed = known.zip(hold);
             confirmed.is_some_and(|(known, hold)| self.contents.lock().confirm(known, opened, hold))
         };
-        Ok(match read(&self.path, self.options.permissions, self.options.max_size, is_known)? {
-            Reading::Absent => Blob::Absent,
-            Reading::Known => Blob::Unchanged,
-            Reading::Whole { bytes, fingerprint, since } => {
-                Blob::Present(self.contents.lock().read(fingerprint, since, hold), bytes)
-            }
-            // A revision of its own: no content is known that a write could replace.
-            Reading::Torn(bytes) => Blob::Present(Revision::unique(), bytes),
-        })
+        Ok(
+            match read(
+                &self.path,
+                self.options.permissions_of_file(),
+                self.options.max_size,
+                is_known,
+            )? {
+                Reading::Absent => Blob::Absent,
+                Reading::Known => Blob::Unchanged,
+                Reading::Whole { bytes, fingerprint, since } => {
+                    Blob::Present(self.contents.lock().read(fingerprint, since, hold), bytes)
+                }
+                // A revision of its own: no content is known that a write could replace.
+                Reading::Torn(bytes) => Blob::Present(Revision::unique(), bytes),
+            },
+        )
     }
 
     fn swap(&self, expected: Revision, bytes: &[u8]) -> Result<Revision> {
@@ -143,7 +150,8 @@ impl BlobStore for FileBlob {
         if !as_expected {
             return Err(Error::Conflict);
         }
-        let written = replace(held.file(), self.options.permissions, bytes, found, &held)?;
+        let written =
+            replace(held.file(), self.options.permissions_of_file(), bytes, found, &held)?;
         Ok(match written {
             Some(it) => self.contents.lock().wrote(it.fingerprint, it.marked, held.number()),
             None => Revision::unique(),

@@ -89,6 +89,11 @@ impl FileStoreBuilder {
     /// Whether to take the lock of MSAL Java's extensions as well: `.lockfile` in the folder of
     /// the cache, one lock for all caches in the folder. Enable it where a Java app shares the
     /// file. The default is `false`.
+    ///
+    /// These extensions create the file with mode 0644, and give it that mode at each write. With
+    /// [`Permissions::Refuse`], such a file of this user is then not refused but made private (mode
+    /// 0600) when it is read. Between a write of Java and that read, other users can read it: keep it
+    /// in a folder with mode 0700. A folder in which others can replace the file is still refused.
     pub fn share_with_java(mut self, share: bool) -> Self {
         self.options.java = share;
         self

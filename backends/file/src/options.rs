@@ -14,6 +14,17 @@ pub(crate) struct FileOptions {
     pub(crate) max_size: u64,
 }
 
+impl FileOptions {
+    /// What to do about the file itself. The extension of MSAL Java gives it mode 0644 at each write,
+    /// so where it shares the file, that is no reason to refuse it.
+    pub(crate) fn permissions_of_file(&self) -> Permissions {
+        match self.permissions {
+            Permissions::Refuse if self.java => Permissions::Repair,
+            permissions => permissions,
+        }
+    }
+}
+
 /// What a write does about a file that isn't a token cache. A read returns
 /// [`Error::Corrupt`](msal_cache_core::Error::Corrupt) and leaves the file as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

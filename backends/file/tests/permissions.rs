@@ -204,3 +204,40 @@ fn p7_a_link_in_a_folder_that_others_can_write_is_refused() {
     let text = refused(&FileStore::open(dir.at("open/link.json")).unwrap_err());
     assert!(text.contains("chmod go-w"), "{text}");
 }
+
+/// The extension of MSAL Java creates the file empty, and gives it mode 0644 at each write.
+#[test]
+fn a_file_that_java_writes_is_made_private_where_it_is_shared() {
+    let dir = TestDir::new();
+    let java_writes = |text: &str| {
+        dir.cache_with(text);
+        set_mode(&dir.cache(), 0o644);
+    };
+    let open = |share, permissions: Option<Permissions>| {
+        let builder = FileStore::builder(dir.cache()).share_with_java(share);
+        match permissions {
+            Some(permissions) => builder.permissions(permissions).open(),
+            None => builder.open(),
+        }
+    };
+    java_writes("");
+    refused(&open(false, None).unwrap_err());
+    let store = open(true, None).unwrap();
+    assert_eq!(mode(&dir.cache()), 0o600);
+    add(&store, "a").unwrap();
+    let written = fs::read_to_string(dir.cache()).unwrap();
+    java_writes(&written);
+    assert_eq!(accounts(&store).unwrap(), ["a"]);
+    assert_eq!(mode(&dir.cache()), 0o600);
+    java_writes(&written);
+    add(&store, "b").unwrap();
+    assert_eq!(mode(&dir.cache()), 0o600);
+    // `Ignore` leaves it as it is.
+    java_writes(&written);
+    assert_eq!(accounts(&open(true, Some(Permissions::Ignore)).unwrap()).unwrap(), ["a"]);
+    assert_eq!(mode(&dir.cache()), 0o644);
+    // Others could replace the file.
+    set_mode(dir.folder(), 0o777);
+    refused(&open(true, None).unwrap_err());
+    set_mode(dir.folder(), 0o700);
+}
