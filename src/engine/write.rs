@@ -9,7 +9,7 @@ use crate::engine::metrics;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::{Engine, MayChange};
 use crate::model::{Added, Decoded, Entry, Event, Fields, Profile};
-use crate::plan::{Facts, ReadSet, accounts, batch, records};
+use crate::plan::{Facts, ReadSet, batch, records};
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Stores a token response.
@@ -24,11 +24,9 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
             event!(warn, %error, "the cache is over its limit; the next sign-in tries again");
         }
         let known = facts.user().and_then(|user| self.state.decoded.partition(user));
-        let account = match known {
-            Some(known) => accounts::named_by(&facts, &known.accounts(), self.clouds()),
-            None => accounts::named_by(&facts, &entries, self.clouds()),
-        };
-        Ok(Added { account, entries })
+        let stored = known.as_deref().map(Decoded::accounts);
+        let stored = stored.unwrap_or_else(|| entries.iter().cloned().collect());
+        Ok(Added::new(&facts, &stored, entries, self.clouds()))
     }
 
     /// Stores the records of a response, and returns them. `read` is what the caller has read. Where

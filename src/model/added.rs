@@ -14,20 +14,14 @@ use crate::model::{AccountInfo, Entry};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Added {
-    pub(crate) account: Option<AccountInfo>,
+    /// The user whom the response names.
+    pub(crate) user: Option<AccountInfo>,
+    /// The accounts of that user in the cloud.
+    pub(crate) accounts: Vec<Entry>,
     pub(crate) entries: Vec<Entry>,
 }
 
 impl Added {
-    /// The user who signed in: the one whom the response names, with all that the cache knows of
-    /// them in this cloud. `None` where it names none, as for a token that an app has for itself.
-    ///
-    /// Other accounts of the cache may belong to users who signed in before; the first of
-    /// [`Client::accounts`](crate::Client::accounts) is any of them.
-    pub fn account(&self) -> Option<AccountInfo> {
-        self.account.clone()
-    }
-
     /// The records of the response, as they are stored.
     pub fn entries(&self) -> &[Entry] {
         &self.entries

@@ -50,7 +50,6 @@ struct Read {
     /// For each scope, its range within the target and its hash.
     scopes: Box<[(u32, u32, u32)]>,
     ext_cache_key: Option<Box<str>>,
-    marks: Marks,
     is_set_apart: bool,
     /// The id of the key that a token is bound to, where its library doesn't name it `key_id`.
     other_key_id: FieldSpan,
@@ -117,8 +116,9 @@ impl Entry {
         let mut read = Read::of(record);
         let json = read.record.value().clone();
         let json = json.expose();
-        if for_each_member(json, |name, value| read.set(&name, value, json)).is_ok() {
-            read.complete();
+        let mut marks = Marks::default();
+        if for_each_member(json, |name, value| read.set(&mut marks, &name, value, json)).is_ok() {
+            read.complete(marks);
         } else {
             // Members that came before the error don't count.
             read = Read::of(read.record);
@@ -138,6 +138,7 @@ impl Entry {
         let json = json_object::write_with_ranges(members, |range, is_plain| {
             ranges.push((range, is_plain));
         });
+        let mut marks = Marks::default();
         let mut read = Read::of(Record::new(credential_type, key, json.clone()));
         let json = json.expose();
         for ((name, _), (range, is_plain)) in members.iter().zip(ranges) {
@@ -145,7 +146,7 @@ impl Entry {
                 Some(field) => {
                     read.spans[field as usize] = FieldSpan::of(range.start + 1, range.end - 1);
                 }
-                None => read.set(name.as_ref(), &json[range], json),
+                None => read.set(&mut marks, name.as_ref(), &json[range], json),
             }
         }
         if let Some(partition) = partition {
@@ -153,7 +154,7 @@ impl Entry {
             let expires_on = read.expires_on_of_token();
             read.record = read.record.placed(|| partition.clone(), expires_on);
         }
-        read.complete();
+        read.complete(marks);
         Self(Arc::new(read))
     }
 
@@ -366,7 +367,6 @@ impl Read {
             unescaped: Vec::new(),
             scopes: Box::default(),
             ext_cache_key: None,
-            marks: Marks::default(),
             is_set_apart: false,
             other_key_id: FieldSpan::MISSING,
             expires_on: None,
@@ -377,8 +377,8 @@ impl Read {
         }
     }
 
-    /// Sets a field from a member of `json`.
-    fn set(&mut self, name: &str, value: &str, json: &str) {
+    /// Sets a field, or a mark, from a member of `json`.
+    fn set(&mut self, marks: &mut Marks, name: &str, value: &str, json: &str) {
         let here = |text: &str| {
             let start = text.as_ptr() as usize - json.as_ptr() as usize;
             FieldSpan::of(start, start + text.len())
@@ -389,7 +389,7 @@ impl Read {
             {
                 self.ext_cache_key = Some(key.into());
             }
-            self.marks.take(name, value);
+            marks.take(name, value);
             if schema::KEY_ID.contains(&name) {
                 match Scalar::of(value) {
                     Scalar::Null => {}
@@ -397,7 +397,7 @@ impl Read {
                         self.other_key_id = here(text);
                     }
                     Scalar::Text(Cow::Owned(_)) | Scalar::Other(_) => {
-                        self.marks.is_unreadable = true;
+                        marks.is_unreadable = true;
                     }
                 }
             }
@@ -416,7 +416,7 @@ impl Read {
     }
 
     /// Fills in what follows from the fields.
-    fn complete(&mut self) {
+    fn complete(&mut self, marks: Marks) {
         self.expires_on = self.text(Field::ExpiresOn).and_then(seconds);
         let partition = || {
             Partition::of_fields(
@@ -442,7 +442,7 @@ impl Read {
             Some((u32::try_from(start).ok()?, end, schema::scope_hash(scope)))
         };
         self.scopes = schema::scopes(target).filter_map(span).collect();
-        self.is_set_apart = self.marks.set_apart(
+        self.is_set_apart = marks.set_apart(
             self.record.credential_type(),
             schema::token_type(self.text(Field::TokenType)),
             self.ext_cache_key.is_some(),

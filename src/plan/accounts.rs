@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use crate::model::{
-    AccountInfo, AcquiredToken, AuthorityType, Clouds, Decoded, Entry, Fields, Hosts, Nulls,
+    AccountInfo, AcquiredToken, Added, AuthorityType, Clouds, Decoded, Entry, Fields, Hosts, Nulls,
     TenantProfile, merge, same_tenant, tenant_key,
 };
 use crate::plan::facts::{Facts, scalar};
@@ -40,21 +40,51 @@ impl AcquiredToken {
     }
 }
 
-/// The user whom a response names, where these accounts are stored.
-pub(crate) fn named_by(
-    facts: &Facts<'_>,
-    stored: &[Entry],
-    clouds: &Clouds,
-) -> Option<AccountInfo> {
-    let home = facts.home_account_id.as_deref().filter(|home| !home.is_empty())?;
-    let own = facts.environment.as_deref();
-    let hosts = own.map(|own| Hosts::of(clouds, own));
-    let known = hosts.and_then(|hosts| one(stored, &hosts, home));
-    Some(known.unwrap_or_else(|| AccountInfo {
-        environment: own.map(str::to_owned),
-        username: facts.claims.username().and_then(scalar),
-        ..AccountInfo::of(home)
-    }))
+impl Added {
+    /// What was stored of a response, where these accounts are stored now. The account is put
+    /// together when it is asked for: most callers don't.
+    pub(crate) fn new(
+        facts: &Facts<'_>,
+        stored: &[Entry],
+        entries: Vec<Entry>,
+        clouds: &Clouds,
+    ) -> Self {
+        let home = facts.home_account_id.as_deref().filter(|home| !home.is_empty());
+        let host = facts.environment.as_deref();
+        let is_of_user = |it: &&Entry| {
+            it.account().is_some_and(|it| {
+                home.is_some()
+                    && it.home_account_id() == home
+                    && host.zip(it.environment()).is_some_and(|(one, it)| clouds.are_one(one, it))
+            })
+        };
+        let accounts: Vec<_> = stored.iter().filter(is_of_user).cloned().collect();
+        let username = accounts.is_empty().then(|| facts.claims.username().and_then(scalar));
+        let user = home.map(|home| AccountInfo {
+            environment: host.map(str::to_owned),
+            username: username.flatten(),
+            ..AccountInfo::of(home)
+        });
+        Self { user, accounts, entries }
+    }
+
+    /// The user who signed in: the one whom the response names, with all that the cache knows of
+    /// them in this cloud. `None` where it names none, as for a token that an app has for itself.
+    ///
+    /// Other accounts of the cache may belong to users who signed in before; the first of
+    /// [`Client::accounts`](crate::Client::accounts) is any of them.
+    pub fn account(&self) -> Option<AccountInfo> {
+        let user = self.user.as_ref()?;
+        if self.accounts.is_empty() {
+            return Some(user.clone());
+        }
+        let is_other = |it: &Entry| {
+            let host = it.known("environment").unwrap_or_default();
+            !user.environment().is_some_and(|own| own.eq_ignore_ascii_case(host))
+        };
+        let ranked = self.accounts.iter().map(|it| (usize::from(is_other(it)), it));
+        Some(account(&ranked.collect::<Vec<_>>()))
+    }
 }
 
 /// The accounts of a user whose name the response to a refresh changes, with the new name: those of
