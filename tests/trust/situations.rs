@@ -113,7 +113,7 @@ fn ask(folder: &Path, number: usize, row: &Row, store: &str) -> String {
     }
 }
 
-fn use_it(store: &dyn CacheStore) -> Result<()> {
+pub(crate) fn use_it(store: &dyn CacheStore) -> Result<()> {
     store.list(None, None)?;
     let value = Json::new(r#"{"home_account_id": "new"}"#)?;
     let record = Record::new(CredentialType::Account, "new", value);

@@ -4,6 +4,7 @@
 #![cfg(unix)]
 #![allow(missing_docs, reason = "a test")]
 
+mod leftovers;
 mod situations;
 mod table;
 

@@ -243,3 +243,17 @@ fn p5_the_lock_of_a_killed_holder_is_taken_over_without_delay() {
     println!("P5: after {KILLS} killed holders the next waited {median:?}, at most {longest:?}");
     assert!(median < Duration::from_millis(50));
 }
+
+#[test]
+fn p1_each_write_removes_what_a_killed_writer_left() {
+    let dir = TestDir::new();
+    let store = FileStore::open(dir.cache()).unwrap();
+    for round in 0..3 {
+        add(&store, &round.to_string()).unwrap();
+        // As a writer leaves it that is killed before its rename.
+        let left = dir.at(".cache.json.abcdef.tmp");
+        fs::write(&left, "{\"RefreshToken\": {}}").unwrap();
+        add(&store, &format!("{round} again")).unwrap();
+        assert_eq!(dir.names(), ["cache.json"]);
+    }
+}
