@@ -310,10 +310,10 @@ impl<S: CacheStore> Client<S> {
         request: &SilentRequest,
         endpoint: &dyn TokenEndpoint,
     ) -> Result<AcquiredToken, AcquireError> {
-        let address = std::ptr::from_ref(endpoint).cast::<()>().addr();
+        let identity = endpoint.identity();
         // A thread doesn't abandon its call.
         let finish = Acquisition::run;
-        now(self.cache.0.acquire(&self.config, request, (Ready(endpoint), address), finish, start))
+        now(self.cache.0.acquire(&self.config, request, (Ready(endpoint), identity), finish, start))
     }
 
     /// What [`acquire`](Self::acquire) would do now, without doing it.

@@ -123,8 +123,7 @@ impl<S: AsyncCacheStore> AsyncClient<S> {
     where
         S: 'static,
     {
-        let address = std::ptr::from_ref(endpoint).addr();
-        let endpoint = (endpoint.clone(), address);
+        let endpoint = (endpoint.clone(), endpoint.identity());
         self.cache.0.acquire(&self.config, request, endpoint, finish, start).await
     }
 

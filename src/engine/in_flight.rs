@@ -25,7 +25,7 @@ pub(crate) struct InFlight {
 
 /// A request that is in flight.
 pub(crate) struct InFlightRequest {
-    /// The address of the leader's endpoint.
+    /// The identity of the leader's endpoint.
     endpoint: usize,
     state: Mutex<RequestState>,
     ended: Event,

@@ -144,6 +144,10 @@ impl AsyncTokenEndpoint for AsyncHttpEndpoint {
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         self.0.send(request).await
     }
+
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
 }
 
 impl fmt::Debug for AsyncHttpEndpoint {

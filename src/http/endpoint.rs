@@ -137,6 +137,10 @@ impl TokenEndpoint for HttpEndpoint {
     fn detached(&self) -> Option<Arc<dyn TokenEndpoint>> {
         Some(Arc::new(self.clone()))
     }
+
+    fn identity(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
 }
 
 impl fmt::Debug for HttpEndpoint {

@@ -40,6 +40,13 @@ pub trait TokenEndpoint: Send + Sync {
     /// is not an error, whatever its status.
     fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError>;
 
+    /// Identifies the endpoint: clones that authenticate the client alike have the same number.
+    /// Callers with the same endpoint share a refusal of the server.
+    #[doc(hidden)]
+    fn identity(&self) -> usize {
+        std::ptr::from_ref(self).cast::<()>().addr()
+    }
+
     /// A handle of this endpoint that outlives the call, by which the refresh of a token that is still
     /// valid goes on in a thread of its own while the caller has the token already.
     ///
@@ -90,12 +97,23 @@ pub trait AsyncTokenEndpoint: Send + Sync {
         &self,
         request: &TokenRequest,
     ) -> impl Future<Output = Result<TokenResponse, TransportError>> + Send;
+
+    /// Identifies the endpoint: clones that authenticate the client alike have the same number.
+    /// Callers with the same endpoint share a refusal of the server.
+    #[doc(hidden)]
+    fn identity(&self) -> usize {
+        std::ptr::from_ref(self).cast::<()>().addr()
+    }
 }
 
 /// A blocking endpoint: the request blocks the thread that polls it.
 impl<E: TokenEndpoint> AsyncTokenEndpoint for Ready<E> {
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         self.0.send(request)
+    }
+
+    fn identity(&self) -> usize {
+        self.0.identity()
     }
 }
 
@@ -107,6 +125,10 @@ macro_rules! forward_async {
                 request: &TokenRequest,
             ) -> impl Future<Output = Result<TokenResponse, TransportError>> + Send {
                 (**self).send(request)
+            }
+
+            fn identity(&self) -> usize {
+                (**self).identity()
             }
         }
     )*};
@@ -127,6 +149,10 @@ pub trait DynAsyncTokenEndpoint: Send + Sync {
         &'a self,
         request: &'a TokenRequest,
     ) -> BoxFuture<'a, Result<TokenResponse, TransportError>>;
+
+    /// See [`AsyncTokenEndpoint::identity`].
+    #[doc(hidden)]
+    fn identity(&self) -> usize;
 }
 
 impl<E: AsyncTokenEndpoint> DynAsyncTokenEndpoint for E {
@@ -136,11 +162,19 @@ impl<E: AsyncTokenEndpoint> DynAsyncTokenEndpoint for E {
     ) -> BoxFuture<'a, Result<TokenResponse, TransportError>> {
         Box::pin(AsyncTokenEndpoint::send(self, request))
     }
+
+    fn identity(&self) -> usize {
+        AsyncTokenEndpoint::identity(self)
+    }
 }
 
 impl AsyncTokenEndpoint for dyn DynAsyncTokenEndpoint {
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         DynAsyncTokenEndpoint::send(self, request).await
+    }
+
+    fn identity(&self) -> usize {
+        DynAsyncTokenEndpoint::identity(self)
     }
 }
 
@@ -154,6 +188,10 @@ impl<E: TokenEndpoint + 'static> AsyncTokenEndpoint for msal_cache_core::Offload
             Ok(sent) => sent,
             Err(error) => Err(TransportError::new(TransportErrorKind::Other, error)),
         }
+    }
+
+    fn identity(&self) -> usize {
+        self.get_ref().identity()
     }
 }
 

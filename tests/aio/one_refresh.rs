@@ -3,8 +3,11 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Barrier};
 
+use msal_cache::endpoint::{
+    AsyncTokenEndpoint, SharedTokenEndpoint, TokenRequest, TokenResponse, TransportError,
+};
 use msal_cache::store::{CacheStore, Offload};
-use msal_cache::{AccountInfo, AsyncTokenCache, Memory, TokenCache};
+use msal_cache::{AccountInfo, AsyncTokenCache, Fields, Memory, TokenCache};
 use tokio::runtime::{Builder, Runtime};
 
 use super::server::{Server, Way};
@@ -136,4 +139,36 @@ fn two_caches_over_one_file_refresh_one_after_the_other() {
     }
     server.assert_no_session_is_lost();
     assert_eq!(server.granted.load(Ordering::SeqCst), ROUNDS / 5);
+}
+
+/// Refuses the client.
+struct Refuses(std::sync::atomic::AtomicUsize);
+
+impl AsyncTokenEndpoint for Refuses {
+    async fn send(&self, _: &TokenRequest) -> Result<TokenResponse, TransportError> {
+        self.0.fetch_add(1, Ordering::SeqCst);
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        Ok(TokenResponse::new(401, Fields::new().set("error", "invalid_client")))
+    }
+}
+
+#[tokio::test]
+async fn clones_of_one_endpoint_share_a_refusal() {
+    let client = AsyncTokenCache::in_memory().client(CLIENT, authority());
+    let refuses = Arc::new(Refuses(0.into()));
+    let acquire = |endpoint: SharedTokenEndpoint| {
+        let client = client.clone();
+        // Each caller has a clone of its own, as each request to a web server has.
+        async move { client.acquire_token_for_client(SCOPE, &endpoint).await.is_err() }
+    };
+    let callers: Vec<_> = (0..8).map(|_| tokio::spawn(acquire(refuses.clone()))).collect();
+    for caller in callers {
+        assert!(caller.await.unwrap());
+    }
+    assert_eq!(refuses.0.load(Ordering::SeqCst), 1);
+    // What one endpoint may not do says nothing about another one.
+    let other = Arc::new(Refuses(0.into()));
+    let (one, two) = tokio::join!(acquire(refuses.clone()), acquire(other.clone()));
+    assert!(one && two);
+    assert_eq!(refuses.0.load(Ordering::SeqCst) + other.0.load(Ordering::SeqCst), 3);
 }
