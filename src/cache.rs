@@ -185,8 +185,11 @@ impl<S: CacheStore> TokenCache<S> {
         self.modify(CredentialType::Account, account_item, None)
     }
 
-    /// Removes everything of a user, of all clients and clouds, in one commit: no byte of the
-    /// user's id is left in the store. Returns the number of removed records.
+    /// Removes everything of a user, of all clients and clouds, in one commit: no record of the user
+    /// is left in the store, and no byte of the user's id but in the keys of records of other users.
+    /// Another program may have stored such a record under a key with this id; its fields say whose
+    /// it is. [`check`](Self::check) reports it, and [`repair`](Self::repair) gives it its own key.
+    /// Returns the number of removed records.
     ///
     /// ```
     /// use msal_cache::TokenCache;

@@ -167,3 +167,20 @@ fn no_data_of_the_user_is_left_in_the_database_or_its_log() {
     let store = msal_cache::SqliteStore::open(folder.path().join("cache.db")).unwrap();
     assert_no_data_left(folder.path(), &crate::common::over(store).0);
 }
+
+#[test]
+fn the_record_of_another_user_under_the_id_of_a_removed_one_is_kept_and_can_be_moved() {
+    let (cache, _) = crate::common::cache();
+    let bob = super::with(super::account(), serde_json::json!({ "home_account_id": "bob.tenant" }));
+    let document = serde_json::json!({ "Account": {
+        "uid.tenant-login.example-tenant": bob,
+        "another key": super::account(),
+    } });
+    cache.deserialize(&document.to_string()).unwrap();
+    assert_eq!(cache.remove_user("uid.tenant").unwrap(), 1);
+    assert_eq!(super::section(&cache, "Account"), [bob], "its fields say whose it is");
+    assert!(cache.serialize().unwrap().contains("uid.tenant"), "in the key");
+    cache.repair().unwrap();
+    assert!(!cache.serialize().unwrap().contains("uid.tenant"));
+    assert!(cache.serialize().unwrap().contains("bob.tenant-login.example-tenant"));
+}
