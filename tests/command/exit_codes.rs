@@ -83,6 +83,36 @@ fn a_store_accessible_to_others_is_refused_checked_and_repaired() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_shared_folder_is_reported_and_a_repair_says_what_it_closes() {
+    use std::os::unix::fs::PermissionsExt;
+    let tool = Tool::with("mutations/32-random-keys.json");
+    fs::create_dir(tool.path("shared")).unwrap();
+    fs::rename(tool.path("cache.json"), tool.path("shared/cache.json")).unwrap();
+    tool.chmod("shared", 0o777);
+    let mode = || fs::metadata(tool.path("shared")).unwrap().permissions().mode() & 0o777;
+    let store = "shared/cache.json";
+    let read = tool.run(&["accounts", store]);
+    assert_eq!(read.code, 5, "{read:?}");
+    assert!(!read.err.contains("msal-cache repair"), "{}", read.err);
+    let dry = tool.run(&["repair", store, "--dry-run"]).expect_code(0);
+    assert!(dry.contains("shared would be closed to other users, if it holds no other"), "{dry}");
+    // The content alone can be repaired.
+    tool.run(&["repair", store, "--insecure"]).expect_code(0);
+    assert_eq!(mode(), 0o777);
+    for entry in fs::read_dir(tool.path("shared")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap() != "cache.json" {
+            fs::remove_file(path).unwrap();
+        }
+    }
+    let done = tool.run(&["repair", store]).expect_code(0);
+    assert!(done.contains("shared closed to other users") && !done.contains("0600"), "{done}");
+    assert_eq!(mode(), 0o755);
+    tool.run(&["accounts", store]).expect_code(0);
+}
+
 #[test]
 fn a_broken_file_is_renamed_and_its_records_are_recovered() {
     let tool = Tool::with("python-aad.json");

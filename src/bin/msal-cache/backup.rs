@@ -33,16 +33,20 @@ pub(crate) fn back_up(run: &Run<'_>, store: &StoreRef, cache: &Cache) -> Result<
 pub(crate) fn write_new(common: &GlobalArgs, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |source| Failure::File { operation: "write", path: path.to_owned(), source };
     if path.symlink_metadata().is_ok() {
-        return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        return Err(failed(exists()));
     }
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
     folder.map_or(Ok(()), |folder| folder.metadata().map(drop)).map_err(failed)?;
     let blob = file(common, path, permissions(common)).open_blob()?;
     match blob.swap(Revision::ABSENT, bytes) {
         Ok(_) => Ok(()),
-        Err(Error::Conflict) => Err(failed(io::ErrorKind::AlreadyExists.into())),
+        Err(Error::Conflict) => Err(failed(exists())),
         Err(error) => Err(error.into()),
     }
+}
+
+fn exists() -> io::Error {
+    io::Error::new(io::ErrorKind::AlreadyExists, "it exists already")
 }
 
 /// A path with a suffix to its name.

@@ -234,7 +234,12 @@ pub(crate) fn can_be_repaired(store: &StoreRef, path: &Path, reason: &str) -> bo
         || store.path().canonicalize().is_ok_and(|store| {
             path == store || path.canonicalize().is_ok_and(|path| path == store)
         });
-    same && reason.starts_with("mode ")
+    same && is_mode(reason)
+}
+
+/// Whether permissions are the reason, on a file system that keeps them.
+pub(crate) fn is_mode(reason: &str) -> bool {
+    reason.starts_with("mode ") && !reason.contains("no effect")
 }
 
 /// An error with its causes.

@@ -12,11 +12,11 @@ use crate::backup::{back_up, backup_line};
 use crate::broken::{BrokenFile, has_mark, remove_mark};
 use crate::check::{MAX_LISTED, as_json, entry_line, groups, subject};
 use crate::content::{self, Content};
-use crate::failure::{Failure, Outcome, printable};
+use crate::failure::{Failure, Outcome, is_mode, printable};
 use crate::out::{BOLD, DIM, GOOD, count};
 use crate::run::Run;
 use crate::select::Users;
-use crate::store::{Access, StoreRef};
+use crate::store::{Access, StoreRef, permissions};
 
 /// Repairs of the store as a whole.
 #[derive(Default)]
@@ -54,7 +54,8 @@ pub(crate) fn repair(
         return Err(Failure::usage("standard input can be checked, and not repaired"));
     }
     let mut repaired = StoreRepair { exposed: exposed(run, &store)?, ..StoreRepair::default() };
-    let permissions = if dry_run { Permissions::Ignore } else { Permissions::Repair };
+    let permissions =
+        if dry_run || run.common.insecure { Permissions::Ignore } else { Permissions::Repair };
     if let Some(database) = store.open_database(run.common, permissions)?
         && let Some(damage) = run.waiting("Checking", || database.find_damage())?
     {
@@ -124,12 +125,21 @@ fn refuse_to_lose(store: &StoreRef, broken: &BrokenFile, force: bool) -> Result<
 
 /// What other users can access: the store, a file beside it, or its folder.
 fn exposed(run: &Run<'_>, store: &StoreRef) -> Result<Option<PathBuf>, Failure> {
-    match store.open_with(run.common, Access::Read, Permissions::Refuse, OnCorrupt::Error) {
+    match store.open_with(run.common, Access::Read, permissions(run.common), OnCorrupt::Error) {
+        // What belongs to another user, or is on a file system without permissions, stays as it is.
+        Err(Failure::Cache(error @ Error::Insecure { .. })) if !can_be_closed(&error) => {
+            Err(error.into())
+        }
         Err(Failure::Cache(Error::Insecure { path, .. })) => Ok(Some(path)),
         // What is wrong with the content shows later.
         Ok(_) | Err(Failure::Cache(Error::Corrupt { .. })) => Ok(None),
         Err(failure) => Err(failure),
     }
+}
+
+/// Whether other users have access by the permissions, which a repair can take away.
+fn can_be_closed(error: &Error) -> bool {
+    matches!(error, Error::Insecure { reason, .. } if is_mode(reason))
 }
 
 fn report(
@@ -161,7 +171,9 @@ fn report(
     if let Some(exposed) = &repaired.exposed {
         let is_folder = exposed.is_dir();
         let exposed = printable(&exposed.display().to_string());
-        let done = if is_folder {
+        let done = if is_folder && dry_run {
+            "closed to other users, if it holds no other files"
+        } else if is_folder {
             "closed to other users, who could replace its files"
         } else {
             "made private (mode 0600)"
