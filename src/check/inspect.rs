@@ -1,6 +1,7 @@
 //! Inspects entries for problems.
 
 use std::collections::{HashMap, HashSet};
+use std::ptr;
 
 use arrayvec::ArrayVec;
 use msal_cache_core::internal::{Scalar, for_each_member, seconds};
@@ -225,8 +226,7 @@ struct CheckContext<'a> {
     clients: HashMap<(String, String), Vec<&'a Entry>>,
     /// Numbers of access tokens that differ in their scopes only.
     groups: HashMap<Vec<String>, usize>,
-    /// Access tokens by the number of their group and by each scope: the first two of different
-    /// keys.
+    /// Access tokens by the number of their group and by each scope: the first two.
     by_scope: HashMap<(usize, String), ArrayVec<&'a Entry, 2>>,
 }
 
@@ -269,10 +269,7 @@ impl<'a> CheckContext<'a> {
         let group = *self.groups.entry(but_for_scopes(entry)).or_insert(next);
         for scope in api_scopes(entry) {
             let known = self.by_scope.entry((group, scope)).or_default();
-            if known.last().is_none_or(|it| it.key() != entry.key()) {
-                // The first two are enough.
-                let _ = known.try_push(entry);
-            }
+            let _ = known.try_push(entry);
         }
     }
 
@@ -324,7 +321,8 @@ impl<'a> CheckContext<'a> {
         let group = *self.groups.get(&but_for_scopes(entry))?;
         api_scopes(entry).find_map(|scope| {
             let tokens = self.by_scope.get(&(group, scope))?;
-            tokens.iter().copied().find(|it| it.key() != entry.key())
+            // Comparing keys would take long, since a key has all scopes.
+            tokens.iter().copied().find(|it| !ptr::eq(*it, entry))
         })
     }
 }

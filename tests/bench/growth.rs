@@ -14,10 +14,11 @@ use std::hint::black_box;
 use std::sync::{Arc, Mutex};
 
 use msal_cache::clock::ManualClock;
+use msal_cache::endpoint::TokenResponse;
 use msal_cache::store::{Blob, BlobStore, CacheStore, Document, Revision};
 use msal_cache::{
-    AccountInfo, CredentialType, Error, Event, Fields, Memory, Query, Result, SilentRequest,
-    TokenCache, check,
+    AccountInfo, Authority, CredentialType, Error, Event, Fields, Memory, Query, Result,
+    SilentRequest, TokenCache, check,
 };
 
 const NOW: i64 = 1_700_000_000;
@@ -32,11 +33,15 @@ enum Input {
     Damaged(fn(usize) -> String),
     /// An event, which is added.
     Event(fn(usize) -> String),
+    /// The body of a response of a token endpoint.
+    Response(fn(usize) -> String),
+    /// The address of an authority.
+    Address(fn(usize) -> String),
 }
 
-use Input::{Damaged, Document as Whole, Event as Added};
+use Input::{Address, Damaged, Document as Whole, Event as Added, Response};
 
-const CASES: [Case; 33] = [
+const CASES: [Case; 39] = [
     ("members", Whole(|n| object(n, |nth| format!("\"m{nth}\": 1")))),
     ("sections", Whole(|n| object(n, |nth| format!("\"s{nth}\": {{}}")))),
     ("sections-with-records", Whole(|n| object(n, |nth| format!("\"s{nth}\": {{\"k\": {{}}}}")))),
@@ -72,6 +77,15 @@ const CASES: [Case; 33] = [
     ("damaged-records", Damaged(|n| format!("{}?", section("Account", n, record)))),
     ("event-scopes", Added(|n| event(&words(n), "\"access_token\": \"a\""))),
     ("event-fields", Added(|n| event("s", &list(n, |nth| format!("\"f{nth}\": {nth}"))))),
+    ("response-fields", Response(|n| object(n, |nth| format!("\"f{nth}\": {nth}")))),
+    ("response-nested", Response(|n| format!("{{\"error\": {}}}", nested(n, "[", "", "]")))),
+    (
+        "response-text",
+        Response(|n| format!("{{\"error\": \"e\", \"error_description\": \"{}\"}}", words(n))),
+    ),
+    ("address-segments", Address(|n| format!("https://login.example/{}", "a/".repeat(n)))),
+    ("address-labels", Address(|n| format!("https://{}example/t", "a.".repeat(n)))),
+    ("address-escapes", Address(|n| format!("https://login.example/{}", "%2e".repeat(n)))),
     ("event-nested", Added(|n| event("s", &format!("\"x\": {}", nested(n, "[", "", "]"))))),
 ];
 
@@ -232,6 +246,12 @@ fn run(input: &Input, n: usize) {
     match input {
         Whole(make) => use_document(&make(n)),
         Damaged(make) => drop(black_box(check::salvage(make(n).as_bytes()).unwrap())),
+        Response(make) => {
+            let text = make(n);
+            let _ = black_box(TokenResponse::from_json(400, &text));
+            let _ = black_box(TokenResponse::from_json(200, &text));
+        }
+        Address(make) => drop(black_box(Authority::parse(&make(n)))),
         Added(make) => {
             let text = make(n);
             let _ = black_box(Fields::from_json(&text));
@@ -250,7 +270,8 @@ fn main() {
         ["list"] => CASES.iter().for_each(|(name, _)| println!("{name}")),
         ["run", name, n] => run(find(name).unwrap(), n.parse().unwrap()),
         ["write", name, n] => {
-            let (Whole(make) | Damaged(make) | Added(make)) = find(name).unwrap();
+            let (Whole(make) | Damaged(make) | Added(make) | Response(make) | Address(make)) =
+                find(name).unwrap();
             println!("{}", make(n.parse().unwrap()));
         }
         // `cargo bench` starts it with other arguments.
