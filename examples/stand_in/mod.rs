@@ -43,7 +43,13 @@ impl StandIn {
         let state = Arc::new(Mutex::new(state));
         let respond = move |request: &Request, out: &mut TcpStream| {
             let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-            let (status, body) = match request.path.rsplit('/').next() {
+            let (path, query) = request.path.split_once('?').unwrap_or((&request.path, ""));
+            let (status, body) = match path.rsplit('/').next() {
+                Some("authorize") => return server::redirect(out, &authorized(query)),
+                Some("me") => match user_of(request) {
+                    Some(user) => ("200 OK", json!({ "sub": user })),
+                    None => ("401 Unauthorized", json!({ "error": "invalid_token" })),
+                },
                 Some("devicecode") => ("200 OK", device_authorization(request)),
                 Some("token") => match state.token(request) {
                     Ok(tokens) => ("200 OK", tokens),
@@ -70,6 +76,21 @@ impl StandIn {
     }
 }
 
+/// The address to which the browser returns. The authorization code has the name of the user and the
+/// nonce. This server does not check PKCE.
+fn authorized(query: &str) -> String {
+    let parameters = server::parameters(query);
+    let get = |name: &str| parameters.get(name).map_or("", String::as_str);
+    let user = if get("login_hint").is_empty() { "alice" } else { get("login_hint") };
+    format!("{}?code={user}~{}&state={}", get("redirect_uri"), get("nonce"), get("state"))
+}
+
+/// The user of an access token.
+fn user_of(request: &Request) -> Option<&str> {
+    let token = request.headers.get("authorization")?.strip_prefix("Bearer access token ")?;
+    token.split_once(" of ").map(|(_, user)| user)
+}
+
 fn device_authorization(request: &Request) -> Value {
     let host = request.headers.get("host").map_or("", String::as_str);
     json!({
@@ -87,10 +108,15 @@ impl State {
             // The first poll is pending. By the second one, the user has signed in.
             DEVICE_CODE => {
                 self.polls += 1;
-                if self.polls < 2 { Err("authorization_pending") } else { Ok(self.tokens("alice")) }
+                let tokens = |it: &mut Self| it.tokens(request, "alice", "");
+                if self.polls < 2 { Err("authorization_pending") } else { Ok(tokens(self)) }
             }
-            // The authorization code is the name of the user.
-            "authorization_code" => Ok(self.tokens(request.parameter("code"))),
+            // The authorization code is the name of the user, with a nonce or without.
+            "authorization_code" => {
+                let code = request.parameter("code");
+                let (user, nonce) = code.split_once('~').unwrap_or((code, ""));
+                Ok(self.tokens(request, user, nonce))
+            }
             "refresh_token" => {
                 let token = request.parameter("refresh_token");
                 let user = token.strip_prefix(REFRESH_TOKEN).ok_or("invalid_grant")?;
@@ -98,7 +124,7 @@ impl State {
                 if !self.used.insert(token.to_owned()) {
                     return Err("invalid_grant");
                 }
-                Ok(self.tokens(user))
+                Ok(self.tokens(request, user, ""))
             }
             "client_credentials" if request.parameter("client_secret") == CLIENT_SECRET => {
                 self.issued += 1;
@@ -112,10 +138,11 @@ impl State {
         }
     }
 
-    fn tokens(&mut self, user: &str) -> Value {
+    fn tokens(&mut self, request: &Request, user: &str, nonce: &str) -> Value {
         self.issued += 1;
         let claims = json!({
             "oid": user, "sub": user, "preferred_username": format!("{user}@contoso.example"),
+            "aud": request.parameter("client_id"), "nonce": nonce,
         });
         json!({
             "access_token": format!("access token {} of {user}", self.issued),

@@ -104,11 +104,7 @@ impl Request {
         let length = headers.get("content-length").and_then(|it| it.parse().ok()).unwrap_or(0);
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
-        let form = String::from_utf8_lossy(&body)
-            .split('&')
-            .filter_map(|pair| pair.split_once('='))
-            .map(|(name, value)| (decode(name), decode(value)))
-            .collect();
+        let form = parameters(&String::from_utf8_lossy(&body));
         Ok(Self { path, headers, form })
     }
 
@@ -126,6 +122,18 @@ pub(crate) fn json(out: &mut impl Write, status: &str, body: &str) -> io::Result
          Connection: close\r\n\r\n{body}",
         body.len(),
     )
+}
+
+/// Writes a redirect.
+pub(crate) fn redirect(out: &mut impl Write, to: &str) -> io::Result<()> {
+    let head = "HTTP/1.1 303 See Other\r\nContent-Length: 0\r\nConnection: close";
+    write!(out, "{head}\r\nLocation: {to}\r\n\r\n")
+}
+
+/// The parameters of a query or a form.
+pub(crate) fn parameters(text: &str) -> BTreeMap<String, String> {
+    let pairs = text.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(name, value)| (decode(name), decode(value))).collect()
 }
 
 /// Decodes a form-encoded text.

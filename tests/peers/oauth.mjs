@@ -1,9 +1,10 @@
 // An OAuth 2.0 and OpenID Connect server on the loopback interface: oidc-provider, a certified
 // implementation, with the clients and scopes of the tests and examples of msal-cache.
 //
-// It adds `client_info`, as Microsoft's servers do, and `POST /approve`, by which a test acts as
-// the user of a device code. A user with a browser opens the address of the device flow and enters
-// any name and password.
+// It adds `client_info`, as Microsoft's servers do, and what a test controls: `POST /approve` acts as
+// the user of a device code, `POST /hang` holds all token requests back, `POST /lifetime` sets the
+// lifetime of the next access tokens. A user with a browser opens the address of the device flow and
+// enters any name and password.
 //
 // It prints its address when it listens, and ends when its standard input is closed, so that it
 // never outlives its parent. With a certificate and a key as arguments, it uses TLS.
@@ -18,6 +19,9 @@ const require = createRequire(`${process.env.MSAL_CACHE_NODE}/package.json`);
 // oidc-provider warns that this configuration is not fit for production, which is true.
 console.info = console.warn = () => {};
 const { Provider } = await import(require.resolve("oidc-provider"));
+const memory = await import(require.resolve("oidc-provider/lib/adapters/memory_adapter.js"));
+// The provider's own store forgets all but a thousand items.
+const store = new Map();
 
 const DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code";
 const [certificate, key] = process.argv.slice(2);
@@ -57,6 +61,14 @@ const provider = new Provider(issuer, {
       token_endpoint_auth_method: "client_secret_post",
       client_secret: "the secret of the web app",
     }),
+    app("axum-app", {
+      grant_types: ["authorization_code", "refresh_token"],
+      response_types: ["code"],
+      // The port of a native app's loopback address is any (RFC 8252, section 7.3).
+      redirect_uris: ["http://127.0.0.1/signed-in"],
+      token_endpoint_auth_method: "client_secret_post",
+      client_secret: secret,
+    }),
     daemon("daemon", "client_secret_post", secret),
     daemon("daemon: basic", "client_secret_basic", secret),
     daemon("daemon-assertion", "client_secret_jwt", secret),
@@ -73,11 +85,12 @@ const provider = new Provider(issuer, {
       preferred_username: `${accountId}@contoso.example`,
     }),
   }),
+  adapter: (model) => new memory.default(model, store),
   // A refresh token is good for one use. A second use revokes all tokens of the grant.
   rotateRefreshToken: true,
   issueRefreshToken: (_ctx, client) => client.grantTypeAllowed("refresh_token"),
   ttl: {
-    AccessToken: 3600,
+    AccessToken: () => lifetime,
     ClientCredentials: 3600,
     DeviceCode: 600,
     Grant: 86400,
@@ -96,6 +109,7 @@ const provider = new Provider(issuer, {
   enabledJWA: { clientAuthSigningAlgValues: ["HS256"] },
   // The paths of Microsoft's servers.
   routes: {
+    authorization: "/contoso/oauth2/v2.0/authorize",
     token: "/contoso/oauth2/v2.0/token",
     device_authorization: "/contoso/oauth2/v2.0/devicecode",
   },
@@ -105,6 +119,10 @@ const provider = new Provider(issuer, {
 
 // The requests to the token endpoint, for the tests.
 const requests = [];
+// The lifetime of access tokens in seconds.
+let lifetime = 3600;
+// What token requests wait for.
+let hang = { until: Promise.resolve(), end: () => {} };
 
 provider.use(async (ctx, next) => {
   if (ctx.path === "/approve" && ctx.method === "POST") {
@@ -112,10 +130,27 @@ provider.use(async (ctx, next) => {
     ctx.body = await approve(parameters.get("user_code"), parameters.get("login"));
     return;
   }
+  if (ctx.path === "/hang" && ctx.method === "POST") {
+    hang.end();
+    if (new URL(ctx.href).searchParams.get("on") === "true") {
+      let end;
+      hang = { until: new Promise((resolve) => (end = resolve)), end };
+    }
+    ctx.body = {};
+    return;
+  }
+  if (ctx.path === "/lifetime" && ctx.method === "POST") {
+    lifetime = Number(new URL(ctx.href).searchParams.get("seconds"));
+    ctx.body = { lifetime };
+    return;
+  }
   if (ctx.path === "/requests") {
     ctx.body = requests;
     return;
   }
+  // Microsoft's servers grant offline_access without the prompt that OpenID Connect asks for.
+  if (ctx.path.endsWith("/authorize")) ctx.query = { ...ctx.query, prompt: "consent" };
+  if (ctx.path.endsWith("/token")) await hang.until;
   await next();
   if (ctx.oidc?.route !== "token") return;
   const { grant_type, client_id } = ctx.oidc.body ?? {};
