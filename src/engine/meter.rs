@@ -1,7 +1,5 @@
 //! What an acquisition takes, measured while it runs.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -56,20 +54,4 @@ async fn measured<T>(counter: &AtomicU64, step: impl Future<Output = T>) -> T {
 
 fn add(counter: &AtomicU64, time: Duration) {
     counter.fetch_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), Ordering::Relaxed);
-}
-
-/// Runs a step and returns its time. Where `at_once` is false, the time starts when the step first
-/// waits, so that one that is ready when it is first polled needs no clock.
-pub(crate) async fn timed<T>(at_once: bool, step: impl Future<Output = T>) -> (T, Duration) {
-    let mut started = at_once.then(Instant::now);
-    let mut step = pin!(step);
-    let done = poll_fn(|cx| {
-        let polled = step.as_mut().poll(cx);
-        if polled.is_pending() && started.is_none() {
-            started = Some(Instant::now());
-        }
-        polled
-    })
-    .await;
-    (done, started.map_or(Duration::ZERO, |it| it.elapsed()))
 }

@@ -1,15 +1,16 @@
 //! Reading: partitions, sections, searches.
 
 use std::cmp::Reverse;
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use msal_cache_core::{
     AsyncCacheStore, CredentialType, Error, Load, Partition, Record, Result, Snapshot, event,
 };
 use smallvec::SmallVec;
 
-use crate::engine::meter::timed;
 use crate::engine::metrics;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
@@ -101,9 +102,18 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     ) -> Result<(Arc<Decoded>, AnsweredBy, Duration)> {
         let known = self.state.decoded.partition(partition);
         let revision = known.as_ref().map(|known| known.revision);
-        let load = metrics::store("load", self.store.load(partition, revision));
-        let (load, took) = timed(self.state.times_reads, load).await;
-        let load = load?;
+        // Where the store answers at once, no clock is read: it would take as long as the read.
+        let mut started = self.state.times_reads.then(Instant::now);
+        let mut load = pin!(metrics::store("load", self.store.load(partition, revision)));
+        let load = poll_fn(|cx| {
+            let polled = load.as_mut().poll(cx);
+            if polled.is_pending() && started.is_none() {
+                started = Some(Instant::now());
+            }
+            polled
+        })
+        .await?;
+        let took = started.map_or(Duration::ZERO, |it| it.elapsed());
         let level = match load {
             Load::Unchanged => AnsweredBy::DecodedCache,
             Load::Snapshot(_) => AnsweredBy::Store,
