@@ -59,7 +59,6 @@ fn bytes(secret: &[u8]) -> Vec<u8> {
     [before.as_bytes(), secret, after.as_bytes()].concat()
 }
 
-#[expect(clippy::too_many_lines, reason = "a table")]
 fn cases() -> Vec<(&'static str, Vec<u8>)> {
     let whole = with("", "");
     let nested = |levels: usize| {
