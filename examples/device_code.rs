@@ -15,7 +15,9 @@ use std::env;
 use std::error::Error;
 
 use msal_cache::http::HttpEndpoint;
-use msal_cache::{AcquireError, AcquiredToken, Client, FileStore, SilentRequest, TokenCache};
+use msal_cache::{
+    AccountInfo, AcquireError, AcquiredToken, Client, FileStore, SilentRequest, TokenCache,
+};
 
 mod stand_in;
 
@@ -46,14 +48,19 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn run(client_id: &str, authority: &str, endpoint: &HttpEndpoint) -> Result<(), Box<dyn Error>> {
     let client = TokenCache::new(FileStore::open(PATH)?).client(client_id, authority);
+    // Of an earlier run. Where there are several, a real app lets the user choose.
+    let known = client.accounts()?.into_iter().next();
     println!("1. A token, from the cache, by refresh or by sign-in:");
-    show(&token(&client, endpoint, false)?);
+    let first = token(&client, endpoint, known.as_ref(), false)?;
+    show(&first);
+    // It is the account that has just signed in, whichever accounts the file has.
+    let account = first.account();
 
     println!("\n2. The same request again, which is answered from the cache:");
-    show(&token(&client, endpoint, false)?);
+    show(&token(&client, endpoint, account.as_ref(), false)?);
 
     println!("\n3. A forced refresh, without the user:");
-    show(&token(&client, endpoint, true)?);
+    show(&token(&client, endpoint, account.as_ref(), true)?);
 
     println!("\n4. The accounts in {PATH}, as the next run reads them:");
     let next_run = TokenCache::new(FileStore::open(PATH)?).client(client_id, authority);
@@ -67,11 +74,11 @@ fn run(client_id: &str, authority: &str, endpoint: &HttpEndpoint) -> Result<(), 
 fn token(
     client: &Client<FileStore>,
     endpoint: &HttpEndpoint,
+    account: Option<&AccountInfo>,
     force_refresh: bool,
 ) -> Result<AcquiredToken, Box<dyn Error>> {
     let mut claims = None;
-    // If there are several accounts, a real app lets the user choose.
-    if let Some(account) = client.accounts()?.first() {
+    if let Some(account) = account {
         let request = SilentRequest::new(SCOPES, account).force_refresh(force_refresh);
         match client.acquire(&request, endpoint) {
             Err(AcquireError::InteractionRequired(why)) => {
