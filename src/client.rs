@@ -91,7 +91,7 @@ impl<S: CacheStore> TokenCache<S> {
     /// `https://login.microsoftonline.com/<tenant>`.
     ///
     /// The authority is an [`Authority`], which is valid, or a text. A text is parsed at once; if it
-    /// is invalid, the first call that needs it returns the [`Error::Invalid`](crate::Error::Invalid).
+    /// is invalid, the first call that needs it returns the [`Error::Invalid`].
     /// An app that reads it from its configuration finds out earlier with [`Authority::parse`]:
     ///
     /// ```
@@ -125,7 +125,7 @@ impl<S: CacheStore> Client<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) where it was given as a text that is invalid.
+    /// [`Error::Invalid`] where it was given as a text that is invalid.
     pub fn authority(&self) -> Result<Authority> {
         Ok(self.config.authority()?.authority().clone())
     }
@@ -161,7 +161,7 @@ impl<S: CacheStore> Client<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) where the authority is invalid.
+    /// [`Error::Invalid`] where the authority is invalid.
     pub fn accounts(&self) -> Result<Vec<AccountInfo>> {
         now(self.cache.0.accounts(&self.config))
     }
@@ -196,7 +196,7 @@ impl<S: CacheStore> Client<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) where the authority is invalid.
+    /// [`Error::Invalid`] where the authority is invalid.
     pub fn remove_account(&self, account: &AccountInfo) -> Result<usize> {
         now(self.cache.0.remove_account(&self.config, account))
     }
@@ -206,7 +206,7 @@ impl<S: CacheStore> Client<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) where the authority is invalid.
+    /// [`Error::Invalid`] where the authority is invalid.
     pub fn remove_tokens_for_client(&self) -> Result<usize> {
         now(self.cache.0.remove_tokens_for_client(&self.config))
     }
@@ -320,7 +320,7 @@ impl<S: CacheStore> Client<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`](crate::Error::Invalid) where the client or the request is invalid.
+    /// [`Error::Invalid`] where the client or the request is invalid.
     pub fn plan(&self, request: &SilentRequest) -> Result<SilentPlan> {
         now(self.cache.0.plan(&self.config, request))
     }

@@ -1,5 +1,5 @@
 //! The steps of a cache: read, plan, commit, request, wait. Each is written once, as `async fn`
-//! over an async store and a [`Runtime`](runtime::Runtime); the blocking face polls it once, the
+//! over an async store and a [`Runtime`]; the blocking face polls it once, the
 //! async face awaits it.
 
 mod accounts;

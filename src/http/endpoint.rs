@@ -15,7 +15,7 @@ use crate::Client;
 use crate::engine::Threads;
 use crate::model::{Event, TokenEndpoint, TokenRequest, TokenResponse, TransportError};
 
-/// A token endpoint over HTTPS, from which a [`Client`](crate::Client) requests tokens.
+/// A token endpoint over HTTPS, from which a [`Client`] requests tokens.
 ///
 /// An app creates one and keeps it, or clones of it, since it holds the client's credential and the state of the
 /// throttling. Threads can share it. Async programs use
