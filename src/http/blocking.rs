@@ -39,8 +39,9 @@ impl BlockingWire {
             ),
             None => RootCerts::PlatformVerifier,
         };
-        // Shorter than the timeout of the request, so that the error tells which one is over.
-        let connect_timeout = CONNECT_TIMEOUT.min(timeout.mul_f64(0.99));
+        // Shorter than the timeout of the request, so that the error tells which one is over: also on
+        // a busy machine, where connecting begins late.
+        let connect_timeout = CONNECT_TIMEOUT.min(timeout.mul_f64(0.9));
         let agent = |proxy| {
             let config = Agent::config_builder()
                 .http_status_as_error(false)
