@@ -302,8 +302,8 @@ impl<'a> TouchedKeys<'a> {
 /// too are not counted.
 fn weight(decoded: &Decoded) -> usize {
     let entry = |it: &Entry| {
-        let json = it.json();
-        it.overhead() + if json.is_shared() { 0 } else { json.expose().len() }
+        let record = it.record();
+        it.overhead() + if record.is_shared() { 0 } else { record.value().expose().len() }
     };
     size_of::<CachedPartition>() + decoded.entries.iter().map(entry).sum::<usize>()
 }
@@ -345,7 +345,7 @@ mod tests {
     fn texts_that_the_store_has_in_memory_are_not_counted() {
         let kept = decoded(10_000);
         let alone = weight(&kept);
-        let _store = kept.entries[0].json().clone();
+        let _store = kept.entries[0].record().clone();
         assert!(weight(&kept) + 10_000 <= alone);
     }
 

@@ -113,15 +113,14 @@ impl Entry {
 
     /// Decodes a record. One that can't be used has a [`problem`](Self::problem).
     pub(crate) fn read(record: Record) -> Self {
-        let mut read = Read::of(record);
-        let json = read.record.value().clone();
-        let json = json.expose();
+        let mut read = Read::of(record.clone());
+        let json = record.value().expose();
         let mut marks = Marks::default();
         if for_each_member(json, |name, value| read.set(&mut marks, &name, value, json)).is_ok() {
             read.complete(marks);
         } else {
             // Members that came before the error don't count.
-            read = Read::of(read.record);
+            read = Read::of(record);
             read.problem = Some(Problem::NotAnObject);
         }
         Self(Arc::new(read))
@@ -139,8 +138,9 @@ impl Entry {
             ranges.push((range, is_plain));
         });
         let mut marks = Marks::default();
-        let mut read = Read::of(Record::new(credential_type, key, json.clone()));
-        let json = json.expose();
+        let record = Record::new(credential_type, key, json);
+        let mut read = Read::of(record.clone());
+        let json = record.value().expose();
         for ((name, _), (range, is_plain)) in members.iter().zip(ranges) {
             match Field::named(name.as_ref()).filter(|_| is_plain) {
                 Some(field) => {

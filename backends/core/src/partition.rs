@@ -61,6 +61,13 @@ impl Partition {
         Self::named("user", &[home_account_id])
     }
 
+    /// Whether this is [`user`](Self::user) of an id.
+    pub(crate) fn is_user(&self, home_account_id: &str) -> bool {
+        // Most ids are in lower case, and need no escape.
+        self.as_str().strip_prefix("user/") == Some(home_account_id)
+            || *self == Self::user(home_account_id)
+    }
+
     /// The tokens that one client has for itself in one tenant. Each extended cache key has a
     /// partition of its own, since a client may have 100,000 of them.
     pub fn app(client_id: &str, realm: &str, ext_cache_key: Option<&str>) -> Self {

@@ -93,6 +93,12 @@ impl Record {
         Self::new(self.0.credential_type.clone(), self.0.key.clone(), value)
     }
 
+    /// Whether there are other clones of this record, so that keeping this one takes no more memory.
+    #[doc(hidden)]
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Whether both are stored under one key of one section: in a store, one replaces the other.
     #[inline]
     pub fn has_key_of(&self, other: &Self) -> bool {

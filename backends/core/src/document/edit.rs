@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use crate::document::index::KeyIndex;
 use crate::document::layout::{Body, Member, Slot, Source};
-use crate::{CredentialType, Error, Json, Partition, Record, Result};
+use crate::{CredentialType, Error, Partition, Record, Result};
 
 /// Members that are being changed. Deleted slots stay as gaps until the end, so that indexes
 /// remain valid.
@@ -139,7 +139,7 @@ impl<'a> Edit<'a> {
     pub(crate) fn put_record(&mut self, record: &Record) -> bool {
         let (name, value) = (record.credential_type(), record.value());
         if name.is_document() {
-            return self.put_member(CredentialType::from(record.key()), value);
+            return self.put_member(record);
         }
         let section = self.section(name);
         let known = self.find(section, record.key());
@@ -163,11 +163,12 @@ impl<'a> Edit<'a> {
     }
 
     /// Puts a member that isn't a section, or the empty section.
-    fn put_member(&mut self, name: CredentialType, value: &Json) -> bool {
-        let body = match value.expose() {
+    fn put_member(&mut self, record: &Record) -> bool {
+        let name = CredentialType::from(record.key());
+        let body = match record.value().expose() {
             "null" => EditedBody::Null,
             "{}" if !name.is_document() => EditedBody::Empty,
-            _ => EditedBody::Whole(Source::New(value.clone())),
+            _ => EditedBody::Whole(Source::New(record.clone())),
         };
         // It has no effect on a section with records.
         let hidden = body.is_placeholder()

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::placement::Placement;
-use crate::{CredentialType, Error, Json, Partition, Record};
+use crate::{CredentialType, Error, Partition, Record};
 
 /// A member of the document. `K` is what is kept of each record.
 #[derive(Clone)]
@@ -51,7 +51,7 @@ pub(crate) enum Source {
     /// In the text of this document.
     Here(Range<usize>),
     /// In a record that is about to be written.
-    New(Json),
+    New(Record),
 }
 
 /// Why a text is not a document.
@@ -127,7 +127,7 @@ impl Slot {
     pub(crate) fn new(record: &Record) -> Self {
         let key = Key::Own(record.shared_key().clone());
         let (tag, expires_on) = (record.partition().tag(), record.expires_on());
-        Self { key, value: Source::New(record.value().clone()), tag, expires_on }
+        Self { key, value: Source::New(record.clone()), tag, expires_on }
     }
 
     /// The key, where `document` is the text of the document.
@@ -204,7 +204,7 @@ impl Source {
     pub(crate) fn text<'a>(&'a self, document: &'a str) -> &'a str {
         match self {
             Self::Here(range) => &document[range.clone()],
-            Self::New(json) => json.expose(),
+            Self::New(record) => record.value().expose(),
         }
     }
 }

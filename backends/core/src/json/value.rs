@@ -1,6 +1,5 @@
 use std::fmt;
 use std::mem;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use crate::json::Scanner;
@@ -11,15 +10,14 @@ use serde::de::IgnoredAny;
 /// The text of one JSON value, kept as it was written.
 ///
 /// A record is text and not a tree, so that everything that another library wrote is kept: unknown
-/// fields, odd types, the digits of a number. Cloning shares the text; dropping the last clone
-/// overwrites it. It holds secrets, so `Debug` prints only its length.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Json(Arc<JsonText>);
-
-struct JsonText {
-    json: String,
-    is_json: Memo,
-    is_ascii: Memo,
+/// fields, odd types, the digits of a number. Dropping it overwrites the text. It holds secrets, so
+/// `Debug` prints only its length. Cloning copies the text; clones of a [`Record`](crate::Record)
+/// share it.
+#[derive(Clone)]
+pub struct Json {
+    text: String,
+    valid: Memo,
+    ascii: Memo,
 }
 
 /// A remembered property of a text.
@@ -52,17 +50,23 @@ impl Memo {
     }
 }
 
-impl PartialEq for JsonText {
-    fn eq(&self, other: &Self) -> bool {
-        self.json == other.json
+impl Clone for Memo {
+    fn clone(&self) -> Self {
+        Self(AtomicU8::new(self.0.load(Ordering::Relaxed)))
     }
 }
 
-impl Eq for JsonText {}
+impl PartialEq for Json {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
 
-impl Drop for JsonText {
+impl Eq for Json {}
+
+impl Drop for Json {
     fn drop(&mut self) {
-        wipe(mem::take(&mut self.json).into_bytes());
+        wipe(mem::take(&mut self.text).into_bytes());
     }
 }
 
@@ -84,43 +88,34 @@ impl Json {
     /// A text that is not JSON doesn't affect other records: it is skipped when it is read, and no
     /// document is written with it.
     pub fn from_stored(text: impl Into<String>) -> Self {
-        let (is_json, is_ascii) = (Memo::unknown(), Memo::unknown());
-        Self(Arc::new(JsonText { json: text.into(), is_json, is_ascii }))
+        Self { text: text.into(), valid: Memo::unknown(), ascii: Memo::unknown() }
     }
 
     /// Takes a text that was found to be JSON.
     pub(crate) fn checked(text: String) -> Self {
-        Self(Arc::new(JsonText { json: text, is_json: Memo::yes(), is_ascii: Memo::unknown() }))
+        Self { text, valid: Memo::yes(), ascii: Memo::unknown() }
     }
 
     /// Whether it is JSON. In a document, a text that isn't JSON would break all records.
     pub(crate) fn is_json(&self) -> bool {
-        self.0.is_json.get_or(|| {
+        self.valid.get_or(|| {
             let mut scanner = Scanner::new(self.expose());
             scanner.value().and_then(|_| scanner.end()).is_some()
         })
     }
 
     pub(crate) fn is_ascii(&self) -> bool {
-        self.0.is_ascii.get_or(|| self.expose().is_ascii())
+        self.ascii.get_or(|| self.expose().is_ascii())
     }
 
     /// The text, secrets included.
     pub fn expose(&self) -> &str {
-        &self.0.json
+        &self.text
     }
 
-    /// Whether there are other clones of this text, so that keeping this one takes no more memory.
-    pub fn is_shared(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
-
-    /// The text as a string: without a copy, unless there is another clone.
-    pub(crate) fn into_string(self) -> String {
-        match Arc::try_unwrap(self.0) {
-            Ok(mut text) => mem::take(&mut text.json),
-            Err(shared) => shared.json.clone(),
-        }
+    /// The text as a string, without a copy.
+    pub(crate) fn into_string(mut self) -> String {
+        mem::take(&mut self.text)
     }
 }
 

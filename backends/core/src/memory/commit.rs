@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 
 use crate::memory::contents::{Contents, Shard};
-use crate::memory::owners::Owner;
+use crate::memory::owners::{Owner, user_of_key};
 use crate::memory::partition::StoredPartition;
 use crate::memory::shard::shard_of;
 use crate::{
@@ -101,12 +101,25 @@ impl<'a> Commit<'a> {
             for op in change.ops() {
                 let Op::Put(_) = op else { continue };
                 if stored.as_mut().is_none_or(|it| it.number(op.target()).is_none()) {
-                    let owner = contents.owner(op.target(), *hash);
-                    if !owners.claim(owner) {
+                    let is_free = match contents.owner(op.target(), change.partition(), *hash) {
+                        // The partition that the key tells may hold it.
+                        Some(owner) if owner.displaced => false,
+                        Some(owner) => {
+                            let is_free = owners.claim(owner);
+                            if is_free {
+                                claims.owners.push((put, owner));
+                            }
+                            is_free
+                        }
+                        None => {
+                            contents.owners.none_is_displaced()
+                                || owners.others(contents.entry(op.target(), *hash)).is_empty()
+                        }
+                    };
+                    if !is_free {
                         claims.owners.drain(..).for_each(|(_, it)| owners.remove(it));
                         return false;
                     }
-                    claims.owners.push((put, owner));
                 }
                 put += 1;
             }
@@ -126,7 +139,7 @@ impl<'a> Commit<'a> {
             }
             for op in change.ops() {
                 if let Op::Put(record) = op {
-                    self.remove_from_others(record, *hash);
+                    self.remove_from_others(record, change.partition(), *hash);
                 }
                 self.apply_to(*hash, change.partition(), slice::from_ref(op));
             }
@@ -155,7 +168,9 @@ impl<'a> Commit<'a> {
                     match (claims.next_put(), stored.put(record.clone(), &contents.next)) {
                         (Some(_), true) | (None, false) => {}
                         (None, true) => {
-                            contents.owners.access().add(contents.owner(op.target(), hash));
+                            if let Some(owner) = contents.owner(op.target(), partition, hash) {
+                                contents.owners.access().add(owner);
+                            }
                         }
                         // An earlier operation has put the key, by a claim of its own.
                         (Some(unused), false) => contents.owners.access().remove(unused),
@@ -164,7 +179,7 @@ impl<'a> Commit<'a> {
                 Op::Delete { .. } => {
                     if stored.delete(op.target()) {
                         changed = true;
-                        deleted.push(contents.owner(op.target(), hash));
+                        deleted.extend(contents.owner(op.target(), partition, hash));
                     }
                 }
             }
@@ -177,20 +192,25 @@ impl<'a> Commit<'a> {
         }
     }
 
-    /// Removes the record under the key of this one from all partitions but the one with this
-    /// hash, where all shards are locked.
-    fn remove_from_others(&mut self, record: &Record, partition: u64) {
+    /// Removes the record under the key of this one from all partitions but this one, where all
+    /// shards are locked.
+    fn remove_from_others(&mut self, record: &Record, partition: &Partition, hash: u64) {
         let target = (record.credential_type(), record.key());
-        let owner = self.contents.owner(target, partition);
-        let others = self.contents.owners.access().others(owner);
+        let contents = self.contents;
+        let others = contents.owners.access().others(contents.entry(target, hash));
         for other in others {
-            self.remove_from(other, target);
+            if self.remove_from(other.partition, target) {
+                contents.owners.access().remove(other);
+            }
+        }
+        if let Some(user) = user_of_key(record.key()).filter(|user| !partition.is_user(user)) {
+            self.remove_from(contents.hash(&Partition::user(user)), target);
         }
     }
 
-    /// Removes a record from the partition that owns it, if it is there.
-    fn remove_from(&mut self, owner: Owner, target: (&CredentialType, &str)) {
-        let (contents, hash) = (self.contents, owner.partition);
+    /// Removes a record from the partition with this hash. Returns whether it was there.
+    fn remove_from(&mut self, hash: u64, target: (&CredentialType, &str)) -> bool {
+        let contents = self.contents;
         let shard = shard(&mut self.shards, hash);
         let mut found = None;
         for (partition, stored) in shard.iter_hash_mut(hash) {
@@ -201,10 +221,10 @@ impl<'a> Commit<'a> {
             }
         }
         // Another key has the same hash, or this one was deleted earlier in the commit.
-        let Some((partition, is_empty)) = found else { return };
+        let Some((partition, is_empty)) = found else { return false };
         if is_empty && let Ok(empty) = shard.find_entry(hash, |(it, _)| *it == partition) {
             empty.remove();
         }
-        contents.owners.access().remove(owner);
+        true
     }
 }

@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::memory::owners::{Owner, Owners, shard_of_key};
+use crate::memory::owners::{Owner, Owners, shard_of_key, user_of_key};
 use crate::memory::partition::StoredPartition;
 use crate::memory::shard::SHARDS;
 use crate::{CredentialType, Partition};
@@ -29,11 +29,27 @@ impl Contents {
         self.hasher.hash_one(partition)
     }
 
-    pub(super) fn owner(&self, (section, key): (&CredentialType, &str), partition: u64) -> Owner {
+    /// The entry among the owners for a record in `partition`, which has this hash; `None` where the
+    /// key tells the partition.
+    pub(super) fn owner(
+        &self,
+        target: (&CredentialType, &str),
+        partition: &Partition,
+        hash: u64,
+    ) -> Option<Owner> {
+        match user_of_key(target.1) {
+            Some(user) if partition.is_user(user) => None,
+            user => Some(Owner { displaced: user.is_some(), ..self.entry(target, hash) }),
+        }
+    }
+
+    /// The entry among the owners for a record in the partition with this hash.
+    pub(super) fn entry(&self, (section, key): (&CredentialType, &str), partition: u64) -> Owner {
         Owner {
             shard: shard_of_key(key),
             key: self.hasher.hash_one((section.as_str(), key)),
             partition,
+            displaced: false,
         }
     }
 

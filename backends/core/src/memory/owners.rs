@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
@@ -5,8 +6,12 @@ use smallvec::SmallVec;
 
 use crate::memory::shard::SHARDS;
 
-/// Which partition holds each stored key: one entry for each record.
-pub(super) struct Owners([Mutex<HashTable<Owner>>; SHARDS]);
+/// Which partition holds each stored key: one entry for each record whose key doesn't tell.
+pub(super) struct Owners {
+    tables: [Mutex<HashTable<Owner>>; SHARDS],
+    /// The number of records whose key tells another partition than the one that holds them.
+    displaced: AtomicUsize,
+}
 
 /// The hash of a section and a key, and the hash of the partition that holds the record.
 ///
@@ -18,6 +23,8 @@ pub(super) struct Owner {
     pub(super) shard: usize,
     pub(super) key: u64,
     pub(super) partition: u64,
+    /// Whether the key tells another partition.
+    pub(super) displaced: bool,
 }
 
 /// The table of a key.
@@ -32,15 +39,31 @@ pub(super) fn shard_of_key(key: &str) -> usize {
     usize::from(hash) % SHARDS
 }
 
+/// The id of the user to whom a key belongs, if it tells: it then begins with two GUIDs, separated
+/// by a dot, as the keys of all users of Microsoft Entra do.
+///
+/// Such a key is only ever looked for in the partition of this user, and needs no entry.
+pub(super) fn user_of_key(key: &str) -> Option<&str> {
+    const GUID: usize = 36;
+    let (user, rest) = key.split_at_checked(GUID + 1 + GUID)?;
+    (user.as_bytes()[GUID] == b'.' && rest.starts_with('-')).then_some(user)
+}
+
 impl Owners {
     /// Access to the tables, which locks one at a time, and after shards of partitions.
     pub(super) fn access(&self) -> OwnersAccess<'_> {
         OwnersAccess { owners: self, locked: None }
     }
 
+    /// Whether each key that tells a partition is stored there. It stays true while a shard is
+    /// locked, since a record is only displaced while all of them are.
+    pub(super) fn none_is_displaced(&self) -> bool {
+        self.displaced.load(Ordering::SeqCst) == 0
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.iter().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.tables.iter().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 }
 
@@ -56,7 +79,7 @@ impl OwnersAccess<'_> {
             // Before the other one is locked.
             self.locked = None;
         }
-        let table = &self.owners.0[owner.shard];
+        let table = &self.owners.tables[owner.shard];
         let lock = || (owner.shard, table.lock().unwrap_or_else(PoisonError::into_inner));
         &mut self.locked.get_or_insert_with(lock).1
     }
@@ -74,6 +97,9 @@ impl OwnersAccess<'_> {
 
     /// Adds an owner, where no other partition can hold the key.
     pub(super) fn add(&mut self, owner: Owner) {
+        if owner.displaced {
+            self.owners.displaced.fetch_add(1, Ordering::SeqCst);
+        }
         self.table(owner).insert_unique(owner.key, owner, |it| it.key);
     }
 
@@ -81,10 +107,13 @@ impl OwnersAccess<'_> {
     pub(super) fn remove(&mut self, owner: Owner) {
         if let Ok(known) = self.table(owner).find_entry(owner.key, |it| *it == owner) {
             known.remove();
+            if owner.displaced {
+                self.owners.displaced.fetch_sub(1, Ordering::SeqCst);
+            }
         }
     }
 
-    /// The owners of this key in other partitions.
+    /// The entries of this key for other partitions.
     pub(super) fn others(&mut self, owner: Owner) -> SmallVec<[Owner; 1]> {
         let same = self.table(owner).iter_hash(owner.key).filter(|it| it.key == owner.key);
         same.filter(|it| it.partition != owner.partition).copied().collect()
@@ -93,6 +122,7 @@ impl OwnersAccess<'_> {
 
 impl Default for Owners {
     fn default() -> Self {
-        Self([const { Mutex::new(HashTable::new()) }; SHARDS])
+        let tables = [const { Mutex::new(HashTable::new()) }; SHARDS];
+        Self { tables, displaced: AtomicUsize::new(0) }
     }
 }

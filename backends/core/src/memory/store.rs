@@ -136,8 +136,10 @@ impl CacheStore for Memory {
             shard.retain(|(partition, stored)| {
                 purged += stored.purge(now, |record| {
                     let target = (record.credential_type(), record.key());
-                    let owner = self.contents.owner(target, self.contents.hash(partition));
-                    owners.remove(owner);
+                    let hash = self.contents.hash(partition);
+                    if let Some(owner) = self.contents.owner(target, partition, hash) {
+                        owners.remove(owner);
+                    }
                 });
                 !stored.records.is_empty()
             });
@@ -272,5 +274,43 @@ mod tests {
         commit(&of_v[40..], false);
         assert_eq!(memory.purge(2).unwrap(), 40);
         assert_eq!(owners(), 0);
+    }
+
+    #[test]
+    fn a_key_that_tells_its_user_needs_no_entry_among_the_owners() {
+        let memory = Memory::new();
+        let user = format!("{0}.{0}", "0a1b2c3d-1111-4222-8333-0123456789ab");
+        let key = format!("{user}-login.microsoftonline.com-accesstoken-c-t-s");
+        let owners = || memory.contents.owners.len();
+        let partition = Partition::user;
+        let put = |home: &str| {
+            let json = Json::from_stored(format!(r#"{{"home_account_id":"{home}"}}"#));
+            let record = Record::new(CredentialType::AccessToken, key.as_str(), json);
+            let mut batch = Batch::new();
+            batch.change(record.partition(), Expect::Any).put(record.clone());
+            memory.commit(&batch).unwrap();
+        };
+        let held = |home: &str| match memory.load(&partition(home), None).unwrap() {
+            Load::Snapshot(snapshot) => snapshot.records().len(),
+            Load::Unchanged => panic!("no revision was given"),
+        };
+        put(&user);
+        assert_eq!((held(&user), owners()), (1, 0));
+        // A record of another user takes the key, and the other way round.
+        put("other");
+        assert_eq!((held(&user), held("other"), owners()), (0, 1, 1));
+        put("third");
+        assert_eq!((held("other"), held("third"), owners()), (0, 1, 1));
+        put(&user.to_uppercase());
+        assert_eq!((held(&user), held("third"), owners()), (1, 0, 0));
+        assert!(memory.contents.owners.none_is_displaced());
+        put("other");
+        let mut batch = Batch::new();
+        batch
+            .change(partition("other"), Expect::Any)
+            .delete(CredentialType::AccessToken, key.as_str().into());
+        memory.commit(&batch).unwrap();
+        assert_eq!((held("other"), owners()), (0, 0));
+        assert!(memory.contents.owners.none_is_displaced());
     }
 }
