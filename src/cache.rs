@@ -274,13 +274,19 @@ impl<S: CacheStore> TokenCache<S> {
     }
 
     /// Reads the partition or the section of a query. The two futures are not made one by an `async`
-    /// block: a hit takes not much longer than the compiler's copies of a large future.
+    /// block, and the larger one has a function of its own: a hit takes not much longer than the
+    /// compiler's copies of a large future.
     #[inline]
     fn read(&self, credential_type: &CredentialType, query: &Query) -> Result<Arc<Decoded>> {
         match query.partition(credential_type) {
             Some(partition) => now(self.0.partition(&partition)),
-            None => now(self.0.section(credential_type)),
+            None => self.read_section(credential_type),
         }
+    }
+
+    #[inline(never)]
+    fn read_section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
+        now(self.0.section(credential_type))
     }
 
     pub(crate) fn build(store: S, options: CacheOptions) -> Self {

@@ -126,6 +126,24 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         self.completed(ReadSet::default(), partitions).await
     }
 
+    /// Reads as many partitions as a list has, at one moment.
+    pub(crate) async fn read<const N: usize>(
+        &self,
+        partitions: &[Partition; N],
+    ) -> Result<[Arc<Decoded>; N]> {
+        let read = self.read_set(partitions).await?;
+        Ok(partitions.each_ref().map(|it| read.shared(it)))
+    }
+
+    /// These partitions, if all are known exactly. What is known may be stale.
+    pub(crate) fn known<const N: usize>(
+        &self,
+        partitions: &[Partition; N],
+    ) -> Option<[Arc<Decoded>; N]> {
+        let known = partitions.each_ref().map(|it| self.state.decoded.exact(it));
+        known.iter().all(Option::is_some).then(|| known.map(Option::unwrap_or_default))
+    }
+
     /// Adds the partitions that a read set lacks, as they are known, and reads those that aren't.
     /// What is known may be stale.
     pub(crate) async fn known_or_read(

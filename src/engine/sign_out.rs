@@ -4,7 +4,7 @@ use msal_cache_core::{AsyncCacheStore, CredentialType, Error, Expect, Partition,
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{AccountInfo, ClientConfig, Decoded};
-use crate::plan::{ReadSet, sign_out, silent};
+use crate::plan::{sign_out, silent};
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Signs a user out of a client. Returns the number of removed records.
@@ -18,29 +18,30 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         client.check_id()?;
         sign_out::check_user(home)?;
         let partitions = [Partition::user(home), Partition::app_metadata()];
-        let (mut retry, mut is_first) = (Retry::new(), true);
+        // As in `store_response`: what is known needn't be read, and the commit finds out whether it
+        // is still true.
+        let mut known = self.known(&partitions);
+        let mut retry = Retry::new();
         let removed = loop {
             let attempt = async {
-                // As in `store_response`: the commit finds out whether what is known is still true.
-                let read = if is_first {
-                    self.known_or_read(ReadSet::default(), &partitions).await?
-                } else {
-                    self.read_set(&partitions).await?
+                let may_be_stale = known.is_some();
+                let [user, metadata] = match known.take() {
+                    Some(known) => known,
+                    // In a box, since a large future takes longer to move than a small removal.
+                    None => Box::pin(self.read(&partitions)).await?,
                 };
-                let (nothing, hosts) = (Decoded::default(), &authority.hosts);
-                let [user, metadata] =
-                    partitions.each_ref().map(|it| read.get(it).unwrap_or(&nothing));
+                let (hosts, metadata_at) = (&authority.hosts, metadata.revision);
                 let family = silent::family(&client.id, hosts, &metadata.entries);
-                let (mut batch, removed) = sign_out::removal(&partitions[0], user, |it| {
+                let (mut batch, removed) = sign_out::removal(&partitions[0], &user, |it| {
                     sign_out::belongs_to(it, home)
                         && sign_out::is_removed(it, &client.id, hosts, &family)
                 });
-                if read.may_be_stale {
+                if may_be_stale {
                     if removed == 0 {
                         // Nothing is known to remove, and no commit finds out whether that is true.
                         return Err(Error::Conflict);
                     }
-                    batch.change(&partitions[1], Expect::Revision(metadata.revision));
+                    batch.change(&partitions[1], Expect::Revision(metadata_at));
                 }
                 self.commit_change(&batch).await?;
                 Ok(removed)
@@ -49,7 +50,6 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 Next::Return(done) => break done?,
                 Next::Retry(pause) => self.runtime.sleep(pause).await,
             }
-            is_first = false;
         };
         event!(
             info,

@@ -43,6 +43,8 @@ pub struct Entry(Arc<Read>);
 
 struct Read {
     record: Record,
+    /// Of the record. A search compares it for each entry, and so needn't look into the record.
+    credential_type: CredentialType,
     /// By field.
     spans: [FieldSpan; FIELDS],
     /// The texts of fields that are escaped in the JSON.
@@ -165,7 +167,7 @@ impl Entry {
 
     /// The section.
     pub fn credential_type(&self) -> &CredentialType {
-        self.0.record.credential_type()
+        &self.0.credential_type
     }
 
     /// The key under which it is stored.
@@ -373,6 +375,7 @@ impl Read {
             stored_at: 0,
             used_at: AtomicI64::new(0),
             problem: None,
+            credential_type: record.credential_type().clone(),
             record,
         }
     }
@@ -384,7 +387,7 @@ impl Read {
             FieldSpan::of(start, start + text.len())
         };
         let Some(field) = Field::named(name) else {
-            if *self.record.credential_type() == CredentialType::AccessToken
+            if self.credential_type == CredentialType::AccessToken
                 && let Some(key) = ext_cache_key_in(name, value)
             {
                 self.ext_cache_key = Some(key.into());

@@ -25,4 +25,10 @@ impl ReadSet {
     pub(crate) fn get(&self, partition: &Partition) -> Option<&Decoded> {
         self.partitions.iter().find(|(it, _)| it == partition).map(|(_, stored)| &**stored)
     }
+
+    /// A partition, to keep; an empty one where it wasn't read.
+    pub(crate) fn shared(&self, partition: &Partition) -> Arc<Decoded> {
+        let found = self.partitions.iter().find(|(it, _)| it == partition);
+        found.map(|(_, stored)| stored.clone()).unwrap_or_default()
+    }
 }

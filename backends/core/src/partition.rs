@@ -62,6 +62,7 @@ impl Partition {
     }
 
     /// Whether this is [`user`](Self::user) of an id.
+    #[inline]
     pub(crate) fn is_user(&self, home_account_id: &str) -> bool {
         // Most ids are in lower case, and need no escape.
         self.as_str().strip_prefix("user/") == Some(home_account_id)

@@ -18,32 +18,35 @@ struct Inner {
     credential_type: CredentialType,
     key: Arc<str>,
     value: Json,
-    placement: OnceLock<Placement>,
+    placement: Lazy,
+}
+
+/// A placement that is known, or found when it is needed.
+///
+/// They are two variants, since a [`OnceLock`] that is set at once costs as much as the rest of the
+/// record.
+enum Lazy {
+    Known(Placement),
+    Unknown(OnceLock<Placement>),
 }
 
 impl Record {
     /// A record under `key` in a section.
     pub fn new(credential_type: CredentialType, key: impl Into<Arc<str>>, value: Json) -> Self {
-        Self::with(credential_type, key.into(), value, OnceLock::new())
+        Self::with(credential_type, key.into(), value, Lazy::Unknown(OnceLock::new()))
     }
 
-    /// A record whose placement was found when the JSON was scanned. It is set without a lock, which
-    /// would make the processor wait until the copy of the JSON has reached its memory.
+    /// A record whose placement was found when the JSON was scanned.
     pub(crate) fn with_placement(
         credential_type: CredentialType,
         key: impl Into<Arc<str>>,
         value: Json,
         placement: Placement,
     ) -> Self {
-        Self::with(credential_type, key.into(), value, OnceLock::from(placement))
+        Self::with(credential_type, key.into(), value, Lazy::Known(placement))
     }
 
-    fn with(
-        credential_type: CredentialType,
-        key: Arc<str>,
-        value: Json,
-        placement: OnceLock<Placement>,
-    ) -> Self {
+    fn with(credential_type: CredentialType, key: Arc<str>, value: Json, placement: Lazy) -> Self {
         let credential_type = match credential_type {
             CredentialType::Other(name) => CredentialType::from(&*name),
             known => known,
@@ -110,13 +113,20 @@ impl Record {
     #[doc(hidden)]
     #[must_use]
     pub fn placed(self, partition: impl FnOnce() -> Partition, expires_on: Option<i64>) -> Self {
-        self.0.placement.get_or_init(|| Placement { partition: partition(), expires_on });
+        if let Lazy::Unknown(placement) = &self.0.placement {
+            placement.get_or_init(|| Placement { partition: partition(), expires_on });
+        }
         self
     }
 
     fn placement(&self) -> &Placement {
         let Inner { credential_type, value, placement, .. } = &*self.0;
-        placement.get_or_init(|| Placement::of(credential_type, value.expose()))
+        match placement {
+            Lazy::Known(placement) => placement,
+            Lazy::Unknown(placement) => {
+                placement.get_or_init(|| Placement::of(credential_type, value.expose()))
+            }
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use smallvec::SmallVec;
 
 use crate::memory::contents::{Contents, Shard};
-use crate::memory::owners::{Owner, user_of_key};
+use crate::memory::owners::{Owner, Told};
 use crate::memory::partition::StoredPartition;
 use crate::memory::shard::shard_of;
 use crate::{
@@ -203,8 +203,8 @@ impl<'a> Commit<'a> {
                 contents.owners.access().remove(other);
             }
         }
-        if let Some(user) = user_of_key(record.key()).filter(|user| !partition.is_user(user)) {
-            self.remove_from(contents.hash(&Partition::user(user)), target);
+        if let Some(told) = Told::by(target).partition().filter(|told| told != partition) {
+            self.remove_from(contents.hash(&told), target);
         }
     }
 

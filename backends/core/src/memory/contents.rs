@@ -4,7 +4,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
 
-use crate::memory::owners::{Owner, Owners, shard_of_key, user_of_key};
+use crate::memory::owners::{Owner, Owners, Told, shard_of_key};
 use crate::memory::partition::StoredPartition;
 use crate::memory::shard::SHARDS;
 use crate::{CredentialType, Partition};
@@ -31,15 +31,17 @@ impl Contents {
 
     /// The entry among the owners for a record in `partition`, which has this hash; `None` where the
     /// key tells the partition.
+    #[inline]
     pub(super) fn owner(
         &self,
         target: (&CredentialType, &str),
         partition: &Partition,
         hash: u64,
     ) -> Option<Owner> {
-        match user_of_key(target.1) {
-            Some(user) if partition.is_user(user) => None,
-            user => Some(Owner { displaced: user.is_some(), ..self.entry(target, hash) }),
+        match Told::by(target) {
+            told if told.is(partition) => None,
+            Told::Nothing => Some(self.entry(target, hash)),
+            _ => Some(Owner { displaced: true, ..self.entry(target, hash) }),
         }
     }
 

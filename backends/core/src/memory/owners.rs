@@ -1,14 +1,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
 
 use crate::memory::shard::SHARDS;
+use crate::{CredentialType, Partition};
 
 /// Which partition holds each stored key: one entry for each record whose key doesn't tell.
 pub(super) struct Owners {
-    tables: [Mutex<HashTable<Owner>>; SHARDS],
+    /// Made when they are needed: most caches hold tokens of users only.
+    tables: LazyLock<Box<[Mutex<HashTable<Owner>>; SHARDS]>>,
     /// The number of records whose key tells another partition than the one that holds them.
     displaced: AtomicUsize,
 }
@@ -39,14 +41,48 @@ pub(super) fn shard_of_key(key: &str) -> usize {
     usize::from(hash) % SHARDS
 }
 
-/// The id of the user to whom a key belongs, if it tells: it then begins with two GUIDs, separated
-/// by a dot, as the keys of all users of Microsoft Entra do.
-///
-/// Such a key is only ever looked for in the partition of this user, and needs no entry.
-pub(super) fn user_of_key(key: &str) -> Option<&str> {
-    const GUID: usize = 36;
-    let (user, rest) = key.split_at_checked(GUID + 1 + GUID)?;
-    (user.as_bytes()[GUID] == b'.' && rest.starts_with('-')).then_some(user)
+/// What a record's section and key tell about its partition. A record that tells it is only looked
+/// for there, and has no entry among the owners.
+#[derive(Clone, Copy)]
+pub(super) enum Told<'a> {
+    /// The partition of a user. The key begins with two GUIDs, separated by a dot, as the keys of all
+    /// users of Microsoft Entra do.
+    User(&'a str),
+    Metadata,
+    Nothing,
+}
+
+impl<'a> Told<'a> {
+    #[inline]
+    pub(super) fn by((section, key): (&CredentialType, &'a str)) -> Self {
+        const GUID: usize = 36;
+        if *section == CredentialType::AppMetadata {
+            return Self::Metadata;
+        }
+        match key.split_at_checked(GUID + 1 + GUID) {
+            Some((user, rest)) if user.as_bytes()[GUID] == b'.' && rest.starts_with('-') => {
+                Self::User(user)
+            }
+            _ => Self::Nothing,
+        }
+    }
+
+    #[inline]
+    pub(super) fn is(self, partition: &Partition) -> bool {
+        match self {
+            Self::User(user) => partition.is_user(user),
+            Self::Metadata => *partition == Partition::app_metadata(),
+            Self::Nothing => false,
+        }
+    }
+
+    pub(super) fn partition(self) -> Option<Partition> {
+        match self {
+            Self::User(user) => Some(Partition::user(user)),
+            Self::Metadata => Some(Partition::app_metadata()),
+            Self::Nothing => None,
+        }
+    }
 }
 
 impl Owners {
@@ -122,7 +158,7 @@ impl OwnersAccess<'_> {
 
 impl Default for Owners {
     fn default() -> Self {
-        let tables = [const { Mutex::new(HashTable::new()) }; SHARDS];
-        Self { tables, displaced: AtomicUsize::new(0) }
+        let tables = || Box::new([const { Mutex::new(HashTable::new()) }; SHARDS]);
+        Self { tables: LazyLock::new(tables), displaced: AtomicUsize::new(0) }
     }
 }
