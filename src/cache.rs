@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use msal_cache_core::internal::now;
-use msal_cache_core::{CacheStore, CredentialType, Memory, Ready, Result};
+use msal_cache_core::{CacheStore, CredentialType, Memory, Partition, Ready, Result};
 
 use crate::TokenCacheBuilder;
 use crate::check::Finding;
@@ -273,15 +273,22 @@ impl<S: CacheStore> TokenCache<S> {
         self.0.has_changed()
     }
 
-    /// Reads the partition or the section of a query. The two futures are not made one by an `async`
-    /// block, and the larger one has a function of its own: a hit takes not much longer than the
-    /// compiler's copies of a large future.
+    /// Reads the partition or the section of a query. What has to be read has functions of its own: a
+    /// hit takes not much longer than the compiler's copies of a future.
     #[inline]
     fn read(&self, credential_type: &CredentialType, query: &Query) -> Result<Arc<Decoded>> {
         match query.partition(credential_type) {
-            Some(partition) => now(self.0.partition(&partition)),
+            Some(partition) => match self.0.current(&partition) {
+                Some(current) => Ok(current),
+                None => self.read_partition(&partition),
+            },
             None => self.read_section(credential_type),
         }
+    }
+
+    #[inline(never)]
+    fn read_partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
+        now(self.0.partition(partition))
     }
 
     #[inline(never)]
@@ -290,8 +297,8 @@ impl<S: CacheStore> TokenCache<S> {
     }
 
     pub(crate) fn build(store: S, options: CacheOptions) -> Self {
-        let times_reads = !store.is_immediate();
-        Self(Arc::new(Engine::new(Ready(Arc::new(store)), Threads, options, times_reads)))
+        let blocks = !store.is_immediate();
+        Self(Arc::new(Engine::new(Ready(Arc::new(store)), Threads, options, blocks)))
     }
 }
 

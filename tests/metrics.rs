@@ -151,12 +151,16 @@ impl TokenEndpoint for Server {
     }
 }
 
-/// A store whose first commit conflicts.
+/// A store whose first commit conflicts. It is one whose calls are timed, as it may block.
 #[derive(Debug, Default)]
 struct Conflicts(Memory, std::sync::atomic::AtomicBool);
 
 impl CacheStore for Conflicts {
-    delegate_store!(self => self.0, except commit);
+    delegate_store!(self => self.0, except commit, is_immediate);
+
+    fn is_immediate(&self) -> bool {
+        false
+    }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
         if self.1.swap(true, std::sync::atomic::Ordering::SeqCst) {
@@ -192,6 +196,22 @@ fn use_a_cache() {
     batch.change(msal_cache::store::Partition::user("u"), Expect::Revision(Revision::unique()));
     assert!(matches!(cache.store().commit(&batch), Err(Error::Conflict)));
     assert!(acquire("refused").is_err());
+}
+
+/// To read the clock would take as long as the call.
+#[test]
+fn the_calls_of_a_store_that_returns_at_once_are_not_timed() {
+    let recorded = Recorded::default();
+    metrics::with_local_recorder(&recorded, || {
+        let cache = TokenCache::in_memory();
+        cache.add(&sign_in("user", "User.Read", "secret")).unwrap();
+        assert_eq!(cache.find(CredentialType::AccessToken, &Query::new()).unwrap().len(), 1);
+    });
+    for verb in ["load", "load_many", "list", "commit"] {
+        let times = recorded.values("histogram", "msal_cache_store_seconds", &[("verb", verb)]);
+        assert!(times.is_empty(), "{verb}");
+    }
+    assert_eq!(recorded.count("msal_cache_lookups_total", &[("result", "hit")]), 1);
 }
 
 fn recorded() -> Recorded {

@@ -209,7 +209,10 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
 
     async fn read(&self, credential_type: &CredentialType, query: &Query) -> Result<Arc<Decoded>> {
         match query.partition(credential_type) {
-            Some(partition) => self.0.partition(&partition).await,
+            Some(partition) => match self.0.current(&partition) {
+                Some(current) => Ok(current),
+                None => self.0.partition(&partition).await,
+            },
             None => self.0.section(credential_type).await,
         }
     }

@@ -1,5 +1,7 @@
 //! What an acquisition takes, measured while it runs.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -43,6 +45,23 @@ impl Meter {
             requests: self.requests.load(Ordering::Relaxed),
         }
     }
+}
+
+/// Runs a step, and measures it from its start, or from the first time that it suspends: to read the
+/// clock takes as long as a look-up in memory.
+#[inline]
+pub(crate) async fn timed<F: Future>(from_start: bool, step: F) -> (F::Output, Option<Duration>) {
+    let mut started = from_start.then(Instant::now);
+    let mut step = pin!(step);
+    let done = poll_fn(|cx| {
+        let polled = step.as_mut().poll(cx);
+        if polled.is_pending() && started.is_none() {
+            started = Some(Instant::now());
+        }
+        polled
+    })
+    .await;
+    (done, started.map(|it| it.elapsed()))
 }
 
 async fn measured<T>(counter: &AtomicU64, step: impl Future<Output = T>) -> T {

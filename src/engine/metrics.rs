@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
-use msal_cache_core::Result;
+use msal_cache_core::{Error, Result};
 
 use crate::engine::in_flight::AcquireResult;
+#[cfg(feature = "metrics")]
+use crate::engine::meter::timed;
+use crate::engine::state::Engine;
 use crate::model::{AnsweredBy, RefreshReason};
 
 /// Declares the metrics: their kinds, names and descriptions.
@@ -38,7 +41,7 @@ metrics! {
     GUARD_SECONDS: describe_histogram "msal_cache_guard_wait_seconds"
         "The time that a refresh waited for its guard.";
     STORE_SECONDS: describe_histogram "msal_cache_store_seconds"
-        "The time of a call of the store, by verb.";
+        "The time of a call of the store that takes any, by verb.";
     CONFLICTS: describe_counter "msal_cache_conflicts_total"
         "Commits that another writer came before.";
     DECODED_BYTES: describe_gauge "msal_cache_decoded_bytes"
@@ -135,33 +138,44 @@ pub(crate) fn in_flight(requests: usize) {
     emit!(gauge!(IN_FLIGHT).set(u32::try_from(requests).unwrap_or(u32::MAX)));
 }
 
-/// Times a call of the store.
-#[cfg(feature = "metrics")]
-pub(crate) async fn store<T>(
-    verb: &'static str,
-    call: impl Future<Output = Result<T>>,
-) -> Result<T> {
-    let started = std::time::Instant::now();
-    let done = call.await;
-    let took = started.elapsed();
+/// Records a call of the store, with its time if it was measured.
+#[inline]
+pub(crate) fn store<T>(verb: &'static str, took: Option<Duration>, done: &Result<T>) {
     macro_rules! record {
-        ($($verb:literal)*) => {
+        ($took:ident: $($verb:literal)*) => {
             match verb {
-                $($verb => ::metrics::histogram!(STORE_SECONDS, "verb" => $verb).record(took),)*
-                other => ::metrics::histogram!(STORE_SECONDS, "verb" => other).record(took),
+                $($verb => emit!(histogram!(STORE_SECONDS, "verb" => $verb).record($took)),)*
+                other => emit!(histogram!(STORE_SECONDS, "verb" => other).record($took)),
             }
         };
     }
-    // As in `lookup`.
-    record!("load" "load_many" "list" "commit" "purge");
-    if matches!(done, Err(msal_cache_core::Error::Conflict)) {
-        ::metrics::counter!(CONFLICTS).increment(1);
+    if let Some(took) = took {
+        // As in `lookup`.
+        record!(took: "load" "load_many" "list" "commit" "purge");
     }
-    done
+    if matches!(done, Err(Error::Conflict)) {
+        emit!(counter!(CONFLICTS).increment(1));
+    }
 }
 
-#[cfg(not(feature = "metrics"))]
-#[inline]
-pub(crate) fn store<T, F: Future<Output = Result<T>>>(_: &'static str, call: F) -> F {
-    call
+impl<S, R> Engine<S, R> {
+    /// Records a call of the store.
+    #[cfg(feature = "metrics")]
+    #[inline]
+    pub(crate) async fn call<T>(
+        &self,
+        verb: &'static str,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let (done, took) = timed(self.state.blocks, call).await;
+        store(verb, took, &done);
+        done
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    #[expect(clippy::unused_self, reason = "it is used with the feature")]
+    #[inline]
+    pub(crate) fn call<T, F: Future<Output = Result<T>>>(&self, _: &'static str, call: F) -> F {
+        call
+    }
 }

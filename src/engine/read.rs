@@ -1,16 +1,15 @@
 //! Reading: partitions, sections, searches.
 
 use std::cmp::Reverse;
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use msal_cache_core::{
     AsyncCacheStore, CredentialType, Error, Load, Partition, Record, Result, Snapshot, event,
 };
 use smallvec::SmallVec;
 
+use crate::engine::meter::timed;
 use crate::engine::metrics;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
@@ -80,17 +79,29 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         &self,
         credential_type: Option<&CredentialType>,
     ) -> Result<Vec<Record>> {
-        match metrics::store("list", self.store.list(credential_type, None)).await? {
+        match self.call("list", self.store.list(credential_type, None)).await? {
             Load::Snapshot(snapshot) => Ok(snapshot.into_records()),
             Load::Unchanged => Err(unchanged_unasked()),
         }
+    }
+
+    /// A partition that is known, and unchanged as far as the store knows without waiting. A hit in
+    /// memory needs no future, which takes longer to copy than an entry takes to find.
+    #[inline]
+    pub(crate) fn current(&self, partition: &Partition) -> Option<Arc<Decoded>> {
+        let known = self.state.decoded.partition(partition)?;
+        if !self.store.is_unchanged(partition, known.revision) {
+            return None;
+        }
+        metrics::read(AnsweredBy::DecodedCache);
+        Some(known)
     }
 
     #[inline]
     pub(crate) async fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
         let known = self.state.decoded.partition(partition);
         let revision = known.as_ref().map(|known| known.revision);
-        let load = metrics::store("load", self.store.load(partition, revision)).await?;
+        let load = self.call("load", self.store.load(partition, revision)).await?;
         self.decoded(partition, known, load)
     }
 
@@ -100,25 +111,19 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         &self,
         partition: &Partition,
     ) -> Result<(Arc<Decoded>, AnsweredBy, Duration)> {
+        if let Some(current) = self.current(partition) {
+            return Ok((current, AnsweredBy::DecodedCache, Duration::ZERO));
+        }
         let known = self.state.decoded.partition(partition);
         let revision = known.as_ref().map(|known| known.revision);
-        // Where the store answers at once, no clock is read: it would take as long as the read.
-        let mut started = self.state.times_reads.then(Instant::now);
-        let mut load = pin!(metrics::store("load", self.store.load(partition, revision)));
-        let load = poll_fn(|cx| {
-            let polled = load.as_mut().poll(cx);
-            if polled.is_pending() && started.is_none() {
-                started = Some(Instant::now());
-            }
-            polled
-        })
-        .await?;
-        let took = started.map_or(Duration::ZERO, |it| it.elapsed());
+        let (load, took) = timed(self.state.blocks, self.store.load(partition, revision)).await;
+        metrics::store("load", took, &load);
+        let load = load?;
         let level = match load {
             Load::Unchanged => AnsweredBy::DecodedCache,
             Load::Snapshot(_) => AnsweredBy::Store,
         };
-        Ok((self.decoded(partition, known, load)?, level, took))
+        Ok((self.decoded(partition, known, load)?, level, took.unwrap_or_default()))
     }
 
     /// Reads several partitions at one moment.
@@ -175,11 +180,11 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let loads: Few<Load> = match &wanted[..] {
             [(partition, revision)] => {
                 let load = self.store.load(partition, *revision);
-                Few::from_iter([metrics::store("load", load).await?])
+                Few::from_iter([self.call("load", load).await?])
             }
             wanted => {
                 let loads = self.store.load_many(wanted);
-                metrics::store("load_many", loads).await?.into()
+                self.call("load_many", loads).await?.into()
             }
         };
         if loads.len() != missing.len() {
@@ -234,7 +239,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let known = self.state.decoded.section(credential_type);
         let revision = known.as_ref().map(|known| known.revision);
         let listed = self.store.list(Some(credential_type), revision);
-        let snapshot = match metrics::store("list", listed).await? {
+        let snapshot = match self.call("list", listed).await? {
             Load::Unchanged => return known.ok_or_else(unchanged_unasked),
             Load::Snapshot(snapshot) => snapshot,
         };

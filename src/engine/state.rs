@@ -61,13 +61,13 @@ pub(crate) struct CacheState {
     pub(crate) guards: Guards,
     /// Notified of each change by this cache, and by the store where it is watched.
     pub(crate) signal: ChangeSignal,
-    /// Whether reads of the store are timed even if they don't suspend: a store that blocks.
-    pub(crate) times_reads: bool,
+    /// Whether the store may block its caller. Its calls are timed even if they don't suspend.
+    pub(crate) blocks: bool,
 }
 
 impl<S, R> Engine<S, R> {
-    /// `times_reads`: see [`CacheState`].
-    pub(crate) fn new(store: S, runtime: R, options: CacheOptions, times_reads: bool) -> Self {
+    /// `blocks`: see [`CacheState`].
+    pub(crate) fn new(store: S, runtime: R, options: CacheOptions, blocks: bool) -> Self {
         metrics::describe();
         let state = Arc::new(CacheState {
             decoded: DecodedCache::new(options.limits.decoded_bytes),
@@ -79,7 +79,7 @@ impl<S, R> Engine<S, R> {
             back_off: BackOff::default(),
             guards: Guards::new(),
             signal: ChangeSignal::new(),
-            times_reads,
+            blocks,
         });
         Self { store, runtime, state }
     }

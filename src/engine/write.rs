@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 use msal_cache_core::internal::{Next, Retry};
 use msal_cache_core::{AsyncCacheStore, Batch, CredentialType, Error, Partition, Result, event};
 
-use crate::engine::metrics;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::{Engine, MayChange};
 use crate::model::{Added, Decoded, Entry, Event, Fields, Profile};
@@ -159,7 +158,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Deletes all expired access tokens.
     pub(crate) async fn purge_expired(&self) -> Result<u64> {
         let pending = self.pending(MayChange::Everything);
-        let purged = metrics::store("purge", self.store.purge(self.now())).await;
+        let purged = self.call("purge", self.store.purge(self.now())).await;
         pending.ended();
         let purged = purged?;
         if purged > 0 {
@@ -183,7 +182,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     pub(crate) async fn commit(&self, batch: &Batch, written: &[Entry]) -> Result<()> {
         if !batch.is_empty() {
             let pending = self.pending(MayChange::Partitions(batch));
-            let committed = metrics::store("commit", self.store.commit(batch)).await;
+            let committed = self.call("commit", self.store.commit(batch)).await;
             pending.ended();
             let revisions = committed?;
             self.state.decoded.committed(batch, written, &revisions);

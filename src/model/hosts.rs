@@ -1,36 +1,28 @@
-use std::collections::BTreeMap;
-
 use crate::model::{Cloud, Clouds};
 
-/// The hosts of one cloud, as one of them sees it.
+/// The hosts of one cloud, as one of them sees it: itself first, then all in the order of the cloud.
 #[derive(Clone, Debug)]
-pub(crate) struct Hosts(BTreeMap<String, usize>);
+pub(crate) struct Hosts(Vec<String>);
 
 impl Hosts {
-    /// The hosts of the cloud to which this one belongs: this one first, then the others in their
-    /// order.
+    /// The hosts of the cloud to which this one belongs.
     pub(crate) fn of(clouds: &Clouds, host: &str) -> Self {
-        let mut ranks = BTreeMap::from([(host.to_lowercase(), 0)]);
-        let others = clouds.of(host).into_iter().flat_map(Cloud::aliases);
-        for (at, other) in others.enumerate() {
-            ranks.entry(other.to_owned()).or_insert(at + 1);
-        }
-        Self(ranks)
+        let all = clouds.of(host).into_iter().flat_map(Cloud::aliases);
+        Self([host.to_lowercase()].into_iter().chain(all.map(str::to_owned)).collect())
     }
 
     /// The first host in alphabetical order, by which the cloud is known.
     pub(crate) fn first(&self) -> &str {
-        self.0.first_key_value().map_or("", |(host, _)| host)
+        self.0.iter().min().map_or("", String::as_str)
     }
 
     /// How near a host is: 0 is the own one. `None` is another cloud.
+    #[inline]
     pub(crate) fn rank(&self, host: Option<&str>) -> Option<usize> {
         let host = host?;
-        match self.0.get(host) {
-            Some(rank) => Some(*rank),
-            // Other libraries may write it in another case.
-            None => self.0.get(&host.to_lowercase()).copied(),
-        }
+        let rank = |host: &str| self.0.iter().position(|it| it == host);
+        // Other libraries may write it in another case.
+        rank(host).or_else(|| rank(&host.to_lowercase()))
     }
 }
 
@@ -51,7 +43,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_nobody_knows_is_a_cloud_of_its_own() {
+    fn an_unknown_host_is_a_cloud_of_its_own() {
         let hosts = Hosts::of(&Clouds::default(), "login.example");
         assert_eq!(hosts.rank(Some("login.example")), Some(0));
         assert_eq!(hosts.rank(Some("login.microsoftonline.com")), None);

@@ -70,6 +70,12 @@ pub trait AsyncCacheStore: fmt::Debug + Send + Sync {
         let _ = signal;
         async { Ok(Watch::polling_every(Watch::DEFAULT_INTERVAL)) }
     }
+
+    /// See [`CacheStore::is_unchanged`](crate::CacheStore::is_unchanged). It must not block the thread.
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        let _ = (partition, known);
+        false
+    }
 }
 
 /// The contract of [`BlobStore`](crate::BlobStore) for a store that waits without blocking a

@@ -60,6 +60,9 @@ pub trait DynAsyncCacheStore: fmt::Debug + Send + Sync {
 
     /// See [`AsyncCacheStore::watch`].
     fn watch(&self, signal: ChangeSignal) -> BoxFuture<'_, Result<Watch>>;
+
+    /// See [`AsyncCacheStore::is_unchanged`].
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool;
 }
 
 impl<S: AsyncCacheStore> DynAsyncCacheStore for S {
@@ -105,6 +108,11 @@ impl<S: AsyncCacheStore> DynAsyncCacheStore for S {
     fn watch(&self, signal: ChangeSignal) -> BoxFuture<'_, Result<Watch>> {
         Box::pin(AsyncCacheStore::watch(self, signal))
     }
+
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        AsyncCacheStore::is_unchanged(self, partition, known)
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -139,6 +147,11 @@ impl AsyncCacheStore for dyn DynAsyncCacheStore {
 
     async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
         DynAsyncCacheStore::watch(self, signal).await
+    }
+
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        DynAsyncCacheStore::is_unchanged(self, partition, known)
     }
 }
 

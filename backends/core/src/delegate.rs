@@ -2,7 +2,7 @@
 
 /// Forwards the verbs of [`CacheStore`](crate::CacheStore) to another store, in the `impl` of a
 /// store that wraps it. Verbs after `except` are not forwarded: implement them, or leave them to
-/// the body that the contract provides.
+/// the body that the contract provides. Without `load`, `is_unchanged` isn't forwarded either.
 ///
 /// [`detached`](crate::CacheStore::detached) is that of the wrapper, and none unless implemented.
 ///
@@ -34,6 +34,7 @@ macro_rules! delegate_store {
     ($self:ident => $store:expr $(, except $($verb:ident),+ $(,)?)?) => {
         $($($crate::__delegate_verb!(@known $verb);)+)?
         $crate::__delegate_verb!($self $store; load [$($($verb)+)?]);
+        $crate::__delegate_verb!($self $store; is_unchanged [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; load_many [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; commit [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; list [$($($verb)+)?]);
@@ -50,6 +51,7 @@ macro_rules! delegate_store {
 #[macro_export]
 macro_rules! __delegate_verb {
     (@known load) => {};
+    (@known is_unchanged) => {};
     (@known load_many) => {};
     (@known commit) => {};
     (@known list) => {};
@@ -67,6 +69,9 @@ macro_rules! __delegate_verb {
     };
 
     ($self:ident $store:expr; load [load $($rest:ident)*]) => {};
+    // A wrapper with a `load` of its own wants to see each look-up.
+    ($self:ident $store:expr; is_unchanged [load $($rest:ident)*]) => {};
+    ($self:ident $store:expr; is_unchanged [is_unchanged $($rest:ident)*]) => {};
     ($self:ident $store:expr; load_many [load_many $($rest:ident)*]) => {};
     ($self:ident $store:expr; commit [commit $($rest:ident)*]) => {};
     ($self:ident $store:expr; list [list $($rest:ident)*]) => {};
@@ -87,6 +92,12 @@ macro_rules! __delegate_verb {
             known: ::core::option::Option<$crate::Revision>,
         ) -> $crate::Result<$crate::Load> {
             $crate::CacheStore::load(&$store, partition, known)
+        }
+    };
+    ($self:ident $store:expr; is_unchanged []) => {
+        #[inline]
+        fn is_unchanged(&$self, partition: &$crate::Partition, known: $crate::Revision) -> bool {
+            $crate::CacheStore::is_unchanged(&$store, partition, known)
         }
     };
     ($self:ident $store:expr; load_many []) => {

@@ -105,6 +105,11 @@ macro_rules! forward_async {
             fn watch(&self, signal: ChangeSignal) -> impl Future<Output = Result<Watch>> + Send {
                 (**self).watch(signal)
             }
+
+            #[inline]
+            fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+                (**self).is_unchanged(partition, known)
+            }
         }
 
         #[deny(clippy::missing_trait_methods)]

@@ -72,6 +72,11 @@ impl<S: CacheStore> AsyncCacheStore for Ready<S> {
     async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
         self.0.watch(signal)
     }
+
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        self.0.is_unchanged(partition, known)
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

@@ -237,6 +237,11 @@ impl<S: CacheStore + 'static> AsyncCacheStore for Offload<S> {
         }
         self.run(move |store| store.watch(signal)).await
     }
+
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        self.store.is_unchanged(partition, known)
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -383,6 +388,11 @@ impl<S: AsyncCacheStore> CacheStore for Blocking<S> {
 
     fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
         self.wait(self.store.watch(signal))
+    }
+
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        self.store.is_unchanged(partition, known)
     }
 
     fn is_immediate(&self) -> bool {

@@ -108,6 +108,17 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
         Ok(Watch::polling_every(Watch::DEFAULT_INTERVAL))
     }
 
+    /// Whether the store knows, without waiting, that a partition is still at this revision. A
+    /// look-up of what the cache has decoded then needs no [`load`](Self::load).
+    ///
+    /// `true` promises what [`Load::Unchanged`](crate::Load::Unchanged) does. `false` promises nothing:
+    /// the cache loads. A wrapper whose `load` does more than forwarding leaves the provided body,
+    /// which returns `false`; [`delegate_store!`](crate::delegate_store) forwards both or none.
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        let _ = (partition, known);
+        false
+    }
+
     /// Whether no verb waits for more than a short lock in memory. Async code then calls the verbs
     /// in place; the verbs of other stores are moved to threads that may block.
     fn is_immediate(&self) -> bool {

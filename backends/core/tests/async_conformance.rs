@@ -98,6 +98,10 @@ impl AsyncCacheStore for Waits {
         suspend().await;
         self.store.watch(signal)
     }
+
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        self.store.is_unchanged(partition, known)
+    }
 }
 
 /// A store with the provided bodies of the contract.

@@ -103,6 +103,11 @@ impl CacheStore for FileStore {
         self.0.watch(signal)
     }
 
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        self.0.is_unchanged(partition, known)
+    }
+
     fn is_immediate(&self) -> bool {
         self.0.is_immediate()
     }

@@ -216,6 +216,13 @@ impl CacheStore for SqliteStore {
         Ok(Watch::polling_every(POLL))
     }
 
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        // What another connection has committed is only found by reading.
+        let _ = (partition, known);
+        false
+    }
+
     /// False: every verb may wait for other processes, or for the disk.
     fn is_immediate(&self) -> bool {
         false

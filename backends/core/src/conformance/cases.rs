@@ -14,6 +14,7 @@ macro_rules! __conformance_cases {
             absent_partitions_are_empty_and_at_absent
             every_handle_reads_what_another_writes
             a_known_revision_is_unchanged_until_its_partition_changes
+            a_partition_that_has_changed_is_not_called_unchanged
             an_unknown_revision_returns_all_records
             a_revision_of_another_place_returns_all_records
 

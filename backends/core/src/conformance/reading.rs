@@ -4,7 +4,7 @@ use super::Harness;
 use super::tools::{
     account, assert_holds, assert_same, delete, list, list_since, load, load_since, put, put_one,
 };
-use crate::{CredentialType, Partition, Revision};
+use crate::{CacheStore, CredentialType, Partition, Revision};
 
 /// A partition without records is an empty snapshot at [`Revision::ABSENT`]. It is `Unchanged` to a
 /// caller that knows that revision.
@@ -76,6 +76,30 @@ pub fn a_known_revision_is_unchanged_until_its_partition_changes<H: Harness>() {
             "read twice after change {at}"
         );
         assert!(load_since(&store, &user, after.revision()).is_none(), "after change {at}");
+    }
+}
+
+/// A partition that a handle has changed is not called unchanged without a read, by this handle or
+/// another one. A store need not know more than that.
+pub fn a_partition_that_has_changed_is_not_called_unchanged<H: Harness>() {
+    let place = H::new();
+    let (store, other) = (place.open(), place.open());
+    let (user, one) = (Partition::user("u"), account("u", "k", "1"));
+    let mut known = vec![Revision::ABSENT];
+    for n in 0..6 {
+        let writer = if n % 2 == 0 { &other } else { &store };
+        if n == 4 {
+            delete(writer, std::slice::from_ref(&one));
+        } else {
+            put_one(writer, &account("u", "k", &n.to_string()));
+        }
+        let now = load(&store, &user).revision();
+        for before in known.iter().filter(|it| **it != now) {
+            for handle in [&store, &other] {
+                assert!(!handle.is_unchanged(&user, *before), "unchanged after change {n}");
+            }
+        }
+        known.push(now);
     }
 }
 

@@ -8,9 +8,7 @@ use crate::memory::contents::{Contents, Shard};
 use crate::memory::owners::{Owner, Told};
 use crate::memory::partition::StoredPartition;
 use crate::memory::shard::shard_of;
-use crate::{
-    Batch, Change, CredentialType, Error, Expect, Op, Partition, Record, Result, Revision,
-};
+use crate::{Batch, CredentialType, Error, Expect, Op, Partition, Record, Result, Revision};
 
 /// The shards that a commit has locked, in order.
 type Locked<'a> = SmallVec<[(usize, RwLockWriteGuard<'a, Shard>); 4]>;
@@ -97,9 +95,12 @@ impl<'a> Commit<'a> {
         let Self { contents, batch, hashes, shards, claims, .. } = self;
         let (mut owners, mut put) = (contents.owners.access(), 0);
         for (change, hash) in batch.changes().iter().zip(*hashes) {
+            let mut puts = change.ops().iter().filter(|op| matches!(op, Op::Put(_))).peekable();
+            if puts.peek().is_none() {
+                continue;
+            }
             let mut stored = stored(shards, *hash, change.partition());
-            for op in change.ops() {
-                let Op::Put(_) = op else { continue };
+            for op in puts {
                 if stored.as_mut().is_none_or(|it| it.number(op.target()).is_none()) {
                     let is_free = match contents.owner(op.target(), change.partition(), *hash) {
                         // The partition that the key tells may hold it.
@@ -132,30 +133,34 @@ impl<'a> Commit<'a> {
     pub(super) fn apply(mut self, moves: bool) -> Vec<Revision> {
         let Self { contents, batch, hashes, .. } = self;
         contents.commits.fetch_add(1, Ordering::SeqCst);
-        for (change, hash) in batch.changes().iter().zip(hashes) {
-            if !moves {
-                self.apply_to(*hash, change.partition(), change.ops());
-                continue;
-            }
-            for op in change.ops() {
-                if let Op::Put(record) = op {
-                    self.remove_from_others(record, change.partition(), *hash);
+        let changes = batch.changes().iter().zip(hashes);
+        let revisions = if moves {
+            for (change, hash) in changes.clone() {
+                for op in change.ops() {
+                    if let Op::Put(record) = op {
+                        self.remove_from_others(record, change.partition(), *hash);
+                    }
+                    self.apply_to(*hash, change.partition(), slice::from_ref(op));
                 }
-                self.apply_to(*hash, change.partition(), slice::from_ref(op));
             }
+            // A later change may have taken a key from an earlier one.
+            changes.map(|(change, hash)| self.revision(*hash, change.partition())).collect()
+        } else {
+            changes.map(|(it, hash)| self.apply_to(*hash, it.partition(), it.ops())).collect()
+        };
+        if !self.deleted.is_empty() {
+            let mut owners = contents.owners.access();
+            self.deleted.drain(..).for_each(|it| owners.remove(it));
         }
-        let mut owners = contents.owners.access();
-        self.deleted.drain(..).for_each(|it| owners.remove(it));
-        drop(owners);
-        let revision = |(change, hash): (&Change, &u64)| self.revision(*hash, change.partition());
-        batch.changes().iter().zip(hashes).map(revision).collect()
+        revisions
     }
 
-    fn apply_to(&mut self, hash: u64, partition: &Partition, ops: &[Op]) {
-        let Self { contents, shards, claims, deleted, .. } = self;
+    /// Applies operations to a partition, and returns its revision after them.
+    fn apply_to(&mut self, hash: u64, partition: &Partition, ops: &[Op]) -> Revision {
         if ops.is_empty() {
-            return;
+            return self.revision(hash, partition);
         }
+        let Self { contents, shards, claims, deleted, .. } = self;
         let mut entry = shard(shards, hash)
             .entry(hash, |(it, _)| it == partition, |(it, _)| contents.hash(it))
             .or_insert_with(|| (partition.clone(), StoredPartition::default()));
@@ -179,7 +184,9 @@ impl<'a> Commit<'a> {
                 Op::Delete { .. } => {
                     if stored.delete(op.target()) {
                         changed = true;
-                        deleted.extend(contents.owner(op.target(), partition, hash));
+                        if contents.owners.are_used() {
+                            deleted.extend(contents.owner(op.target(), partition, hash));
+                        }
                     }
                 }
             }
@@ -189,7 +196,9 @@ impl<'a> Commit<'a> {
         }
         if stored.records.is_empty() {
             entry.remove();
+            return Revision::ABSENT;
         }
+        stored.revision
     }
 
     /// Removes the record under the key of this one from all partitions but this one, where all

@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 use hashbrown::HashTable;
 use smallvec::SmallVec;
@@ -8,9 +8,10 @@ use crate::memory::shard::SHARDS;
 use crate::{CredentialType, Partition};
 
 /// Which partition holds each stored key: one entry for each record whose key doesn't tell.
+#[derive(Default)]
 pub(super) struct Owners {
     /// Made when they are needed: most caches hold tokens of users only.
-    tables: LazyLock<Box<[Mutex<HashTable<Owner>>; SHARDS]>>,
+    tables: OnceLock<Box<[Mutex<HashTable<Owner>>; SHARDS]>>,
     /// The number of records whose key tells another partition than the one that holds them.
     displaced: AtomicUsize,
 }
@@ -97,9 +98,19 @@ impl Owners {
         self.displaced.load(Ordering::SeqCst) == 0
     }
 
+    /// Whether a key was ever stored that doesn't tell its partition. While a shard is locked, no
+    /// record in it becomes one.
+    pub(super) fn are_used(&self) -> bool {
+        self.tables.get().is_some()
+    }
+
+    fn tables(&self) -> &[Mutex<HashTable<Owner>>; SHARDS] {
+        self.tables.get_or_init(|| Box::new([const { Mutex::new(HashTable::new()) }; SHARDS]))
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.tables.iter().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
+        self.tables().iter().map(|it| it.lock().unwrap_or_else(PoisonError::into_inner).len()).sum()
     }
 }
 
@@ -115,7 +126,7 @@ impl OwnersAccess<'_> {
             // Before the other one is locked.
             self.locked = None;
         }
-        let table = &self.owners.tables[owner.shard];
+        let table = &self.owners.tables()[owner.shard];
         let lock = || (owner.shard, table.lock().unwrap_or_else(PoisonError::into_inner));
         &mut self.locked.get_or_insert_with(lock).1
     }
@@ -153,12 +164,5 @@ impl OwnersAccess<'_> {
     pub(super) fn others(&mut self, owner: Owner) -> SmallVec<[Owner; 1]> {
         let same = self.table(owner).iter_hash(owner.key).filter(|it| it.key == owner.key);
         same.filter(|it| it.partition != owner.partition).copied().collect()
-    }
-}
-
-impl Default for Owners {
-    fn default() -> Self {
-        let tables = || Box::new([const { Mutex::new(HashTable::new()) }; SHARDS]);
-        Self { tables: LazyLock::new(tables), displaced: AtomicUsize::new(0) }
     }
 }

@@ -71,6 +71,12 @@ impl Default for Memory {
 }
 
 #[inline]
+fn revision_in(shard: &Shard, hash: u64, partition: &Partition) -> Revision {
+    let stored = shard.find(hash, |(it, _)| it == partition);
+    stored.map_or(Revision::ABSENT, |(_, stored)| stored.revision)
+}
+
+#[inline]
 fn load_from(shard: &Shard, hash: u64, partition: &Partition, known: Option<Revision>) -> Load {
     let stored = shard.find(hash, |(it, _)| it == partition).map(|(_, stored)| stored);
     let revision = stored.map_or(Revision::ABSENT, |stored| stored.revision);
@@ -160,6 +166,12 @@ impl CacheStore for Memory {
 
     fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
         Ok(self.watchers.watch(signal))
+    }
+
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        let hash = self.contents.hash(partition);
+        revision_in(&self.contents.read(shard_of(hash)), hash, partition) == known
     }
 
     fn is_immediate(&self) -> bool {

@@ -236,3 +236,13 @@ fn is_like(text: &[u8], pattern: &[u8]) -> bool {
         _ => false,
     }
 }
+
+/// Calls a partition unchanged whose revision was ever returned, as a cache does that misses changes.
+#[derive(Default)]
+pub(crate) struct CallsChangedPartitionsUnchanged;
+
+impl Flaw for CallsChangedPartitionsUnchanged {
+    fn is_unchanged(&self, _: &Memory, _: &Partition, known: Revision) -> bool {
+        known != Revision::ABSENT
+    }
+}

@@ -45,6 +45,10 @@ pub(crate) trait Flaw: Default + Send + Sync {
         correct.guard(of, wait)
     }
 
+    fn is_unchanged(&self, correct: &Memory, of: &Partition, known: Revision) -> bool {
+        correct.is_unchanged(of, known)
+    }
+
     fn print(&self, _correct: &Memory) -> String {
         "Broken".into()
     }
@@ -67,6 +71,10 @@ impl<F: Flaw> CacheStore for Broken<F> {
 
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
         self.flaw.load(&self.correct, partition, known)
+    }
+
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        self.flaw.is_unchanged(&self.correct, partition, known)
     }
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
