@@ -143,12 +143,12 @@ impl Entry {
         let record = Record::new(credential_type, key, json);
         let mut read = Read::of(record.clone());
         let json = record.value().expose();
-        for ((name, _), (range, is_plain)) in members.iter().zip(ranges) {
-            match Field::named(name.as_ref()).filter(|_| is_plain) {
+        for ((name, _), (range, is_plain)) in members.iter().zip(&ranges) {
+            match Field::named(name.as_ref()).filter(|_| *is_plain) {
                 Some(field) => {
                     read.spans[field as usize] = FieldSpan::of(range.start + 1, range.end - 1);
                 }
-                None => read.set(&mut marks, name.as_ref(), &json[range], json),
+                None => read.set(&mut marks, name.as_ref(), &json[range.clone()], json),
             }
         }
         if let Some(partition) = partition {

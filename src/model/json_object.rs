@@ -68,86 +68,71 @@ pub(crate) fn write_with_ranges<N: AsRef<str>>(
 ) -> Json {
     // The full length: a string that grows leaves its old buffer behind.
     let mut length = 2;
-    let pieces: SmallVec<[_; 16]> = members
-        .iter()
-        .map(|(name, part)| {
-            let name = match name.as_ref() {
-                name if name.is_ascii() => Written::quoted(name),
-                name => Written::Made(quoted_name(name)),
-            };
-            let part = match part {
-                FieldValue::Null => Written::Plain("null"),
-                FieldValue::Text(text) => Written::quoted(text),
-                FieldValue::Raw(json) => Written::Plain(json),
-                FieldValue::Made(json) => Written::Plain(json),
-            };
-            length += name.len() + part.len() + 4;
-            (name, part)
-        })
-        .collect();
+    let mut plain: SmallVec<[_; 16]> = SmallVec::new();
+    for (name, value) in members {
+        let name = name.as_ref();
+        let name_is_plain = name.is_ascii() && is_plain(name);
+        let (value_is_plain, value) = match value {
+            FieldValue::Null => (false, "null".len()),
+            FieldValue::Text(text) if is_plain(text) => (true, text.len() + 2),
+            FieldValue::Text(text) => (false, escaped_len(text)),
+            FieldValue::Raw(json) => (false, json.len()),
+            FieldValue::Made(json) => (false, json.len()),
+        };
+        let name = if name_is_plain { name.len() + 2 } else { escaped_len(name) };
+        length += name + value + ": , ".len();
+        plain.push((name_is_plain, value_is_plain));
+    }
     let mut out = String::with_capacity(length);
     out.push('{');
-    for (at, (name, part)) in pieces.iter().enumerate() {
-        if at > 0 {
+    for (nth, ((name, value), (name_is_plain, value_is_plain))) in
+        members.iter().zip(&plain).enumerate()
+    {
+        if nth > 0 {
             out.push_str(", ");
         }
-        name.push_to(&mut out);
+        if *name_is_plain {
+            push_plain(&mut out, name.as_ref());
+        } else {
+            out.push_str(&quoted_name(name.as_ref()));
+        }
         out.push_str(": ");
         let start = out.len();
-        part.push_to(&mut out);
-        range(start..out.len(), matches!(part, Written::Quoted(_)));
+        match value {
+            FieldValue::Null => out.push_str("null"),
+            FieldValue::Text(text) if *value_is_plain => push_plain(&mut out, text),
+            FieldValue::Text(text) => push_escaped(&mut out, text),
+            FieldValue::Raw(json) => out.push_str(json),
+            FieldValue::Made(json) => out.push_str(json),
+        }
+        range(start..out.len(), *value_is_plain);
     }
     out.push('}');
     Json::from_stored(out)
 }
 
-/// A part of the text that is written.
-enum Written<'a> {
-    Plain(&'a str),
-    Made(String),
-    Quoted(&'a str),
-    /// Some characters of it need a backslash.
-    Escaped(&'a str),
+/// The most bytes that a text takes as a JSON string.
+fn escaped_len(text: &str) -> usize {
+    text.len() * 6 + 2
 }
 
-impl<'a> Written<'a> {
-    fn quoted(text: &'a str) -> Self {
-        if is_plain(text) { Self::Quoted(text) } else { Self::Escaped(text) }
-    }
+fn push_plain(out: &mut String, text: &str) {
+    out.push('"');
+    out.push_str(text);
+    out.push('"');
+}
 
-    /// Its length at most, in bytes.
-    fn len(&self) -> usize {
-        match self {
-            Self::Plain(text) => text.len(),
-            Self::Made(text) => text.len(),
-            Self::Quoted(text) => text.len() + 2,
-            Self::Escaped(text) => text.len() * 6 + 2,
+fn push_escaped(out: &mut String, text: &str) {
+    out.push('"');
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => out.extend(['\\', char]),
+            // Writing to a string can't fail.
+            ..' ' => drop(write!(out, "\\u{:04x}", u32::from(char))),
+            _ => out.push(char),
         }
     }
-
-    fn push_to(&self, out: &mut String) {
-        match self {
-            Self::Plain(text) => out.push_str(text),
-            Self::Made(text) => out.push_str(text),
-            Self::Quoted(text) => {
-                out.push('"');
-                out.push_str(text);
-                out.push('"');
-            }
-            Self::Escaped(text) => {
-                out.push('"');
-                for char in text.chars() {
-                    match char {
-                        '"' | '\\' => out.extend(['\\', char]),
-                        // Writing to a string can't fail.
-                        ..' ' => drop(write!(out, "\\u{:04x}", u32::from(char))),
-                        _ => out.push(char),
-                    }
-                }
-                out.push('"');
-            }
-        }
-    }
+    out.push('"');
 }
 
 /// What to do with a member that is changed to `null`.

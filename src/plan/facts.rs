@@ -144,6 +144,9 @@ impl<'a> Facts<'a> {
 
     /// The partitions of all records, each once.
     pub(crate) fn partitions(&self) -> SmallVec<[Partition; 3]> {
+        if let Some(user) = &self.user {
+            return SmallVec::from_iter([user.clone(), Partition::app_metadata()]);
+        }
         let sections = [
             (CredentialType::AccessToken, self.access_token.is_some()),
             (CredentialType::Account, self.has_account()),

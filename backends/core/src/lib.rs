@@ -83,8 +83,8 @@
 //! with its process.
 //!
 //! **The verbs that move records have no body.** A body that is wrong for one store is worse than
-//! a compiler error. `load_many` and `guard` have one that is correct for every store and costs
-//! only time or requests. [`BlobStore`] has four, which are correct for every string.
+//! a compiler error. `load_many`, `guard` and `is_unchanged` have one that is correct for every
+//! store and costs only time or requests. [`BlobStore`] has four, which are correct for every string.
 //!
 //! # A store of your own
 //!
