@@ -1,7 +1,7 @@
 //! The findings of `check` in files of the other libraries and in damaged ones, and the result of
 //! `repair`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use msal_cache::check::Severity;
 use msal_cache::{Memory, TokenCache};
@@ -107,6 +107,77 @@ fn a_repair_does_what_its_findings_say_and_changes_nothing_else() {
             assert_eq!(after, before, "{name}");
         }
     }
+}
+
+/// JSON values that a record, or a part of it, may have in a damaged or foreign file.
+const ODD: [&str; 14] = [
+    "null",
+    "true",
+    "{}",
+    "[]",
+    "[1]",
+    r#"{"a": 1}"#,
+    "0",
+    "-0.0",
+    "1e400",
+    r#""""#,
+    r#"" ""#,
+    r#""\ud800""#,
+    r#""a\udc00b""#,
+    r#""x""#,
+];
+
+/// Any value in any place. A repair that changes nothing would be offered for ever.
+#[test]
+fn repairs_come_to_an_end_whatever_a_record_holds() {
+    let (_, path) = fixtures("").into_iter().find(|it| it.0 == "python-aad-guest.json").unwrap();
+    let document: BTreeMap<String, BTreeMap<String, BTreeMap<String, Value>>> =
+        serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let object = |members: &BTreeMap<&str, String>| {
+        let members = members.iter().map(|(name, json)| format!("{name:?}: {json}"));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(", "))
+    };
+    let mut cases = Vec::new();
+    for (section, records) in &document {
+        let (key, record) = records.first_key_value().unwrap();
+        let record: BTreeMap<&str, String> =
+            record.iter().map(|(name, value)| (name.as_str(), value.to_string())).collect();
+        let names = record.keys().copied();
+        for name in names.chain(["home_account_id", "key_id", "keyid", "kid", "refresh_on", "x"]) {
+            for odd in ODD {
+                let mut record = record.clone();
+                record.insert(name, odd.into());
+                let place = format!("{section}.{name} = {odd}");
+                cases.push((place, format!("{{{section:?}: {{{key:?}: {}}}}}", object(&record))));
+            }
+        }
+        let record = object(&record);
+        for odd in ODD {
+            let place = format!("{section} record = {odd}");
+            cases.push((place, format!("{{{section:?}: {{{key:?}: {odd}}}}}")));
+            cases.push((format!("{section} = {odd}"), format!("{{{section:?}: {odd}}}")));
+            if odd.starts_with('"') {
+                let place = format!("{section} key = {odd}");
+                cases.push((place, format!("{{{section:?}: {{{odd}: {record}}}}}")));
+                cases.push((format!("member = {odd}"), format!(r#"{{{odd}: {{"k": {record}}}}}"#)));
+            }
+        }
+    }
+    let mut repaired = 0;
+    for (name, text) in &cases {
+        for now in [i64::MIN, NOW, i64::MAX] {
+            let (cache, clock) = over(Memory::new());
+            if cache.deserialize(text).is_err() {
+                continue;
+            }
+            clock.set(now);
+            repaired += cache.repair().unwrap().len();
+            let left = cache.check().unwrap();
+            assert!(left.iter().all(|it| it.remedy().is_none()), "{name}: {left:?}");
+            assert!(cache.repair().unwrap().is_empty(), "{name}");
+        }
+    }
+    assert!(repaired > 500, "{repaired}");
 }
 
 #[test]

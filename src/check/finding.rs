@@ -37,6 +37,8 @@ pub enum Kind {
     NoCredentialType,
     /// A token has this `credential_type`, which differs from its section.
     OtherCredentialType(String),
+    /// The `credential_type` of a token is no text.
+    OddCredentialType,
     /// An account has no `authority_type`.
     NoAuthorityType,
     /// An account has no `local_account_id`.
@@ -183,6 +185,13 @@ impl Kind {
                  write deletes it, and MSAL Python fails once it has expired.",
                 None,
             ),
+            Self::OddCredentialType => (
+                "odd-credential-type",
+                Warning,
+                "MSAL Node's next write deletes it. Requests skip an access token with it, since a \
+                 type sets tokens of other flows apart.",
+                None,
+            ),
             Self::NoAuthorityType => (
                 "no-authority-type",
                 Error,
@@ -302,6 +311,7 @@ impl fmt::Display for Finding {
                 let section = self.entry.credential_type();
                 write!(f, "credential_type is {found:?} instead of {section}")
             }
+            Kind::OddCredentialType => f.write_str("credential_type is not a string"),
             Kind::NoAuthorityType => f.write_str("has no authority_type"),
             Kind::NoLocalAccountId => f.write_str("has no local_account_id"),
             Kind::NoCachedAt => f.write_str("has no cached_at"),

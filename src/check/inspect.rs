@@ -189,6 +189,7 @@ fn fields(entry: &Entry, found: &mut impl FnMut(Kind)) {
         }
         CredentialType::AccessToken | CredentialType::RefreshToken | CredentialType::IdToken => {
             match entry.text("credential_type") {
+                None if has("credential_type") => found(Kind::OddCredentialType),
                 None => found(Kind::NoCredentialType),
                 Some(said) if is_type_of(&said, section) => {}
                 Some(said) => found(Kind::OtherCredentialType(said.into_owned())),

@@ -49,14 +49,15 @@ impl Marks {
         };
         match name {
             "credential_type" => {
-                self.kind = match Scalar::of(json).as_str() {
-                    None => Kind::Plain,
+                let scalar = Scalar::of(json);
+                self.kind = match scalar.as_str() {
+                    None if scalar == Scalar::Null => Kind::Plain,
                     Some(it) if it.eq_ignore_ascii_case("AccessToken") => Kind::Plain,
                     Some(it) if it.eq_ignore_ascii_case("AccessToken_With_AuthScheme") => {
                         Kind::WithScheme
                     }
                     Some(it) if it.eq_ignore_ascii_case("ATExt") => Kind::Extended,
-                    Some(_) => Kind::Other,
+                    _ => Kind::Other,
                 };
             }
             "requestedClaimsHash" => self.has_hash = is_given(),
@@ -96,4 +97,24 @@ fn is_empty_object(json: &str) -> bool {
     json.strip_prefix('{')
         .and_then(|rest| rest.strip_suffix('}'))
         .is_some_and(|inner| inner.trim().is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_is_no_text_sets_a_token_apart() {
+        let is_apart = |json: &str| {
+            let mut marks = Marks::default();
+            marks.take("credential_type", json);
+            marks.set_apart(&CredentialType::AccessToken, None, false)
+        };
+        for json in ["null", r#""AccessToken""#, r#""accesstoken""#] {
+            assert!(!is_apart(json), "{json}");
+        }
+        for json in ["true", "{}", "[]", "0", r#""""#, r#""\ud800""#, r#""Other""#] {
+            assert!(is_apart(json), "{json}");
+        }
+    }
 }
