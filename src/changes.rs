@@ -38,7 +38,7 @@ pub use crate::aio::AsyncChanges;
 use crate::engine::{Threads, Watcher};
 use crate::model::{AccountInfo, Entry};
 use crate::plan::changes::accounts;
-pub use crate::plan::changes::{AccountChange, Change, ChangeKind, EntryChange};
+pub use crate::plan::changes::{AccountChange, ChangeKind, EntryChange, WatchedChange};
 
 /// The changes of a cache: an iterator that waits for the next one and never ends. See the
 /// [module](self).
@@ -79,7 +79,7 @@ impl<S: CacheStore> TokenCache<S> {
     }
 }
 
-impl<S: CacheStore, C: Change> Changes<S, C> {
+impl<S: CacheStore, C: WatchedChange> Changes<S, C> {
     fn of(cache: &TokenCache<S>) -> Result<Self> {
         let watcher = now(Watcher::of::<C>(cache.0.clone()))?;
         Ok(Self { watcher, pending: VecDeque::new() })
@@ -124,7 +124,7 @@ impl<S: CacheStore> Changes<S, EntryChange> {
     }
 }
 
-impl<S: CacheStore, C: Change> Iterator for Changes<S, C> {
+impl<S: CacheStore, C: WatchedChange> Iterator for Changes<S, C> {
     type Item = Result<C>;
 
     /// Waits for the next change.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use msal_cache_core::{AsyncCacheStore, Memory, Offload, Result};
 
 use crate::AsyncTokenCache;
-use crate::changes::{AccountChange, Change, EntryChange};
+use crate::changes::{AccountChange, EntryChange, WatchedChange};
 use crate::engine::{Tokio, Watcher};
 use crate::model::{AccountInfo, Entry};
 use crate::plan::changes::accounts;
@@ -48,7 +48,7 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     }
 }
 
-impl<S: AsyncCacheStore, C: Change> AsyncChanges<S, C> {
+impl<S: AsyncCacheStore, C: WatchedChange> AsyncChanges<S, C> {
     async fn of(cache: &AsyncTokenCache<S>) -> Result<Self> {
         let watcher = Watcher::of::<C>(cache.0.clone()).await?;
         Ok(Self { watcher, pending: VecDeque::new() })

@@ -8,10 +8,10 @@ use tokio::runtime::Handle;
 
 use crate::AsyncTokenCache;
 use crate::client::client_options;
-use crate::engine::{AcquireResult, Acquisition, Tokio};
+use crate::engine::{Acquisition, Tokio};
 use crate::model::{
-    AccountInfo, AcquireError, AcquiredToken, AsyncTokenEndpoint, Authority, ClientConfig,
-    SilentRequest,
+    AccountInfo, AcquireError, AcquireResult, AcquiredToken, AsyncTokenEndpoint, Authority,
+    ClientConfig, SilentRequest,
 };
 use crate::plan::{SilentPlan, accounts};
 

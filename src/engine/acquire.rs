@@ -3,15 +3,15 @@ use std::time::{Duration, Instant};
 
 use msal_cache_core::{AsyncCacheStore, Guards, Partition, Result, event};
 
-use crate::engine::in_flight::{AcquireResult, Followed, InFlightRequest, Joined, Leader};
+use crate::engine::in_flight::{Followed, InFlightRequest, Joined, Leader};
 use crate::engine::meter::Meter;
 use crate::engine::metrics;
 use crate::engine::refresh::Refresh;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{
-    AcquireError, AcquiredToken, AnsweredBy, AsyncTokenEndpoint, ClientConfig, Cost, Decoded,
-    Entry, Profile, RefreshReason, SilentRequest, TokenSource, micros,
+    AcquireError, AcquireResult, AcquiredToken, AnsweredBy, AsyncTokenEndpoint, ClientConfig, Cost,
+    Decoded, Entry, Profile, RefreshReason, SilentRequest, TokenSource, micros,
 };
 use crate::plan::{ReadSet, ResolvedRequest, SilentPlan, candidates};
 

@@ -9,9 +9,7 @@ use event_listener::{Event, EventListener};
 use msal_cache_core::Revision;
 
 use crate::engine::metrics;
-use crate::model::{AcquireError, AcquiredToken};
-
-pub(crate) type AcquireResult = Result<AcquiredToken, AcquireError>;
+use crate::model::{AcquireError, AcquireResult};
 
 /// The requests that are in flight. Nothing is kept of one that has ended: neither the token, which
 /// the cache has, nor the error, which the next caller must not get.

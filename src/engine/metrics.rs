@@ -5,11 +5,7 @@ use std::time::Duration;
 
 use msal_cache_core::{Error, Result};
 
-use crate::engine::in_flight::AcquireResult;
-#[cfg(feature = "metrics")]
-use crate::engine::meter::timed;
-use crate::engine::state::Engine;
-use crate::model::{AnsweredBy, RefreshReason};
+use crate::model::{AcquireResult, AnsweredBy, RefreshReason};
 
 /// Declares the metrics: their kinds, names and descriptions.
 #[cfg(feature = "metrics")]
@@ -155,27 +151,5 @@ pub(crate) fn store<T>(verb: &'static str, took: Option<Duration>, done: &Result
     }
     if matches!(done, Err(Error::Conflict)) {
         emit!(counter!(CONFLICTS).increment(1));
-    }
-}
-
-impl<S, R> Engine<S, R> {
-    /// Records a call of the store.
-    #[cfg(feature = "metrics")]
-    #[inline]
-    pub(crate) async fn call<T>(
-        &self,
-        verb: &'static str,
-        call: impl Future<Output = Result<T>>,
-    ) -> Result<T> {
-        let (done, took) = timed(self.state.blocks, call).await;
-        store(verb, took, &done);
-        done
-    }
-
-    #[cfg(not(feature = "metrics"))]
-    #[expect(clippy::unused_self, reason = "it is used with the feature")]
-    #[inline]
-    pub(crate) fn call<T, F: Future<Output = Result<T>>>(&self, _: &'static str, call: F) -> F {
-        call
     }
 }

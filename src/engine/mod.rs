@@ -20,8 +20,6 @@ mod whole;
 mod write;
 
 pub(crate) use acquire::Acquisition;
-#[cfg(feature = "tokio")]
-pub(crate) use in_flight::AcquireResult;
 #[cfg(any(feature = "http", feature = "http-async"))]
 pub(crate) use runtime::Runtime;
 pub(crate) use runtime::Threads;

@@ -2,11 +2,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use msal_cache_core::{Batch, ChangeSignal, Guards};
+use msal_cache_core::{Batch, ChangeSignal, Guards, Result};
 
 use crate::engine::back_off::BackOff;
 use crate::engine::decoded_cache::DecodedCache;
 use crate::engine::in_flight::InFlight;
+#[cfg(feature = "metrics")]
+use crate::engine::meter::timed;
 use crate::engine::metrics;
 use crate::model::{Clock, Clouds, Limits, Profile, SystemClock};
 use crate::plan::Rules;
@@ -112,6 +114,26 @@ impl<S, R> Engine<S, R> {
 
     pub(crate) fn has_changed(&self) -> bool {
         self.state.changed.load(Ordering::SeqCst)
+    }
+
+    /// Records a call of the store.
+    #[cfg(feature = "metrics")]
+    #[inline]
+    pub(crate) async fn call<T>(
+        &self,
+        verb: &'static str,
+        call: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let (done, took) = timed(self.state.blocks, call).await;
+        metrics::store(verb, took, &done);
+        done
+    }
+
+    #[cfg(not(feature = "metrics"))]
+    #[expect(clippy::unused_self, reason = "it is used with the feature")]
+    #[inline]
+    pub(crate) fn call<T, F: Future<Output = Result<T>>>(&self, _: &'static str, call: F) -> F {
+        call
     }
 }
 

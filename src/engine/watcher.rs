@@ -8,7 +8,7 @@ use msal_cache_core::{AsyncCacheStore, Load, Record, Result, Watch, event};
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{Decoded, Entry};
-use crate::plan::Change;
+use crate::plan::WatchedChange;
 
 /// The least time between two readings, so that many changes are read at once.
 const SPACING: Duration = Duration::from_millis(20);
@@ -26,7 +26,7 @@ pub(crate) struct Watcher<S, R> {
 }
 
 impl<S: AsyncCacheStore, R: Runtime> Watcher<S, R> {
-    pub(crate) async fn of<C: Change>(engine: Arc<Engine<S, R>>) -> Result<Self> {
+    pub(crate) async fn of<C: WatchedChange>(engine: Arc<Engine<S, R>>) -> Result<Self> {
         // Before the reading, so that no change in between is missed.
         let watch = engine.store.watch(engine.state.signal.clone()).await?;
         let seen = read::<C, _, _>(&engine, None).await?.unwrap_or_default();
@@ -49,7 +49,10 @@ impl<S: AsyncCacheStore, R: Runtime> Watcher<S, R> {
 
     /// Waits for changes, at most for `limit`; returns none if there are none by then. It can be
     /// dropped at any await: what is read is compared at once.
-    pub(crate) async fn next<C: Change>(&mut self, limit: Option<Duration>) -> Result<Vec<C>> {
+    pub(crate) async fn next<C: WatchedChange>(
+        &mut self,
+        limit: Option<Duration>,
+    ) -> Result<Vec<C>> {
         let started = Instant::now();
         loop {
             let left = limit.map(|limit| limit.saturating_sub(started.elapsed()));
@@ -91,7 +94,7 @@ impl<S: AsyncCacheStore, R: Runtime> Watcher<S, R> {
 }
 
 /// Reads what a change is about, unless nothing has changed.
-async fn read<C: Change, S: AsyncCacheStore, R: Runtime>(
+async fn read<C: WatchedChange, S: AsyncCacheStore, R: Runtime>(
     engine: &Engine<S, R>,
     known: Option<&Decoded>,
 ) -> Result<Option<Decoded>> {

@@ -8,9 +8,8 @@ use rustls::pki_types::CertificateDer;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
-use super::builder::{HttpEndpointBuilder, TIMEOUT};
 use super::device::{self, DeviceFlow, DeviceFlowError};
-use super::exchange::{Exchange, Options};
+use super::exchange::{Exchange, ExchangeOptions, TIMEOUT};
 use super::nonblocking::{AsyncWire, no_runtime};
 use super::proxy::ProxyRules;
 use super::throttle::SendResult;
@@ -58,18 +57,13 @@ impl AsyncHttpEndpoint {
     #[must_use]
     pub fn new() -> Self {
         let proxies = ProxyRules::from_env();
-        Self::of(TIMEOUT, None, Options { proxies, ..Options::default() })
-    }
-
-    /// Starts building an endpoint with a client credential, a timeout or addresses of your own.
-    pub fn builder() -> HttpEndpointBuilder {
-        HttpEndpointBuilder::default()
+        Self::of(TIMEOUT, None, ExchangeOptions { proxies, ..ExchangeOptions::default() })
     }
 
     pub(super) fn of(
         timeout: Duration,
         roots: Option<&[CertificateDer<'static>]>,
-        options: Options,
+        options: ExchangeOptions,
     ) -> Self {
         Self(Arc::new(Exchange::new(AsyncWire::new(timeout, roots), options)))
     }

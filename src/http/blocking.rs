@@ -12,7 +12,7 @@ use ureq::{Agent, ProxyProtocol};
 use zeroize::Zeroizing;
 
 use super::proxy::Proxy;
-use super::wire::{BODY_CAPACITY, Body, CONNECT_TIMEOUT, MAX_BODY, Received, Wire, kind_of};
+use super::wire::{BODY_CAPACITY, CONNECT_TIMEOUT, MAX_BODY, Received, RequestBody, Wire, kind_of};
 use crate::model::{TransportError, TransportErrorKind};
 
 /// The target and level at which `ureq` logs everything that it sends and receives.
@@ -59,7 +59,11 @@ impl BlockingWire {
         Self { direct: agent(None), proxied }
     }
 
-    fn post(&self, request: Request<Body>, is_proxied: bool) -> Result<Received, TransportError> {
+    fn post(
+        &self,
+        request: Request<RequestBody>,
+        is_proxied: bool,
+    ) -> Result<Received, TransportError> {
         if log::log_enabled!(target: WIRE_LOG.0, WIRE_LOG.1) {
             return Err(TransportError::new(TransportErrorKind::Other, WireLogged));
         }
@@ -77,7 +81,7 @@ impl BlockingWire {
 impl Wire for BlockingWire {
     async fn send(
         &self,
-        request: Request<Body>,
+        request: Request<RequestBody>,
         proxy: Option<&Proxy>,
     ) -> Result<Received, TransportError> {
         self.post(request, proxy.is_some())

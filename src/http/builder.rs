@@ -13,12 +13,10 @@ use super::async_endpoint::AsyncHttpEndpoint;
 use super::credential::{AssertionRequest, Credential};
 #[cfg(feature = "http")]
 use super::endpoint::HttpEndpoint;
-use super::exchange::Options;
+use super::exchange::{ExchangeOptions, TIMEOUT};
 use super::proxy::{Proxy, ProxyRules};
 use super::{address, certificates};
 
-/// The default timeout of a request.
-pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
 /// The upper limit of a timeout: the HTTP clients add it to the time.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
 
@@ -151,7 +149,7 @@ impl HttpEndpointBuilder {
         Ok(AsyncHttpEndpoint::of(timeout, roots.as_deref(), options))
     }
 
-    fn validate(self) -> Result<(Duration, Option<Vec<CertificateDer<'static>>>, Options)> {
+    fn validate(self) -> Result<(Duration, Option<Vec<CertificateDer<'static>>>, ExchangeOptions)> {
         let timeout = self.timeout.unwrap_or(TIMEOUT).min(LONGEST_TIMEOUT);
         if timeout.is_zero() {
             return Err(Error::invalid("timeout", "it is zero"));
@@ -175,7 +173,7 @@ impl HttpEndpointBuilder {
             }
             None => None,
         };
-        let options = Options {
+        let options = ExchangeOptions {
             credential: self.credential,
             token_endpoint: parse_address("token_endpoint", self.token_endpoint)?,
             device_authorization_endpoint: parse_address(
@@ -192,6 +190,22 @@ impl HttpEndpointBuilder {
 fn parse_address(field: &str, address: Option<String>) -> Result<Option<Uri>> {
     let Some(address) = address else { return Ok(None) };
     address::parse(&address).map(Some).map_err(|reason| Error::invalid(field, reason))
+}
+
+#[cfg(feature = "http")]
+impl HttpEndpoint {
+    /// Starts building an endpoint with a client credential, a timeout or addresses of your own.
+    pub fn builder() -> HttpEndpointBuilder {
+        HttpEndpointBuilder::default()
+    }
+}
+
+#[cfg(feature = "http-async")]
+impl AsyncHttpEndpoint {
+    /// Starts building an endpoint with a client credential, a timeout or addresses of your own.
+    pub fn builder() -> HttpEndpointBuilder {
+        HttpEndpointBuilder::default()
+    }
 }
 
 impl fmt::Debug for HttpEndpointBuilder {

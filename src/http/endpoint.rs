@@ -7,9 +7,8 @@ use msal_cache_core::{CacheStore, Ready};
 use rustls::pki_types::CertificateDer;
 
 use super::blocking::BlockingWire;
-use super::builder::{HttpEndpointBuilder, TIMEOUT};
 use super::device::{self, CANCEL_CHECK, DeviceFlow, DeviceFlowError};
-use super::exchange::{Exchange, Options};
+use super::exchange::{Exchange, ExchangeOptions, TIMEOUT};
 use super::proxy::ProxyRules;
 use crate::Client;
 use crate::engine::Threads;
@@ -38,7 +37,7 @@ use crate::model::{Event, TokenEndpoint, TokenRequest, TokenResponse, TransportE
 /// - **Proxies**: HTTP proxies are taken from the environment, as in MSAL Python: `HTTPS_PROXY`, else
 ///   `ALL_PROXY`, in lower or upper case; `NO_PROXY` lists the hosts that are reached directly. An
 ///   address there that is not valid, or is that of a SOCKS proxy, is an error of each request that
-///   would use it. [`HttpEndpointBuilder::proxy`] replaces them.
+///   would use it. [`HttpEndpointBuilder::proxy`](super::HttpEndpointBuilder::proxy) replaces them.
 /// - **Bounded**: a request takes at most 30 seconds, and a response has at most 1 MiB. Redirects
 ///   are not followed.
 /// - **One attempt** per request, as [`TokenEndpoint`] requires, on a connection of its own.
@@ -62,21 +61,16 @@ impl HttpEndpoint {
     #[must_use]
     pub fn new() -> Self {
         let proxies = ProxyRules::from_env();
-        Self::of(TIMEOUT, None, Options { proxies, ..Options::default() })
+        Self::of(TIMEOUT, None, ExchangeOptions { proxies, ..ExchangeOptions::default() })
     }
 
     pub(super) fn of(
         timeout: Duration,
         roots: Option<&[CertificateDer<'static>]>,
-        options: Options,
+        options: ExchangeOptions,
     ) -> Self {
         let wire = BlockingWire::new(timeout, roots, options.proxies.proxy());
         Self(Arc::new(Exchange::new(wire, options)))
-    }
-
-    /// Starts building an endpoint with a client credential, a timeout or addresses of your own.
-    pub fn builder() -> HttpEndpointBuilder {
-        HttpEndpointBuilder::default()
     }
 
     /// Requests a device code (RFC 8628, section 3.1) for a sign-in with these scopes. Each item

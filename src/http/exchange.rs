@@ -5,7 +5,7 @@ use std::env::consts::OS;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
@@ -14,15 +14,18 @@ use uuid::Uuid;
 use super::credential::{AssertionRequest, Authenticated, Credential};
 use super::proxy::ProxyRules;
 use super::throttle::{SendResult, Throttle};
-use super::wire::{Body, Received, Wire};
+use super::wire::{Received, RequestBody, Wire};
 use super::{address, retry_after};
 use crate::model::{Form, Route, TokenRequest, TokenResponse, TransportError, TransportErrorKind};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
+/// The default timeout of a request.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(30);
+
 /// What an endpoint is configured with.
 #[derive(Default)]
-pub(super) struct Options {
+pub(super) struct ExchangeOptions {
     pub(super) credential: Credential,
     pub(super) token_endpoint: Option<Uri>,
     pub(super) device_authorization_endpoint: Option<Uri>,
@@ -34,12 +37,12 @@ pub(super) struct Options {
 /// A token endpoint over an HTTP client.
 pub(super) struct Exchange<W> {
     pub(super) wire: W,
-    pub(super) options: Options,
+    pub(super) options: ExchangeOptions,
     throttle: Throttle,
 }
 
 impl<W: Wire> Exchange<W> {
-    pub(super) fn new(wire: W, options: Options) -> Self {
+    pub(super) fn new(wire: W, options: ExchangeOptions) -> Self {
         Self { wire, options, throttle: Throttle::default() }
     }
 
@@ -70,7 +73,7 @@ impl<W: Wire> Exchange<W> {
         let id = Uuid::new_v4().to_string();
         route.correlation_id = Some(id.as_str().into());
         let route = Arc::new(route);
-        let mut message = Request::new(Body::of(&sent.form));
+        let mut message = Request::new(RequestBody::of(&sent.form));
         *message.method_mut() = http::Method::POST;
         *message.uri_mut() = to.clone();
         self.set_headers(message.headers_mut(), &id, request, &sent);
@@ -172,8 +175,13 @@ fn read(received: Received) -> SendResult {
 impl<W> Exchange<W> {
     /// Prints the endpoint of this type, without secrets.
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Options { credential, token_endpoint, device_authorization_endpoint, proxies, app } =
-            &self.options;
+        let ExchangeOptions {
+            credential,
+            token_endpoint,
+            device_authorization_endpoint,
+            proxies,
+            app,
+        } = &self.options;
         let printable = |uri: &Option<Uri>| uri.as_ref().map(address::printable);
         f.debug_struct(name)
             .field("credential", credential)

@@ -19,15 +19,15 @@ pub(super) const BODY_CAPACITY: usize = 64 << 10;
 
 /// The body of a request, which is overwritten when it is dropped.
 #[derive(Debug)]
-pub(super) struct Body(Zeroizing<String>);
+pub(super) struct RequestBody(Zeroizing<String>);
 
-impl AsRef<[u8]> for Body {
+impl AsRef<[u8]> for RequestBody {
     fn as_ref(&self) -> &[u8] {
         self.0.as_bytes()
     }
 }
 
-impl Body {
+impl RequestBody {
     /// Encodes a form (`application/x-www-form-urlencoded`).
     pub(super) fn of(form: &Form) -> Self {
         // Encoding triples the length at most, so the buffer never grows and leaves no unwiped copy.
@@ -59,7 +59,7 @@ pub(super) trait Wire: Send + Sync {
     /// kept connection at that moment, and can't be repeated, since it may have been granted.
     fn send(
         &self,
-        request: Request<Body>,
+        request: Request<RequestBody>,
         proxy: Option<&Proxy>,
     ) -> impl Future<Output = Result<Received, TransportError>> + Send;
 

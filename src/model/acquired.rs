@@ -20,6 +20,9 @@ pub struct AcquiredToken {
     owner: Option<TokenOwner>,
 }
 
+/// A token, or why there is none.
+pub(crate) type AcquireResult = Result<AcquiredToken, AcquireError>;
+
 /// What the cache knows of the user of a token. It is put together when it is asked for.
 #[derive(Clone)]
 pub(crate) struct TokenOwner {

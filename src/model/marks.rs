@@ -16,7 +16,7 @@ use crate::model::schema;
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Marks {
     /// The value of `credential_type`.
-    kind: Kind,
+    kind: TypeMark,
     /// Whether it has the hash of an assertion or of requested claims.
     has_hash: bool,
     /// Whether it has the members of an extended cache key.
@@ -27,7 +27,7 @@ pub(crate) struct Marks {
 
 /// The value of `credential_type` in a record of an access token.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Kind {
+enum TypeMark {
     /// `AccessToken`, or none.
     #[default]
     Plain,
@@ -51,13 +51,13 @@ impl Marks {
             "credential_type" => {
                 let scalar = Scalar::of(json);
                 self.kind = match scalar.as_str() {
-                    None if scalar == Scalar::Null => Kind::Plain,
-                    Some(it) if it.eq_ignore_ascii_case("AccessToken") => Kind::Plain,
+                    None if scalar == Scalar::Null => TypeMark::Plain,
+                    Some(it) if it.eq_ignore_ascii_case("AccessToken") => TypeMark::Plain,
                     Some(it) if it.eq_ignore_ascii_case("AccessToken_With_AuthScheme") => {
-                        Kind::WithScheme
+                        TypeMark::WithScheme
                     }
-                    Some(it) if it.eq_ignore_ascii_case("ATExt") => Kind::Extended,
-                    _ => Kind::Other,
+                    Some(it) if it.eq_ignore_ascii_case("ATExt") => TypeMark::Extended,
+                    _ => TypeMark::Other,
                 };
             }
             "requestedClaimsHash" => self.has_hash = is_given(),
@@ -85,10 +85,10 @@ impl Marks {
             || self.is_unreadable
             || self.has_extension && !has_extended_key
             || match self.kind {
-                Kind::Plain => false,
-                Kind::WithScheme => !is_of_scheme(),
-                Kind::Extended => !has_extended_key,
-                Kind::Other => true,
+                TypeMark::Plain => false,
+                TypeMark::WithScheme => !is_of_scheme(),
+                TypeMark::Extended => !has_extended_key,
+                TypeMark::Other => true,
             }
     }
 }

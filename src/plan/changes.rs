@@ -85,9 +85,9 @@ impl fmt::Debug for EntryChange {
 }
 
 /// What a watch reports: [`AccountChange`] or [`EntryChange`].
-pub trait Change: Sized + Send + Sealed {}
+pub trait WatchedChange: Sized + Send + Sealed {}
 
-/// The parts of [`Change`] that are not public.
+/// The parts of [`WatchedChange`] that are not public.
 pub trait Sealed: Sized {
     /// The section that has to be read; `None` is all of them.
     #[doc(hidden)]
@@ -98,7 +98,7 @@ pub trait Sealed: Sized {
     fn between(before: &[Entry], after: &[Entry], clouds: &Clouds) -> Vec<Self>;
 }
 
-impl Change for AccountChange {}
+impl WatchedChange for AccountChange {}
 
 impl Sealed for AccountChange {
     const SECTION: Option<CredentialType> = Some(CredentialType::Account);
@@ -109,7 +109,7 @@ impl Sealed for AccountChange {
     }
 }
 
-impl Change for EntryChange {}
+impl WatchedChange for EntryChange {}
 
 impl Sealed for EntryChange {
     const SECTION: Option<CredentialType> = None;

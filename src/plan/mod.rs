@@ -25,7 +25,7 @@ pub(crate) mod silent;
 
 pub(crate) use batch::Rules;
 pub use candidates::{Candidate, Verdict};
-pub(crate) use changes::Change;
+pub(crate) use changes::WatchedChange;
 pub(crate) use facts::Facts;
 pub(crate) use read_set::ReadSet;
 pub(crate) use request::ResolvedRequest;

@@ -24,10 +24,10 @@ use crate::{Error, Partition, RefreshGuard, Result};
 /// # Ok::<(), msal_cache_core::Error>(())
 /// ```
 #[derive(Clone, Default)]
-pub struct Guards(Arc<Shared>);
+pub struct Guards(Arc<SharedGuards>);
 
 #[derive(Default)]
-struct Shared {
+struct SharedGuards {
     held: Mutex<HashSet<Partition>>,
     released: Event,
 }
@@ -83,7 +83,7 @@ impl Guards {
     }
 }
 
-impl Shared {
+impl SharedGuards {
     fn lock(&self) -> MutexGuard<'_, HashSet<Partition>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,7 +96,7 @@ impl fmt::Debug for Guards {
 }
 
 struct Entered {
-    guards: Arc<Shared>,
+    guards: Arc<SharedGuards>,
     partition: Partition,
 }
 

@@ -111,9 +111,9 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
     /// Whether the store knows, without waiting, that a partition is still at this revision. A
     /// look-up of what the cache has decoded then needs no [`load`](Self::load).
     ///
-    /// `true` promises what [`Load::Unchanged`](crate::Load::Unchanged) does. `false` promises nothing:
+    /// `true` promises what [`Load::Unchanged`] does. `false` promises nothing:
     /// the cache loads. A wrapper whose `load` does more than forwarding leaves the provided body,
-    /// which returns `false`; [`delegate_store!`](crate::delegate_store) forwards both or none.
+    /// which returns `false`; [`delegate_store!`](macro@crate::delegate_store) forwards both or none.
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
         let _ = (partition, known);
         false

@@ -48,11 +48,11 @@ impl fmt::Debug for ChangeSignal {
 pub struct Watch {
     interval: Option<Duration>,
     /// Ends the watch when it is dropped.
-    _held: Option<Box<dyn Held>>,
+    _held: Option<Box<dyn KeptWatch>>,
 }
 
-trait Held: Send + Sync {}
-impl<T: Send + Sync> Held for T {}
+trait KeptWatch: Send + Sync {}
+impl<T: Send + Sync> KeptWatch for T {}
 
 impl Watch {
     /// How often a store is asked that reports nothing by itself, unless set.
@@ -91,10 +91,10 @@ impl fmt::Debug for Watch {
 
 /// The signals to notify of a store whose changes are all known to this process.
 #[derive(Clone, Default)]
-pub(crate) struct Watchers(Arc<Shared>);
+pub(crate) struct Watchers(Arc<SharedWatchers>);
 
 #[derive(Default)]
-struct Shared {
+struct SharedWatchers {
     /// The number of signals: mostly there is none, and a commit needs no lock.
     count: AtomicUsize,
     next: AtomicU64,
@@ -118,7 +118,7 @@ impl Watchers {
     }
 }
 
-impl Shared {
+impl SharedWatchers {
     fn lock(&self) -> MutexGuard<'_, Vec<(u64, ChangeSignal)>> {
         self.signals.lock().unwrap_or_else(PoisonError::into_inner)
     }

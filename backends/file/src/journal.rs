@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 
 use crate::error::{absent, io, writing};
 use crate::fingerprint::Fingerprint;
+use crate::new_file::check_new;
 use crate::reading::read_up_to;
-use crate::replace::check_new;
 use crate::{disk, folder, platform};
 
 const SUFFIX: &str = ".journal";

@@ -63,6 +63,7 @@ mod journal;
 mod leftovers;
 mod location;
 mod lock;
+mod new_file;
 mod options;
 mod platform;
 mod quarantine;

@@ -58,7 +58,7 @@ pub(crate) fn commit(connection: &Connection, batch: &Batch) -> SqlResult<Vec<Re
     let targets = batch.changes().iter().map(|change| check(connection, change));
     let mut targets = targets.collect::<SqlResult<Vec<_>>>()?;
     if !batch.is_empty() {
-        let mut writer = Writer::new(connection)?;
+        let mut writer = RowWriter::new(connection)?;
         for (change, target) in batch.changes().iter().zip(&mut targets) {
             writer.apply(change, target)?;
         }
@@ -106,14 +106,14 @@ fn check(connection: &Connection, change: &Change) -> SqlResult<TouchedPartition
 }
 
 /// Applies the changes of a batch.
-struct Writer<'c> {
+struct RowWriter<'c> {
     connection: &'c Connection,
     put: CachedStatement<'c>,
     /// The partitions that lost a key to another one.
     losers: BTreeSet<i64>,
 }
 
-impl<'c> Writer<'c> {
+impl<'c> RowWriter<'c> {
     fn new(connection: &'c Connection) -> SqlResult<Self> {
         let put = connection.prepare_cached(PUT)?;
         Ok(Self { connection, put, losers: BTreeSet::new() })

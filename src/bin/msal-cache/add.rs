@@ -13,8 +13,8 @@ use crate::flags::ProfileArg;
 use crate::out::{DIM, GOOD};
 use crate::run::Run;
 use crate::select::{Users, tally};
-use crate::store::{self, Access};
-use crate::{input, tokens};
+use crate::store::Access;
+use crate::{cache, input, tokens};
 
 /// What is expected of the input.
 const EVENT: &str = "a token response or an event";
@@ -42,7 +42,7 @@ pub(crate) fn add(
     let event = event(input, &input::text(input, EVENT)?, request)?;
     let (store, cache) = run.open(name, Access::Create)?;
     let before = cache.entries(None)?;
-    let clock = store::clock(run.common);
+    let clock = cache::clock(run.common);
     let writer = TokenCache::builder(cache.store()).clock(clock).profile(profile).build();
     run.waiting("Writing", || writer.add(&event))?;
     let after = cache.entries(None)?;

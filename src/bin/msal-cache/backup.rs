@@ -7,11 +7,12 @@ use msal_cache::Error;
 use msal_cache::store::{BlobStore, Revision};
 use zeroize::Zeroizing;
 
+use crate::cache::Cache;
 use crate::failure::{Failure, printable};
 use crate::flags::GlobalArgs;
 use crate::out::DIM;
 use crate::run::Run;
-use crate::store::{Cache, StoreRef, file, permissions};
+use crate::store::{StoreRef, file, permissions};
 
 /// Writes the whole cache to a new file next to the store that only its owner can access.
 pub(crate) fn back_up(run: &Run<'_>, store: &StoreRef, cache: &Cache) -> Result<PathBuf, Failure> {

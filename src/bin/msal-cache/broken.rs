@@ -9,11 +9,12 @@ use msal_cache::store::{Blob, BlobStore, Bytes, Revision};
 use zeroize::Zeroizing;
 
 use crate::backup::beside;
+use crate::cache::{Cache, in_memory};
 use crate::content::Content;
 use crate::failure::Failure;
 use crate::redact;
 use crate::run::Run;
-use crate::store::{Cache, StoreRef, begin, in_memory};
+use crate::store::{StoreRef, begin};
 
 /// The byte order mark, which this library skips and other libraries refuse.
 const MARK: &[u8] = "\u{feff}".as_bytes();

@@ -1,16 +1,14 @@
-//! Errors as reported to users and scripts, and exit codes.
+//! The outcomes of runs, and the errors among them.
 
 use std::error::Error as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anstyle::{AnsiColor, Style};
 use msal_cache::Error;
-use serde_json::json;
 
-use crate::content;
-use crate::store::StoreRef;
+/// The name of standard input.
+pub(crate) const STDIN: &str = "-";
 
 /// The outcome of a run that didn't fail. The help text lists the exit codes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,16 +63,6 @@ pub(crate) enum Failure {
     Output(io::Error),
 }
 
-/// How a failure is reported.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) json: bool,
-    /// Without a hint.
-    pub(crate) quiet: bool,
-    /// The store that the failure is about.
-    pub(crate) store: Option<StoreRef>,
-}
-
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Self::Cache(error)
@@ -110,7 +98,7 @@ impl Failure {
     }
 
     /// Stable error name and exit code.
-    fn kind(&self) -> (&'static str, u8) {
+    pub(crate) fn kind(&self) -> (&'static str, u8) {
         let error = match self {
             Self::NothingFound { .. } => return ("nothing-found", 1),
             Self::Usage { .. } => return ("usage", 2),
@@ -133,7 +121,7 @@ impl Failure {
         }
     }
 
-    fn message(&self) -> String {
+    pub(crate) fn message(&self) -> String {
         match self {
             Self::Input { path, expected, source } => {
                 let reason = match source {
@@ -168,73 +156,6 @@ impl Failure {
             Self::Output(error) => format!("could not write to standard output: {}", plain(error)),
         }
     }
-
-    fn hint(&self, store: Option<&StoreRef>) -> Option<String> {
-        let is_database = matches!(store, Some(StoreRef::Sqlite(_)));
-        let hint = match self {
-            Self::Usage { hint, .. } | Self::NothingFound { hint, .. } => return hint.clone(),
-            Self::Beyond { hint, .. } => hint,
-            Self::EmptyInput { .. } => "the program that should have written it may have failed",
-            Self::NotAFile { what: "a pipe", .. } => {
-                "for a document from another program, use - and a pipe into standard input"
-            }
-            Self::Cache(Error::Locked { .. }) if is_database => "--lock-timeout waits longer",
-            Self::Cache(Error::Locked { .. }) => {
-                "--lock-timeout waits longer; `msal-cache lock STORE` shows whether the holder is \
-                 running"
-            }
-            Self::Cache(error @ Error::Corrupt { .. }) => {
-                return store.map(|store| content::advice(store, error).to_owned());
-            }
-            Self::Cache(Error::Insecure { path, reason, .. }) => {
-                let own = store.is_some_and(|store| can_be_repaired(store, path, reason));
-                if own {
-                    "`msal-cache repair STORE` makes it private; --insecure opens it as it is"
-                } else {
-                    "--insecure opens it as it is"
-                }
-            }
-            Self::Missing(_) => "`msal-cache places` lists well-known cache locations",
-            Self::Cache(Error::Conflict | Error::Contended { .. }) => {
-                "other processes keep writing to the store; try again"
-            }
-            _ => return None,
-        };
-        Some(hint.into())
-    }
-
-    /// Prints the error to standard error and returns the exit code. A closed pipe, e.g. to `head`,
-    /// is not an error.
-    pub(crate) fn report(&self, report: &Report) -> ExitCode {
-        if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-            return ExitCode::SUCCESS;
-        }
-        let (kind, code) = self.kind();
-        let (message, hint) = (printable(&self.message()), self.hint(report.store.as_ref()));
-        if report.json {
-            let report = json!({"error": {
-                "kind": kind, "exit_code": code, "message": message, "hint": hint,
-            }});
-            complain(&report.to_string());
-        } else {
-            let (error, dim) = (AnsiColor::Red.on_default().bold(), Style::new().dimmed());
-            complain(&format!("{error}error:{error:#} {message}"));
-            if let Some(hint) = hint.filter(|_| !report.quiet) {
-                complain(&format!("{dim}hint:{dim:#}  {hint}"));
-            }
-        }
-        ExitCode::from(code)
-    }
-}
-
-/// Whether the permissions of the store itself are the reason, which `repair` mends. A folder may
-/// be shared on purpose, and a file of another user can't be changed.
-pub(crate) fn can_be_repaired(store: &StoreRef, path: &Path, reason: &str) -> bool {
-    let same = path == store.path()
-        || store.path().canonicalize().is_ok_and(|store| {
-            path == store || path.canonicalize().is_ok_and(|path| path == store)
-        });
-    same && is_mode(reason)
 }
 
 /// Whether permissions are the reason, on a file system that keeps them.
@@ -265,7 +186,7 @@ fn plain(error: &io::Error) -> String {
 
 fn input_name(path: &Path) -> String {
     match path.to_str() {
-        Some(crate::input::STDIN) => "standard input".into(),
+        Some(STDIN) => "standard input".into(),
         _ => path.display().to_string(),
     }
 }

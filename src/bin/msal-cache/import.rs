@@ -8,6 +8,7 @@ use msal_cache::{CredentialType, Entry, TokenCache};
 use serde_json::json;
 
 use crate::backup::{back_up, backup_line};
+use crate::cache::Cache;
 use crate::confirm::confirm;
 use crate::failure::{Failure, Outcome};
 use crate::flags::DeleteArgs;
@@ -17,7 +18,7 @@ use crate::progress;
 use crate::redact;
 use crate::run::Run;
 use crate::select::{of_account, tally};
-use crate::store::{Access, Cache, StoreRef, write};
+use crate::store::{Access, StoreRef, write};
 
 pub(crate) fn import(
     run: &mut Run<'_>,

@@ -10,12 +10,9 @@ use msal_cache::store::{Blob, BlobStore, CacheStore, Document, Revision};
 use msal_cache::{Error, TokenCache};
 use zeroize::Zeroizing;
 
-use crate::failure::Failure;
+use crate::cache::{Cache, clock};
+use crate::failure::{Failure, STDIN};
 use crate::flags::GlobalArgs;
-use crate::store::{self, Cache};
-
-/// The name of standard input.
-pub(crate) const STDIN: &str = "-";
 
 /// Reads a file, or standard input for `-`.
 pub(crate) fn bytes(input: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -52,26 +49,26 @@ pub(crate) fn text(input: &Path, expected: &'static str) -> Result<Zeroizing<Str
 pub(crate) fn cache(common: &GlobalArgs) -> Result<Cache, Failure> {
     let path = Path::new(STDIN);
     let text = text(path, TOKEN_CACHE)?;
-    let blob = Text { revision: Revision::unique(), text };
+    let blob = InputText { revision: Revision::unique(), text };
     let store: Box<dyn CacheStore> = Box::new(Document::new(blob));
-    let cache = TokenCache::with_clock(store, store::clock(common));
+    let cache = TokenCache::with_clock(store, clock(common));
     cache.entries(None).map_err(|error| Failure::input(path, TOKEN_CACHE, error))?;
     Ok(cache)
 }
 
 /// A text that was read.
-struct Text {
+struct InputText {
     revision: Revision,
     text: Zeroizing<String>,
 }
 
-impl fmt::Debug for Text {
+impl fmt::Debug for InputText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Text([{} bytes])", self.text.len())
+        write!(f, "InputText([{} bytes])", self.text.len())
     }
 }
 
-impl BlobStore for Text {
+impl BlobStore for InputText {
     fn read(&self, known: Option<Revision>) -> msal_cache::Result<Blob> {
         Ok(match known {
             Some(known) if known == self.revision => Blob::Unchanged,

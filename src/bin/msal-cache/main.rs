@@ -8,6 +8,7 @@ mod add;
 mod args;
 mod backup;
 mod broken;
+mod cache;
 mod check;
 mod clients;
 mod complete;
@@ -26,6 +27,7 @@ mod progress;
 mod redact;
 mod remove;
 mod repair;
+mod report;
 mod run;
 mod select;
 mod show;
@@ -44,9 +46,10 @@ mod well_known;
 use std::process::ExitCode;
 
 use crate::args::Command;
-use crate::failure::{Failure, Outcome, Report};
+use crate::failure::{Failure, Outcome};
 use crate::flags::Format;
 use crate::out::Out;
+use crate::report::Report;
 use crate::run::Run;
 
 fn main() -> ExitCode {
@@ -58,16 +61,16 @@ fn main() -> ExitCode {
             // Help, or the version.
             return match error.print() {
                 Ok(()) => ExitCode::SUCCESS,
-                Err(error) => Failure::Output(error).report(&Report::default()),
+                Err(error) => Report::default().print(&Failure::Output(error)),
             };
         }
         // With --json, usage errors are JSON too.
         Err(error) if usage::wants_json(&words) => {
-            return usage::failure(&error).report(&Report { json: true, ..Report::default() });
+            return Report { json: true, ..Report::default() }.print(&usage::failure(&error));
         }
         Err(error) => {
             if usage::instead(&error).is_some() {
-                return usage::failure(&error).report(&Report::default());
+                return Report::default().print(&usage::failure(&error));
             }
             // Standard error may be closed.
             let _ = error.print();
@@ -75,7 +78,7 @@ fn main() -> ExitCode {
         }
     };
     let common = &arguments.common;
-    let now = store::clock(common).now();
+    let now = cache::clock(common).now();
     let mut out = Out::new(common, now);
     let mut run = Run { common, out: &mut out, store: None };
     let result = dispatch(&mut run, &arguments.command);
@@ -86,7 +89,7 @@ fn main() -> ExitCode {
             // Earlier output comes before the error.
             let _ = out.flush();
             let json = common.format() == Format::Json;
-            failure.report(&Report { json, quiet: common.quiet, store })
+            Report { json, quiet: common.quiet, store }.print(&failure)
         }
     }
 }
@@ -104,7 +107,7 @@ fn dispatch(run: &mut Run<'_>, command: &Command) -> Result<Outcome, Failure> {
         Command::Check { store, all } => check::check(run, &store.store, *all),
         Command::Repair { store, dry, no_backup, force } => {
             let options =
-                repair::Options { dry_run: dry.dry_run, backup: !no_backup, force: *force };
+                repair::RepairOptions { dry_run: dry.dry_run, backup: !no_backup, force: *force };
             repair::repair(run, &store.store, options)
         }
         Command::Why { store, request } => silent::why(run, &store.store, request),

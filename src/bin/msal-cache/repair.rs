@@ -34,7 +34,7 @@ struct StoreRepair {
 
 /// What `repair` may do.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Options {
+pub(crate) struct RepairOptions {
     pub(crate) dry_run: bool,
     /// Write a backup first.
     pub(crate) backup: bool,
@@ -45,9 +45,9 @@ pub(crate) struct Options {
 pub(crate) fn repair(
     run: &mut Run<'_>,
     name: &OsStr,
-    options: Options,
+    options: RepairOptions,
 ) -> Result<Outcome, Failure> {
-    let Options { dry_run, backup, force } = options;
+    let RepairOptions { dry_run, backup, force } = options;
     let store = run.store(name)?;
     let access = if dry_run { Access::Read } else { Access::Change };
     if store == StoreRef::Input {

@@ -5,11 +5,12 @@ use std::time::Instant;
 
 use msal_cache::Entry;
 
+use crate::cache::Cache;
 use crate::failure::{Failure, complain, printable};
 use crate::flags::GlobalArgs;
 use crate::out::{DIM, Out, count};
 use crate::progress;
-use crate::store::{Access, Cache, StoreRef};
+use crate::store::{Access, StoreRef};
 
 /// The context of a subcommand.
 pub(crate) struct Run<'a> {

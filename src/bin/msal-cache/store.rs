@@ -3,20 +3,16 @@
 use std::ffi::OsStr;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::{fs, io};
 
-use msal_cache::clock::{Clock, ManualClock, SystemClock};
 use msal_cache::file::{FileBlob, FileStoreBuilder, OnCorrupt, Permissions};
 use msal_cache::store::{Batch, Blob, BlobStore, CacheStore, Expect, Record};
-use msal_cache::{Entry, Error, FileStore, Memory, SqliteStore, TokenCache};
+use msal_cache::{Entry, Error, FileStore, SqliteStore, TokenCache};
 
-use crate::failure::{Failure, printable};
+use crate::cache::{Cache, clock};
+use crate::failure::{Failure, STDIN, printable};
 use crate::flags::GlobalArgs;
 use crate::{input, well_known};
-
-/// A cache in any store.
-pub(crate) type Cache = TokenCache<Box<dyn CacheStore>>;
 
 /// A store, as named on the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +48,7 @@ impl StoreRef {
         if text.is_empty() {
             return Err(Failure::usage("the name of the store is empty"));
         }
-        if text == "-" {
+        if text == STDIN {
             return Ok(Self::Input);
         }
         if let Some(path) = text.strip_prefix("file:") {
@@ -85,7 +81,7 @@ impl StoreRef {
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::File(path) | Self::Sqlite(path) => path,
-            Self::Input => Path::new("-"),
+            Self::Input => Path::new(STDIN),
         }
     }
 
@@ -269,20 +265,6 @@ pub(crate) fn write<S: CacheStore>(
     }
     msal_cache::store::retry(|| cache.store().commit(&batch))?;
     Ok(())
-}
-
-/// An empty cache in memory.
-pub(crate) fn in_memory(common: &GlobalArgs) -> Cache {
-    let store: Box<dyn CacheStore> = Box::new(Memory::new());
-    TokenCache::with_clock(store, clock(common))
-}
-
-/// The system clock, or the time given by `--now`.
-pub(crate) fn clock(common: &GlobalArgs) -> Arc<dyn Clock> {
-    match common.now {
-        Some(now) => Arc::new(ManualClock::new(now)),
-        None => Arc::new(SystemClock),
-    }
 }
 
 /// Expands a leading `~/`, which a shell doesn't expand after `sqlite:`.

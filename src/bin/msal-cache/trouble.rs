@@ -5,10 +5,12 @@ use msal_cache::file::{OnCorrupt, Permissions};
 use msal_cache::{Entry, Error};
 use serde_json::{Value, json};
 
+use crate::cache::Cache;
 use crate::content::{self, Content};
-use crate::failure::{Failure, can_be_repaired};
+use crate::failure::Failure;
+use crate::report::can_be_repaired;
 use crate::run::Run;
-use crate::store::{Access, Cache, StoreRef};
+use crate::store::{Access, StoreRef};
 
 /// A problem of a store as a whole.
 pub(crate) struct Trouble {

@@ -60,7 +60,7 @@ pub(crate) fn watch(
         let others = changes.size_hint().0;
         found.extend(changes.by_ref().take(others).flatten());
         // The time of the run is its start; changes happen later.
-        run.out.calendar.now = crate::store::clock(run.common).now();
+        run.out.calendar.now = crate::cache::clock(run.common).now();
         let writer =
             holder.take().filter(|(_, at): &(String, Instant)| at.elapsed() < WRITER_WINDOW);
         let writer = writer.map(|(writer, _)| writer);

@@ -7,7 +7,6 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::error::DeviceFlowError;
-use super::polling::Schedule;
 use super::request::DeviceCodeRequest;
 use crate::http::throttle::DEVICE_CODE;
 use crate::model::{Authority, Event, Fields, Form, TokenRequest, TokenResponse};
@@ -21,6 +20,13 @@ const LONGEST_LIFETIME: u64 = 86_400;
 type Poll = tokio::task::JoinHandle<crate::http::throttle::SendResult>;
 #[cfg(not(feature = "http-async"))]
 type Poll = std::convert::Infallible;
+
+/// When the next poll is due, and how long to wait after it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Schedule {
+    pub(super) interval: Duration,
+    pub(super) next: Instant,
+}
 
 /// A pending sign-in by device code: the user enters the code in a browser on any device.
 ///

@@ -2,6 +2,7 @@
 
 mod error;
 mod flow;
+mod initiate;
 mod polling;
 mod request;
 

@@ -14,13 +14,6 @@ const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
 #[cfg(feature = "http")]
 pub(in crate::http) const CANCEL_CHECK: Duration = Duration::from_millis(50);
 
-/// When the next poll is due, and how long to wait after it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Schedule {
-    pub(super) interval: Duration,
-    pub(super) next: Instant,
-}
-
 impl DeviceFlow {
     /// Polls until the user has signed in. `is_cancelled` is called before each poll and each pause
     /// of at most `check`.

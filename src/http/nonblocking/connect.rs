@@ -14,28 +14,19 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use msal_cache_core::Offload;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use super::error::{no_runtime, unreachable};
+use super::stream::Stream;
 use super::tls::Tls;
-use super::wire::no_runtime;
 use crate::http::address;
 use crate::http::proxy::Proxy;
-use crate::model::{TransportError, TransportErrorKind};
+use crate::model::TransportError;
 
 /// The size of the buffer for the head of a response in bytes, and so the largest head.
 pub(super) const MAX_HEAD: usize = 64 << 10;
-
-/// A connection: TCP, TLS, or a tunnel through a proxy.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
-
-fn unreachable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> TransportError {
-    TransportError::new(TransportErrorKind::Unreachable, error)
-}
 
 /// Connects to the server of an address, through a proxy if there is one.
 pub(super) async fn connect(

@@ -1,7 +1,10 @@
 //! The HTTP client of [`AsyncHttpEndpoint`](super::AsyncHttpEndpoint): hyper over tokio and rustls.
 
 mod connect;
+mod error;
+mod stream;
 mod tls;
 mod wire;
 
-pub(super) use wire::{AsyncWire, no_runtime};
+pub(super) use error::no_runtime;
+pub(super) use wire::AsyncWire;

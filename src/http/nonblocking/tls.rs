@@ -11,8 +11,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::connect::Stream;
-use super::wire::no_runtime;
+use super::error::no_runtime;
+use super::stream::Stream;
 use crate::model::{TransportError, TransportErrorKind};
 
 /// Whether the verifier of this platform calls the system, which may load certificates over the

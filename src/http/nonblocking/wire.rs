@@ -1,5 +1,3 @@
-use std::error::Error as StdError;
-use std::io;
 use std::time::Duration;
 
 use http::header::{HOST, HeaderValue};
@@ -15,9 +13,10 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::connect::{MAX_HEAD, connect, while_open};
+use super::error::{no_runtime, timed_out, transport_error};
 use super::tls::Tls;
 use crate::http::proxy::Proxy;
-use crate::http::wire::{BODY_CAPACITY, Body, CONNECT_TIMEOUT, MAX_BODY, Received, Wire, kind_of};
+use crate::http::wire::{BODY_CAPACITY, CONNECT_TIMEOUT, MAX_BODY, Received, RequestBody, Wire};
 use crate::model::{TransportError, TransportErrorKind};
 
 pub(crate) struct AsyncWire {
@@ -38,7 +37,7 @@ impl AsyncWire {
 impl Wire for AsyncWire {
     async fn send(
         &self,
-        request: Request<Body>,
+        request: Request<RequestBody>,
         proxy: Option<&Proxy>,
     ) -> Result<Received, TransportError> {
         if Handle::try_current().is_err() {
@@ -82,7 +81,7 @@ impl Wire for AsyncWire {
 }
 
 /// The request as it is sent to a server: with the host in a header instead of the address.
-fn origin_form(request: Request<Body>) -> Result<Request<Full<Bytes>>, TransportError> {
+fn origin_form(request: Request<RequestBody>) -> Result<Request<Full<Bytes>>, TransportError> {
     let invalid = |error: http::Error| TransportError::new(TransportErrorKind::Other, error);
     let mut request = request.map(|body| Full::new(Bytes::from_owner(body)));
     let host = request.uri().authority().map_or("", |authority| authority.as_str());
@@ -106,31 +105,4 @@ async fn read(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, TransportError> 
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
-}
-
-/// The error of a request without a tokio runtime, whose timers and sockets panic.
-pub(crate) fn no_runtime(error: Error) -> TransportError {
-    TransportError::new(TransportErrorKind::Other, error)
-}
-
-fn timed_out(kind: TransportErrorKind, what: &str) -> TransportError {
-    TransportError::new(kind, io::Error::new(io::ErrorKind::TimedOut, format!("timeout: {what}")))
-}
-
-/// Classifies an error of hyper.
-fn transport_error(error: hyper::Error) -> TransportError {
-    let io = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    let kind = match io {
-        _ if error.is_parse() => TransportErrorKind::Malformed,
-        // A chunk has no valid length.
-        Some(io) if matches!(io.kind(), io::ErrorKind::InvalidInput) => {
-            TransportErrorKind::Malformed
-        }
-        Some(io) => kind_of(io),
-        None if error.is_incomplete_message() || error.is_closed() || error.is_canceled() => {
-            TransportErrorKind::Interrupted
-        }
-        None => TransportErrorKind::Other,
-    };
-    TransportError::new(kind, error)
 }

@@ -28,7 +28,7 @@ pub fn a_put_moves_a_key_from_another_partition<H: Harness>() {
     let deleted_before = |change: &mut Change| {
         change.delete(CredentialType::Account, "k".into()).put(account("u", "k", "old"));
     };
-    let histories: [&[Step<'_>]; 4] =
+    let histories: [&[Rewrite<'_>]; 4] =
         [&[&once], &[&again, &once], &[&deleted_between], &[&once, &deleted_before]];
     for history in histories {
         let place = H::new();
@@ -62,7 +62,7 @@ pub fn a_put_moves_a_key_from_another_partition<H: Harness>() {
 }
 
 /// A commit that puts a key into a partition.
-type Step<'a> = &'a dyn Fn(&mut Change);
+type Rewrite<'a> = &'a dyn Fn(&mut Change);
 
 /// A partition whose last record moves away is absent. Where the commit names that partition too,
 /// its expectation holds before the move, and the revision after the move is returned.

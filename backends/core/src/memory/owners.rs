@@ -23,7 +23,7 @@ pub(super) struct Owners {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Owner {
     /// The table of the key.
-    pub(super) shard: usize,
+    pub(super) shard: u8,
     pub(super) key: u64,
     pub(super) partition: u64,
     /// Whether the key tells another partition.
@@ -34,12 +34,13 @@ pub(super) struct Owner {
 ///
 /// It follows from how the key begins: keys begin with the id of a user, so a commit mostly needs
 /// one table.
-pub(super) fn shard_of_key(key: &str) -> usize {
+#[expect(clippy::cast_possible_truncation, reason = "64 fits")]
+pub(super) fn shard_of_key(key: &str) -> u8 {
     let mut start = [0; 8];
     let length = key.len().min(start.len());
     start[..length].copy_from_slice(&key.as_bytes()[..length]);
     let [hash, ..] = u64::from_le_bytes(start).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes();
-    usize::from(hash) % SHARDS
+    hash % SHARDS as u8
 }
 
 /// What a record's section and key tell about its partition. A record that tells it is only looked
@@ -117,7 +118,7 @@ impl Owners {
 /// Access to the tables of owners. The table that was needed last stays locked.
 pub(super) struct OwnersAccess<'a> {
     owners: &'a Owners,
-    locked: Option<(usize, MutexGuard<'a, HashTable<Owner>>)>,
+    locked: Option<(u8, MutexGuard<'a, HashTable<Owner>>)>,
 }
 
 impl OwnersAccess<'_> {
@@ -126,7 +127,7 @@ impl OwnersAccess<'_> {
             // Before the other one is locked.
             self.locked = None;
         }
-        let table = &self.owners.tables()[owner.shard];
+        let table = &self.owners.tables()[usize::from(owner.shard)];
         let lock = || (owner.shard, table.lock().unwrap_or_else(PoisonError::into_inner));
         &mut self.locked.get_or_insert_with(lock).1
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use msal_cache_core::Error;
 
 #[cfg(unix)]
-use super::groups::Writer;
+use super::groups::OtherWriter;
 use crate::platform::{self, Exposure};
 
 /// The error for a folder, pipe, socket or device in place of a file.
@@ -108,7 +108,7 @@ pub(super) fn foreign_folder(path: &Path, theirs: u32, ours: u32) -> Error {
 
 /// The error for a folder of this user in which others can replace the cache.
 #[cfg(unix)]
-pub(super) fn open_folder(path: &Path, mode: u32, writer: Option<Writer>) -> Error {
+pub(super) fn open_folder(path: &Path, mode: u32, writer: Option<OtherWriter>) -> Error {
     let remedy = chmod(path, &format!("chmod go-w {}", quoted(path)));
     insecure(path, lets_replace("files", mode, writer), remedy)
 }
@@ -118,7 +118,7 @@ pub(super) fn open_folder(path: &Path, mode: u32, writer: Option<Writer>) -> Err
 pub(super) fn open_folder_above(
     path: &Path,
     mode: u32,
-    writer: Option<Writer>,
+    writer: Option<OtherWriter>,
     is_last: bool,
     ours: u32,
 ) -> Error {
@@ -151,13 +151,13 @@ pub(super) fn folder_of_others(path: &Path, mode: u32) -> Error {
 }
 
 #[cfg(unix)]
-fn lets_replace(what: &str, mode: u32, writer: Option<Writer>) -> String {
+fn lets_replace(what: &str, mode: u32, writer: Option<OtherWriter>) -> String {
     let can = format!("mode {mode:04o} lets others replace the {what} in it");
     match writer {
         None => can,
-        Some(Writer::Group(group)) => format!("{can} (the members of group {group})"),
-        Some(Writer::User(user)) => format!("{can} (user {user}, by an access control list)"),
-        Some(Writer::Unknown) => format!("{can} (its access control list can't be read)"),
+        Some(OtherWriter::Group(group)) => format!("{can} (the members of group {group})"),
+        Some(OtherWriter::User(user)) => format!("{can} (user {user}, by an access control list)"),
+        Some(OtherWriter::Unknown) => format!("{can} (its access control list can't be read)"),
     }
 }
 

@@ -4,18 +4,9 @@ use std::path::{Path, PathBuf};
 
 use msal_cache_core::{Error, Result};
 
+use super::folder_use::FolderUse;
 use crate::error::{absent, io};
 use crate::{Permissions, folder};
-
-/// What other users can do in a folder that is safe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FolderUse {
-    /// Nothing: only this user and root can create and remove files in it.
-    Private,
-    /// Create files under free names, as in `/tmp`: it is sticky, so a file can only be removed or
-    /// renamed by its owner.
-    Shared,
-}
 
 /// Checks the way to a file, which has each of these `names`: the last one is the file, and each
 /// other one is a symbolic link to the next. Returns what other users can do in the folder of the
@@ -82,7 +73,7 @@ mod system {
     use crate::error::{absent, io, writing};
     use crate::platform;
     use crate::trust::advice;
-    use crate::trust::groups::{self, Writer};
+    use crate::trust::groups::{self, OtherWriter};
     use crate::trust::recent::{self, FolderState};
     use crate::trust::users::TrustedUsers;
     use crate::trust::walk::{Step, walk};
@@ -150,36 +141,36 @@ mod system {
     }
 
     /// Who can replace what is in a folder.
-    enum Exposure {
+    enum Replacer {
         Owner(u32),
         Everyone(u32),
-        Writer(u32, Writer),
+        Writer(u32, OtherWriter),
     }
 
-    fn exposure(step: &Step<'_>, users: TrustedUsers) -> Option<Exposure> {
+    fn exposure(step: &Step<'_>, users: TrustedUsers) -> Option<Replacer> {
         let (owner, mode) = (step.found.uid(), step.found.mode() & 0o7777);
         if !users.trusts(owner) {
-            return Some(Exposure::Owner(owner));
+            return Some(Replacer::Owner(owner));
         }
         if mode & STICKY != 0 {
             return None;
         }
         if mode & 0o002 != 0 {
-            return Some(Exposure::Everyone(mode));
+            return Some(Replacer::Everyone(mode));
         }
         if mode & 0o020 == 0 {
             return None;
         }
         let writer = groups::other_writer(step.path, owner, step.found.gid(), users)?;
-        Some(Exposure::Writer(mode, writer))
+        Some(Replacer::Writer(mode, writer))
     }
 
-    fn refuse(step: &Step<'_>, exposure: &Exposure, users: TrustedUsers) -> Error {
+    fn refuse(step: &Step<'_>, exposure: &Replacer, users: TrustedUsers) -> Error {
         let (path, is_ours) = (step.path, step.found.uid() == users.ours);
         let (mode, writer) = match exposure {
-            Exposure::Owner(owner) => return advice::foreign_folder(path, *owner, users.ours),
-            Exposure::Everyone(mode) => (*mode, None),
-            Exposure::Writer(mode, writer) => (*mode, Some(*writer)),
+            Replacer::Owner(owner) => return advice::foreign_folder(path, *owner, users.ours),
+            Replacer::Everyone(mode) => (*mode, None),
+            Replacer::Writer(mode, writer) => (*mode, Some(*writer)),
         };
         if step.is_last && is_ours {
             advice::open_folder(path, mode, writer)

@@ -10,7 +10,7 @@ use super::users::TrustedUsers;
 
 /// Who may write to a folder whose permission bits give its group the right to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Writer {
+pub(super) enum OtherWriter {
     /// The members of this group.
     Group(u32),
     /// This user, by an access control list.
@@ -26,14 +26,14 @@ pub(super) fn other_writer(
     owner: u32,
     group: u32,
     users: TrustedUsers,
-) -> Option<Writer> {
-    let by_group = || (!is_private(owner, group, users)).then_some(Writer::Group(group));
+) -> Option<OtherWriter> {
+    let by_group = || (!is_private(owner, group, users)).then_some(OtherWriter::Group(group));
     match access_list(folder) {
         Ok(None) => by_group(),
-        Err(_) => Some(Writer::Unknown),
+        Err(_) => Some(OtherWriter::Unknown),
         Ok(Some(list)) => writers(&list).find_map(|writer| match writer {
-            ListedWriter::User(user) => (!users.trusts(user)).then_some(Writer::User(user)),
-            ListedWriter::Group(group) => Some(Writer::Group(group)),
+            ListedWriter::User(user) => (!users.trusts(user)).then_some(OtherWriter::User(user)),
+            ListedWriter::Group(group) => Some(OtherWriter::Group(group)),
             ListedWriter::OwningGroup => by_group(),
         }),
     }

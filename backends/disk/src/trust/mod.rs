@@ -2,6 +2,7 @@
 
 mod advice;
 mod folder;
+mod folder_use;
 #[cfg(unix)]
 mod groups;
 mod recent;
@@ -12,5 +13,5 @@ mod walk;
 
 pub use advice::not_a_file;
 pub(crate) use advice::{insecure_file, keeps_no_modes};
-pub use folder::FolderUse;
 pub(crate) use folder::check_names;
+pub use folder_use::FolderUse;

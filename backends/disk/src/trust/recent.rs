@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::folder::FolderUse;
+use super::folder_use::FolderUse;
 
 /// For this long, the folders above a folder are not examined again.
 const RECENT: Duration = Duration::from_millis(100);
@@ -16,10 +16,10 @@ const KEPT: usize = 64;
 /// What is compared of a folder: if it differs, the folder is examined again.
 pub(super) type FolderState = [u64; 6];
 
-static EXAMINED: OnceLock<Mutex<HashMap<PathBuf, Examined>>> = OnceLock::new();
+static EXAMINED: OnceLock<Mutex<HashMap<PathBuf, RecentFolder>>> = OnceLock::new();
 
 #[derive(Clone, Copy)]
-struct Examined {
+struct RecentFolder {
     at: Instant,
     state: FolderState,
     found: FolderUse,
@@ -37,9 +37,9 @@ pub(super) fn note(folder: &Path, state: FolderState, at: Instant, found: Folder
     if all.len() >= KEPT {
         all.clear();
     }
-    all.insert(folder.to_owned(), Examined { at, state, found });
+    all.insert(folder.to_owned(), RecentFolder { at, state, found });
 }
 
-fn lock() -> std::sync::MutexGuard<'static, HashMap<PathBuf, Examined>> {
+fn lock() -> std::sync::MutexGuard<'static, HashMap<PathBuf, RecentFolder>> {
     EXAMINED.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner)
 }
