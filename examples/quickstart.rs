@@ -37,8 +37,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     print_accounts(&client)?;
 
     println!("\n2. An access token of Alice for Mail.Read:");
+    // A name is no identifier: accounts of several tenants, or a former user, may have it.
     let accounts = client.accounts_named("alice@contoso.example")?;
-    let alice = accounts.first().ok_or("Alice is not signed in")?;
+    let [alice] = &accounts[..] else { return Err("there should be one account of Alice".into()) };
     let query = Query::new().home_account_id(alice.home_account_id()).target(["Mail.Read"]);
     for entry in cache.search(CredentialType::AccessToken, &query)? {
         let token = entry.access_token().ok_or("an access token")?;
@@ -49,7 +50,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
 
     println!("\n3. Bob signs in. Accounts:");
-    cache.add(&bobs_sign_in())?;
+    let added = cache.add(&bobs_sign_in())?;
+    let bob = added.account().ok_or("the response names no user")?;
+    println!("   (signed in: {})", bob.username().unwrap_or("a user without a name"));
     print_accounts(&client)?;
 
     println!("\n4. Alice signs out.");

@@ -1,7 +1,7 @@
-// The examples of the README need both features.
-#![cfg_attr(all(feature = "file", feature = "http-async"), doc = include_str!("../README.md"))]
+// The examples of the README need these features.
+#![cfg_attr(all(feature = "file", feature = "http", feature = "http-async"), doc = include_str!("../README.md"))]
 #![cfg_attr(
-    not(all(feature = "file", feature = "http-async")),
+    not(all(feature = "file", feature = "http", feature = "http-async")),
     doc = "The token cache that all MSAL libraries share."
 )]
 #![forbid(unsafe_code)]

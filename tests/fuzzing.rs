@@ -1,6 +1,7 @@
 //! The bodies of the fuzz targets, on files that are damaged in a reproducible way. `tests/fuzz`
 //! runs them in a fuzzer.
 
+use std::collections::HashSet;
 use std::fs;
 
 use fastrand::Rng;
@@ -94,6 +95,62 @@ fn p6_p8_randomly_damaged_files_cause_no_panic_and_no_loss() {
         }
     }
     println!("{runs} damaged files: no panic, no record lost");
+}
+
+/// Half of a surrogate pair is JSON, but not Unicode text. It is put into each string of each file: a
+/// name of a member, a section, a key or a value.
+#[test]
+fn half_a_surrogate_pair_in_any_string_causes_no_loss_and_no_endless_repair() {
+    let mut runs = 0;
+    let mut known = HashSet::new();
+    for seed in seeds(&["", "mutations"]) {
+        let Ok(text) = str::from_utf8(&seed) else { continue };
+        let at = |at: usize| (at..text.len()).find(|at| text.is_char_boundary(*at));
+        for (start, end) in strings(text) {
+            // The files have many strings in common.
+            let from = at(start.saturating_sub(30)).unwrap_or(start);
+            let to = at(end + 15).unwrap_or(text.len());
+            if !known.insert(text[from..to].to_owned()) {
+                continue;
+            }
+            let half = ["\\ud800", "\\uDFFF"][start % 2];
+            let (before, inner, after) = (&text[..start], &text[start..end], &text[end..]);
+            for inner in [half.to_owned(), format!("{inner}{half}")] {
+                let text = format!("{before}{inner}{after}");
+                fuzz::check(text.as_bytes());
+                // The others take longer.
+                if runs % 15 == 0 {
+                    fuzz::document(text.as_bytes());
+                    fuzz::merge(text.as_bytes());
+                    fuzz::search(text.as_bytes());
+                    fuzz::salvage(text.as_bytes());
+                }
+                runs += 1;
+            }
+        }
+    }
+    println!("{runs} files with half a surrogate pair");
+    assert!(runs > 2000, "{runs}");
+}
+
+/// Where the insides of the strings of a JSON text begin and end.
+fn strings(text: &str) -> Vec<(usize, usize)> {
+    let mut strings = Vec::new();
+    let mut start = None;
+    let mut is_escaped = false;
+    for (at, byte) in text.bytes().enumerate() {
+        match (byte, start) {
+            _ if is_escaped => is_escaped = false,
+            (b'\\', Some(_)) => is_escaped = true,
+            (b'"', None) => start = Some(at + 1),
+            (b'"', Some(from)) => {
+                strings.push((from, at));
+                start = None;
+            }
+            _ => {}
+        }
+    }
+    strings
 }
 
 #[test]

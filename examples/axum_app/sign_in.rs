@@ -3,7 +3,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use msal_cache::endpoint::{AsyncTokenEndpoint, Form, TokenRequest, TokenResponse};
+use msal_cache::endpoint::{AsyncTokenEndpoint, Form, TokenRequest};
 use msal_cache::{AccountInfo, Event};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -75,22 +75,14 @@ impl SignIn {
         if claims["nonce"] != *self.nonce || claims["aud"] != app.client_id {
             return Err("the ID token is of another sign-in".into());
         }
-        let user = user_of(&response)?;
         let event = Event::new(app.client_id)
             .token_endpoint(token_endpoint)
             .scope(SCOPES)
             .grant_type("authorization_code")
             .response(response.body().clone());
-        app.client.cache().add(&event).await?;
-        Ok(user)
+        let added = app.client.cache().add(&event).await?;
+        Ok(added.account().ok_or("the response names no user")?)
     }
-}
-
-/// The user in `client_info`, which Microsoft's servers add.
-fn user_of(response: &TokenResponse) -> Result<AccountInfo, Failure> {
-    let info = decoded(response.body().get("client_info"), 0)?;
-    let id = |name: &str| info[name].as_str().ok_or("client_info has no user");
-    Ok(AccountInfo::of(format!("{}.{}", id("uid")?, id("utid")?)))
 }
 
 /// A part of a text of base64url and dots, as JSON.

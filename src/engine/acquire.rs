@@ -155,15 +155,16 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         F: Future<Output = AcquireResult>,
     {
         let request = ResolvedRequest::new(client, request, self.profile())
-            .map_err(AcquireError::of_arguments)?;
+            .map_err(|error| metrics::failed(AcquireError::of_arguments(error)))?;
         let ended = self.state.in_flight.ended();
         let partition = request.partition();
-        let (read, level, took) = self.first_read(&request, &partition).await?;
+        let (read, level, took) =
+            self.first_read(&request, &partition).await.map_err(metrics::failed)?;
         let nothing = Decoded::default();
         let found = read.get(&partition).unwrap_or(&nothing);
         let stored = &found.entries;
         let without_realm = match request.partition_without_realm() {
-            Some(partition) => Some(self.partition(&partition).await?),
+            Some(partition) => Some(self.partition(&partition).await.map_err(metrics::failed)?),
             None => None,
         };
         let decided = decide(&request, stored, without_realm.as_deref(), self.now());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use msal_cache_core::{Error, Result};
 
-use crate::model::{AcquireResult, AnsweredBy, RefreshReason};
+use crate::model::{AcquireError, AcquireResult, AnsweredBy, RefreshReason};
 
 /// Declares the metrics: their kinds, names and descriptions.
 #[cfg(feature = "metrics")]
@@ -97,19 +97,32 @@ pub(crate) fn acquired(result: AcquireResult) -> AcquireResult {
     result
 }
 
+/// Counts an acquisition that fails before it can send a request, and returns the error.
+pub(crate) fn failed(error: impl Into<AcquireError>) -> AcquireError {
+    let error = error.into();
+    emit!(counter!(ACQUISITIONS, "outcome" => outcome_of(&error)).increment(1));
+    error
+}
+
 fn outcome(result: &AcquireResult) -> &'static str {
-    use crate::model::{AcquireError, TokenSource};
+    use crate::model::TokenSource;
     match result {
         Ok(token) if token.refresh_error().is_some() => "fallback",
         Ok(token) if token.source() == TokenSource::Cache => "cached",
         Ok(token) if token.metadata().requests() == 0 => "shared",
         Ok(_) => "issued",
-        Err(AcquireError::InteractionRequired(_)) => "interaction_required",
-        Err(AcquireError::Refused(_)) => "refused",
-        Err(AcquireError::Transport(_)) => "transport",
-        Err(AcquireError::InvalidResponse(_)) => "invalid_response",
-        Err(AcquireError::NotStored { .. }) => "not_stored",
-        Err(_) => "failed",
+        Err(error) => outcome_of(error),
+    }
+}
+
+fn outcome_of(error: &AcquireError) -> &'static str {
+    match error {
+        AcquireError::InteractionRequired(_) => "interaction_required",
+        AcquireError::Refused(_) => "refused",
+        AcquireError::Transport(_) => "transport",
+        AcquireError::InvalidResponse(_) => "invalid_response",
+        AcquireError::NotStored { .. } => "not_stored",
+        _ => "failed",
     }
 }
 

@@ -29,6 +29,9 @@ pub(crate) fn environment_and_realm(endpoint: &str) -> Option<(String, String)> 
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
+    // The parameters of the last segment (RFC 3986, section 3.3) aren't part of its name.
+    let last = path.rfind('/').unwrap_or_default();
+    let path = path[last..].find(';').map_or(path, |at| &path[..last + at]);
     let host = match authority.rsplit_once('@') {
         // For browsers and most HTTP clients, the host ends at the backslash.
         Some((user, _)) if user.contains('\\') => return None,
@@ -82,6 +85,9 @@ mod tests {
             ),
             ("https://contoso.b2clogin.com/tfp/contoso/policy", "contoso.b2clogin.com", "tfp"),
             ("https://dsts.example/DstsV2/t/oauth2/v2.0/token", "dsts.example", "dstsv2/t"),
+            ("https://login.example/t;x", "login.example", "t"),
+            ("https://login.example/t;x=/y?z", "login.example", "t;x="),
+            ("https://login.example/t;x/token;y", "login.example", "t;x"),
         ] {
             let expected = Some((environment.to_owned(), realm.to_owned()));
             assert_eq!(environment_and_realm(endpoint), expected, "{endpoint}");
@@ -96,6 +102,7 @@ mod tests {
             "http://login.example/t",
             "https://login.example",
             "https://login.example/",
+            "https://login.example/;x",
             "https:///t",
             "https://login.example?x/t",
             "https://[::1/t",

@@ -1,12 +1,14 @@
 //! Reads the claims of a token. No signature is verified: a token that comes directly from the
 //! token endpoint over TLS needs none (`OpenID` Connect Core, section 3.1.3.7).
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use msal_cache_core::internal::for_each_member;
 use msal_cache_core::{Error, Result};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use zeroize::Zeroizing;
 
 use crate::model::{Fields, is_truthy};
@@ -48,8 +50,26 @@ pub(crate) fn for_each_member_of(
 
 /// A JSON object in base64url: the payload of a token, or `client_info`.
 pub(crate) fn object(field: &str, encoded: &str) -> Result<Fields> {
-    let value: Value = serde_json::from_slice(&decode(field, encoded)?)
-        .map_err(|_| Error::invalid(field, "what it encodes is not JSON"))?;
+    let decoded = decode(field, encoded)?;
+    let not_json = |_| Error::invalid(field, "what it encodes is not JSON");
+    let value: Value = match serde_json::from_slice(&decoded) {
+        Ok(value) => value,
+        // A value that `Value` can't hold, such as half of a surrogate pair: the others count.
+        Err(error) => {
+            let mut members = Map::new();
+            std::str::from_utf8(&decoded)
+                .ok()
+                .and_then(|json| {
+                    let each = |name: Cow<'_, str>, value: &str| {
+                        let value = serde_json::from_str(value).unwrap_or_default();
+                        members.insert(name.into_owned(), value);
+                    };
+                    for_each_member(json, each).ok()
+                })
+                .ok_or_else(|| not_json(error))?;
+            Value::Object(members)
+        }
+    };
     Fields::from_value(field, value)
 }
 
@@ -86,6 +106,17 @@ mod tests {
         for encoded in ["eyJhIjoiw7_Dvz4ifQ", "eyJhIjoiw7_Dvz4ifQ==", "eyJhIjoiw7/Dvz4ifQ"] {
             let fields = object("f", encoded).unwrap();
             assert_eq!(fields.get("a"), Some(&Value::from("ÿÿ>")), "{encoded}");
+        }
+    }
+
+    #[test]
+    fn a_claim_that_a_string_cannot_hold_hides_no_other() {
+        let encoded = LENIENT.encode(r#"{"a":"\ud800","b":"x","c":1e400,"d":{"e":"\udc00"}}"#);
+        let fields = object("f", &encoded).unwrap();
+        assert_eq!(fields.get("b"), Some(&Value::from("x")));
+        assert_eq!(["a", "c", "d"].map(|name| fields.get(name)), [None; 3]);
+        for bad in [r#"{"a":"\ud800""#, r#"["\ud800"]"#, r#""\ud800""#] {
+            assert!(object("f", &LENIENT.encode(bad)).is_err(), "{bad}");
         }
     }
 

@@ -8,7 +8,7 @@ use crate::model::{
     AccountInfo, AcquiredToken, Added, AuthorityType, Clouds, Decoded, Entry, Fields, Hosts, Nulls,
     TenantProfile, merge, same_tenant, tenant_key,
 };
-use crate::plan::facts::{Facts, scalar};
+use crate::plan::facts::{Claim, Facts};
 
 /// The pseudo-account of a managed cloud shell, where no user has signed in.
 const CLOUD_SHELL: &str = "CLOUDSHELL";
@@ -59,7 +59,7 @@ impl Added {
             })
         };
         let accounts: Vec<_> = stored.iter().filter(is_of_user).cloned().collect();
-        let username = accounts.is_empty().then(|| facts.claims.username().and_then(scalar));
+        let username = accounts.is_empty().then(|| facts.claims.username().and_then(Claim::scalar));
         let user = home.map(|home| AccountInfo {
             environment: host.map(str::to_owned),
             username: username.flatten(),
@@ -91,7 +91,7 @@ impl Added {
 /// the tenant, or with the user's id in it. A refresh stores no account, since that would sign in a
 /// user who has just signed out; MSAL Node changes the name too, and MSAL Python does not.
 pub(crate) fn renamed(stored: &Decoded, facts: &Facts<'_>, hosts: &Hosts) -> Vec<Entry> {
-    let Some(name) = facts.claims.username().and_then(Value::as_str) else { return Vec::new() };
+    let Some(name) = facts.claims.username().and_then(Claim::as_str) else { return Vec::new() };
     let id = facts.claims.local_account_id();
     let of_user = stored.entries.iter().filter(|it| {
         it.account().is_some_and(|it| {

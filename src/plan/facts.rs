@@ -8,7 +8,9 @@ use msal_cache_core::{CredentialType, Error, Partition, Result, ext_cache_key};
 use serde_json::Value;
 use smallvec::SmallVec;
 
-use crate::model::{Event, Fields, Profile, environment_and_realm, is_truthy, jwt, kind};
+use crate::model::{
+    Event, FieldValue, Fields, Profile, environment_and_realm, is_truthy, jwt, kind,
+};
 use crate::plan::moments::moment_of;
 
 /// The lifetime of an access token whose response has none, in seconds.
@@ -231,10 +233,64 @@ pub(crate) fn ext_cache_key_of(data: &Fields) -> Result<Option<String>> {
 pub(crate) struct UserClaims {
     /// Whether there is any claim.
     any: bool,
-    pub(crate) preferred_username: Option<Value>,
-    pub(crate) upn: Option<Value>,
-    pub(crate) oid: Option<Value>,
-    pub(crate) sub: Option<Value>,
+    pub(crate) preferred_username: Option<Claim>,
+    pub(crate) upn: Option<Claim>,
+    pub(crate) oid: Option<Claim>,
+    pub(crate) sub: Option<Claim>,
+}
+
+/// The value of a claim.
+pub(crate) enum Claim {
+    Value(Value),
+    /// The JSON of a string with half of a surrogate pair, which isn't Unicode text. It is stored as
+    /// it is, as MSAL Python does, and is no id.
+    Half(String),
+}
+
+impl Claim {
+    /// An integer out of range keeps its digits, as a text.
+    fn read(json: &str) -> Self {
+        let is_integer = json.trim_start_matches('-').bytes().all(|it| it.is_ascii_digit());
+        match serde_json::from_str(json) {
+            Ok(Value::Number(it)) if is_integer && !it.is_i64() && !it.is_u64() => {
+                Self::Value(json.into())
+            }
+            Ok(value) => Self::Value(value),
+            Err(_) if json.starts_with('"') => Self::Half(json.to_owned()),
+            Err(_) => Self::Value(Value::Null),
+        }
+    }
+
+    fn is_truthy(&self) -> bool {
+        match self {
+            Self::Value(value) => is_truthy(value),
+            Self::Half(_) => true,
+        }
+    }
+
+    pub(crate) fn as_str(&self) -> Option<&str> {
+        match self {
+            Self::Value(value) => value.as_str(),
+            Self::Half(_) => None,
+        }
+    }
+
+    /// A string, or a number as a text.
+    pub(crate) fn scalar(&self) -> Option<String> {
+        match self {
+            Self::Value(value) => scalar(value),
+            Self::Half(_) => None,
+        }
+    }
+}
+
+impl<'a> From<&'a Claim> for FieldValue<'a> {
+    fn from(claim: &'a Claim) -> Self {
+        match claim {
+            Claim::Value(value) => value.into(),
+            Claim::Half(json) => Self::Raw(json),
+        }
+    }
 }
 
 impl UserClaims {
@@ -246,13 +302,13 @@ impl UserClaims {
             let field = "event.response.id_token_claims";
             let Value::Object(ready) = ready else { return Err(not_an_object(field, ready)) };
             for (name, value) in ready {
-                claims.set(name, || value.clone());
+                claims.set(name, || Claim::Value(value.clone()));
             }
         }
         if let (false, Some(id_token)) = (claims.any, token(&event.response, "id_token")?) {
             let field = "event.response.id_token";
             let read = jwt::for_each_claim(field, id_token, |name, json| {
-                claims.set(name, || claim(json));
+                claims.set(name, || Claim::read(json));
             });
             // As in MSAL Python, a payload such as `null` or `[]` has no claims, where none are
             // needed.
@@ -264,18 +320,18 @@ impl UserClaims {
     }
 
     /// The name of the user.
-    pub(crate) fn username(&self) -> Option<&Value> {
+    pub(crate) fn username(&self) -> Option<&Claim> {
         // A preferred_username of null doesn't make upn the name.
         let name = self.preferred_username.as_ref().or(self.upn.as_ref());
-        name.filter(|it| is_truthy(it))
+        name.filter(|it| it.is_truthy())
     }
 
     /// The user's id in the tenant, as a text.
     pub(crate) fn local_account_id(&self) -> Option<String> {
-        not_null(self.oid.as_ref()).or_else(|| not_null(self.sub.as_ref())).and_then(scalar)
+        not_null(self.oid.as_ref()).or_else(|| not_null(self.sub.as_ref())).and_then(Claim::scalar)
     }
 
-    fn set(&mut self, name: &str, value: impl FnOnce() -> Value) {
+    fn set(&mut self, name: &str, value: impl FnOnce() -> Claim) {
         self.any = true;
         let claim = match name {
             "preferred_username" => &mut self.preferred_username,
@@ -288,17 +344,8 @@ impl UserClaims {
     }
 }
 
-/// The value of a claim. An integer out of range keeps its digits, as a text.
-fn claim(json: &str) -> Value {
-    let is_integer = json.trim_start_matches('-').bytes().all(|it| it.is_ascii_digit());
-    match serde_json::from_str(json).unwrap_or_default() {
-        Value::Number(it) if is_integer && !it.is_i64() && !it.is_u64() => json.into(),
-        value => value,
-    }
-}
-
-pub(crate) fn not_null(claim: Option<&Value>) -> Option<&Value> {
-    claim.filter(|value| !value.is_null())
+pub(crate) fn not_null(claim: Option<&Claim>) -> Option<&Claim> {
+    claim.filter(|it| !matches!(it, Claim::Value(Value::Null)))
 }
 
 /// Whether the response names a user, and their `home_account_id`.
@@ -322,8 +369,9 @@ fn user(event: &Event, claims: &UserClaims) -> Result<(bool, Option<String>)> {
         return Ok((false, None));
     }
     // AD FS sends no client_info. OpenID Connect guarantees `sub`.
-    let subject = not_null(claims.sub.as_ref()).and_then(scalar).ok_or_else(|| {
-        Error::invalid("event.response.id_token", "it has no sub, and there is no client_info")
+    let subject = not_null(claims.sub.as_ref()).and_then(Claim::scalar).ok_or_else(|| {
+        let reason = "it has no sub that is text, and there is no client_info";
+        Error::invalid("event.response.id_token", reason)
     })?;
     Ok((true, Some(subject)))
 }
@@ -374,7 +422,7 @@ fn not_an_object(field: &str, found: &Value) -> Error {
     Error::invalid(field, format!("it is {found} instead of an object"))
 }
 
-pub(crate) fn scalar(value: &Value) -> Option<String> {
+fn scalar(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.clone()),
         Value::Number(number) => Some(number.to_string()),

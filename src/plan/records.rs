@@ -9,7 +9,7 @@ use msal_cache_core::{CredentialType, Result};
 use crate::model::{
     AuthorityKind, AuthorityType, Clouds, Entry, FieldValue, KeyFields, Profile, is_truthy, schema,
 };
-use crate::plan::facts::{Facts, not_null, scalar};
+use crate::plan::facts::{Claim, Facts, not_null};
 use crate::plan::family::{self, Environments};
 use crate::plan::read_set::ReadSet;
 
@@ -105,15 +105,16 @@ impl<'a> RecordWriter<'a> {
             return None;
         }
         let claims = &facts.claims;
-        let username = [claims.username(), event.data.get("username")]
-            .into_iter()
-            .flatten()
-            .find(|name| is_truthy(name));
+        let requested = event.data.get("username").filter(|name| is_truthy(name));
         let given = || event.username.as_deref().unwrap_or_default();
-        let username = username.map_or_else(|| given().into(), FieldValue::from);
+        let username = match (claims.username(), requested) {
+            (Some(claimed), _) => claimed.into(),
+            (None, Some(requested)) => requested.into(),
+            (None, None) => given().into(),
+        };
         // A number is written as a text, as in the home account id.
         let claimed = not_null(claims.oid.as_ref()).or_else(|| not_null(claims.sub.as_ref()));
-        let claimed_text = claimed.and_then(scalar);
+        let claimed_text = claimed.and_then(Claim::scalar);
         let local_account_id = match (&event.account_id, &claimed_text, claimed) {
             (Some(id), ..) | (None, Some(id), _) => id.into(),
             (None, None, Some(odd)) => odd.into(),

@@ -18,10 +18,12 @@ pub(crate) struct WellKnown {
 type Locate = fn() -> msal_cache::Result<Location>;
 
 /// Name, owner and path of each.
-const KNOWN: [(&str, &str, Locate); 3] = [
+const KNOWN: [(&str, &str, Locate); 5] = [
     ("azure-cli", "Azure CLI", Location::azure_cli),
     ("shared", "developer tools", || Location::developer_tools(Cae::Without)),
     ("shared-cae", "developer tools (CAE)", || Location::developer_tools(Cae::With)),
+    ("dotnet", ".NET developer tools", || Location::dotnet_tools(Cae::Without)),
+    ("dotnet-cae", ".NET developer tools (CAE)", || Location::dotnet_tools(Cae::With)),
 ];
 
 /// Prefix that makes an app's name the name of its cache.
