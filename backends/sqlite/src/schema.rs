@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use msal_cache_core::{Result, event, notice};
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, Row};
 
 use crate::error::{SqlResult, corrupt, read_only};
 use crate::migration::{self, MigrationSummary};
@@ -18,6 +18,10 @@ const VERSION: usize = 1 + MIGRATIONS.len();
 
 /// The tables of this version, for a new database.
 const TABLES: &str = migration::TABLES_2;
+
+/// The tables of all versions.
+const OWN_TABLES: [&str; 6] =
+    ["store", "partitions", "records", "store_2", "partitions_2", "records_2"];
 
 /// The migrations, from version 1 on. A released migration is never changed. An older version of
 /// this crate may have the database open, and must not write what the new tables can't hold: so a
@@ -44,7 +48,7 @@ enum DatabaseState {
     /// It is empty.
     New,
     /// It has the tables of this version or of an older one.
-    Ours(usize),
+    Ours { version: usize, has_triggers: bool },
     /// It belongs to another application, or its version is unknown, for this reason.
     Other(String),
 }
@@ -68,9 +72,14 @@ pub(crate) fn prepare(
     let (journal, version) = match state {
         DatabaseState::Other(reason) => return Err(corrupt(path, reason).into()),
         DatabaseState::New => (Some(journals.new), 0),
-        DatabaseState::Ours(version) => (journals.existing, version),
+        DatabaseState::Ours { version, has_triggers } => {
+            // No trigger runs for a reader.
+            if has_triggers && !is_read_only {
+                drop_triggers(connection, path, before_write, busy_wait)?;
+            }
+            (journals.existing, version)
+        }
     };
-    drop_triggers(connection, path, is_read_only, before_write, busy_wait)?;
     if is_read_only {
         return match version {
             VERSION => Ok(()),
@@ -104,12 +113,12 @@ pub(crate) fn migrate(
         before_write()?;
         let (version, summary) = match state(connection)? {
             DatabaseState::Other(reason) => return Err(corrupt(path, reason).into()),
-            DatabaseState::Ours(VERSION) => return Ok(None),
+            DatabaseState::Ours { version: VERSION, .. } => return Ok(None),
             DatabaseState::New => {
                 connection.execute_batch(TABLES)?;
                 (0, MigrationSummary::default())
             }
-            DatabaseState::Ours(version) => (version, migrate_from(connection, version)?),
+            DatabaseState::Ours { version, .. } => (version, migrate_from(connection, version)?),
         };
         connection.execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}"
@@ -141,31 +150,21 @@ fn migrate_from(connection: &Connection, version: usize) -> SqlResult<MigrationS
     Ok(summary)
 }
 
-/// Makes a connection read the tables again if another one has created them since it was opened.
-///
-/// SQLite does this when it can't compile a statement, but not without a lock: outside of a
-/// transaction, while another connection is committing, the statement fails with "no such table".
-fn refresh(connection: &Connection) -> SqlResult<()> {
-    connection.prepare("SELECT 1 FROM store_2")?;
-    Ok(())
-}
-
 /// Reads whose database it is, within a transaction.
 fn state(connection: &Connection) -> SqlResult<DatabaseState> {
     let number = |pragma: &str| connection.query_row(pragma, [], |row| row.get::<_, i32>(0));
     let application = number("PRAGMA application_id")?;
     let version = number("PRAGMA user_version")?;
+    let objects = objects(connection)?;
     if application == APPLICATION {
         return Ok(match usize::try_from(version) {
-            Ok(known @ 1..=VERSION) => {
-                if let Some(reason) = foreign_table(connection)? {
-                    return Ok(DatabaseState::Other(reason));
-                }
-                if known == VERSION {
-                    refresh(connection)?;
-                }
-                DatabaseState::Ours(known)
-            }
+            Ok(known @ 1..=VERSION) => match objects.iter().find_map(DatabaseObject::foreign) {
+                Some(reason) => DatabaseState::Other(reason),
+                None => DatabaseState::Ours {
+                    version: known,
+                    has_triggers: objects.iter().any(DatabaseObject::is_trigger),
+                },
+            },
             Ok(0) | Err(_) => DatabaseState::Other(format!(
                 "its table version is {version}, which this crate never writes"
             )),
@@ -175,31 +174,54 @@ fn state(connection: &Connection) -> SqlResult<DatabaseState> {
             )),
         });
     }
-    let tables = number("SELECT count(*) FROM sqlite_master")?;
-    Ok(if application == 0 && version == 0 && tables == 0 {
+    Ok(if application == 0 && version == 0 && objects.is_empty() {
         DatabaseState::New
     } else {
         DatabaseState::Other(format!(
             "it belongs to another application (application_id {application}, \
-             user_version {version}, {tables} tables and indexes)"
+             user_version {version}, {} tables and indexes)",
+            objects.len()
         ))
     })
 }
 
-/// Why a database with the mark of this crate can't be used: it has a table or a view that can hold
-/// copies of tokens, and that this crate never empties.
-fn foreign_table(connection: &Connection) -> SqlResult<Option<String>> {
-    // Names that start with `sqlite_` are those of SQLite itself.
-    let sql = "SELECT type FROM sqlite_master WHERE type IN ('table', 'view') \
-               AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT IN \
-               ('store', 'partitions', 'records', 'store_2', 'partitions_2', 'records_2') LIMIT 1";
-    let found = connection.query_row(sql, [], |row| row.get::<_, String>(0)).optional()?;
-    Ok(found.map(|kind| {
-        format!(
-            "it has a {kind} that this crate didn't create and that can hold copies of tokens (drop it \
-             with the sqlite3 program, or use another file)"
-        )
-    }))
+/// A table, an index, a view or a trigger.
+struct DatabaseObject {
+    kind: String,
+    name: String,
+}
+
+/// Everything in a database.
+///
+/// The query also makes the connection read the tables that another one has created since it was
+/// opened. Without it, while a third one is committing, statements would fail with "no such table".
+fn objects(connection: &Connection) -> SqlResult<Vec<DatabaseObject>> {
+    let mut statement = connection.prepare("SELECT type, name FROM sqlite_master")?;
+    let object = |row: &Row<'_>| Ok(DatabaseObject { kind: row.get(0)?, name: row.get(1)? });
+    let objects = statement.query_map([], object)?.collect::<rusqlite::Result<_>>()?;
+    Ok(objects)
+}
+
+impl DatabaseObject {
+    /// Why a database with the mark of this crate can't be used: it has a table or a view that can
+    /// hold copies of tokens, and that this crate never empties.
+    fn foreign(&self) -> Option<String> {
+        let Self { kind, name } = self;
+        // Names that start with `sqlite_` are those of SQLite itself.
+        let is_foreign = matches!(&**kind, "table" | "view")
+            && !name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case("sqlite_"))
+            && !OWN_TABLES.contains(&&**name);
+        is_foreign.then(|| {
+            format!(
+                "it has a {kind} that this crate didn't create and that can hold copies of tokens \
+                 (drop it with the sqlite3 program, or use another file)"
+            )
+        })
+    }
+
+    fn is_trigger(&self) -> bool {
+        self.kind == "trigger"
+    }
 }
 
 /// Drops the triggers of a database: this crate creates none. A trigger runs with each commit, and
@@ -207,24 +229,13 @@ fn foreign_table(connection: &Connection) -> SqlResult<Option<String>> {
 fn drop_triggers(
     connection: &Connection,
     path: &Path,
-    is_read_only: bool,
     before_write: &BeforeWrite<'_>,
     busy_wait: &mut BusyWait,
 ) -> SqlResult<()> {
-    let sql = "SELECT name FROM sqlite_master WHERE type = 'trigger'";
-    let triggers = || -> SqlResult<Vec<String>> {
-        let mut statement = connection.prepare(sql)?;
-        let names = statement.query_map([], |row| row.get(0))?.collect::<rusqlite::Result<_>>();
-        Ok(names?)
-    };
-    // No trigger runs for a reader.
-    if is_read_only || triggers()?.is_empty() {
-        return Ok(());
-    }
     transaction(connection, TransactionKind::Immediate, busy_wait, || {
         before_write()?;
-        for name in triggers()? {
-            let quoted = name.replace('"', "\"\"");
+        for trigger in objects(connection)?.iter().filter(|it| it.is_trigger()) {
+            let quoted = trigger.name.replace('"', "\"\"");
             connection.execute_batch(&format!("DROP TRIGGER \"{quoted}\""))?;
         }
         Ok(())
