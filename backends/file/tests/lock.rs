@@ -180,12 +180,16 @@ fn an_unknown_lock_file_is_waited_for_and_not_quoted() {
     let secret = r#"{"AccessToken": {"a": {"secret": "canary"}}}"#;
     drop(foreign(&dir, secret));
     let error = with_timeouts(&dir.cache(), 200, 50).hold().map(|_| ()).unwrap_err();
-    assert!(matches!(&error, Error::Locked { holder: None, .. }), "{error:?}");
+    let Error::Locked { path, holder: Some(holder), .. } = &error else { panic!("{error:?}") };
     assert!(!format!("{error:?} {error}").contains("canary"));
+    // The advice can be followed.
+    assert_eq!(*path, dir.at("cache.json.lockfile"));
+    assert!(holder.contains("if no program uses the cache, remove it"), "{holder}");
     fs::remove_file(dir.at("cache.json.lockfile")).unwrap();
     std::os::unix::fs::symlink("nowhere", dir.at("cache.json.lockfile")).unwrap();
     assert!(with_timeouts(&dir.cache(), 200, 50).hold().is_err());
     fs::remove_file(dir.at("cache.json.lockfile")).unwrap();
+    assert!(with_timeouts(&dir.cache(), 200, 50).hold().is_ok());
     fs::create_dir(dir.at("cache.json.lockfile")).unwrap();
     assert!(with_timeouts(&dir.cache(), 200, 50).hold().is_err());
     assert_eq!(dir.names(), ["cache.json.lockfile"]);

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use msal_cache_core::{BlobStore, Error};
-use msal_cache_file::{FileStore, OnCorrupt};
+use msal_cache_file::{FileStore, OnCorrupt, Permissions};
 use support::*;
 
 /// Mounts a file system until it is dropped.
@@ -32,6 +32,46 @@ impl Drop for Mount<'_> {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("--lazy").arg(self.0).status();
     }
+}
+
+/// On a file system where `chmod` succeeds and changes nothing, as on an SMB share or a FAT disk.
+#[test]
+fn a_repair_without_effect_is_an_error_that_names_the_way_out() {
+    let dir = TestDir::new();
+    let (real, view) = (dir.at("real"), dir.at("view"));
+    for folder in [&real, &view] {
+        fs::create_dir(folder).unwrap();
+    }
+    let mut bindfs = Command::new("bindfs");
+    bindfs.args(["--perms=0644:a+D", "--chmod-ignore"]).arg(&real).arg(&view);
+    assert!(bindfs.status().expect("this test needs bindfs").success());
+    let _mount = Mount(&view);
+    let cache = view.join("cache.json");
+
+    let is_named = |error: Error, path: &Path| {
+        let Error::Insecure { path: named, reason, remedy } = error else { panic!("{error:?}") };
+        assert!(reason.contains("keeps no permissions (chmod has no effect)"), "{reason}");
+        assert!(remedy.contains("Permissions::Ignore"), "{remedy}");
+        assert!(named.starts_with(path), "{named:?}");
+    };
+    let open = |permissions| FileStore::builder(&cache).permissions(permissions).open();
+    // Nothing is written to a new file that others can read.
+    for permissions in [Permissions::Refuse, Permissions::Repair] {
+        is_named(open(permissions).and_then(|it| add(&it, "secret")).unwrap_err(), &view);
+        for name in fs::read_dir(&real).unwrap() {
+            let text = fs::read_to_string(name.unwrap().path()).unwrap_or_default();
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+    // A repair of an existing file looks again.
+    fs::write(real.join("cache.json"), "{}").unwrap();
+    set_mode(&real.join("cache.json"), 0o644);
+    let repaired = open(Permissions::Repair).and_then(|it| accounts(&it));
+    is_named(repaired.unwrap_err(), &view);
+    // The way out that is named works.
+    let store = open(Permissions::Ignore).unwrap();
+    add(&store, "a").unwrap();
+    assert_eq!(accounts(&store).unwrap(), ["a"]);
 }
 
 #[test]

@@ -124,6 +124,50 @@ fn p12_64_processes_on_a_rollback_journal_meet_no_lock_and_lose_nothing() {
     many_processes("P12, rollback journal", Journal::Rollback, 64, 5);
 }
 
+/// In each round, all processes create one database at the same moment.
+#[test]
+fn databases_that_many_processes_create_at_once_lose_nothing() {
+    const PROCESSES: usize = 16;
+    const ROUNDS: usize = 40;
+    for journal in [Journal::Auto, Journal::Rollback] {
+        let place = Place::new();
+        let children: Vec<_> = (0..PROCESSES)
+            .map(|n| {
+                let job = format!("{journal:?} {ROUNDS} {PROCESSES} {n}");
+                let mut command = command("job_that_creates", &job, place.folder());
+                command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+            })
+            .collect();
+        for child in children {
+            finish(child);
+        }
+        for round in 0..ROUNDS {
+            let path = place.folder().join(format!("{round}.db"));
+            let store = SqliteStore::open(&path).unwrap();
+            assert_eq!(load(&store, "u").records().len(), PROCESSES, "round {round}");
+            assert_eq!(text(&raw(&path), "PRAGMA integrity_check"), "ok");
+        }
+    }
+}
+
+#[test]
+fn job_that_creates() {
+    let Some((job, folder)) = job() else { return };
+    let parts: Vec<_> = job.split(' ').collect();
+    let journal = if parts[0] == "Rollback" { Journal::Rollback } else { Journal::Auto };
+    let [rounds, processes] = [1, 2].map(|at| parts[at].parse::<usize>().unwrap());
+    for round in 0..rounds {
+        let ready = |n: usize| folder.join(format!("ready-{round}-{n}"));
+        std::fs::write(ready(parts[3].parse().unwrap()), "").unwrap();
+        while !(0..processes).all(|n| ready(n).exists()) {
+            thread::yield_now();
+        }
+        let builder = SqliteStore::builder(folder.join(format!("{round}.db"))).journal(journal);
+        let store = builder.busy_timeout(Duration::from_secs(60)).open().unwrap();
+        put(&store, Expect::Any, &[account("u", parts[3], "x")]).unwrap();
+    }
+}
+
 #[test]
 fn job_that_commits() {
     let Some((job, folder)) = job() else { return };

@@ -26,6 +26,10 @@ const MARK: &str = "msal-cache";
 /// The most characters of a program's name that are kept and printed.
 const LONGEST_NAME: usize = 100;
 
+/// The holder of a lock file without a process id.
+const UNKNOWN: &str = "an unknown process, which wrote no process id into it (if no program uses \
+     the cache, remove it)";
+
 /// The most bytes of a lock file that are read; no library writes more.
 pub(super) const LONGEST_LOCK_FILE: u64 = 4096;
 
@@ -68,10 +72,13 @@ impl Holder {
         Self { unreadable: Some(text), ..Self::parse(b"?") }
     }
 
-    /// A description for an error. A content that doesn't start with a process id isn't quoted,
-    /// since it may be anything.
+    /// A description for an error about the lock file. A content that doesn't start with a process
+    /// id isn't quoted, since it may be anything, and isn't taken for that of a dead process.
     pub(super) fn describe(&self) -> Option<String> {
-        let Some(pid) = self.pid else { return self.unreadable.clone() };
+        let Some(pid) = self.pid else {
+            let unknown = || (!self.is_empty).then(|| UNKNOWN.to_owned());
+            return self.unreadable.clone().or_else(unknown);
+        };
         Some(match self.program.as_str() {
             "" => format!("process {pid}"),
             program => format!("process {pid} ({program})"),
@@ -98,10 +105,10 @@ mod tests {
             ("123 a b msal-cache\n", Some(123), Some("process 123 (a b)")),
             ("", None, None),
             ("\n", None, None),
-            ("0 x", None, None),
-            ("-1 x", None, None),
-            ("{\"AccessToken\":{\"secret\"", None, None),
-            ("program", None, None),
+            ("0 x", None, Some(UNKNOWN)),
+            ("-1 x", None, Some(UNKNOWN)),
+            ("{\"AccessToken\":{\"secret\"", None, Some(UNKNOWN)),
+            ("program", None, Some(UNKNOWN)),
         ] {
             let holder = Holder::parse(content.as_bytes());
             assert_eq!(holder.pid, pid, "{content}");
