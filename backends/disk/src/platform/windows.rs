@@ -103,7 +103,6 @@ pub fn is_same_file(_: &Metadata, _: &Metadata) -> bool {
 /// # Errors
 ///
 /// None.
-#[expect(clippy::unnecessary_wraps, reason = "the signature is that of the other systems")]
 pub fn remove_open(_: &Path) -> io::Result<()> {
     Ok(())
 }

@@ -229,6 +229,7 @@ mod system {
 
 /// On Windows, a file has the rights of its folder, and neither is checked.
 #[cfg(windows)]
+#[expect(clippy::unnecessary_wraps, reason = "the signatures are those of the other systems")]
 mod system {
     use std::fs::Metadata;
     use std::path::Path;

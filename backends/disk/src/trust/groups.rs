@@ -3,9 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use rustix::buffer::spare_capacity;
-use rustix::io::Errno;
-
 use super::users::TrustedUsers;
 
 /// Who may write to a folder whose permission bits give its group the right to write.
@@ -114,6 +111,8 @@ fn writers(list: &[u8]) -> impl Iterator<Item = ListedWriter> {
 /// The access control list of a folder; `None` where it has none, or the system has no such lists.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn access_list(folder: &Path) -> rustix::io::Result<Option<Vec<u8>>> {
+    use rustix::buffer::spare_capacity;
+    use rustix::io::Errno;
     // The largest value of an extended attribute.
     let mut list = Vec::with_capacity(1 << 16);
     let name = c"system.posix_acl_access";
@@ -126,6 +125,7 @@ fn access_list(folder: &Path) -> rustix::io::Result<Option<Vec<u8>>> {
 
 /// These systems don't show their lists in the permission bits.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[expect(clippy::unnecessary_wraps, reason = "it fails on Linux")]
 fn access_list(_: &Path) -> rustix::io::Result<Option<Vec<u8>>> {
     Ok(None)
 }

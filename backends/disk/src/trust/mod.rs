@@ -5,6 +5,7 @@ mod folder;
 mod folder_use;
 #[cfg(unix)]
 mod groups;
+#[cfg(unix)]
 mod recent;
 #[cfg(unix)]
 mod users;
