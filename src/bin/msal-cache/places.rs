@@ -1,6 +1,7 @@
 //! Lists well-known cache locations.
 
-use std::path::PathBuf;
+use std::env;
+use std::path::{Path, PathBuf};
 
 use msal_cache::file::Location;
 use serde_json::json;
@@ -11,6 +12,15 @@ use crate::out::{DIM, GOOD};
 use crate::run::Run;
 use crate::table::{Cell, Column, Table};
 use crate::well_known::{APP, WellKnown, all};
+
+/// A path as shells understand it, with `~` for the home folder, which leaves room for the owner.
+fn below_home(path: &Path) -> String {
+    let home = env::var_os("HOME").filter(|home| cfg!(unix) && !home.is_empty());
+    match home.and_then(|home| path.strip_prefix(home).ok().map(Path::to_owned)) {
+        Some(rest) => format!("~/{}", rest.display()),
+        None => path.display().to_string(),
+    }
+}
 
 pub(crate) fn list(run: &mut Run<'_>) -> Result<Outcome, Failure> {
     let places = all();
@@ -30,14 +40,14 @@ pub(crate) fn list(run: &mut Run<'_>) -> Result<Outcome, Failure> {
     }
     let mut table = Table::new([
         Column::new("NAME"),
-        Column::new(""),
+        Column::new("").optional(),
         Column::new("PATH"),
         Column::new("OWNER").shrinks(12).optional(),
     ]);
     for place in &places {
         let found = if exists(place) { Cell::styled("✓", GOOD) } else { Cell::dim("-") };
         let path = match &place.path {
-            Ok(path) => Cell::new(path.display().to_string()),
+            Ok(path) => Cell::new(below_home(path)),
             Err(_) => Cell::dim("unknown"),
         };
         table.row([Cell::new(place.name), found, path, Cell::dim(place.owner)]);

@@ -22,8 +22,8 @@ const KNOWN: [(&str, &str, Locate); 5] = [
     ("azure-cli", "Azure CLI", Location::azure_cli),
     ("shared", "developer tools", || Location::developer_tools(Cae::Without)),
     ("shared-cae", "developer tools (CAE)", || Location::developer_tools(Cae::With)),
-    ("dotnet", ".NET developer tools", || Location::dotnet_tools(Cae::Without)),
-    ("dotnet-cae", ".NET developer tools (CAE)", || Location::dotnet_tools(Cae::With)),
+    ("dotnet", ".NET tools", || Location::dotnet_tools(Cae::Without)),
+    ("dotnet-cae", ".NET tools (CAE)", || Location::dotnet_tools(Cae::With)),
 ];
 
 /// Prefix that makes an app's name the name of its cache.
