@@ -204,7 +204,9 @@ impl<S: CacheStore> TokenCache<S> {
         now(self.0.remove_user(home_account_id))
     }
 
-    /// Deletes all expired access tokens, of all users and clients, and returns their number.
+    /// Deletes all expired access tokens, of all users and clients, and returns their number. The
+    /// earlier tokens for the API of an expired one are deleted and counted, too: they
+    /// [count no more](crate::docs::which_token), and without the expired one they would again.
     /// Nothing else is deleted.
     pub fn purge_expired(&self) -> Result<u64> {
         now(self.0.purge_expired())

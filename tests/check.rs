@@ -252,3 +252,35 @@ fn findings_contain_no_secret() {
         clean("Finding", &format!("{finding} {finding:?} {}", finding.meaning()));
     }
 }
+
+#[test]
+fn a_repair_deletes_what_an_expired_token_superseded_and_brings_nothing_back() {
+    let token = |scopes: &str, cached_at: i64, expires_on: i64| {
+        json!({
+            "credential_type": "AccessToken", "secret": format!("AT {cached_at}"),
+            "home_account_id": "u.t", "environment": "login.example", "client_id": "c",
+            "realm": "t", "target": scopes, "token_type": "Bearer",
+            "cached_at": cached_at.to_string(), "expires_on": expires_on.to_string(),
+        })
+    };
+    let all = json!({ "AccessToken": {
+        "u.t-login.example-accesstoken-c-t-a b": token("a b", NOW - 90, NOW + 900),
+        "u.t-login.example-accesstoken-c-t-b c": token("b c", NOW - 95, NOW + 900),
+        "u.t-login.example-accesstoken-c-t-a": token("a", NOW - 80, NOW - 10),
+        "u.t-login.example-accesstoken-c-t-d": token("d", NOW - 99, NOW + 900),
+        "u.t-login.example-accesstoken-c-t-c": token("c", NOW - 70, NOW + 900),
+    } });
+    let cache = loaded(&all.to_string());
+    let found = cache.check().unwrap();
+    let of = |name: &str| {
+        let keys = found.iter().filter(|it| it.kind().as_str() == name);
+        keys.map(|it| it.entry().get("target").unwrap().into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(of("expired"), ["a"]);
+    // "b c" was superseded by "a b" already.
+    assert_eq!(of("superseded"), ["a b", "b c"]);
+    cache.repair().unwrap();
+    let left = document(&cache)["AccessToken"].as_object().unwrap().len();
+    assert_eq!(left, 2);
+    assert!(cache.repair().unwrap().is_empty());
+}

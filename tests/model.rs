@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::common::{
     CLIENT, ENVIRONMENT, NOW, REALM, app_token, home, sign_in, without_empty_sections,
 };
-use msal_cache::clock::ManualClock;
+use msal_cache::clock::{Clock, ManualClock};
 use msal_cache::store::{CacheStore, Document};
 use msal_cache::{CredentialType, Entry, Event, Fields, Memory, Query, TokenCache};
 use proptest::prelude::*;
@@ -92,37 +92,65 @@ fn api_scopes_of(record: &Value) -> Vec<String> {
     if others.is_empty() { of_openid } else { others }
 }
 
+/// Whose access token it is.
+fn owner_of(record: &Value) -> String {
+    let ext = &record["ext_cache_key"];
+    match &record["home_account_id"] {
+        Value::Null => format!("{} {} {ext}", record["client_id"], record["realm"]),
+        home => home.to_string(),
+    }
+}
+
+/// Deletes tokens of an owner. Each takes the earlier ones with it that have a scope in common.
+fn delete(
+    tokens: &mut BTreeMap<String, Value>,
+    owner: &str,
+    is_deleted: impl Fn(&str, &Value) -> bool,
+) {
+    let mut order: Vec<_> = tokens.iter().filter(|(_, it)| owner_of(it) == owner).collect();
+    order.sort_by_key(|(_, it)| std::cmp::Reverse(serial_of(it)));
+    let (mut lost, mut deleted) = (BTreeSet::new(), BTreeSet::new());
+    for (key, it) in order {
+        let shares = scopes_of(it).any(|scope| lost.contains(&scope));
+        if is_deleted(key, it) || shares {
+            lost.extend(api_scopes_of(it));
+            deleted.insert(key.clone());
+        }
+    }
+    tokens.retain(|key, _| !deleted.contains(key));
+}
+
 /// Applies a step to the model. The records of an event come from a separate empty cache, since
 /// other tests check them.
-fn model_step(model: &mut Model, step: &Step, serial: usize, clock: &Arc<ManualClock>, now: i64) {
+fn model_step(
+    model: &mut Model,
+    step: &Step,
+    serial: usize,
+    clock: &Arc<ManualClock>,
+    is_shared: bool,
+) {
+    let now = clock.now();
     match step {
         Step::SignIn { .. } | Step::AppToken { .. } => {
             let event = event(step, serial).unwrap();
             let fresh = TokenCache::with_clock(Memory::new(), clock.clone());
             fresh.add(&event).unwrap();
             let fresh = crate::common::document(&fresh);
-            let belongs_to = |record: &Value| {
-                let ext = record.get("ext_cache_key").cloned();
-                match record["home_account_id"].clone() {
-                    Value::Null => (record["client_id"].clone(), record["realm"].clone(), ext),
-                    home => (home, Value::Null, None),
-                }
-            };
-            let owned = fresh["AccessToken"].as_object().unwrap().values().next().map(belongs_to);
-            if let Some(tokens) = model.get_mut("AccessToken") {
-                // A token that is deleted takes the earlier ones with it that have a scope in common.
-                let mut order: Vec<_> =
-                    tokens.iter().filter(|(_, it)| Some(belongs_to(it)) == owned).collect();
-                order.sort_by_key(|(_, it)| std::cmp::Reverse(serial_of(it)));
-                let (mut lost, mut deleted) = (BTreeSet::new(), BTreeSet::new());
-                for (key, it) in order {
-                    let shares = scopes_of(it).any(|scope| lost.contains(&scope));
-                    if expires_on(it) < now || shares {
-                        lost.extend(api_scopes_of(it));
-                        deleted.insert(key.clone());
-                    }
-                }
-                tokens.retain(|key, _| !deleted.contains(key));
+            if let (Some(tokens), Some(new)) = (
+                model.get_mut("AccessToken"),
+                fresh["AccessToken"].as_object().unwrap().iter().next(),
+            ) {
+                // In a store that no other library shares, no token outlives a later one.
+                let outlives = |key: &str, it: &Value| {
+                    let scopes = api_scopes_of(new.1);
+                    !is_shared
+                        && key != new.0
+                        && expires_on(it) > expires_on(new.1)
+                        && scopes_of(it).any(|scope| scopes.contains(&scope))
+                };
+                delete(tokens, &owner_of(new.1), |key, it| {
+                    expires_on(it) < now || outlives(key, it)
+                });
             }
             for (section, records) in fresh.as_object().unwrap() {
                 let records = records.as_object().unwrap().clone();
@@ -131,7 +159,10 @@ fn model_step(model: &mut Model, step: &Step, serial: usize, clock: &Arc<ManualC
         }
         Step::Purge => {
             if let Some(tokens) = model.get_mut("AccessToken") {
-                tokens.retain(|_, it| expires_on(it) >= now);
+                let owners: BTreeSet<_> = tokens.values().map(owner_of).collect();
+                for owner in owners {
+                    delete(tokens, &owner, |_, it| expires_on(it) < now);
+                }
             }
         }
         Step::Advance(_) | Step::Reload => {}
@@ -291,6 +322,7 @@ fn history<S: CacheStore, R: CacheStore>(
     queries: &[Asked],
 ) -> Result<(), TestCaseError> {
     let clock = Arc::new(ManualClock::new(NOW));
+    let is_shared = store.is_shared();
     let cache = TokenCache::with_clock(store, clock.clone());
     let reader = TokenCache::with_clock(reader, clock.clone());
     let mut model = Model::new();
@@ -300,7 +332,7 @@ fn history<S: CacheStore, R: CacheStore>(
             now += seconds;
             clock.set(now);
         }
-        model_step(&mut model, step, serial, &clock, now);
+        model_step(&mut model, step, serial, &clock, is_shared);
         cache_step(&cache, step, serial);
         check(&cache, &model, queries, now)?;
     }

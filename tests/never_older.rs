@@ -35,9 +35,8 @@ const APIS: [[&str; 3]; 3] = [
     ["api://a/read", "api://a/write", "api://a/.default"],
     ["https://vault.azure.net/.default", "https://vault.azure.net/x", "https://vault.azure.net/y"],
 ];
-/// Another library's token outlives all older ones: MSAL Python, Go and Java keep those, and a newer
-/// one is evidence as long as it is stored.
-const LIFETIME: i64 = 7200;
+/// How long tokens are valid.
+const LIFETIMES: [i64; 3] = [600, 3600, 7200];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Library {
@@ -184,6 +183,9 @@ struct Run<S> {
     /// What the other libraries use.
     theirs: TokenCache<S>,
     model: Mutex<Model>,
+    /// How long the tokens of the other libraries are valid. They keep older ones that are valid for
+    /// longer, so in a store that isn't theirs, theirs outlive all others.
+    their_lifetimes: &'static [i64],
     serial: AtomicUsize,
     hits: AtomicUsize,
     requests: AtomicUsize,
@@ -253,6 +255,7 @@ impl<S: CacheStore> Run<S> {
             0..=2 => self.sign_in(),
             3..=6 => self.write_as_another_library(self.owner(), self.below(APIS.len())),
             7 if self.below(3) == 0 => self.sign_out(),
+            7 if self.below(3) == 0 => drop(self.ours[self.below(2)].purge_expired().unwrap()),
             8 => self.clock.advance(i64::try_from(self.below(1000)).unwrap()),
             _ => self.acquire(),
         }
@@ -263,7 +266,7 @@ impl<S: CacheStore> Run<S> {
     fn sign_in(&self) {
         let of = (Some(self.below(USERS.len())), self.below(CLIENTS.len()));
         let api = self.below(APIS.len());
-        let token = self.issue(api, &self.scopes(api, 2), [600, 3600, 7200][self.below(3)]);
+        let token = self.issue(api, &self.scopes(api, 2), LIFETIMES[self.below(3)]);
         let event = Event::new(CLIENTS[of.1])
             .token_endpoint(format!("https://{HOST}/{TENANT}/oauth2/v2.0/token"))
             .scope([format!("{} openid profile", joined(&token.scopes))])
@@ -283,7 +286,8 @@ impl<S: CacheStore> Run<S> {
         // A library that replaces a record in place gives it no later position.
         self.clock.advance(1);
         let library = LIBRARIES[self.below(LIBRARIES.len())];
-        let token = self.issue(api, &self.scopes(api, 2), LIFETIME);
+        let lifetime = self.their_lifetimes[self.below(self.their_lifetimes.len())];
+        let token = self.issue(api, &self.scopes(api, 2), lifetime);
         let mut batch = Batch::new();
         if matches!(library, Library::Node | Library::Dotnet) {
             let home = of.0.map(home);
@@ -377,7 +381,7 @@ impl<S: CacheStore> Run<S> {
         request: &SilentRequest,
         yields: bool,
     ) {
-        let token = self.issue(api, wanted, [600, 3600, 7200][self.below(3)]);
+        let token = self.issue(api, wanted, LIFETIMES[self.below(3)]);
         let known: BTreeSet<_> = {
             let model = self.model.lock().unwrap();
             model.tokens.get(&of).into_iter().flatten().map(|it| it.secret.clone()).collect()
@@ -436,6 +440,7 @@ fn run<S: CacheStore>(what: &str, steps: usize, open: impl Fn() -> S) {
         ours: [cache(Profile::Python), cache(Profile::Family)],
         theirs: cache(Profile::Python),
         clock: clock.clone(),
+        their_lifetimes: if open().is_shared() { &LIFETIMES } else { &LIFETIMES[2..] },
         model: Mutex::default(),
         serial: AtomicUsize::new(0),
         hits: AtomicUsize::new(0),

@@ -21,6 +21,8 @@ pub enum Kind {
     Unreadable(Problem),
     /// An access token has expired.
     Expired,
+    /// An access token was superseded by a later one for the same API, which has expired.
+    Superseded,
     /// A newer record has the same identity. It is stored under this key.
     Duplicate(String),
     /// Another record has the same identity, and nothing says which of the two is newer. It is
@@ -134,6 +136,13 @@ impl Kind {
                 "expired",
                 Note,
                 "It can't be used, and it slows down every read.",
+                Some("deletes it"),
+            ),
+            Self::Superseded => (
+                "superseded",
+                Note,
+                "A later token for the same API has expired. Requests here return neither of the two, \
+                 and would return this one if only the later one were deleted.",
                 Some("deletes it"),
             ),
             Self::Duplicate(_) => (
@@ -297,6 +306,7 @@ impl fmt::Display for Finding {
             Kind::Null => f.write_str("the record is null"),
             Kind::Unreadable(problem) => write!(f, "can't be used: {problem}"),
             Kind::Expired => f.write_str("has expired"),
+            Kind::Superseded => f.write_str("superseded by a token that has expired"),
             Kind::Duplicate(_) => f.write_str("a newer record has the same identity"),
             Kind::Undated(_) => f.write_str(
                 "another record has the same identity, and nothing says which one is newer",

@@ -11,6 +11,7 @@ use super::finding::{Finding, Kind};
 use super::identity::{RecordIdentity, identity, scopes, token_type};
 use super::key::key_fits;
 use crate::model::{Clouds, Entry, schema};
+use crate::plan::evidence;
 
 /// Fields that are strings in the schema.
 pub(super) const STRINGS: [&str; 20] = [
@@ -60,6 +61,7 @@ pub(super) const TIMES: [&str; 3] = ["cached_at", "extended_expires_on", "refres
 pub fn check(entries: &[Entry], now: i64) -> Vec<Finding> {
     let newest = newest(entries, now);
     let context = CheckContext::of(entries, now);
+    let superseded = superseded(entries, now, &context.clouds);
     let mut findings = Vec::new();
     for entry in entries {
         let mut found = |kind| findings.push(Finding::new(kind, entry));
@@ -76,6 +78,11 @@ pub fn check(entries: &[Entry], now: i64) -> Vec<Finding> {
         } else if entry.has_expired(now) {
             found(Kind::Expired);
             continue;
+        } else if superseded.contains(entry.key())
+            && *entry.credential_type() == CredentialType::AccessToken
+        {
+            found(Kind::Superseded);
+            continue;
         } else if let Some((other, is_newer)) = newer(entry, &newest) {
             if is_newer {
                 found(Kind::Duplicate(other.key().to_owned()));
@@ -89,6 +96,23 @@ pub fn check(entries: &[Entry], now: i64) -> Vec<Finding> {
         context.inspect(entry, &mut found);
     }
     findings
+}
+
+/// The keys of the access tokens that a later one superseded which has expired, in its partition.
+fn superseded(entries: &[Entry], now: i64, clouds: &Clouds) -> HashSet<String> {
+    let expired = entries.iter().filter(|it| it.has_expired(now));
+    let mut partitions: HashMap<&Partition, Vec<Entry>> =
+        expired.map(|it| (it.partition(), Vec::new())).collect();
+    for entry in entries {
+        if let Some(entries) = partitions.get_mut(entry.partition()) {
+            entries.push(entry.clone());
+        }
+    }
+    let has_expired = |it: &Entry| it.has_expired(now);
+    let deleted = partitions
+        .values()
+        .flat_map(|entries| evidence::with_superseded(entries, has_expired, clouds));
+    deleted.filter(|it| !it.has_expired(now)).map(|it| it.key().to_owned()).collect()
 }
 
 /// The finding for an entry outside the known sections.

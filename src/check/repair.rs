@@ -28,7 +28,10 @@ pub(crate) fn repair_partition(
         entries.iter().map(|it| (it.credential_type(), it.key().to_owned())).collect();
     let change = batch.change(partition.clone(), Expect::Revision(revision));
     let is_deleted = |kind: &Kind| {
-        matches!(kind, Kind::Null | Kind::NullSection | Kind::Expired | Kind::Duplicate(_))
+        matches!(
+            kind,
+            Kind::Null | Kind::NullSection | Kind::Expired | Kind::Superseded | Kind::Duplicate(_)
+        )
     };
     let (deleted, changed): (Vec<_>, Vec<_>) =
         repaired.iter().partition(|finding| is_deleted(finding.kind()));

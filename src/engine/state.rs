@@ -11,7 +11,6 @@ use crate::engine::in_flight::InFlight;
 use crate::engine::meter::timed;
 use crate::engine::metrics;
 use crate::model::{Clock, Clouds, Limits, Profile, SystemClock};
-use crate::plan::Rules;
 
 /// The options of a cache.
 #[derive(Clone)]
@@ -96,11 +95,6 @@ impl<S, R> Engine<S, R> {
 
     pub(crate) fn clouds(&self) -> &Clouds {
         &self.state.options.clouds
-    }
-
-    pub(crate) fn rules(&self, now: i64) -> Rules<'_> {
-        let CacheOptions { profile, clouds, limits, .. } = &self.state.options;
-        Rules { now, profile: *profile, clouds, most: limits.access_tokens_of_one_owner }
     }
 
     pub(crate) fn set_changed(&self) {

@@ -1,14 +1,15 @@
 //! Writing: token responses, changes of records, deletion of expired tokens.
 
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use msal_cache_core::internal::{Next, Retry};
 use msal_cache_core::{AsyncCacheStore, Batch, CredentialType, Error, Partition, Result, event};
 
 use crate::engine::runtime::Runtime;
-use crate::engine::state::{Engine, MayChange};
+use crate::engine::state::{CacheOptions, Engine, MayChange};
 use crate::model::{Added, Decoded, Entry, Event, Fields, Profile};
-use crate::plan::{Facts, ReadSet, batch, records};
+use crate::plan::{Facts, ReadSet, Rules, batch, records};
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Stores a token response.
@@ -74,6 +75,13 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         }
     }
 
+    /// The rules of a plan at this time.
+    pub(crate) fn rules(&self, now: i64) -> Rules<'_> {
+        let CacheOptions { profile, clouds, limits, .. } = &self.state.options;
+        let most = limits.access_tokens_of_one_owner;
+        Rules { now, profile: *profile, clouds, most, is_shared: self.store.is_shared() }
+    }
+
     /// Deletes access tokens if there are more than the limit.
     async fn keep_to_limit(&self, now: i64) -> Result<()> {
         let Some(most) = self.state.options.limits.access_tokens else { return Ok(()) };
@@ -92,9 +100,9 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 let known = read.filter(|known| known.has_key_of(it)).map(Entry::used_at);
                 known.max().unwrap_or_default().max(it.used_at())
             };
-            let batch = batch::evict(&tokens, down_to, now, used_at);
+            let (batch, kept) = batch::evict(&tokens, down_to, now, used_at, self.clouds());
             self.commit(&batch, &[]).await?;
-            left = down_to;
+            left = kept;
         }
         self.state.stored.store(left, Ordering::Relaxed);
         Ok(())
@@ -155,10 +163,48 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         }
     }
 
-    /// Deletes all expired access tokens.
+    /// Deletes all expired access tokens, and the earlier ones for the same API.
     pub(crate) async fn purge_expired(&self) -> Result<u64> {
+        let now = self.now();
+        // First, since the expired ones are the evidence. In other stores there are no such tokens.
+        let superseded = if self.store.is_shared() { self.purge_superseded(now).await? } else { 0 };
+        Ok(superseded + self.purge(now).await?)
+    }
+
+    /// Deletes the tokens that a later one superseded which has expired, in one commit with the
+    /// expired ones of their partitions.
+    async fn purge_superseded(&self, now: i64) -> Result<u64> {
+        let mut retry = Retry::new();
+        loop {
+            let attempt = async {
+                let partitions = self.partly_expired(now).await?;
+                let read = self.read_set(&partitions).await?;
+                let (batch, deleted) = batch::purge(&read, now, self.clouds());
+                self.commit_change(&batch).await?;
+                Ok(deleted)
+            };
+            match retry.after(attempt.await) {
+                Next::Return(deleted) => return deleted,
+                Next::Retry(pause) => self.runtime.sleep(pause).await,
+            }
+        }
+    }
+
+    /// The partitions that have both an access token that has expired and one that has not.
+    async fn partly_expired(&self, now: i64) -> Result<Vec<Partition>> {
+        let tokens = self.list(Some(&CredentialType::AccessToken)).await?;
+        let mut partitions: HashMap<&Partition, [bool; 2]> = HashMap::new();
+        for token in &tokens {
+            let has_expired = token.expires_on().is_some_and(|at| at < now);
+            partitions.entry(token.partition()).or_default()[usize::from(has_expired)] = true;
+        }
+        partitions.retain(|_, has| *has == [true; 2]);
+        Ok(partitions.into_keys().cloned().collect())
+    }
+
+    async fn purge(&self, now: i64) -> Result<u64> {
         let pending = self.pending(MayChange::Everything);
-        let purged = self.call("purge", self.store.purge(self.now())).await;
+        let purged = self.call("purge", self.store.purge(now)).await;
         pending.ended();
         let purged = purged?;
         if purged > 0 {

@@ -260,6 +260,11 @@ impl Entry {
             && self.0.expires_on.is_some_and(|at| at < now)
     }
 
+    /// Whether it is an access token that can be read and expires later than another one.
+    pub(crate) fn outlives(&self, other: &Self) -> bool {
+        self.0.expires_on.is_some_and(|at| other.0.expires_on.is_none_or(|other| at > other))
+    }
+
     /// The scopes of the target, in their order.
     pub(crate) fn scopes(&self) -> impl ExactSizeIterator<Item = &str> {
         let target = self.0.text(Field::Target).unwrap_or_default();

@@ -16,6 +16,8 @@ pub(crate) struct Rules<'a> {
     pub(crate) clouds: &'a Clouds,
     /// The most access tokens of one owner.
     pub(crate) most: Option<usize>,
+    /// Whether the other libraries share the store.
+    pub(crate) is_shared: bool,
 }
 
 impl Rules<'_> {
@@ -38,10 +40,13 @@ impl Rules<'_> {
 
     /// Whether a new access token can only count if a stored one is deleted. [`Profile::Family`]
     /// deletes all that it supersedes. [`Profile::Python`] keeps those that readers rank behind it,
-    /// as MSAL Python does.
+    /// as MSAL Python does; but of a store that no other library shares, it deletes those that would
+    /// be left when the new one has expired.
     fn displaces(&self, new: &Entry, old: &Entry) -> bool {
         new.key() != old.key()
-            && (self.profile == Profile::Family || old.stored_at() > new.stored_at())
+            && (self.profile == Profile::Family
+                || old.stored_at() > new.stored_at()
+                || !self.is_shared && old.outlives(new))
             && evidence::supersedes(new, old, self.clouds)
     }
 
@@ -78,7 +83,11 @@ impl Rules<'_> {
         let surplus = (old.len() + new).saturating_sub(most).min(old.len());
         old.sort_by_key(|it| it.used_at());
         old.truncate(surplus);
-        old
+        let keys: HashSet<_> = old.iter().map(|it| it.key()).collect();
+        let is_surplus = |it: &Entry| keys.contains(it.key());
+        let mut deleted = evidence::with_superseded(&stored.entries, is_surplus, self.clouds);
+        deleted.retain(stays);
+        deleted
     }
 }
 
@@ -149,24 +158,49 @@ pub(crate) fn add_unless_overtaken(
     }
 }
 
-/// Deletes access tokens until `down_to` are left: those that have expired, then those that were
-/// used longest ago, by `used_at`. Deletes nothing of another type.
+/// Deletes access tokens until at most `down_to` are left: those that have expired, then those that
+/// were used longest ago, by `used_at`, each with the earlier ones for the same API. Deletes nothing of
+/// another type. Also returns how many are left.
 pub(crate) fn evict(
     tokens: &[Entry],
     down_to: usize,
     now: i64,
     used_at: impl Fn(&Entry) -> i64,
-) -> Batch {
-    let is_token = |it: &&Entry| *it.credential_type() == CredentialType::AccessToken;
-    let mut tokens: Vec<_> = tokens.iter().filter(is_token).collect();
-    let surplus = tokens.len().saturating_sub(down_to);
-    tokens.sort_by_cached_key(|it| (!it.has_expired(now), used_at(it)));
+    clouds: &Clouds,
+) -> (Batch, usize) {
+    let mut by_use: Vec<_> = tokens.iter().filter(|it| evidence::is_access_token(it)).collect();
+    let surplus = by_use.len().saturating_sub(down_to);
+    by_use.sort_by_cached_key(|it| (!it.has_expired(now), used_at(it)));
+    let keys: HashSet<_> = by_use[..surplus].iter().map(|it| it.key()).collect();
+    let is_surplus = |it: &Entry| keys.contains(it.key());
     let mut batch = Batch::new();
-    for it in &tokens[..surplus] {
+    let deleted = evidence::with_superseded(tokens, is_surplus, clouds);
+    for it in &deleted {
         // Whatever is stored by now: an access token can be requested again.
         batch.change(it.partition(), Expect::Any).delete_record(it.record());
     }
-    batch
+    (batch, by_use.len() - deleted.len())
+}
+
+/// Deletes the access tokens that a later one for the same API superseded which has expired: without
+/// that one, they would be returned again. Deletes the expired ones of their partitions, too. Also
+/// returns the number of deleted tokens.
+pub(crate) fn purge(read: &ReadSet, now: i64, clouds: &Clouds) -> (Batch, u64) {
+    let has_expired = |it: &Entry| it.has_expired(now);
+    let mut batch = Batch::new();
+    let mut number = 0;
+    for (partition, stored) in read.iter() {
+        let deleted = evidence::with_superseded(&stored.entries, has_expired, clouds);
+        if deleted.iter().all(|it| has_expired(it)) {
+            continue;
+        }
+        let change = batch.change(partition, Expect::Revision(stored.revision));
+        for it in deleted {
+            change.delete_record(it.record());
+            number += 1;
+        }
+    }
+    (batch, number)
 }
 
 /// Changes fields of the record that is stored under the key of `old`; of `old` itself, if there

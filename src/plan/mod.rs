@@ -9,7 +9,7 @@ pub(crate) mod accounts;
 pub(crate) mod batch;
 pub(crate) mod candidates;
 pub(crate) mod changes;
-mod evidence;
+pub(crate) mod evidence;
 mod explain;
 pub(crate) mod facts;
 mod family;

@@ -4,8 +4,8 @@
 use msal_cache::plan::Verdict;
 use msal_cache::store::CacheStore;
 use msal_cache::{
-    AcquireError, AcquiredToken, Client, Error, Event, Fields, Memory, Profile, SilentRequest,
-    TokenCache,
+    AcquireError, AcquiredToken, Client, CredentialType, Entry, Error, Event, Fields, Limits,
+    Memory, Profile, Query, SilentRequest, TokenCache,
 };
 use serde_json::{Value, json};
 
@@ -113,16 +113,95 @@ fn an_invalidated_token_does_not_bring_an_earlier_one_back() {
     });
 }
 
+fn lasting(scopes: &str, secret: &str, seconds: i64) -> Event {
+    let response = Fields::new()
+        .set("access_token", format!("AT-{secret}"))
+        .set("client_info", client_info("uid"))
+        .set("expires_in", seconds);
+    sign_in("uid", scopes, secret).response(response)
+}
+
+#[test]
+fn a_purge_does_not_bring_an_older_token_back_that_is_valid_for_longer() {
+    fn check<S: CacheStore + 'static>(store: S, profile: Profile) {
+        let clock = std::sync::Arc::new(msal_cache::clock::ManualClock::new(NOW));
+        let cache = TokenCache::builder(store).profile(profile).clock(clock.clone()).build();
+        cache.add(&lasting("Files.Read", "other", 7200)).unwrap();
+        cache.add(&lasting("User.Read Mail.Read", "long", 7200)).unwrap();
+        clock.advance(1);
+        cache.add(&lasting("User.Read", "short", 600)).unwrap();
+        clock.advance(700);
+        let before = section(&cache, "AccessToken").len();
+        let purged = cache.purge_expired().unwrap();
+        let left = section(&cache, "AccessToken").len();
+        assert_eq!((purged, left), ((before - 1) as u64, 1), "{profile:?}");
+        let client = client(&cache);
+        for scopes in ["User.Read", "Mail.Read"] {
+            let plan = client.plan(&plain(scopes)).unwrap();
+            assert!(plan.cached().is_none() && plan.fallback().is_none(), "{plan}");
+        }
+        let other = client.acquire(&plain("Files.Read"), &Server::new([])).unwrap();
+        assert_eq!(secret(&other), "AT-other");
+        assert_eq!(cache.purge_expired().unwrap(), 0);
+    }
+    for profile in [Profile::Python, Profile::Family] {
+        check(Memory::new(), profile);
+        #[cfg(feature = "sqlite")]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            check(msal_cache::SqliteStore::open(folder.path().join("cache.db")).unwrap(), profile);
+        }
+        #[cfg(feature = "file")]
+        {
+            let folder = tempfile::tempdir().unwrap();
+            check(msal_cache::FileStore::open(folder.path().join("cache.json")).unwrap(), profile);
+        }
+    }
+}
+
+/// In a store that deletes what has expired by itself, such as one with a time to live.
+#[cfg(feature = "sqlite")]
+#[test]
+fn a_store_that_no_other_library_shares_has_no_token_that_outlives_a_newer_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = msal_cache::SqliteStore::open(folder.path().join("cache.db")).unwrap();
+    let cache = TokenCache::builder(store).profile(Profile::Python).build();
+    cache.add(&lasting("User.Read Mail.Read", "long", 7200)).unwrap();
+    cache.add(&lasting("User.Read Files.Read", "longer", 7300)).unwrap();
+    assert_eq!(section(&cache, "AccessToken").len(), 2);
+    cache.add(&lasting("User.Read", "short", 600)).unwrap();
+    assert_eq!(section(&cache, "AccessToken").len(), 1);
+}
+
+#[test]
+fn a_limit_does_not_bring_an_older_token_back() {
+    for limits in [Limits::new().access_tokens_of_one_owner(3), Limits::new().access_tokens(3)] {
+        let clock = std::sync::Arc::new(msal_cache::clock::ManualClock::new(NOW));
+        let cache = TokenCache::builder(Memory::new()).limits(limits).clock(clock.clone()).build();
+        let client = client(&cache);
+        cache.add(&lasting("User.Read Mail.Read", "old", 7200)).unwrap();
+        clock.advance(1);
+        cache.add(&lasting("User.Read", "new", 3600)).unwrap();
+        for scopes in ["Files.Read", "Notes.Read", "Tasks.Read"] {
+            clock.advance(1);
+            // The older token is the one that was used last.
+            let query = Query::new().home_account_id(super::HOME).target(["Mail.Read"]);
+            cache.find(CredentialType::AccessToken, &query).unwrap();
+            cache.add(&lasting(scopes, scopes, 3600)).unwrap();
+            for (scopes, may_be) in [("User.Read", "AT-new"), ("Mail.Read", "none")] {
+                let plan = client.plan(&plain(scopes)).unwrap();
+                let token = plan.cached().and_then(Entry::access_token);
+                let found = token.map(|it| it.secret().expose().to_owned());
+                assert!(found.as_deref().is_none_or(|it| it == may_be), "{plan}");
+            }
+        }
+        assert!(section(&cache, "AccessToken").len() <= 3);
+    }
+}
+
 #[test]
 fn an_older_token_that_is_valid_for_longer_does_not_come_back() {
     both(|cache, client, clock| {
-        let lasting = |scopes: &str, secret: &str, seconds: i64| {
-            let response = Fields::new()
-                .set("access_token", format!("AT-{secret}"))
-                .set("client_info", client_info("uid"))
-                .set("expires_in", seconds);
-            sign_in("uid", scopes, secret).response(response)
-        };
         cache.add(&lasting("User.Read Mail.Read", "long", 7200)).unwrap();
         clock.advance(1);
         cache.add(&lasting("User.Read", "short", 600)).unwrap();

@@ -76,6 +76,11 @@ pub trait AsyncCacheStore: fmt::Debug + Send + Sync {
         let _ = (partition, known);
         false
     }
+
+    /// See [`CacheStore::is_shared`](crate::CacheStore::is_shared).
+    fn is_shared(&self) -> bool {
+        false
+    }
 }
 
 /// The contract of [`BlobStore`](crate::BlobStore) for a store that waits without blocking a

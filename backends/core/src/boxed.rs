@@ -63,6 +63,9 @@ pub trait DynAsyncCacheStore: fmt::Debug + Send + Sync {
 
     /// See [`AsyncCacheStore::is_unchanged`].
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool;
+
+    /// See [`AsyncCacheStore::is_shared`].
+    fn is_shared(&self) -> bool;
 }
 
 impl<S: AsyncCacheStore> DynAsyncCacheStore for S {
@@ -113,6 +116,10 @@ impl<S: AsyncCacheStore> DynAsyncCacheStore for S {
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
         AsyncCacheStore::is_unchanged(self, partition, known)
     }
+
+    fn is_shared(&self) -> bool {
+        AsyncCacheStore::is_shared(self)
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -152,6 +159,10 @@ impl AsyncCacheStore for dyn DynAsyncCacheStore {
     #[inline]
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
         DynAsyncCacheStore::is_unchanged(self, partition, known)
+    }
+
+    fn is_shared(&self) -> bool {
+        DynAsyncCacheStore::is_shared(self)
     }
 }
 

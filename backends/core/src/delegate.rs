@@ -41,6 +41,7 @@ macro_rules! delegate_store {
         $crate::__delegate_verb!($self $store; purge [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; guard [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; watch [$($($verb)+)?]);
+        $crate::__delegate_verb!($self $store; is_shared [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; is_immediate [$($($verb)+)?]);
         $crate::__delegate_verb!($self $store; detached [$($($verb)+)?]);
     };
@@ -58,6 +59,7 @@ macro_rules! __delegate_verb {
     (@known purge) => {};
     (@known guard) => {};
     (@known watch) => {};
+    (@known is_shared) => {};
     (@known is_immediate) => {};
     (@known detached) => {};
     (@known $other:ident) => {
@@ -78,6 +80,7 @@ macro_rules! __delegate_verb {
     ($self:ident $store:expr; purge [purge $($rest:ident)*]) => {};
     ($self:ident $store:expr; guard [guard $($rest:ident)*]) => {};
     ($self:ident $store:expr; watch [watch $($rest:ident)*]) => {};
+    ($self:ident $store:expr; is_shared [is_shared $($rest:ident)*]) => {};
     ($self:ident $store:expr; is_immediate [is_immediate $($rest:ident)*]) => {};
     ($self:ident $store:expr; detached [detached $($rest:ident)*]) => {};
     ($self:ident $store:expr; $verb:ident [$other:ident $($rest:ident)*]) => {
@@ -155,6 +158,12 @@ macro_rules! __delegate_verb {
             self: ::std::sync::Arc<Self>,
         ) -> ::core::option::Option<::std::sync::Arc<dyn $crate::CacheStore>> {
             ::core::option::Option::None
+        }
+    };
+    ($self:ident $store:expr; is_shared []) => {
+        #[inline]
+        fn is_shared(&$self) -> bool {
+            $crate::CacheStore::is_shared(&$store)
         }
     };
     ($self:ident $store:expr; is_immediate []) => {

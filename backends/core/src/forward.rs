@@ -110,6 +110,10 @@ macro_rules! forward_async {
             fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
                 (**self).is_unchanged(partition, known)
             }
+
+            fn is_shared(&self) -> bool {
+                (**self).is_shared()
+            }
         }
 
         #[deny(clippy::missing_trait_methods)]

@@ -77,6 +77,10 @@ impl<S: CacheStore> AsyncCacheStore for Ready<S> {
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
         self.0.is_unchanged(partition, known)
     }
+
+    fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]

@@ -242,6 +242,10 @@ impl<S: CacheStore + 'static> AsyncCacheStore for Offload<S> {
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
         self.store.is_unchanged(partition, known)
     }
+
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
 }
 
 #[deny(clippy::missing_trait_methods)]
@@ -393,6 +397,10 @@ impl<S: AsyncCacheStore> CacheStore for Blocking<S> {
     #[inline]
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
         self.store.is_unchanged(partition, known)
+    }
+
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
     }
 
     fn is_immediate(&self) -> bool {

@@ -119,6 +119,15 @@ pub trait CacheStore: fmt::Debug + Send + Sync {
         false
     }
 
+    /// Whether other MSAL libraries may write the records too, or read them as a document.
+    ///
+    /// There, what MSAL Python keeps is kept, and the cache reads all access tokens before a
+    /// [`purge`](Self::purge). In other stores, a new access token replaces each one of its API that
+    /// expires later, so that a purge, or an expiry by the store itself, brings none back.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// Whether no verb waits for more than a short lock in memory. Async code then calls the verbs
     /// in place; the verbs of other stores are moved to threads that may block.
     fn is_immediate(&self) -> bool {

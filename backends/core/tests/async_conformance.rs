@@ -102,6 +102,10 @@ impl AsyncCacheStore for Waits {
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
         self.store.is_unchanged(partition, known)
     }
+
+    fn is_shared(&self) -> bool {
+        self.store.is_shared()
+    }
 }
 
 /// A store with the provided bodies of the contract.

@@ -108,6 +108,10 @@ impl CacheStore for FileStore {
         self.0.is_unchanged(partition, known)
     }
 
+    fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
+
     fn is_immediate(&self) -> bool {
         self.0.is_immediate()
     }

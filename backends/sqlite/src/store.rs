@@ -223,6 +223,10 @@ impl CacheStore for SqliteStore {
         false
     }
 
+    fn is_shared(&self) -> bool {
+        false
+    }
+
     /// False: every verb may wait for other processes, or for the disk.
     fn is_immediate(&self) -> bool {
         false

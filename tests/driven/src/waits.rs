@@ -62,4 +62,8 @@ impl<S: CacheStore> AsyncCacheStore for Waits<S> {
             }
         }
     }
+
+    fn is_shared(&self) -> bool {
+        self.0.is_shared()
+    }
 }

@@ -189,10 +189,16 @@ pub fn merge(data: &[u8]) {
 
     let changed = cache(Document::new(DocumentBlob::new(text)), Profile::Python);
     let purged = changed.purge_expired().unwrap();
-    assert_eq!(usize::try_from(purged).unwrap(), expired.len());
     let after = entries_of(&changed.store().blob().text());
     assert!(expired.iter().all(|id| !after.contains_key(id)), "a purge left an expired token");
-    assert_kept("a purge", &before, &after, |id, _| expired.contains(id));
+    let deleted: Vec<_> = entries.iter().filter(|it| !after.contains_key(&id_of(it))).collect();
+    assert_eq!(usize::try_from(purged).unwrap(), deleted.len());
+    // A token that an expired one superseded is deleted with it.
+    let superseded = |id: &(String, String)| {
+        let it = deleted.iter().find(|it| id_of(it) == *id);
+        it.is_some_and(|it| deleted.iter().any(|other| it != other && share_api(it, other)))
+    };
+    assert_kept("a purge", &before, &after, |id, _| expired.contains(id) || superseded(id));
 
     // One entry, which depends on the input.
     let Some(entry) = entries.get(data.len() % entries.len().max(1)) else { return };
@@ -216,6 +222,14 @@ pub fn merge(data: &[u8]) {
             }
         }
     }
+}
+
+/// Whether two access tokens of one user and client have a scope in common.
+fn share_api(one: &Entry, other: &Entry) -> bool {
+    let (Some(one), Some(other)) = (one.access_token(), other.access_token()) else { return false };
+    one.home_account_id().unwrap_or_default() == other.home_account_id().unwrap_or_default()
+        && one.client_id() == other.client_id()
+        && one.scopes().any(|scope| other.scopes().any(|it| it.eq_ignore_ascii_case(scope)))
 }
 
 fn is_expired(entry: &Entry) -> bool {

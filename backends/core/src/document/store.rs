@@ -392,6 +392,10 @@ impl<B: BlobStore> CacheStore for Document<B> {
         false
     }
 
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn is_immediate(&self) -> bool {
         false
     }
@@ -440,6 +444,10 @@ impl<B: AsyncBlobStore> AsyncCacheStore for Document<B> {
         // As in the blocking form.
         let _ = (partition, known);
         false
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 }
 

@@ -174,6 +174,11 @@ impl CacheStore for Memory {
         revision_in(&self.contents.read(shard_of(hash)), hash, partition) == known
     }
 
+    /// True: it is written to and read from documents of the other libraries as a whole.
+    fn is_shared(&self) -> bool {
+        true
+    }
+
     fn is_immediate(&self) -> bool {
         true
     }
