@@ -88,6 +88,12 @@ pub mod file {
     };
 }
 
+#[cfg(feature = "redis")]
+pub mod redis {
+    //! A cache on a Redis or Valkey server. The guide is [`docs::redis`](crate::docs::redis).
+    pub use msal_cache_redis::{Credentials, RedisFailure, RedisStore, RedisStoreBuilder};
+}
+
 #[cfg(feature = "sqlite")]
 pub mod sqlite {
     //! A row for each token, in one SQLite database.

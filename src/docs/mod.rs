@@ -8,6 +8,7 @@
 //! | [`which_token`] | which of several cached tokens a request gets, and which it never gets |
 //! | [`mod@file`] | the JSON file: writing, the lock, permissions, broken files, where it is |
 //! | [`sqlite`] | the database |
+//! | [`mod@redis`] | a cache on a Redis or Valkey server |
 //! | [`your_own_store`] | a store for a string or for records, blocking or async, and its tests |
 //! | [`sharing`] | one file with other MSAL libraries |
 //! | [`from_msal_python`] | MSAL Python's names, and the differences |
@@ -23,6 +24,7 @@
 //! | `Memory` | none | until the process ends | threads |
 //! | `FileStore` | `file` (default) | in one JSON file, mode 0600 | threads, processes, other MSAL libraries |
 //! | `SqliteStore` | `sqlite`, `sqlite-bundled` | in a row for each token, mode 0600 | threads and processes of one machine |
+//! | `RedisStore` | `redis` | on a Redis or Valkey server | processes on many machines |
 //! | `Document<B>` over your `BlobStore` | none | where your store puts the string | as your `swap` guarantees |
 //! | your `CacheStore` | none | in records of your own | as your `commit` guarantees |
 //!
@@ -80,6 +82,10 @@ pub mod authorities_and_errors {}
 #[cfg_attr(feature = "file", doc = include_str!("file.md"))]
 #[cfg_attr(not(feature = "file"), doc = "Built with the feature `file`.")]
 pub mod file {}
+
+#[cfg_attr(feature = "redis", doc = include_str!("redis.md"))]
+#[cfg_attr(not(feature = "redis"), doc = "Built with the feature `redis`.")]
+pub mod redis {}
 
 #[cfg_attr(feature = "sqlite", doc = include_str!("sqlite.md"))]
 #[cfg_attr(not(feature = "sqlite"), doc = "Built with the feature `sqlite`.")]

@@ -1,0 +1,114 @@
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use msal_cache_core::{BoxFuture, Result};
+use redis::{ConnectionAddr, IntoConnectionInfo};
+
+use crate::RedisStore;
+use crate::error::RedisFailure;
+use crate::keys::Keys;
+use crate::server::Server;
+
+/// The user and the password of one connection.
+#[derive(Clone)]
+pub struct Credentials {
+    /// The ACL user; `None` is the user `default`.
+    pub username: Option<String>,
+    /// The password, or a token that the server accepts as one.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// Returns the credentials of the next connection.
+#[derive(Clone)]
+pub(crate) struct CredentialSource(
+    Arc<dyn Fn() -> BoxFuture<'static, Result<Credentials>> + Send + Sync>,
+);
+
+impl CredentialSource {
+    pub(crate) async fn get(&self) -> Result<Credentials> {
+        (self.0)().await
+    }
+}
+
+/// The options of a [`RedisStore`].
+#[derive(Clone)]
+#[must_use = "call `connect`"]
+pub struct RedisStoreBuilder {
+    url: String,
+    name: String,
+    timeout: Duration,
+    source: Option<CredentialSource>,
+}
+
+impl RedisStoreBuilder {
+    pub(crate) fn new(url: String) -> Self {
+        Self { url, name: "default".into(), timeout: Duration::from_secs(5), source: None }
+    }
+
+    /// The name of the cache, `default` unless set. One server may hold several caches, for example
+    /// one for each app or tenant. A name has ASCII letters, digits and `. _ : - /`.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// How long a connection, and each call, may take; 5 seconds unless set.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Asks `source` for the user and password of each new connection, in place of those in the
+    /// address: for passwords that rotate, and for tokens that expire.
+    pub fn credentials<F>(mut self, source: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Credentials>> + Send + 'static,
+    {
+        self.source = Some(CredentialSource(Arc::new(move || Box::pin(source()))));
+        self
+    }
+
+    /// Connects, and checks that the server and the stored data can be used.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](msal_cache_core::Error::Invalid) for a name with other characters,
+    /// [`Error::Runtime`](msal_cache_core::Error::Runtime) outside of a tokio runtime,
+    /// [`Error::Corrupt`](msal_cache_core::Error::Corrupt) for data of another program or of a newer
+    /// version, and [`RedisFailure`] as the source of an
+    /// [`Error::Backend`](msal_cache_core::Error::Backend).
+    pub async fn connect(self) -> Result<RedisStore> {
+        let keys = Keys::of(&self.name)?;
+        let info = self.url.as_str().into_connection_info();
+        let info = info.map_err(|_| {
+            RedisFailure::Address(
+                "it is not redis://, rediss://, valkey:// or valkeys:// and a host",
+            )
+        })?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            // Needs a provider for the process, and panics if there are two to choose from.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
+        let server = Server::new(info, self.source, self.timeout, keys.meta.clone());
+        let store = RedisStore::new(server, keys);
+        store.check().await?;
+        Ok(store)
+    }
+}
+
+impl fmt::Debug for RedisStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address may contain a password.
+        f.debug_struct("RedisStoreBuilder")
+            .field("name", &self.name)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

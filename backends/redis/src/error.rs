@@ -1,0 +1,152 @@
+//! What a server refused, and the errors that it becomes.
+
+use msal_cache_core::Error;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+
+/// The name of this store in errors.
+const STORE: &str = "Redis";
+
+/// The cause of an [`Error::Backend`] of this store. The text of a server's error is left out, since
+/// it may quote the arguments of a command.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RedisFailure {
+    /// The address can't be used.
+    #[error("the address of the server is invalid: {0}")]
+    Address(&'static str),
+
+    /// The server can't be reached, or the connection was lost.
+    #[error("{server} can't be reached: {reason}")]
+    Unreachable {
+        /// The server, without its password.
+        server: String,
+        /// What failed.
+        reason: String,
+    },
+
+    /// The connection was lost while a commit was under way, and again when it was repeated.
+    #[error(
+        "the connection to {server} was lost during a commit, which may have been applied: {reason}"
+    )]
+    OutcomeUnknown {
+        /// The server, without its password.
+        server: String,
+        /// What failed.
+        reason: String,
+    },
+
+    /// The server refused the user or the password.
+    #[error("{server} refused the user or the password")]
+    Authentication {
+        /// The server, without its password.
+        server: String,
+    },
+
+    /// The user lacks the permission for a command or a key.
+    #[error(
+        "the user of {server} lacks a permission; see the guide for the ACL rules that the cache needs"
+    )]
+    Permission {
+        /// The server, without its password.
+        server: String,
+    },
+
+    /// The server is too old.
+    #[error("{server} has version {found}; the cache needs Redis 6.2 or later, or Valkey")]
+    TooOld {
+        /// The server, without its password.
+        server: String,
+        /// The version that it reports.
+        found: String,
+    },
+
+    /// The server deletes keys when its memory is full, also those of the cache.
+    #[error(
+        "{server} deletes keys when its memory is full (maxmemory-policy {policy}), which would sign \
+         users out and damage the index of the cache; set maxmemory-policy to noeviction or volatile-ttl"
+    )]
+    Evicts {
+        /// The server, without its password.
+        server: String,
+        /// The policy.
+        policy: String,
+    },
+
+    /// The memory of the server is full. Nothing was written; records can still be deleted.
+    #[error("the memory of {server} is full (maxmemory)")]
+    OutOfMemory {
+        /// The server, without its password.
+        server: String,
+    },
+
+    /// The server is a replica, or has lost too many of them. Nothing was written.
+    #[error("{server} can't be written: {reason}")]
+    ReadOnly {
+        /// The server, without its password.
+        server: String,
+        /// The code of its error.
+        reason: String,
+    },
+
+    /// The server returned another error.
+    #[error("{server} refused a command: {code}")]
+    Refused {
+        /// The server, without its password.
+        server: String,
+        /// The code of its error.
+        code: String,
+    },
+
+    /// The server returned a reply that the scripts of this crate don't return.
+    #[error("{server} returned an unexpected reply")]
+    Reply {
+        /// The server, without its password.
+        server: String,
+    },
+}
+
+impl From<RedisFailure> for Error {
+    fn from(failure: RedisFailure) -> Self {
+        Self::backend(STORE, failure)
+    }
+}
+
+/// A key of the cache holds something else.
+pub(crate) fn corrupt(server: &str, reason: &str) -> Error {
+    Error::Corrupt { place: server.into(), reason: reason.into(), position: None }
+}
+
+/// Whether the connection failed, so that the command may be repeated on a new one.
+pub(crate) fn is_lost(error: &RedisError) -> bool {
+    error.is_io_error() || error.is_unrecoverable_error()
+}
+
+/// The error of a command.
+pub(crate) fn translate(server: &str, error: &RedisError) -> Error {
+    let place = || server.to_owned();
+    let code = error.code().unwrap_or_default();
+    match (code, error.kind()) {
+        ("WRONGTYPE", _) => corrupt(server, "a key of the cache holds a value of another type"),
+        ("MSALFOREIGN", _) => corrupt(server, "a key of the cache holds data of another program"),
+        ("MSALVERSION", _) => corrupt(server, "it was written by a newer version of msal-cache"),
+        ("OOM", _) => RedisFailure::OutOfMemory { server: place() }.into(),
+        ("NOPERM", _) => RedisFailure::Permission { server: place() }.into(),
+        ("NOAUTH" | "WRONGPASS", _) | (_, ErrorKind::AuthenticationFailed) => {
+            RedisFailure::Authentication { server: place() }.into()
+        }
+        ("READONLY" | "NOREPLICAS" | "MISCONF", _)
+        | (_, ErrorKind::Server(ServerErrorKind::ReadOnly)) => {
+            RedisFailure::ReadOnly { server: place(), reason: code.to_owned() }.into()
+        }
+        (_, ErrorKind::RESP3NotSupported) => {
+            RedisFailure::TooOld { server: place(), found: "before 6".into() }.into()
+        }
+        _ if is_lost(error) => unreachable_error(server, error),
+        ("", _) => RedisFailure::Refused { server: place(), code: error.category().into() }.into(),
+        (code, _) => RedisFailure::Refused { server: place(), code: code.into() }.into(),
+    }
+}
+
+fn unreachable_error(server: &str, error: &RedisError) -> Error {
+    RedisFailure::Unreachable { server: server.into(), reason: error.category().into() }.into()
+}

@@ -1,0 +1,195 @@
+//! The guard of a partition: a key with a lease, which a task renews until the guard is dropped.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::{Duration, Instant};
+
+use msal_cache_core::{Error, Partition, RefreshGuard, Result, Revision};
+use redis::cmd;
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use crate::reply::hex;
+use crate::store::Shared;
+
+/// A guard ends this long after its holder has died.
+const LEASE_MS: u64 = 3000;
+
+/// Two renewals may fail before the lease ends.
+const RENEWAL: Duration = Duration::from_millis(900);
+
+/// How long dropping a guard waits for the server, outside of a runtime.
+const LONGEST_RELEASE: Duration = Duration::from_secs(1);
+
+/// A guard that was dropped in a task is released by a message that is under way, so every caller
+/// waits this long.
+const LEAST_WAIT: Duration = Duration::from_millis(20);
+
+/// The longest pause between two attempts to take a guard.
+const LONGEST_PAUSE: Duration = Duration::from_millis(25);
+
+/// The tokens of the guards that this store holds, or believes to hold.
+#[derive(Default)]
+pub(crate) struct Leases(Mutex<HashMap<Partition, String>>);
+
+impl Leases {
+    /// The token with which a commit to this partition is checked.
+    pub(crate) fn token(&self, partition: &Partition) -> Option<String> {
+        self.lock().get(partition).cloned()
+    }
+
+    /// The caller has been told that the guard was lost.
+    pub(crate) fn forget(&self, partition: &Partition) {
+        self.lock().remove(partition);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Partition, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a [`RefreshGuard`] owns. The task that renews the lease sees when it is dropped.
+struct Held {
+    shared: Arc<Shared>,
+    partition: Partition,
+    token: String,
+    release: Option<oneshot::Sender<()>>,
+    /// Is closed when the server has released the guard.
+    released: mpsc::Receiver<()>,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.forget();
+        drop(self.release.take());
+        // A blocking program waits until others can take the guard. A task must not block.
+        if Handle::try_current().is_err() {
+            let _ = self.released.recv_timeout(LONGEST_RELEASE);
+        }
+    }
+}
+
+impl Held {
+    fn forget(&self) {
+        let mut leases = self.shared.leases.lock();
+        // After a lost lease, another task of this store may hold the guard.
+        if leases.get(&self.partition) == Some(&self.token) {
+            leases.remove(&self.partition);
+        }
+    }
+}
+
+pub(crate) async fn guard(
+    shared: &Arc<Shared>,
+    partition: &Partition,
+    wait: Duration,
+) -> Result<RefreshGuard> {
+    let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
+    let (answer, answered) = oneshot::channel();
+    let lease = Lease {
+        shared: shared.clone(),
+        key: shared.keys.guard(partition),
+        token: hex(Revision::unique()),
+    };
+    // A task of its own, so that a caller that is dropped leaves no lease behind.
+    runtime.spawn(lease.run(partition.clone(), wait, answer));
+    answered.await.map_err(|_| Error::runtime_ended())?
+}
+
+/// One attempt to hold a guard, and then the lease.
+struct Lease {
+    shared: Arc<Shared>,
+    key: String,
+    token: String,
+}
+
+impl Lease {
+    async fn run(
+        self,
+        partition: Partition,
+        wait: Duration,
+        answer: oneshot::Sender<Result<RefreshGuard>>,
+    ) {
+        if let Err(error) = self.take(wait, &answer).await {
+            // A lease may have been taken although the answer was lost.
+            self.release().await;
+            let _ = answer.send(Err(error));
+            return;
+        }
+        let (release, mut dropped) = oneshot::channel();
+        let (_closed, released) = mpsc::channel();
+        let (shared, token) = (self.shared.clone(), self.token.clone());
+        self.shared.leases.lock().insert(partition.clone(), token.clone());
+        let held = Held { shared, partition, token, release: Some(release), released };
+        // Where the caller is dropped, so is the guard.
+        let _ = answer.send(Ok(RefreshGuard::new(held)));
+        while tokio::time::timeout(RENEWAL, &mut dropped).await.is_err() {
+            if matches!(self.renew().await, Ok(0)) {
+                return;
+            }
+        }
+        self.release().await;
+    }
+
+    async fn take(
+        &self,
+        wait: Duration,
+        answer: &oneshot::Sender<Result<RefreshGuard>>,
+    ) -> Result<()> {
+        let wait = wait.max(LEAST_WAIT);
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            if self.try_take().await? {
+                return Ok(());
+            }
+            let waited = started.elapsed();
+            if waited >= wait || answer.is_closed() {
+                return Err(Error::Locked {
+                    path: "the guard of a partition".into(),
+                    holder: Some("another process or task".into()),
+                    waited,
+                });
+            }
+            tokio::time::sleep(pause.min(wait.saturating_sub(waited))).await;
+            // Waiters that start together don't stay together.
+            pause = LONGEST_PAUSE.min(pause * 2).mul_f64(0.75 + fastrand::f64() / 4.0);
+        }
+    }
+
+    async fn try_take(&self) -> Result<bool> {
+        let taken: Option<String> = self
+            .shared
+            .server
+            .call(false, |mut connection, _| {
+                let mut set = cmd("SET");
+                set.arg(&self.key).arg(&self.token).arg("NX").arg("PX").arg(LEASE_MS);
+                async move { set.query_async(&mut connection).await }
+            })
+            .await?;
+        Ok(taken.is_some())
+    }
+
+    async fn renew(&self) -> Result<i64> {
+        self.shared
+            .server
+            .call(false, |mut connection, _| async move {
+                let mut call = self.shared.scripts.renew.key(&self.key);
+                call.arg(&self.token).arg(LEASE_MS).invoke_async(&mut connection).await
+            })
+            .await
+    }
+
+    async fn release(&self) {
+        let released: Result<i64> = self
+            .shared
+            .server
+            .call(false, |mut connection, _| async move {
+                let mut call = self.shared.scripts.release.key(&self.key);
+                call.arg(&self.token).invoke_async(&mut connection).await
+            })
+            .await;
+        // Where it fails, the lease ends on its own.
+        drop(released);
+    }
+}

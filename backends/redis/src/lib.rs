@@ -1,0 +1,80 @@
+//! The Redis and Valkey store of `msal-cache`: a token cache that processes on many machines share.
+//!
+//! [`RedisStore`] is the store, and [`RedisStoreBuilder`] has its options. No type of the crate
+//! `redis` is in this interface, so a new version of it is not a breaking change.
+//!
+//! The store is async and needs a tokio runtime; `Blocking` makes a blocking store of it:
+//!
+//! ```no_run
+//! use msal_cache_core::Blocking;
+//! use msal_cache_redis::RedisStore;
+//!
+//! # async fn open() -> Result<(), msal_cache_core::Error> {
+//! let store = RedisStore::builder("rediss://app@cache.example:6380").name("web").connect().await?;
+//! # Ok(()) }
+//! # fn blocking() -> Result<(), msal_cache_core::Error> {
+//! let store = Blocking::connect(RedisStore::connect("redis://127.0.0.1"))?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - **A commit** is one script, which checks all expectations before it writes. If the client or
+//!   the connection is lost, all of it or nothing is applied. How durable it is, is decided by the
+//!   persistence and the replication of the server.
+//! - **A lost connection** is made again, and the call is repeated once. A commit that is repeated
+//!   is not applied twice unless another commit came in between. If it can't be repeated, the error
+//!   is [`RedisFailure::OutcomeUnknown`].
+//! - **A load**, of one partition or several, is one script in one round trip. If nothing has
+//!   changed, the reply is a number.
+//! - **Revisions** are drawn by the clients and never counted by the server. So no revision is used
+//!   twice, also after a restart without persistence, `FLUSHALL` or a failover to an older replica.
+//! - **A listing** is read in chunks of at most 64 partitions or about 100 records, so that no script
+//!   keeps other clients waiting. Partitions that change meanwhile are read again, so the result is
+//!   of the moment of its last chunk.
+//! - **A purge** deletes up to 100 records in each step. Other clients may see a part of it.
+//! - **A guard** is a key with a lease of 3 seconds, which is renewed until the guard is dropped. If
+//!   its holder dies, it ends within that time. A commit by a holder that lost it is a conflict,
+//!   once, so the cache reads again before it stores.
+//! - **Data that isn't ours** at a key of the cache, data of a newer version of this crate, a server
+//!   before Redis 6.2, missing permissions and an eviction policy that deletes keys without an expiry
+//!   are errors, and nothing is written.
+//! - **A full server** (`maxmemory`) refuses new records, and deletes records as before, so users can
+//!   sign out.
+//!
+//! # Keys, version 1
+//!
+//! All keys of a cache share the hash tag `{msal:<name>}`, so that one script can change them.
+//!
+//! | key | type | content |
+//! |---|---|---|
+//! | `{msal:<name>}:meta` | hash | `version`, `rev`: the revision of the whole; `n`: a counter; `floor` |
+//! | `{msal:<name>}:p:<partition>` | hash | `r`: the revision; each record as `section NUL key` → `position:json` |
+//! | `{msal:<name>}:own` | hash | `section NUL key` → the partition that holds the record |
+//! | `{msal:<name>}:exp` | sorted set | `section NUL key` by expiry |
+//! | `{msal:<name>}:parts` | sorted set | partitions by the number of their last change |
+//! | `{msal:<name>}:gone` | sorted set | the last 1,000 deleted partitions, likewise |
+//! | `{msal:<name>}:g:<partition>` | string | the token of the holder of a guard; expires |
+//!
+//! The keys ending in `:probe-1` and `:probe-2` exist while a connection is checked.
+//!
+//! # Limits
+//!
+//! Keys other than guards don't expire: call `purge`. Redis Cluster and Sentinel are not supported; use
+//! one address that follows the primary. The values are stored as text, readable for everyone who can
+//! read the keys.
+
+#![forbid(unsafe_code)]
+
+mod builder;
+mod error;
+mod guard;
+mod keys;
+mod reply;
+mod scripts;
+mod server;
+mod store;
+
+pub use builder::{Credentials, RedisStoreBuilder};
+pub use error::RedisFailure;
+pub use store::RedisStore;

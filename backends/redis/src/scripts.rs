@@ -1,0 +1,39 @@
+//! The scripts, one for each verb. They are loaded once, and again where a server lacks them.
+
+use redis::Script;
+
+pub(crate) struct Scripts {
+    pub(crate) load: Script,
+    pub(crate) commit: Script,
+    pub(crate) list: Script,
+    pub(crate) purge: Script,
+    pub(crate) renew: Script,
+    pub(crate) release: Script,
+}
+
+/// KEYS: the guard. ARGV: its token, milliseconds.
+const RENEW: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+                     return redis.call('PEXPIRE', KEYS[1], ARGV[2])";
+
+/// KEYS: the guard. ARGV: its token.
+const RELEASE: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
+                       return redis.call('DEL', KEYS[1])";
+
+impl Scripts {
+    pub(crate) fn new() -> Self {
+        Self {
+            load: Script::new(include_str!("scripts/load.lua")),
+            commit: Script::new(concat!(
+                include_str!("scripts/common.lua"),
+                include_str!("scripts/commit.lua")
+            )),
+            list: Script::new(include_str!("scripts/list.lua")),
+            purge: Script::new(concat!(
+                include_str!("scripts/common.lua"),
+                include_str!("scripts/purge.lua")
+            )),
+            renew: Script::new(RENEW),
+            release: Script::new(RELEASE),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+-- KEYS: meta, own, exp, parts, gone, then the hash of each changed partition.
+-- ARGV: prefix, revision, prefix of guards, 'again' or '', then for each change: name, expected
+--   revision or '', token of the guard or '', number of operations, and the operations:
+--   'p' field expiry-or-'' value, or 'd' field.
+-- Returns the revisions, 0 for a conflict, -1 where a guard was lost.
+local guards = ARGV[3]
+-- The answer to this commit was lost, and it is sent again: was it applied?
+local applied = ARGV[4] ~= '' and redis.call('HGET', meta, 'rev') == revision
+local before, out, at = {}, {}, 5
+for i = 6, #KEYS do
+  local name, expected, token, count = ARGV[at], ARGV[at + 1], ARGV[at + 2], tonumber(ARGV[at + 3])
+  before[i - 5] = stored_revision(name)
+  if not applied then
+    if expected ~= '' and before[i - 5] ~= expected then return 0 end
+    if token ~= '' and redis.call('GET', guards .. name) ~= token then return -1 end
+  end
+  at = at + 4
+  for _ = 1, count do
+    if ARGV[at] == 'p' then
+      local owner = redis.call('HGET', own, ARGV[at + 1])
+      if owner and owner ~= name then stored_revision(owner) end
+      at = at + 4
+    else
+      at = at + 2
+    end
+  end
+end
+if foreign then return redis.error_reply('MSALFOREIGN not a partition') end
+if applied then return before end
+
+local names = {}
+at = 5
+for i = 6, #KEYS do
+  local key, name, count = KEYS[i], ARGV[at], tonumber(ARGV[at + 3])
+  names[i - 5] = name
+  at = at + 4
+  for _ = 1, count do
+    local field = ARGV[at + 1]
+    local old = redis.call('HGET', key, field)
+    if ARGV[at] == 'p' then
+      local expires, value = ARGV[at + 2], ARGV[at + 3]
+      at = at + 4
+      local position
+      if old then
+        position = string.match(old, '^%d+') or '0'
+      else
+        local owner = redis.call('HGET', own, field)
+        if owner and owner ~= name then
+          redis.call('HDEL', prefix .. owner, field)
+          touch(owner)
+        end
+        position = redis.call('HINCRBY', meta, 'n', 1)
+        redis.call('HSET', own, field, name)
+      end
+      local new = position .. ':' .. value
+      if new ~= old then
+        touch(name)
+        redis.call('HSET', key, field, new)
+        if expires ~= '' then
+          redis.call('ZADD', exp, expires, field)
+        else
+          redis.call('ZREM', exp, field)
+        end
+      end
+    else
+      at = at + 2
+      if old then
+        touch(name)
+        redis.call('HDEL', key, field)
+        redis.call('HDEL', own, field)
+        redis.call('ZREM', exp, field)
+      end
+    end
+  end
+end
+finish()
+for i, name in ipairs(names) do out[i] = revisions[name] or before[i] end
+return out

@@ -1,0 +1,253 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use msal_cache_core::{
+    AsyncCacheStore, Batch, Change, CredentialType, Error, Expect, Load, Op, Partition, Record,
+    RefreshGuard, Result, Revision, Snapshot,
+};
+use redis::{ScriptInvocation, Value};
+
+use crate::builder::RedisStoreBuilder;
+use crate::guard::{self, Leases};
+use crate::keys::{Keys, field};
+use crate::reply::{Placed, Reply, hex};
+use crate::scripts::Scripts;
+use crate::server::Server;
+
+/// How often a listing starts again, because more than a thousand users were deleted meanwhile.
+const ATTEMPTS: u32 = 64;
+
+/// Bounds the work of one script of a listing, in records.
+const LIST_WORK: u32 = 100;
+
+/// How many records one script of a purge deletes.
+const PURGE_RECORDS: usize = 100;
+
+/// The largest number that a score of a sorted set represents exactly.
+const LARGEST_SCORE: i64 = 1 << 53;
+
+/// A token cache on a Redis or Valkey server. See the [crate documentation](crate).
+///
+/// Clones share the connection.
+#[derive(Clone)]
+pub struct RedisStore(Arc<Shared>);
+
+pub(crate) struct Shared {
+    pub(crate) server: Server,
+    pub(crate) keys: Keys,
+    pub(crate) scripts: Scripts,
+    pub(crate) leases: Leases,
+}
+
+impl RedisStore {
+    /// Connects to the cache `default` on a server, such as `rediss://user:password@host:6380/0`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RedisStoreBuilder::connect`].
+    pub async fn connect(url: impl Into<String>) -> Result<Self> {
+        Self::builder(url).connect().await
+    }
+
+    /// A store with options.
+    pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url.into())
+    }
+
+    pub(crate) fn new(server: Server, keys: Keys) -> Self {
+        let (scripts, leases) = (Scripts::new(), Leases::default());
+        Self(Arc::new(Shared { server, keys, scripts, leases }))
+    }
+
+    /// Connects, if it isn't connected.
+    pub(crate) async fn check(&self) -> Result<()> {
+        self.0.server.call(false, |_, _| async { Ok(()) }).await
+    }
+
+    fn reply(&self) -> Reply<'_> {
+        Reply { server: &self.0.server.name }
+    }
+
+    /// The keys, revisions, and operations of a batch as the arguments of its script.
+    fn prepare<'a>(&'a self, batch: &Batch, revision: &str, again: bool) -> ScriptInvocation<'a> {
+        let Shared { keys, scripts, leases, .. } = &*self.0;
+        let mut call = scripts.commit.prepare_invoke();
+        for key in keys.shared() {
+            call.key(key);
+        }
+        call.arg(&keys.partitions).arg(revision).arg(&keys.guards);
+        call.arg(if again { "again" } else { "" });
+        for change in batch.changes() {
+            let partition = change.partition();
+            call.key(keys.partition(partition)).arg(partition.as_str());
+            call.arg(match change.expect() {
+                Expect::Any => String::new(),
+                Expect::Revision(expected) => hex(expected),
+            });
+            call.arg(leases.token(partition).unwrap_or_default()).arg(change.ops().len());
+            for op in change.ops() {
+                match op {
+                    Op::Put(record) => {
+                        let expires = record.expires_on().map(|it| score(it).to_string());
+                        call.arg("p").arg(field(record.credential_type(), record.key()));
+                        call.arg(expires.unwrap_or_default()).arg(record.value().expose());
+                    }
+                    Op::Delete { credential_type, key } => {
+                        call.arg("d").arg(field(credential_type, key));
+                    }
+                }
+            }
+        }
+        call
+    }
+
+    /// Reads the store in chunks. `None` if the listing has to start again.
+    async fn list_once(&self, section: &str, known: Option<Revision>) -> Result<Option<Load>> {
+        let Shared { keys, scripts, server, .. } = &*self.0;
+        let known = known.map(hex).unwrap_or_default();
+        let (mut start, mut cursor) = (String::new(), "0".to_owned());
+        let mut found: HashMap<String, Vec<Placed>> = HashMap::new();
+        loop {
+            let (start_now, cursor_now, known) = (&start, &cursor, &known);
+            let reply: Value = server
+                .call(false, |mut connection, _| async move {
+                    let mut call = scripts.list.prepare_invoke();
+                    call.key(&keys.meta).key(&keys.parts).key(&keys.gone);
+                    call.arg(&keys.partitions).arg(section).arg(known);
+                    call.arg(start_now).arg(cursor_now).arg(LIST_WORK);
+                    call.invoke_async(&mut connection).await
+                })
+                .await?;
+            let reply = match reply {
+                Value::Int(0) => return Ok(Some(Load::Unchanged)),
+                Value::Int(_) => return Ok(None),
+                reply => self.reply().items(reply)?,
+            };
+            let mut reply = reply.into_iter();
+            let revision = self.reply().revision(reply.next())?;
+            start = self.reply().text(reply.next())?;
+            let more = matches!(reply.next(), Some(Value::Int(1)));
+            let (deleted, pages) = (reply.next(), reply.next());
+            for name in self.reply().items(deleted.unwrap_or(Value::Nil))? {
+                found.remove(&self.reply().text(Some(name))?);
+            }
+            let mut pages = self.reply().items(pages.unwrap_or(Value::Nil))?.into_iter();
+            while let Some(name) = pages.next() {
+                let name = self.reply().text(Some(name))?;
+                cursor = self.reply().text(pages.next())?;
+                let fields = self.reply().items(pages.next().unwrap_or(Value::Nil))?;
+                found.insert(name, self.reply().fields(fields)?.1);
+            }
+            if !more {
+                let mut records: Vec<_> = found.into_values().flatten().collect();
+                records.sort_unstable_by_key(|(position, _)| *position);
+                let records: Vec<Record> = records.into_iter().map(|(_, it)| it).collect();
+                return Ok(Some(Load::Snapshot(Snapshot::new(revision, records))));
+            }
+        }
+    }
+}
+
+impl AsyncCacheStore for RedisStore {
+    async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
+        let mut loads = self.load_many(&[(partition, known)]).await?;
+        loads.pop().ok_or_else(|| self.reply().unexpected())
+    }
+
+    async fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Shared { keys, scripts, server, .. } = &*self.0;
+        let loads: Vec<Value> = server
+            .call(false, |mut connection, _| async move {
+                let mut call = scripts.load.prepare_invoke();
+                for (partition, known) in wanted {
+                    call.key(keys.partition(partition)).arg(known.map(hex).unwrap_or_default());
+                }
+                call.invoke_async(&mut connection).await
+            })
+            .await?;
+        loads.into_iter().map(|load| self.reply().load(load)).collect()
+    }
+
+    async fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
+        if batch.changes().is_empty() {
+            return Ok(Vec::new());
+        }
+        let revision = hex(Revision::unique());
+        let revision = revision.as_str();
+        let reply: Value = self
+            .0
+            .server
+            .call(true, |mut connection, again| async move {
+                self.prepare(batch, revision, again).invoke_async(&mut connection).await
+            })
+            .await?;
+        match reply {
+            Value::Int(0) => Err(Error::Conflict),
+            Value::Int(_) => {
+                let partitions = batch.changes().iter().map(Change::partition);
+                partitions.for_each(|partition| self.0.leases.forget(partition));
+                Err(Error::Conflict)
+            }
+            reply => {
+                let revisions = self.reply().items(reply)?.into_iter();
+                revisions.map(|it| self.reply().revision(Some(it))).collect()
+            }
+        }
+    }
+
+    async fn list(
+        &self,
+        credential_type: Option<&CredentialType>,
+        known: Option<Revision>,
+    ) -> Result<Load> {
+        let section = credential_type.map_or("*", CredentialType::as_str);
+        for _ in 0..ATTEMPTS {
+            if let Some(load) = self.list_once(section, known).await? {
+                return Ok(load);
+            }
+        }
+        Err(Error::Contended { place: self.0.server.name.clone(), attempts: ATTEMPTS })
+    }
+
+    async fn purge(&self, now: i64) -> Result<u64> {
+        let Shared { keys, scripts, server, .. } = &*self.0;
+        let mut purged = 0;
+        loop {
+            let (deleted, found): (u64, usize) = server
+                .call(true, |mut connection, _| async move {
+                    let mut call = scripts.purge.prepare_invoke();
+                    for key in keys.shared() {
+                        call.key(key);
+                    }
+                    call.arg(&keys.partitions).arg(hex(Revision::unique()));
+                    call.arg(score(now)).arg(PURGE_RECORDS);
+                    call.invoke_async(&mut connection).await
+                })
+                .await?;
+            purged += deleted;
+            if found < PURGE_RECORDS {
+                return Ok(purged);
+            }
+        }
+    }
+
+    async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
+        guard::guard(&self.0, partition, wait).await
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RedisStore").field(&self.0.server).finish()
+    }
+}
+
+/// An expiry as a score, which is a floating-point number.
+fn score(expires_on: i64) -> i64 {
+    expires_on.clamp(-LARGEST_SCORE, LARGEST_SCORE)
+}

@@ -1,0 +1,7 @@
+//! Tests against a server, which `tests/servers/redis` starts.
+
+mod conformance;
+mod failures;
+mod guards;
+mod servers;
+mod support;

@@ -1,0 +1,215 @@
+//! Servers that a test starts for itself: full ones, killed ones, ones with TLS.
+
+use std::fs;
+use std::io::Read as _;
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use msal_cache_core::{Blocking, CacheStore, Error, Expect, Partition, Result};
+use msal_cache_redis::{RedisFailure, RedisStore};
+
+use crate::failures::failure;
+use crate::support::{puts, snapshot, token};
+
+/// A server on a port and in a folder of its own.
+struct Server {
+    child: Child,
+    port: u16,
+    folder: PathBuf,
+    options: Vec<String>,
+}
+
+impl Server {
+    fn start(options: &[&str]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = std::env::temp_dir().join(format!("msal-cache-redis-{port}"));
+        fs::create_dir_all(&folder).unwrap();
+        let options: Vec<_> = options.iter().map(|it| (*it).to_owned()).collect();
+        let child = Self::spawn(port, &folder, &options);
+        Self { child, port, folder, options }
+    }
+
+    fn spawn(port: u16, folder: &PathBuf, options: &[String]) -> Child {
+        let program = std::env::var("MSAL_CACHE_REDIS_SERVER").unwrap_or("redis-server".into());
+        let mut server = Command::new(program);
+        server.args(["--bind", "127.0.0.1", "--save", "", "--port"]).arg(port.to_string());
+        server.arg("--dir").arg(folder).args(options).stdout(Stdio::null());
+        let child = server.spawn().expect("tests/servers/redis installs the server");
+        let started = Instant::now();
+        while TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(started.elapsed() < Duration::from_secs(20), "the server doesn't start");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        child
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn restart(&mut self) {
+        self.child = Self::spawn(self.port, &self.folder, &self.options);
+    }
+
+    fn open(&self) -> Result<Blocking<RedisStore>> {
+        Blocking::connect(RedisStore::connect(format!("redis://127.0.0.1:{}", self.port)))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+#[test]
+fn a_server_that_evicts_keys_without_an_expiry_is_refused() {
+    for policy in ["allkeys-lru", "allkeys-lfu", "allkeys-random"] {
+        let server = Server::start(&["--maxmemory-policy", policy]);
+        let refused = server.open().unwrap_err();
+        assert!(matches!(failure(&refused), RedisFailure::Evicts { .. }), "{refused:?}");
+        assert!(failure(&refused).to_string().contains(policy));
+    }
+    for policy in ["noeviction", "volatile-lru", "volatile-ttl"] {
+        Server::start(&["--maxmemory-policy", policy]).open().unwrap();
+    }
+}
+
+#[test]
+fn on_a_full_server_sign_ins_fail_as_a_whole_and_users_can_sign_out() {
+    let server = Server::start(&["--maxmemory", "5mb"]);
+    let store = server.open().unwrap();
+    let large = "x".repeat(20_000);
+    let mut stored = Vec::new();
+    let refused = loop {
+        let n = stored.len();
+        let records =
+            [token(&format!("u{n}"), &format!("k{n}"), &large), token("all", &format!("a{n}"), "")];
+        match store.commit(&puts(Expect::Any, &records)) {
+            Ok(_) => stored.push(records),
+            Err(error) => break error,
+        }
+        assert!(stored.len() < 1000, "the memory is not limited");
+    };
+    assert!(matches!(failure(&refused), RedisFailure::OutOfMemory { .. }), "{refused:?}");
+    assert_eq!(snapshot(store.list(None, None).unwrap()).records().len(), stored.len() * 2);
+    // A new process can connect, too.
+    let other = server.open().unwrap();
+    for [record, _] in stored.drain(..stored.len() / 2) {
+        let mut batch = msal_cache_core::Batch::new();
+        batch.change(record.partition(), Expect::Any).delete_record(&record);
+        other.commit(&batch).unwrap();
+    }
+    store.commit(&puts(Expect::Any, &[token("new", "k", "x")])).unwrap();
+}
+
+#[test]
+fn acknowledged_commits_survive_a_server_that_is_killed() {
+    for fsync in ["always", "everysec"] {
+        let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", fsync]);
+        let store = server.open().unwrap();
+        let (user, mut count) = (Partition::user("u"), 0);
+        for round in 0..3 {
+            let mut revision = None;
+            for n in 0..200 {
+                let record = token("u", &format!("k{round}-{n}"), "x");
+                revision = Some(store.commit(&puts(Expect::Any, &[record])).unwrap()[0]);
+                count += 1;
+            }
+            server.kill();
+            let down = store.load(&user, None).unwrap_err();
+            assert!(matches!(failure(&down), RedisFailure::Unreachable { .. }), "{down:?}");
+            server.restart();
+            // The server may still be loading its file.
+            let started = Instant::now();
+            let found = loop {
+                match store.load(&user, None) {
+                    Ok(load) => break snapshot(load),
+                    Err(_) if started.elapsed() < Duration::from_secs(10) => {}
+                    Err(error) => panic!("{error:?}"),
+                }
+            };
+            assert_eq!((found.records().len(), Some(found.revision())), (count, revision));
+        }
+    }
+}
+
+#[test]
+fn without_persistence_a_restart_loses_the_data_and_no_revision_returns() {
+    let mut server = Server::start(&[]);
+    let store = server.open().unwrap();
+    let put = puts(Expect::Any, &[token("u", "k", "x")]);
+    let revision = store.commit(&put).unwrap()[0];
+    server.kill();
+    server.restart();
+    let lost = snapshot(store.load(&Partition::user("u"), Some(revision)).unwrap());
+    assert!(lost.records().is_empty());
+    let late = puts(Expect::Revision(revision), &[token("u", "k", "y")]);
+    assert!(matches!(store.commit(&late), Err(Error::Conflict)));
+    assert_ne!(store.commit(&put).unwrap()[0], revision);
+}
+
+/// The certificate is trusted by the environment of a process, so the test starts itself again.
+#[test]
+fn a_connection_with_tls_checks_the_certificate() {
+    const ADDRESS: &str = "MSAL_CACHE_REDIS_TLS";
+    if let Ok(address) = std::env::var(ADDRESS) {
+        let store = Blocking::connect(RedisStore::connect(address)).unwrap();
+        store.commit(&puts(Expect::Any, &[token("u", "k", "x")])).unwrap();
+        return;
+    }
+    let folder = std::env::temp_dir().join(format!("msal-cache-redis-tls-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let (key, certificate) = (folder.join("key.pem"), folder.join("certificate.pem"));
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
+        .args(["-days", "2", "-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .stderr(Stdio::null())
+        .status();
+    assert!(made.expect("openssl is installed").success());
+    let tls_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let [key, certificate] = [&key, &certificate].map(|it| it.to_str().unwrap());
+    let port = tls_port.to_string();
+    let server = Server::start(&[
+        "--tls-port",
+        &port,
+        "--tls-cert-file",
+        certificate,
+        "--tls-key-file",
+        key,
+        "--tls-ca-cert-file",
+        certificate,
+        "--tls-auth-clients",
+        "no",
+    ]);
+    let address = format!("rediss://localhost:{tls_port}");
+    let distrusted = Blocking::connect(RedisStore::connect(&*address)).unwrap_err();
+    assert!(matches!(failure(&distrusted), RedisFailure::Unreachable { .. }), "{distrusted:?}");
+    let name = std::thread::current().name().unwrap().to_owned();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", &name, "--nocapture"])
+        .env(ADDRESS, &address)
+        .env("SSL_CERT_FILE", certificate)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = child.wait().unwrap();
+    let mut output = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut output).unwrap();
+    assert!(status.success() && output.contains("1 passed"), "{output}");
+    let stored = server.open().unwrap();
+    assert_eq!(snapshot(stored.list(None, None).unwrap()).records().len(), 1);
+    fs::remove_dir_all(&folder).unwrap();
+}
