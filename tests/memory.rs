@@ -1,9 +1,11 @@
 //! Scans the memory of a process for tokens after its cache was dropped.
 #![cfg(target_os = "linux")]
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::os::unix::fs::FileExt;
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
 use std::process::Command;
 
 use msal_cache::store::CacheStore;
@@ -92,14 +94,49 @@ fn use_and_drop<S: CacheStore>(store: S) {
     assert_eq!(copies(), 0, "after the cache was dropped");
 }
 
+/// Reads tokens whose JSON text has escapes, as other libraries may write them.
+fn read_escaped_and_drop(store: impl CacheStore) {
+    let cache = TokenCache::new(store);
+    let found = cache.find(CredentialType::AccessToken, &Query::new()).unwrap();
+    let [entry] = &found[..] else { panic!("{found:?}") };
+    assert!(entry.access_token().unwrap().secret().expose().starts_with('/'));
+    // The text of the record, and the decoded token.
+    assert!(copies() > 1, "the scan finds nothing: {}", copies());
+    drop((found, cache));
+    assert_eq!(copies(), 0, "after the cache was dropped");
+}
+
+#[test]
+fn no_token_with_escapes_is_left_in_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    // A part of the memory that is freed is used again at once.
+    let letters: String = hidden().iter().map(|letter| char::from(letter ^ HIDDEN)).collect();
+    let token = letters.repeat(40);
+    let document = format!(
+        r#"{{"AccessToken": {{"k": {{"secret": "\/{token}\u0041", "home_account_id": "u.t",
+            "credential_type": "AccessToken", "environment": "login.example", "client_id": "client",
+            "realm": "t", "target": "S", "cached_at": "1700000000", "expires_on": "4000000000"}}}}}}"#
+    );
+    let mut options = fs::OpenOptions::new();
+    let file =
+        options.write(true).create_new(true).mode(0o600).open(folder.path().join("cache.json"));
+    file.unwrap().write_all(document.as_bytes()).unwrap();
+    run("escaped", folder.path());
+}
+
+/// Runs a job in a process of its own.
+fn run(job: &str, folder: &Path) {
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    child.args(["--exact", "job", "--nocapture"]).env(JOB, job).current_dir(folder);
+    let output = child.output().unwrap();
+    assert!(output.status.success(), "{job}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
 #[test]
 fn no_token_is_left_in_memory_after_a_sign_out() {
     for job in ["memory", "file"] {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "job", "--nocapture"]).env(JOB, job).current_dir(&folder);
-        let output = child.output().unwrap();
-        assert!(output.status.success(), "{job}: {}", String::from_utf8_lossy(&output.stderr));
+        run(job, folder.path());
     }
 }
 
@@ -108,6 +145,7 @@ fn no_token_is_left_in_memory_after_a_sign_out() {
 fn job() {
     match std::env::var(JOB).as_deref() {
         Ok("memory") => use_and_drop(Memory::new()),
+        Ok("escaped") => read_escaped_and_drop(FileStore::open("cache.json").unwrap()),
         Ok("file") => use_and_drop(FileStore::open("cache.json").unwrap()),
         _ => {}
     }

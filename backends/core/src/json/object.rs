@@ -54,8 +54,7 @@ impl<'a> Scalar<'a> {
                 // A lone quote is not JSON.
                 json.get(1..json.len() - 1).map_or(Self::Other(json), |it| Self::Text(it.into()))
             }
-            Some(b'"') => serde_json::from_str(json)
-                .map_or(Self::Other(json), |text: String| Self::Text(text.into())),
+            Some(b'"') => unescape(json).map_or(Self::Other(json), |text| Self::Text(text.into())),
             Some(b'-' | b'0'..=b'9') => Self::Number(json),
             Some(b'n') => Self::Null,
             _ => Self::Other(json),
@@ -70,6 +69,60 @@ impl<'a> Scalar<'a> {
             Self::Null | Self::Other(_) => None,
         }
     }
+}
+
+/// Decodes a JSON string; `None` where it isn't one, or isn't Unicode.
+///
+/// It may be a secret, and the caller overwrites the result. So no copy may remain: neither in a
+/// buffer of a parser, nor where a text grew.
+fn unescape(json: &str) -> Option<String> {
+    let mut rest = json.strip_prefix('"')?.strip_suffix('"')?;
+    // No escape is shorter than what it stands for.
+    let mut text = String::with_capacity(rest.len());
+    while let Some(at) = memchr::memchr(b'\\', rest.as_bytes()) {
+        push_plain(&mut text, &rest[..at])?;
+        let escape = *rest.as_bytes().get(at + 1)?;
+        rest = rest.get(at + 2..)?;
+        text.push(match escape {
+            b'"' | b'\\' | b'/' => escape.into(),
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let first = unit(&mut rest)?;
+                let second = match first {
+                    0xd800..=0xdbff => {
+                        rest = rest.strip_prefix("\\u")?;
+                        Some(unit(&mut rest)?)
+                    }
+                    _ => None,
+                };
+                let mut chars = char::decode_utf16([first].into_iter().chain(second));
+                let char = chars.next()?.ok()?;
+                chars.next().is_none().then_some(char)?
+            }
+            _ => return None,
+        });
+    }
+    push_plain(&mut text, rest)?;
+    Some(text)
+}
+
+/// Adds a part of a JSON string that has no escape.
+fn push_plain(text: &mut String, part: &str) -> Option<()> {
+    let is_valid = !part.bytes().any(|byte| byte == b'"' || byte < b' ');
+    is_valid.then(|| text.push_str(part))
+}
+
+/// Takes the four digits of an escaped UTF-16 unit.
+fn unit(rest: &mut &str) -> Option<u16> {
+    let (digits, after) = rest.split_at_checked(4)?;
+    *rest = after;
+    // `from_str_radix` accepts a sign.
+    let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    are_digits.then(|| u16::from_str_radix(digits, 16).ok())?
 }
 
 impl fmt::Debug for Scalar<'_> {
@@ -125,6 +178,39 @@ mod tests {
         assert_eq!(Scalar::of("[1]"), Scalar::Other("[1]"));
         assert_eq!(Scalar::of("\""), Scalar::Other("\""));
         assert_eq!(Scalar::of(r#""\ud800""#), Scalar::Other(r#""\ud800""#));
+    }
+
+    #[test]
+    fn a_string_is_decoded_as_by_the_parser_and_without_growing() {
+        let units = ["0041", "00e9", "20AC", "d83d", "de00", "D800", "+041", "12", "\u{e9}000"];
+        let mut texts: Vec<String> = [
+            "",
+            r"\",
+            r#"a"b"#,
+            r"\q",
+            "\u{1}\\n",
+            "\\n\n",
+            r"\ué",
+            r"😀\/",
+            r#"\\\""#,
+            r"\b\f\n\r\t",
+        ]
+        .map(str::to_owned)
+        .into();
+        for first in units {
+            texts.push(format!("a\\u{first}"));
+            for second in units {
+                texts.push(format!("\\u{first}\\u{second}é"));
+                texts.push(format!("\\u{first}{second}\\n"));
+            }
+        }
+        for text in texts {
+            let json = format!("\"{text}\"");
+            let decoded = unescape(&json);
+            assert_eq!(decoded, serde_json::from_str::<String>(&json).ok(), "{json}");
+            assert!(decoded.is_none_or(|it| it.capacity() <= text.len()), "{json}");
+        }
+        assert!(unescape("\"a").is_none() && unescape("\"").is_none() && unescape("a").is_none());
     }
 
     #[test]
