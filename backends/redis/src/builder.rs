@@ -9,6 +9,7 @@ use crate::RedisStore;
 use crate::error::RedisFailure;
 use crate::keys::Keys;
 use crate::server::Server;
+use crate::store::Replication;
 
 /// The user and the password of one connection.
 #[derive(Clone)]
@@ -45,11 +46,18 @@ pub struct RedisStoreBuilder {
     name: String,
     timeout: Duration,
     source: Option<CredentialSource>,
+    replicas: u32,
 }
 
 impl RedisStoreBuilder {
     pub(crate) fn new(url: String) -> Self {
-        Self { url, name: "default".into(), timeout: Duration::from_secs(5), source: None }
+        Self {
+            url,
+            name: "default".into(),
+            timeout: Duration::from_secs(5),
+            source: None,
+            replicas: 0,
+        }
     }
 
     /// The name of the cache, `default` unless set. One server may hold several caches, for example
@@ -62,6 +70,16 @@ impl RedisStoreBuilder {
     /// How long a connection, and each call, may take; 5 seconds unless set.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
+        self
+    }
+
+    /// How many replicas must have a commit before it returns (`WAIT`), 0 unless set. If fewer have
+    /// it within half of the timeout, the error is [`RedisFailure::NotReplicated`].
+    ///
+    /// A failover to one of these replicas then loses no acknowledged commit. Commits get a
+    /// connection of their own, on which they wait for each other.
+    pub fn replicas(mut self, count: u32) -> Self {
+        self.replicas = count;
         self
     }
 
@@ -96,8 +114,16 @@ impl RedisStoreBuilder {
             // Needs a provider for the process, and panics if there are two to choose from.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
-        let server = Server::new(info, self.source, self.timeout, keys.meta.clone());
-        let store = RedisStore::new(server, keys);
+        let connect = || {
+            let (info, source) = (info.clone(), self.source.clone());
+            Server::new(info, source, self.timeout, keys.meta.clone())
+        };
+        let replication = (self.replicas > 0).then(|| Replication {
+            server: connect(),
+            replicas: self.replicas,
+            wait: self.timeout / 2,
+        });
+        let store = RedisStore::new(connect(), replication, keys);
         store.check().await?;
         Ok(store)
     }
@@ -109,6 +135,7 @@ impl fmt::Debug for RedisStoreBuilder {
         f.debug_struct("RedisStoreBuilder")
             .field("name", &self.name)
             .field("timeout", &self.timeout)
+            .field("replicas", &self.replicas)
             .finish_non_exhaustive()
     }
 }

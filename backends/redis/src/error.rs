@@ -35,6 +35,19 @@ pub enum RedisFailure {
         reason: String,
     },
 
+    /// A commit was applied, but too few replicas have it in time: a failover may lose it.
+    #[error(
+        "{server} applied a commit that {copies} of {replicas} replicas have confirmed in time"
+    )]
+    NotReplicated {
+        /// The server, without its password.
+        server: String,
+        /// How many replicas were to confirm it.
+        replicas: u32,
+        /// How many have.
+        copies: u32,
+    },
+
     /// The server refused the user or the password.
     #[error("{server} refused the user or the password")]
     Authentication {

@@ -21,7 +21,8 @@
 //!
 //! - **A commit** is one script, which checks all expectations before it writes. If the client or
 //!   the connection is lost, all of it or nothing is applied. How durable it is, is decided by the
-//!   persistence and the replication of the server.
+//!   persistence and the replication of the server; it can wait for replicas
+//!   ([`RedisStoreBuilder::replicas`]).
 //! - **A lost connection** is made again, and the call is repeated once. A commit that is repeated
 //!   is not applied twice unless another commit came in between. If it can't be repeated, the error
 //!   is [`RedisFailure::OutcomeUnknown`].

@@ -7,9 +7,10 @@ use msal_cache_core::{
     AsyncCacheStore, Batch, Change, CredentialType, Error, Expect, Load, Op, Partition, Record,
     RefreshGuard, Result, Revision, Snapshot,
 };
-use redis::{ScriptInvocation, Value};
+use redis::{ScriptInvocation, Value, cmd};
 
 use crate::builder::RedisStoreBuilder;
+use crate::error::RedisFailure;
 use crate::guard::{self, Leases};
 use crate::keys::{Keys, field};
 use crate::reply::{Placed, Reply, hex};
@@ -36,9 +37,18 @@ pub struct RedisStore(Arc<Shared>);
 
 pub(crate) struct Shared {
     pub(crate) server: Server,
+    replication: Option<Replication>,
     pub(crate) keys: Keys,
     pub(crate) scripts: Scripts,
     pub(crate) leases: Leases,
+}
+
+/// How many replicas a commit waits for.
+pub(crate) struct Replication {
+    /// A connection of its own, since the server answers nothing on it meanwhile.
+    pub(crate) server: Server,
+    pub(crate) replicas: u32,
+    pub(crate) wait: Duration,
 }
 
 impl RedisStore {
@@ -56,14 +66,22 @@ impl RedisStore {
         RedisStoreBuilder::new(url.into())
     }
 
-    pub(crate) fn new(server: Server, keys: Keys) -> Self {
+    pub(crate) fn new(server: Server, replication: Option<Replication>, keys: Keys) -> Self {
         let (scripts, leases) = (Scripts::new(), Leases::default());
-        Self(Arc::new(Shared { server, keys, scripts, leases }))
+        Self(Arc::new(Shared { server, replication, keys, scripts, leases }))
     }
 
     /// Connects, if it isn't connected.
     pub(crate) async fn check(&self) -> Result<()> {
-        self.0.server.call(false, |_, _| async { Ok(()) }).await
+        self.0.server.call(false, |_, _| async { Ok(()) }).await?;
+        if let Some(Replication { server, .. }) = &self.0.replication {
+            // Returns at once, and fails now where the permission is missing.
+            let call = |mut connection, _| async move {
+                cmd("WAIT").arg(0).arg(1).query_async::<u32>(&mut connection).await
+            };
+            server.call(false, call).await?;
+        }
+        Ok(())
     }
 
     fn reply(&self) -> Reply<'_> {
@@ -179,13 +197,29 @@ impl AsyncCacheStore for RedisStore {
         }
         let revision = hex(Revision::unique());
         let revision = revision.as_str();
-        let reply: Value = self
-            .0
-            .server
+        let replication = self.0.replication.as_ref();
+        let server = replication.map_or(&self.0.server, |it| &it.server);
+        let (reply, copies): (Value, u32) = server
             .call(true, |mut connection, again| async move {
-                self.prepare(batch, revision, again).invoke_async(&mut connection).await
+                let call = self.prepare(batch, revision, again);
+                let reply = call.invoke_async(&mut connection).await?;
+                let copies = match (replication, &reply) {
+                    (Some(Replication { replicas, wait, .. }), Value::Array(_)) => {
+                        let mut command = cmd("WAIT");
+                        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
+                        command.arg(replicas).arg(wait).query_async(&mut connection).await?
+                    }
+                    _ => 0,
+                };
+                Ok((reply, copies))
             })
             .await?;
+        if let (Some(Replication { replicas, .. }), Value::Array(_)) = (replication, &reply)
+            && copies < *replicas
+        {
+            let (server, replicas) = (server.name.clone(), *replicas);
+            return Err(RedisFailure::NotReplicated { server, replicas, copies }.into());
+        }
         match reply {
             Value::Int(0) => Err(Error::Conflict),
             Value::Int(_) => {

@@ -99,10 +99,10 @@ fn a_lost_connection_is_made_again() {
 #[test]
 fn a_user_without_the_permissions_is_refused_when_it_connects() {
     let name = unused_name();
-    for missing in ["-zadd", "-hset", "-info", "-evalsha", "resetkeys"] {
+    for missing in ["-zadd", "-hset", "-info", "-evalsha", "-wait", "resetkeys"] {
         run::<()>(&format!("ACL SETUSER {name} reset on >secret +@all allkeys {missing}"));
         let user = name.clone();
-        let builder = RedisStore::builder(url()).name(&name).credentials(move || {
+        let builder = RedisStore::builder(url()).name(&name).replicas(1).credentials(move || {
             let username = Some(user.clone());
             async { Ok(Credentials { username, password: "secret".into() }) }
         });

@@ -140,6 +140,51 @@ fn acknowledged_commits_survive_a_server_that_is_killed() {
 }
 
 #[test]
+fn a_failover_loses_no_commit_that_replicas_have_confirmed() {
+    let mut primary = Server::start(&[]);
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
+    let on_replica = |command: &str| -> String {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", replica.port)).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        let mut words = command.split(' ');
+        let mut cmd = redis::cmd(words.next().unwrap());
+        for word in words {
+            cmd.arg(word);
+        }
+        cmd.query(&mut connection).unwrap()
+    };
+    let started = Instant::now();
+    while !on_replica("INFO replication").contains("master_link_status:up") {
+        assert!(started.elapsed() < Duration::from_secs(20), "the replica doesn't follow");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let timeout = Duration::from_secs(2);
+    let address = format!("redis://127.0.0.1:{}", primary.port);
+    let builder = RedisStore::builder(address).replicas(1).timeout(timeout);
+    let store = Blocking::connect(builder.connect()).unwrap();
+    let refused = replica.open().unwrap_err();
+    assert!(matches!(failure(&refused), RedisFailure::ReadOnly { .. }), "{refused:?}");
+    for n in 0..500 {
+        store.commit(&puts(Expect::Any, &[token("u", &format!("k{n}"), "x")])).unwrap();
+    }
+    // A replica that is behind: the commit is applied, and the error tells that it may be lost.
+    let signal = |name: &str| {
+        let kill = Command::new("kill").arg(name).arg(replica.child.id().to_string()).status();
+        assert!(kill.unwrap().success());
+    };
+    signal("-STOP");
+    let behind = store.commit(&puts(Expect::Any, &[token("u", "late", "x")])).unwrap_err();
+    primary.kill();
+    signal("-CONT");
+    let RedisFailure::NotReplicated { copies: 0, replicas: 1, .. } = failure(&behind) else {
+        panic!("{behind:?}");
+    };
+    on_replica("REPLICAOF NO ONE");
+    let found = snapshot(replica.open().unwrap().load(&Partition::user("u"), None).unwrap());
+    assert!(found.records().len() >= 500, "{} commits", found.records().len());
+}
+
+#[test]
 fn without_persistence_a_restart_loses_the_data_and_no_revision_returns() {
     let mut server = Server::start(&[]);
     let store = server.open().unwrap();
