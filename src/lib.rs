@@ -19,6 +19,8 @@ mod engine;
 pub mod http;
 mod model;
 pub mod plan;
+#[cfg(any(feature = "http", feature = "http-async"))]
+pub mod sign_in;
 
 #[cfg(feature = "tokio")]
 pub use aio::{AsyncClient, AsyncTokenCache};

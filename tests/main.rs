@@ -39,6 +39,8 @@ mod never_older;
 mod scale;
 mod secrets;
 #[cfg(feature = "http")]
+mod sign_in;
+#[cfg(feature = "http")]
 mod slow_server;
 mod stores;
 

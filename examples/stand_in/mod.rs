@@ -140,9 +140,11 @@ impl State {
 
     fn tokens(&mut self, request: &Request, user: &str, nonce: &str) -> Value {
         self.issued += 1;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
         let claims = json!({
             "oid": user, "sub": user, "preferred_username": format!("{user}@contoso.example"),
             "aud": request.parameter("client_id"), "nonce": nonce,
+            "iss": "https://login.example/contoso", "exp": now + LIFETIME.unsigned_abs(),
         });
         json!({
             "access_token": format!("access token {} of {user}", self.issued),

@@ -3,6 +3,7 @@
 //! | guide | |
 //! |---|---|
 //! | [`acquiring_tokens`] | accounts, silent tokens, token endpoints, sign-in by device code |
+//! | [`mod@sign_in`] | sign-in by the system browser: what it checks, remote machines, MSAL Python |
 //! | [`asynchronous`] | tokio programs: stores, HTTP, cancellation, shutdown |
 //! | [`authorities_and_errors`] | which tokens belong to which authority; errors, and who can change them |
 //! | [`which_token`] | which of several cached tokens a request gets, and which it never gets |
@@ -29,7 +30,7 @@
 //! | your `CacheStore` | none | in records of your own | as your `commit` guarantees |
 //!
 //! Further features: `tokio` (the async form), `http` and `http-async` (token endpoints over HTTPS,
-//! sign-in by device code, for blocking and async programs), `cli` (the command),
+//! sign-in by browser and by device code, for blocking and async programs), `cli` (the command),
 //! `tracing` (events), `metrics` (counters and times), `watch` (changes of a file by the system's
 //! notifications), `conformance` (the tests of a store). Each feature works alone and with all
 //! others, and adds only its own dependencies: `file` adds no SQLite, and `sqlite` no file locks.
@@ -47,6 +48,7 @@
 //! | `share_between_apps` | two processes, one file |
 //! | `share_with_python` | a Python app and a Rust app, one file; needs Python 3 with `venv` |
 //! | `fall_back_to_memory` | when a cache can't be used |
+//! | `sign_in` | a desktop or command-line app that signs in by the system browser |
 //! | `device_code` | a command-line app that signs in by device code and stays signed in |
 //! | `daemon` | an app without a user: client credentials |
 //! | `web_app` | a web app with a thousand users, on SQLite |
@@ -72,6 +74,13 @@ pub mod acquiring_tokens {}
     doc = "Built with the features `http-async`, `http`, `file` and `sqlite`."
 )]
 pub mod asynchronous {}
+
+#[cfg_attr(all(feature = "file", feature = "http"), doc = include_str!("sign_in.md"))]
+#[cfg_attr(
+    not(all(feature = "file", feature = "http")),
+    doc = "Built with the features `file` and `http`."
+)]
+pub mod sign_in {}
 
 #[doc = include_str!("which_token.md")]
 pub mod which_token {}

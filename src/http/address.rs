@@ -9,7 +9,7 @@ use crate::model::{TransportError, TransportErrorKind};
 
 /// Parses an address and checks that a secret may be sent there. The error is the reason; it
 /// doesn't quote the address, which may contain a password.
-pub(super) fn parse(address: &str) -> Result<Uri, &'static str> {
+pub(crate) fn parse(address: &str) -> Result<Uri, &'static str> {
     if address.contains('\\') || address.contains(|it: char| it.is_whitespace() || it.is_control())
     {
         return Err("it contains a backslash, a blank or a control character");
@@ -56,7 +56,7 @@ pub(super) fn printable(uri: &Uri) -> String {
 }
 
 /// The host without the brackets of an IPv6 address.
-pub(super) fn bare_host(uri: &Uri) -> &str {
+pub(crate) fn bare_host(uri: &Uri) -> &str {
     uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']')
 }
 

@@ -1,6 +1,6 @@
 //! Token endpoints over HTTP (features `http` and `http-async`).
 
-mod address;
+pub(crate) mod address;
 #[cfg(feature = "http-async")]
 mod async_endpoint;
 #[cfg(feature = "http")]

@@ -1,0 +1,57 @@
+//! The same sign-in with a server within the example, and with a browser that has no window.
+
+use std::error::Error;
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+use msal_cache::sign_in::ResponseMode;
+use msal_cache::{FileStore, TokenCache, http::HttpEndpoint};
+
+use crate::stand_in::StandIn;
+use crate::{SCOPES, name};
+
+pub(crate) fn run() -> Result<(), Box<dyn Error>> {
+    let server = StandIn::start()?;
+    let address = format!("{}/contoso/oauth2/v2.0", server.url());
+    let endpoint = HttpEndpoint::builder().token_endpoint(format!("{address}/token")).build()?;
+    let client = TokenCache::new(FileStore::open("demo/sign_in_stand_in.json")?)
+        .client("desktop-app", "https://login.example/contoso");
+
+    println!("1. A sign-in by the browser:");
+    let token = client
+        .sign_in(SCOPES)
+        .authorization_endpoint(format!("{address}/authorize"))
+        .response_mode(ResponseMode::Query)
+        .open_with(|address| {
+            println!("   opening {}?...", address.split('?').next().unwrap_or_default());
+            visit(address)
+        })
+        .run(&endpoint)?;
+    println!("   {} from {}", name(&token), token.source().as_str());
+
+    println!("\n2. The next token, without the user:");
+    let account = token.account().ok_or("a sign-in names its user")?;
+    let token = client.acquire_token_silent(SCOPES, &account, &endpoint)?;
+    println!("   {} from {}", name(&token), token.source().as_str());
+    Ok(())
+}
+
+/// A browser: it follows redirects until a page comes.
+fn visit(address: &str) -> io::Result<()> {
+    let wrong = || io::Error::other("not an http address");
+    let mut address = address.to_owned();
+    loop {
+        let rest = address.strip_prefix("http://").ok_or_else(wrong)?;
+        let start = rest.find(['/', '?']).ok_or_else(wrong)?;
+        let (host, target) = rest.split_at(start);
+        let slash = if target.starts_with('/') { "" } else { "/" };
+        let mut stream = TcpStream::connect(host)?;
+        write!(stream, "GET {slash}{target} HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        match response.lines().find_map(|line| line.strip_prefix("Location: ")) {
+            Some(location) => address = location.to_owned(),
+            None => return Ok(()),
+        }
+    }
+}

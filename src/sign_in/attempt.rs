@@ -1,0 +1,135 @@
+//! One sign-in from the listener to the stored tokens, for both faces.
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use msal_cache_core::AsyncCacheStore;
+
+use super::answer::Answer;
+use super::browser;
+use super::connection::Expected;
+use super::error::SignInError;
+use super::options::Options;
+use super::page::{FAILURE, Pages, SUCCESS};
+use super::receiver::{Bound, Outcome, Receiver};
+use super::steps::Begun;
+use crate::engine::{Engine, Runtime};
+use crate::model::{
+    AcquiredToken, AsyncTokenEndpoint, ClientConfig, Event, RefreshReason, TokenOwner,
+};
+use crate::plan::{Facts, records};
+
+/// How often the caller is asked whether it has cancelled the sign-in.
+const CANCEL_CHECK: Duration = Duration::from_millis(50);
+/// How long after an error without a state another answer may follow: anyone can send such an error.
+const GRACE: Duration = Duration::from_secs(3);
+
+pub(super) async fn run<S: AsyncCacheStore, R: Runtime>(
+    engine: &Engine<S, R>,
+    config: &ClientConfig,
+    mut options: Options,
+    endpoint: &impl AsyncTokenEndpoint,
+) -> Result<AcquiredToken, SignInError> {
+    let deadline = Instant::now() + options.timeout;
+    let bound = Bound::new(options.port)?;
+    // Microsoft's servers ignore the port of `localhost` in a registered address, and compare the path.
+    let path = if options.path == "/" { "" } else { &options.path };
+    let redirect_uri = format!("http://localhost:{}{path}", bound.port);
+    let begun = Begun::new(config, &options, redirect_uri)?;
+    let address = begun.address(&options)?;
+    let expected = Expected {
+        state: begun.state.clone(),
+        path: options.path.clone(),
+        port: bound.port,
+        pages: Pages {
+            success: options.success_page.take().unwrap_or_else(|| SUCCESS.into()),
+            failure: options.failure_page.take().unwrap_or_else(|| FAILURE.into()),
+        },
+    };
+    let receiver = Receiver::start(bound, expected)?;
+    open(&receiver, address, &mut options).map_err(SignInError::Browser)?;
+    let code = wait(&receiver, engine.runtime, &mut options, deadline).await;
+    // Nothing listens while the code is redeemed.
+    drop(receiver);
+    let sent = endpoint.send(&begun.token_request(&code?)).await;
+    let event = begun.event(sent, engine.clouds(), engine.now())?;
+    store(engine, &begun, &event).await
+}
+
+/// Opens the browser in a thread: a program that opens one may wait until it is closed.
+fn open(receiver: &Receiver, address: String, options: &mut Options) -> std::io::Result<()> {
+    let shared = receiver.shared();
+    let open = options.open.take();
+    let opening = move || {
+        let opened = match open {
+            Some(open) => open(&address),
+            None => browser::open(&address),
+        };
+        if let Err(error) = opened {
+            shared.tell(Outcome::NotOpened(error));
+        }
+    };
+    thread::Builder::new().name("msal-cache browser".into()).spawn(opening).map(drop)
+}
+
+/// Waits for the code.
+async fn wait(
+    receiver: &Receiver,
+    runtime: impl Runtime,
+    options: &mut Options,
+    mut deadline: Instant,
+) -> Result<zeroize::Zeroizing<String>, SignInError> {
+    let mut stateless = None;
+    loop {
+        let changed = receiver.listen();
+        match receiver.take() {
+            Some(Outcome::Answer(Answer::Code(code))) => return Ok(code),
+            Some(Outcome::Answer(Answer::Error(error))) => return Err(SignInError::of(error)),
+            Some(Outcome::Answer(Answer::Stateless(error))) => {
+                if stateless.is_none() {
+                    deadline = deadline.min(Instant::now() + GRACE);
+                    stateless = Some(error);
+                }
+            }
+            Some(Outcome::NotOpened(error)) => return Err(SignInError::Browser(error)),
+            Some(Outcome::Answer(Answer::Foreign)) | None => {}
+        }
+        if options.is_cancelled.as_mut().is_some_and(|it| it()) {
+            return Err(SignInError::Cancelled);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(stateless.map_or(SignInError::TimedOut, SignInError::of));
+        }
+        let limit = if options.is_cancelled.is_some() { left.min(CANCEL_CHECK) } else { left };
+        runtime.wait(changed, Some(limit)).await;
+    }
+}
+
+/// Stores the response in one commit.
+async fn store<S: AsyncCacheStore, R: Runtime>(
+    engine: &Engine<S, R>,
+    begun: &Begun,
+    event: &Event,
+) -> Result<AcquiredToken, SignInError> {
+    let facts =
+        Facts::of(event, engine.now(), engine.profile()).map_err(SignInError::InvalidResponse)?;
+    let token = records::access_token(&facts, engine.profile());
+    let issued = |entry| AcquiredToken::issued(entry, RefreshReason::Absent);
+    match (engine.add(event).await, token) {
+        (Ok(added), token) => {
+            let missing =
+                || msal_cache_core::Error::invalid("response.access_token", "it is missing");
+            let entry = added.access_token().cloned().or(token);
+            let entry = entry.ok_or_else(missing).map_err(SignInError::InvalidResponse)?;
+            let (accounts, authority) = (added.accounts.into(), begun.authority().clone());
+            Ok(issued(entry).owned_by(Some(TokenOwner { accounts, authority })))
+        }
+        (Err(error), Some(token)) => {
+            let (token, source) = (Box::new(issued(token)), Arc::new(error));
+            Err(SignInError::NotStored { token, source })
+        }
+        (Err(error), None) => Err(SignInError::InvalidResponse(error)),
+    }
+}

@@ -1,0 +1,169 @@
+//! One connection to the redirect URI: a bounded HTTP/1.1 request and its response.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use zeroize::Zeroizing;
+
+use super::answer::Answer;
+use super::page::{FOREIGN, Pages};
+
+/// How long a connection has to send a whole request.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest head of a request in bytes.
+const MAX_HEAD: usize = 32 << 10;
+/// The largest body of a request in bytes. A code has about 2,000.
+const MAX_BODY: usize = 32 << 10;
+
+/// What belongs to one sign-in.
+#[derive(Debug)]
+pub(super) struct Expected {
+    pub(super) state: Zeroizing<String>,
+    pub(super) path: String,
+    pub(super) port: u16,
+    pub(super) pages: Pages,
+}
+
+/// Reads a request, responds, and returns what it says.
+pub(super) fn serve(stream: &TcpStream, expected: &Expected) -> io::Result<Answer> {
+    let deadline = Instant::now() + TIMEOUT;
+    stream.set_nodelay(true)?;
+    stream.set_write_timeout(Some(TIMEOUT))?;
+    let mut reader = BufReader::new(Bounded { stream, deadline });
+    let request = read(&mut reader, expected)?;
+    let answer = match &request {
+        Request::Parameters(parameters) => Answer::parse(parameters, &expected.state),
+        Request::Other(_) => Answer::Foreign,
+    };
+    let (status, page) = match (&answer, &request) {
+        (Answer::Code(_), _) => ("200 OK", &*expected.pages.success),
+        (Answer::Error(_) | Answer::Stateless(_), _) => ("200 OK", &*expected.pages.failure),
+        (Answer::Foreign, Request::Other(status)) => (*status, FOREIGN),
+        (Answer::Foreign, Request::Parameters(_)) => ("400 Bad Request", FOREIGN),
+    };
+    respond(stream, status, page)?;
+    Ok(answer)
+}
+
+enum Request {
+    /// The parameters of a request to the redirect URI.
+    Parameters(Zeroizing<String>),
+    /// Another request, and the status of the response.
+    Other(&'static str),
+}
+
+fn read(reader: &mut impl BufRead, expected: &Expected) -> io::Result<Request> {
+    let mut head = MAX_HEAD;
+    let first = line(reader, &mut head)?;
+    let mut words = first.split(' ');
+    let (Some(method), Some(target), Some(version), None) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Ok(Request::Other("400 Bad Request"));
+    };
+    if !version.starts_with("HTTP/1.") {
+        return Ok(Request::Other("400 Bad Request"));
+    }
+    let mut length = None;
+    let mut host = None;
+    let mut is_document = true;
+    loop {
+        let header = line(reader, &mut head)?;
+        if header.is_empty() {
+            break;
+        }
+        let Some((name, value)) = header.split_once(':') else {
+            return Ok(Request::Other("400 Bad Request"));
+        };
+        let value = value.trim();
+        let is_repeated = match &*name.to_ascii_lowercase() {
+            // The length is known from one header alone.
+            "transfer-encoding" => true,
+            "content-length" => length.replace(value.parse::<usize>()).is_some(),
+            "host" => host.replace(value.to_ascii_lowercase()).is_some(),
+            "sec-fetch-dest" => {
+                is_document = value == "document";
+                false
+            }
+            _ => false,
+        };
+        if is_repeated {
+            return Ok(Request::Other("400 Bad Request"));
+        }
+    }
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    // A page of another site can make the browser send requests here: under a name that it controls
+    // (DNS rebinding), or for an image or a script.
+    let names = ["localhost", "127.0.0.1", "[::1]"];
+    let is_own_host = host.as_deref().is_some_and(|host| {
+        names.iter().any(|name| {
+            host.strip_prefix(name).and_then(|it| it.strip_prefix(':'))
+                == Some(&*expected.port.to_string())
+        })
+    });
+    if !is_own_host || !is_document {
+        return Ok(Request::Other("403 Forbidden"));
+    }
+    if path != expected.path {
+        return Ok(Request::Other("404 Not Found"));
+    }
+    match (method, length) {
+        ("GET", None | Some(Ok(0))) => Ok(Request::Parameters(Zeroizing::new(query.to_owned()))),
+        ("POST", Some(Ok(length))) if length <= MAX_BODY => {
+            let mut body = Zeroizing::new(vec![0; length]);
+            reader.read_exact(&mut body)?;
+            Ok(match std::str::from_utf8(&body) {
+                Ok(body) => Request::Parameters(Zeroizing::new(body.to_owned())),
+                Err(_) => Request::Other("400 Bad Request"),
+            })
+        }
+        ("GET" | "POST", _) => Ok(Request::Other("400 Bad Request")),
+        _ => Ok(Request::Other("405 Method Not Allowed")),
+    }
+}
+
+/// A line without its end. `left` is what the head may still have.
+fn line(reader: &mut impl BufRead, left: &mut usize) -> io::Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    reader.by_ref().take(*left as u64).read_until(b'\n', &mut bytes)?;
+    *left -= bytes.len();
+    let Some(text) = bytes.strip_suffix(b"\n") else {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    };
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    match std::str::from_utf8(text) {
+        Ok(text) => Ok(Zeroizing::new(text.to_owned())),
+        Err(_) => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
+
+fn respond(mut stream: &TcpStream, status: &str, page: &str) -> io::Result<()> {
+    let length = page.len();
+    let response = format!(
+        "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\n\
+         Content-Length: {length}\r\nCache-Control: no-store\r\nReferrer-Policy: no-referrer\r\n\
+         X-Content-Type-Options: nosniff\r\nX-Frame-Options: DENY\r\nContent-Security-Policy: \
+         default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'\r\n\
+         Connection: close\r\n\r\n{page}"
+    );
+    stream.write_all(response.as_bytes())
+}
+
+/// Reads until a deadline, however slowly the bytes come.
+struct Bounded<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl Read for Bounded<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        let mut stream = self.stream;
+        stream.read(buffer)
+    }
+}

@@ -1,0 +1,47 @@
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use msal_cache_core::{Error, Result};
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+/// 256 random bits of the operating system in base64url: 43 characters, as RFC 7636, section 4.1,
+/// recommends for a code verifier.
+pub(super) fn token() -> Result<Zeroizing<String>> {
+    let mut bytes = Zeroizing::new([0; 32]);
+    getrandom::fill(&mut *bytes).map_err(|error| {
+        Error::invalid("the random number generator of the system", error.to_string())
+    })?;
+    Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+}
+
+/// The code challenge of a verifier by the method `S256` (RFC 7636, section 4.2).
+pub(super) fn challenge(verifier: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
+}
+
+/// Whether two texts are equal, in a time that doesn't depend on where they differ.
+pub(super) fn same(one: &str, other: &str) -> bool {
+    one.len() == other.len()
+        && one.bytes().zip(other.bytes()).fold(0, |all, (one, other)| all | (one ^ other)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_challenge_is_that_of_the_rfc() {
+        // RFC 7636, appendix B.
+        let verifier = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+        assert_eq!(challenge(verifier), "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
+    }
+
+    #[test]
+    fn tokens_are_long_and_differ() {
+        let (one, other) = (token().unwrap(), token().unwrap());
+        assert_eq!(one.len(), 43);
+        assert!(!same(&one, &other));
+        assert!(same(&one, &one.clone()));
+        assert!(!same(&one, &one[1..]));
+    }
+}
