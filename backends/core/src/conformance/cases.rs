@@ -84,6 +84,8 @@ macro_rules! __conformance_cases {
             a_purge_leaves_other_partitions_unchanged
             a_purge_without_expired_records_changes_nothing
 
+            a_watch_without_an_interval_is_notified_of_each_change
+
             debug_output_contains_no_values
 
             threads_with_separate_handles_lose_nothing

@@ -185,6 +185,7 @@ mod secrets;
 mod threads;
 mod tools;
 mod traffic;
+mod watching;
 
 pub use cases::{Case, cases, fault_cases, guarding_cases, persistent_cases};
 pub use commits::*;
@@ -205,3 +206,4 @@ pub use reopening::*;
 pub use revisions::*;
 pub use secrets::*;
 pub use threads::*;
+pub use watching::*;

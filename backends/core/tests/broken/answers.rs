@@ -3,11 +3,43 @@
 use std::thread;
 use std::time::Duration;
 
+use event_listener::Listener;
 use msal_cache_core::{
-    CacheStore, CredentialType, Load, Memory, Partition, Record, Result, Revision, Snapshot,
+    CacheStore, ChangeSignal, CredentialType, Load, Memory, Partition, Record, Result, Revision,
+    Snapshot, Watch,
 };
 
 use crate::wrapper::{Flaw, everything, held};
+
+/// Flaws of a watch.
+macro_rules! watches {
+    ($($flaw:ident = |$correct:ident, $signal:ident| $watch:expr;)*) => {$(
+        #[derive(Default)]
+        pub(crate) struct $flaw;
+
+        impl Flaw for $flaw {
+            fn watch(&self, $correct: &Memory, $signal: ChangeSignal) -> Result<Watch> {
+                $watch
+            }
+        }
+    )*};
+}
+
+watches! {
+    NotifiesNothing = |_correct, signal| Ok(Watch::notified(signal));
+    // The first report ends the watch.
+    NotifiesTheFirstChangeOnly = |correct, signal| {
+        let own = ChangeSignal::new();
+        let watch = correct.watch(own.clone())?;
+        thread::spawn(move || {
+            own.listen().wait();
+            signal.notify();
+            drop(watch);
+        });
+        Ok(Watch::notified(()))
+    };
+    AsksAllTheTime = |_correct, _signal| Ok(Watch::polling_every(Duration::ZERO));
+}
 
 /// Flaws of the records of a load.
 macro_rules! loads {

@@ -129,6 +129,9 @@ broken! { broken_commits: cases, Place<commits>:
 }
 
 broken! { broken_answers: cases, Place<answers>:
+    NotifiesNothing: a_watch_without_an_interval_is_notified_of_each_change
+    NotifiesTheFirstChangeOnly: a_watch_without_an_interval_is_notified_of_each_change
+    AsksAllTheTime: a_watch_without_an_interval_is_notified_of_each_change
     CallsChangedPartitionsUnchanged: a_partition_that_has_changed_is_not_called_unchanged
     LoadsEveryUser: a_batch_is_applied_to_all_of_its_partitions
     LoadsByText: a_record_belongs_to_the_user_it_names

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use msal_cache_core::conformance::{Guarding, Harness};
 use msal_cache_core::{
-    Batch, CacheStore, Change, CredentialType, Expect, Load, Memory, Op, Partition, Record,
-    RefreshGuard, Result, Revision, Snapshot, delegate_store,
+    Batch, CacheStore, Change, ChangeSignal, CredentialType, Expect, Load, Memory, Op, Partition,
+    Record, RefreshGuard, Result, Revision, Snapshot, Watch, delegate_store,
 };
 
 /// A flaw: one of the verbs differs from the correct store. Each handle has a value of its own.
@@ -49,6 +49,10 @@ pub(crate) trait Flaw: Default + Send + Sync {
         correct.is_unchanged(of, known)
     }
 
+    fn watch(&self, correct: &Memory, signal: ChangeSignal) -> Result<Watch> {
+        correct.watch(signal)
+    }
+
     fn print(&self, _correct: &Memory) -> String {
         "Broken".into()
     }
@@ -67,7 +71,7 @@ pub(crate) struct Broken<F> {
 }
 
 impl<F: Flaw> CacheStore for Broken<F> {
-    delegate_store!(self => self.correct, except load, load_many, commit, list, purge, guard);
+    delegate_store!(self => self.correct, except load, load_many, commit, list, purge, guard, watch);
 
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
         self.flaw.load(&self.correct, partition, known)
@@ -99,6 +103,10 @@ impl<F: Flaw> CacheStore for Broken<F> {
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         self.flaw.guard(&self.correct, partition, wait)
+    }
+
+    fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        self.flaw.watch(&self.correct, signal)
     }
 }
 
