@@ -144,6 +144,27 @@ fn an_endpoint_serves_several_runtimes() {
     }
 }
 
+/// tokio panics where time or I/O isn't enabled. The panic ends the request, and neither the endpoint
+/// nor the cache keeps anything of it.
+#[test]
+fn a_runtime_without_drivers_is_a_panic_that_leaves_nothing_behind() {
+    let server = Server::start(|_, out| json(out, "200 OK", r#"{"access_token":"AT"}"#)).unwrap();
+    let endpoint = endpoint(&server);
+    let cache = AsyncTokenCache::in_memory();
+    let client = cache.client("app", "https://login.example/t");
+    let acquire = || client.acquire_token_for_client(["api/.default"], &endpoint);
+    let without = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let panic =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| without.block_on(acquire())));
+    let panic = panic.unwrap_err();
+    let text = panic.downcast_ref::<&str>().copied().map(str::to_owned);
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap();
+    assert!(text.contains("enable_time"), "{text}");
+    drop(without);
+    let with = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert_eq!(with.block_on(acquire()).unwrap().secret().expose(), "AT");
+}
+
 /// A server whose second poll is granted after a moment, and later ones never.
 fn slow_to_grant(granted: &Arc<AtomicBool>) -> Server {
     let granted = granted.clone();

@@ -215,6 +215,20 @@ fn an_older_token_that_is_valid_for_longer_does_not_come_back() {
 }
 
 #[test]
+fn a_request_that_names_no_api_gets_the_last_token_with_its_scope() {
+    both(|cache, client, clock| {
+        for (scopes, secret) in
+            [("api://a/read email", "a"), ("api://b/read email", "b"), ("api://c/read", "c")]
+        {
+            cache.add(&sign_in("uid", scopes, secret)).unwrap();
+            clock.advance(1);
+        }
+        let token = client.acquire(&plain("email"), &Server::new([])).unwrap();
+        assert_eq!(secret(&token), "AT-b");
+    });
+}
+
+#[test]
 fn the_token_of_another_api_is_still_returned() {
     both(|cache, client, clock| {
         cache.add(&sign_in("uid", "api://a/read openid profile", "a")).unwrap();
