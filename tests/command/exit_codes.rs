@@ -224,3 +224,18 @@ fn invalid_input_is_an_error_that_names_the_input() {
     assert!(run.err.contains("input.json is not a token cache"), "{}", run.err);
     assert!(!run.err.contains("CANARY") && run.error()["hint"].is_null(), "{}", run.err);
 }
+
+/// `--insecure` is advised only where it helps.
+#[cfg(unix)]
+#[test]
+fn a_database_with_two_names_is_refused_without_a_false_hint() {
+    let tool = Tool::with("python-aad.json");
+    tool.run(&["copy", "cache.json", "one.db"]).expect_code(0);
+    fs::hard_link(tool.path("one.db"), tool.path("two.db")).unwrap();
+    for args in [&["tokens", "one.db"][..], &["tokens", "two.db", "--insecure"]] {
+        let run = tool.run(args);
+        assert_eq!(run.code, 5, "{}", run.err);
+        assert!(run.err.contains("remove the other names"), "{}", run.err);
+        assert!(!run.err.contains("hint:"), "{}", run.err);
+    }
+}

@@ -66,6 +66,7 @@ fn hint(failure: &Failure, store: Option<&StoreRef>) -> Option<String> {
         Failure::Cache(error @ Error::Corrupt { .. }) => {
             return store.map(|store| content::advice(store, error).to_owned());
         }
+        Failure::Cache(Error::Insecure { reason, .. }) if is_refused_always(reason) => return None,
         Failure::Cache(Error::Insecure { path, reason, .. }) => {
             let own = store.is_some_and(|store| can_be_repaired(store, path, reason));
             if own {
@@ -81,6 +82,14 @@ fn hint(failure: &Failure, store: Option<&StoreRef>) -> Option<String> {
         _ => return None,
     };
     Some(hint.into())
+}
+
+/// Whether a store is refused for this reason with `--insecure`, too: it would be damaged, or it is
+/// no file.
+fn is_refused_always(reason: &str) -> bool {
+    ["names (hard links)", "mounted as a single file", "not a regular file"]
+        .iter()
+        .any(|part| reason.contains(part))
 }
 
 /// Whether the permissions of the store itself are the reason, which `repair` mends. A folder may
