@@ -12,8 +12,8 @@ use super::connection::Expected;
 use super::error::SignInError;
 use super::options::Options;
 use super::page::{FAILURE, Pages, SUCCESS};
-use super::receiver::{Bound, Outcome, Receiver};
-use super::steps::Begun;
+use super::receiver::{Bound, Receiver, ReceiverOutcome};
+use super::steps::BegunSignIn;
 use crate::engine::{Engine, Runtime};
 use crate::model::{
     AcquiredToken, AsyncTokenEndpoint, ClientConfig, Event, RefreshReason, TokenOwner,
@@ -36,7 +36,7 @@ pub(super) async fn run<S: AsyncCacheStore, R: Runtime>(
     // Microsoft's servers ignore the port of `localhost` in a registered address, and compare the path.
     let path = if options.path == "/" { "" } else { &options.path };
     let redirect_uri = format!("http://localhost:{}{path}", bound.port);
-    let begun = Begun::new(config, &options, redirect_uri)?;
+    let begun = BegunSignIn::new(config, &options, redirect_uri)?;
     let address = begun.address(&options)?;
     let expected = Expected {
         state: begun.state.clone(),
@@ -67,7 +67,7 @@ fn open(receiver: &Receiver, address: String, options: &mut Options) -> std::io:
             None => browser::open(&address),
         };
         if let Err(error) = opened {
-            shared.tell(Outcome::NotOpened(error));
+            shared.tell(ReceiverOutcome::NotOpened(error));
         }
     };
     thread::Builder::new().name("msal-cache browser".into()).spawn(opening).map(drop)
@@ -84,16 +84,18 @@ async fn wait(
     loop {
         let changed = receiver.listen();
         match receiver.take() {
-            Some(Outcome::Answer(Answer::Code(code))) => return Ok(code),
-            Some(Outcome::Answer(Answer::Error(error))) => return Err(SignInError::of(error)),
-            Some(Outcome::Answer(Answer::Stateless(error))) => {
+            Some(ReceiverOutcome::Answer(Answer::Code(code))) => return Ok(code),
+            Some(ReceiverOutcome::Answer(Answer::Error(error))) => {
+                return Err(SignInError::of(error));
+            }
+            Some(ReceiverOutcome::Answer(Answer::Stateless(error))) => {
                 if stateless.is_none() {
                     deadline = deadline.min(Instant::now() + GRACE);
                     stateless = Some(error);
                 }
             }
-            Some(Outcome::NotOpened(error)) => return Err(SignInError::Browser(error)),
-            Some(Outcome::Answer(Answer::Foreign)) | None => {}
+            Some(ReceiverOutcome::NotOpened(error)) => return Err(SignInError::Browser(error)),
+            Some(ReceiverOutcome::Answer(Answer::Foreign)) | None => {}
         }
         if options.is_cancelled.as_mut().is_some_and(|it| it()) {
             return Err(SignInError::Cancelled);
@@ -110,7 +112,7 @@ async fn wait(
 /// Stores the response in one commit.
 async fn store<S: AsyncCacheStore, R: Runtime>(
     engine: &Engine<S, R>,
-    begun: &Begun,
+    begun: &BegunSignIn,
     event: &Event,
 ) -> Result<AcquiredToken, SignInError> {
     let facts =

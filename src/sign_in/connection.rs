@@ -33,37 +33,37 @@ pub(super) fn serve(stream: &TcpStream, expected: &Expected) -> io::Result<Answe
     let mut reader = BufReader::new(Bounded { stream, deadline });
     let request = read(&mut reader, expected)?;
     let answer = match &request {
-        Request::Parameters(parameters) => Answer::parse(parameters, &expected.state),
-        Request::Other(_) => Answer::Foreign,
+        ReceivedRequest::Parameters(parameters) => Answer::parse(parameters, &expected.state),
+        ReceivedRequest::Other(_) => Answer::Foreign,
     };
     let (status, page) = match (&answer, &request) {
         (Answer::Code(_), _) => ("200 OK", &*expected.pages.success),
         (Answer::Error(_) | Answer::Stateless(_), _) => ("200 OK", &*expected.pages.failure),
-        (Answer::Foreign, Request::Other(status)) => (*status, FOREIGN),
-        (Answer::Foreign, Request::Parameters(_)) => ("400 Bad Request", FOREIGN),
+        (Answer::Foreign, ReceivedRequest::Other(status)) => (*status, FOREIGN),
+        (Answer::Foreign, ReceivedRequest::Parameters(_)) => ("400 Bad Request", FOREIGN),
     };
     respond(stream, status, page)?;
     Ok(answer)
 }
 
-enum Request {
+enum ReceivedRequest {
     /// The parameters of a request to the redirect URI.
     Parameters(Zeroizing<String>),
     /// Another request, and the status of the response.
     Other(&'static str),
 }
 
-fn read(reader: &mut impl BufRead, expected: &Expected) -> io::Result<Request> {
+fn read(reader: &mut impl BufRead, expected: &Expected) -> io::Result<ReceivedRequest> {
     let mut head = MAX_HEAD;
     let first = line(reader, &mut head)?;
     let mut words = first.split(' ');
     let (Some(method), Some(target), Some(version), None) =
         (words.next(), words.next(), words.next(), words.next())
     else {
-        return Ok(Request::Other("400 Bad Request"));
+        return Ok(ReceivedRequest::Other("400 Bad Request"));
     };
     if !version.starts_with("HTTP/1.") {
-        return Ok(Request::Other("400 Bad Request"));
+        return Ok(ReceivedRequest::Other("400 Bad Request"));
     }
     let mut length = None;
     let mut host = None;
@@ -74,7 +74,7 @@ fn read(reader: &mut impl BufRead, expected: &Expected) -> io::Result<Request> {
             break;
         }
         let Some((name, value)) = header.split_once(':') else {
-            return Ok(Request::Other("400 Bad Request"));
+            return Ok(ReceivedRequest::Other("400 Bad Request"));
         };
         let value = value.trim();
         let is_repeated = match &*name.to_ascii_lowercase() {
@@ -89,7 +89,7 @@ fn read(reader: &mut impl BufRead, expected: &Expected) -> io::Result<Request> {
             _ => false,
         };
         if is_repeated {
-            return Ok(Request::Other("400 Bad Request"));
+            return Ok(ReceivedRequest::Other("400 Bad Request"));
         }
     }
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
@@ -103,23 +103,25 @@ fn read(reader: &mut impl BufRead, expected: &Expected) -> io::Result<Request> {
         })
     });
     if !is_own_host || !is_document {
-        return Ok(Request::Other("403 Forbidden"));
+        return Ok(ReceivedRequest::Other("403 Forbidden"));
     }
     if path != expected.path {
-        return Ok(Request::Other("404 Not Found"));
+        return Ok(ReceivedRequest::Other("404 Not Found"));
     }
     match (method, length) {
-        ("GET", None | Some(Ok(0))) => Ok(Request::Parameters(Zeroizing::new(query.to_owned()))),
+        ("GET", None | Some(Ok(0))) => {
+            Ok(ReceivedRequest::Parameters(Zeroizing::new(query.to_owned())))
+        }
         ("POST", Some(Ok(length))) if length <= MAX_BODY => {
             let mut body = Zeroizing::new(vec![0; length]);
             reader.read_exact(&mut body)?;
             Ok(match std::str::from_utf8(&body) {
-                Ok(body) => Request::Parameters(Zeroizing::new(body.to_owned())),
-                Err(_) => Request::Other("400 Bad Request"),
+                Ok(body) => ReceivedRequest::Parameters(Zeroizing::new(body.to_owned())),
+                Err(_) => ReceivedRequest::Other("400 Bad Request"),
             })
         }
-        ("GET" | "POST", _) => Ok(Request::Other("400 Bad Request")),
-        _ => Ok(Request::Other("405 Method Not Allowed")),
+        ("GET" | "POST", _) => Ok(ReceivedRequest::Other("400 Bad Request")),
+        _ => Ok(ReceivedRequest::Other("405 Method Not Allowed")),
     }
 }
 

@@ -65,22 +65,22 @@ impl Bound {
 
 /// The listening threads, which end when it is dropped: nothing listens afterwards.
 pub(super) struct Receiver {
-    shared: Arc<Shared>,
+    shared: Arc<ReceiverState>,
     acceptors: Vec<(SocketAddr, JoinHandle<()>)>,
 }
 
 /// What has come in.
 #[derive(Debug)]
-pub(super) enum Outcome {
+pub(super) enum ReceiverOutcome {
     Answer(Answer),
     /// The browser could not be opened.
     NotOpened(io::Error),
 }
 
-pub(super) struct Shared {
+pub(super) struct ReceiverState {
     expected: Expected,
     has_ended: AtomicBool,
-    outcome: Mutex<Option<Outcome>>,
+    outcome: Mutex<Option<ReceiverOutcome>>,
     /// The connections, the oldest first, by number.
     connections: Mutex<(u64, Vec<(u64, TcpStream)>)>,
     changed: Event,
@@ -90,7 +90,7 @@ impl Receiver {
     pub(super) fn start(bound: Bound, expected: Expected) -> Result<Self, SignInError> {
         let port = bound.port;
         let failed = |source| SignInError::Listen { port, source };
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(ReceiverState {
             expected,
             has_ended: AtomicBool::new(false),
             outcome: Mutex::default(),
@@ -107,7 +107,7 @@ impl Receiver {
         Ok(receiver)
     }
 
-    pub(super) fn shared(&self) -> Arc<Shared> {
+    pub(super) fn shared(&self) -> Arc<ReceiverState> {
         self.shared.clone()
     }
 
@@ -116,7 +116,7 @@ impl Receiver {
         self.shared.changed.listen()
     }
 
-    pub(super) fn take(&self) -> Option<Outcome> {
+    pub(super) fn take(&self) -> Option<ReceiverOutcome> {
         lock(&self.shared.outcome).take()
     }
 }
@@ -136,12 +136,13 @@ impl Drop for Receiver {
     }
 }
 
-impl Shared {
+impl ReceiverState {
     /// Keeps the outcome that ends the sign-in: a code or the server's error before anything else, and
     /// the first of them.
-    pub(super) fn tell(&self, outcome: Outcome) {
-        let is_final =
-            |it: &Outcome| matches!(it, Outcome::Answer(Answer::Code(_) | Answer::Error(_)));
+    pub(super) fn tell(&self, outcome: ReceiverOutcome) {
+        let is_final = |it: &ReceiverOutcome| {
+            matches!(it, ReceiverOutcome::Answer(Answer::Code(_) | Answer::Error(_)))
+        };
         let mut known = lock(&self.outcome);
         if known.as_ref().is_none_or(|known| !is_final(known) && is_final(&outcome)) {
             *known = Some(outcome);
@@ -168,7 +169,7 @@ impl Shared {
     }
 }
 
-fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
+fn accept(listener: &TcpListener, shared: &Arc<ReceiverState>) {
     loop {
         let accepted = listener.accept();
         if shared.has_ended.load(Ordering::Acquire) {
@@ -186,7 +187,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             own.leave(number);
             match answer {
                 Ok(Answer::Foreign) | Err(_) => {}
-                Ok(answer) => own.tell(Outcome::Answer(answer)),
+                Ok(answer) => own.tell(ReceiverOutcome::Answer(answer)),
             }
         });
         if spawned.is_err() {

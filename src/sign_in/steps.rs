@@ -22,7 +22,7 @@ use crate::plan::refresh::granted;
 const GRANT: &str = "authorization_code";
 
 /// A sign-in that has begun: what the server was asked, and the secrets that tie its answers to it.
-pub(super) struct Begun {
+pub(super) struct BegunSignIn {
     client_id: String,
     authority: Arc<AuthorityHosts>,
     scopes: Vec<String>,
@@ -37,7 +37,7 @@ pub(super) struct Begun {
     verifier: Zeroizing<String>,
 }
 
-impl Begun {
+impl BegunSignIn {
     /// Draws the random numbers. Fails where the client or an option is invalid.
     pub(super) fn new(
         config: &ClientConfig,

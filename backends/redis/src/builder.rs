@@ -1,42 +1,15 @@
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use msal_cache_core::{BoxFuture, Result};
+use msal_cache_core::Result;
 use redis::{ConnectionAddr, IntoConnectionInfo};
 
-use crate::RedisStore;
+use crate::credentials::{CredentialSource, Credentials};
 use crate::error::RedisFailure;
 use crate::keys::Keys;
 use crate::server::Server;
-use crate::store::Replication;
-
-/// The user and the password of one connection.
-#[derive(Clone)]
-pub struct Credentials {
-    /// The ACL user; `None` is the user `default`.
-    pub username: Option<String>,
-    /// The password, or a token that the server accepts as one.
-    pub password: String,
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credentials").field("username", &self.username).finish_non_exhaustive()
-    }
-}
-
-/// Returns the credentials of the next connection.
-#[derive(Clone)]
-pub(crate) struct CredentialSource(
-    Arc<dyn Fn() -> BoxFuture<'static, Result<Credentials>> + Send + Sync>,
-);
-
-impl CredentialSource {
-    pub(crate) async fn get(&self) -> Result<Credentials> {
-        (self.0)().await
-    }
-}
+use crate::state::Replication;
+use crate::store::RedisStore;
 
 /// The options of a [`RedisStore`].
 #[derive(Clone)]
@@ -89,7 +62,7 @@ impl RedisStoreBuilder {
     where
         F: Future<Output = Result<Credentials>> + Send + 'static,
     {
-        self.source = Some(CredentialSource(Arc::new(move || Box::pin(source()))));
+        self.source = Some(CredentialSource::new(source));
         self
     }
 
@@ -126,6 +99,22 @@ impl RedisStoreBuilder {
         let store = RedisStore::new(connect(), replication, keys);
         store.check().await?;
         Ok(store)
+    }
+}
+
+impl RedisStore {
+    /// Connects to the cache `default` on a server, such as `rediss://user:password@host:6380/0`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`RedisStoreBuilder::connect`].
+    pub async fn connect(url: impl Into<String>) -> Result<Self> {
+        Self::builder(url).connect().await
+    }
+
+    /// A store with options.
+    pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
+        RedisStoreBuilder::new(url.into())
     }
 }
 

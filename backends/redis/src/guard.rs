@@ -1,7 +1,6 @@
 //! The guard of a partition: a key with a lease, which a task renews until the guard is dropped.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use msal_cache_core::{Error, Partition, RefreshGuard, Result, Revision};
@@ -10,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::reply::hex;
-use crate::store::Shared;
+use crate::state::StoreState;
 
 /// A guard ends this long after its holder has died.
 const LEASE_MS: u64 = 3000;
@@ -28,29 +27,9 @@ const LEAST_WAIT: Duration = Duration::from_millis(20);
 /// The longest pause between two attempts to take a guard.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
-/// The tokens of the guards that this store holds, or believes to hold.
-#[derive(Default)]
-pub(crate) struct Leases(Mutex<HashMap<Partition, String>>);
-
-impl Leases {
-    /// The token with which a commit to this partition is checked.
-    pub(crate) fn token(&self, partition: &Partition) -> Option<String> {
-        self.lock().get(partition).cloned()
-    }
-
-    /// The caller has been told that the guard was lost.
-    pub(crate) fn forget(&self, partition: &Partition) {
-        self.lock().remove(partition);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<Partition, String>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// What a [`RefreshGuard`] owns. The task that renews the lease sees when it is dropped.
-struct Held {
-    shared: Arc<Shared>,
+struct HeldLease {
+    shared: Arc<StoreState>,
     partition: Partition,
     token: String,
     release: Option<oneshot::Sender<()>>,
@@ -58,7 +37,7 @@ struct Held {
     released: mpsc::Receiver<()>,
 }
 
-impl Drop for Held {
+impl Drop for HeldLease {
     fn drop(&mut self) {
         self.forget();
         drop(self.release.take());
@@ -69,7 +48,7 @@ impl Drop for Held {
     }
 }
 
-impl Held {
+impl HeldLease {
     fn forget(&self) {
         let mut leases = self.shared.leases.lock();
         // After a lost lease, another task of this store may hold the guard.
@@ -80,7 +59,7 @@ impl Held {
 }
 
 pub(crate) async fn guard(
-    shared: &Arc<Shared>,
+    shared: &Arc<StoreState>,
     partition: &Partition,
     wait: Duration,
 ) -> Result<RefreshGuard> {
@@ -98,7 +77,7 @@ pub(crate) async fn guard(
 
 /// One attempt to hold a guard, and then the lease.
 struct Lease {
-    shared: Arc<Shared>,
+    shared: Arc<StoreState>,
     key: String,
     token: String,
 }
@@ -120,7 +99,7 @@ impl Lease {
         let (_closed, released) = mpsc::channel();
         let (shared, token) = (self.shared.clone(), self.token.clone());
         self.shared.leases.lock().insert(partition.clone(), token.clone());
-        let held = Held { shared, partition, token, release: Some(release), released };
+        let held = HeldLease { shared, partition, token, release: Some(release), released };
         // Where the caller is dropped, so is the guard.
         let _ = answer.send(Ok(RefreshGuard::new(held)));
         while tokio::time::timeout(RENEWAL, &mut dropped).await.is_err() {

@@ -30,8 +30,8 @@
 //!   changed, the reply is a number.
 //! - **Revisions** are drawn by the clients and never counted by the server. So no revision is used
 //!   twice, also after a restart without persistence, `FLUSHALL` or a failover to an older replica.
-//! - **A listing** is read in chunks of at most 64 partitions or about 100 records, so that no script
-//!   keeps other clients waiting. Partitions that change meanwhile are read again, so the result is
+//! - **A listing** is read in chunks of at most 64 partitions or about 100 records, since a server does
+//!   nothing else while a script runs. Partitions that change meanwhile are read again, so the result is
 //!   of the moment of its last chunk.
 //! - **A purge** deletes up to 100 records in each step. Other clients may see a part of it.
 //! - **A guard** is a key with a lease of 3 seconds, which is renewed until the guard is dropped. If
@@ -68,14 +68,18 @@
 #![forbid(unsafe_code)]
 
 mod builder;
+mod credentials;
 mod error;
 mod guard;
 mod keys;
+mod leases;
 mod reply;
 mod scripts;
 mod server;
+mod state;
 mod store;
 
-pub use builder::{Credentials, RedisStoreBuilder};
+pub use builder::RedisStoreBuilder;
+pub use credentials::Credentials;
 pub use error::RedisFailure;
 pub use store::RedisStore;

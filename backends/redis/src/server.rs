@@ -12,7 +12,7 @@ use redis::{
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 
-use crate::builder::{CredentialSource, Credentials};
+use crate::credentials::{CredentialSource, Credentials};
 use crate::error::{RedisFailure, corrupt, is_lost, translate};
 
 /// A server, and the connection to it that all calls share.

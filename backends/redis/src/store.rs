@@ -9,13 +9,14 @@ use msal_cache_core::{
 };
 use redis::{ScriptInvocation, Value, cmd};
 
-use crate::builder::RedisStoreBuilder;
 use crate::error::RedisFailure;
-use crate::guard::{self, Leases};
+use crate::guard;
 use crate::keys::{Keys, field};
+use crate::leases::Leases;
 use crate::reply::{Placed, Reply, hex};
 use crate::scripts::Scripts;
 use crate::server::Server;
+use crate::state::{Replication, StoreState};
 
 /// How often a listing starts again, because more than a thousand users were deleted meanwhile.
 const ATTEMPTS: u32 = 64;
@@ -33,42 +34,12 @@ const LARGEST_SCORE: i64 = 1 << 53;
 ///
 /// Clones share the connection.
 #[derive(Clone)]
-pub struct RedisStore(Arc<Shared>);
-
-pub(crate) struct Shared {
-    pub(crate) server: Server,
-    replication: Option<Replication>,
-    pub(crate) keys: Keys,
-    pub(crate) scripts: Scripts,
-    pub(crate) leases: Leases,
-}
-
-/// How many replicas a commit waits for.
-pub(crate) struct Replication {
-    /// A connection of its own, since the server answers nothing on it meanwhile.
-    pub(crate) server: Server,
-    pub(crate) replicas: u32,
-    pub(crate) wait: Duration,
-}
+pub struct RedisStore(Arc<StoreState>);
 
 impl RedisStore {
-    /// Connects to the cache `default` on a server, such as `rediss://user:password@host:6380/0`.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`RedisStoreBuilder::connect`].
-    pub async fn connect(url: impl Into<String>) -> Result<Self> {
-        Self::builder(url).connect().await
-    }
-
-    /// A store with options.
-    pub fn builder(url: impl Into<String>) -> RedisStoreBuilder {
-        RedisStoreBuilder::new(url.into())
-    }
-
     pub(crate) fn new(server: Server, replication: Option<Replication>, keys: Keys) -> Self {
         let (scripts, leases) = (Scripts::new(), Leases::default());
-        Self(Arc::new(Shared { server, replication, keys, scripts, leases }))
+        Self(Arc::new(StoreState { server, replication, keys, scripts, leases }))
     }
 
     /// Connects, if it isn't connected.
@@ -90,7 +61,7 @@ impl RedisStore {
 
     /// The keys, revisions, and operations of a batch as the arguments of its script.
     fn prepare<'a>(&'a self, batch: &Batch, revision: &str, again: bool) -> ScriptInvocation<'a> {
-        let Shared { keys, scripts, leases, .. } = &*self.0;
+        let StoreState { keys, scripts, leases, .. } = &*self.0;
         let mut call = scripts.commit.prepare_invoke();
         for key in keys.shared() {
             call.key(key);
@@ -123,7 +94,7 @@ impl RedisStore {
 
     /// Reads the store in chunks. `None` if the listing has to start again.
     async fn list_once(&self, section: &str, known: Option<Revision>) -> Result<Option<Load>> {
-        let Shared { keys, scripts, server, .. } = &*self.0;
+        let StoreState { keys, scripts, server, .. } = &*self.0;
         let known = known.map(hex).unwrap_or_default();
         let (mut start, mut cursor) = (String::new(), "0".to_owned());
         let mut found: HashMap<String, Vec<Placed>> = HashMap::new();
@@ -178,7 +149,7 @@ impl AsyncCacheStore for RedisStore {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let Shared { keys, scripts, server, .. } = &*self.0;
+        let StoreState { keys, scripts, server, .. } = &*self.0;
         let loads: Vec<Value> = server
             .call(false, |mut connection, _| async move {
                 let mut call = scripts.load.prepare_invoke();
@@ -249,7 +220,7 @@ impl AsyncCacheStore for RedisStore {
     }
 
     async fn purge(&self, now: i64) -> Result<u64> {
-        let Shared { keys, scripts, server, .. } = &*self.0;
+        let StoreState { keys, scripts, server, .. } = &*self.0;
         let mut purged = 0;
         loop {
             let (deleted, found): (u64, usize) = server
