@@ -15,8 +15,8 @@ use msal_cache::endpoint::{
 };
 use msal_cache::store::{Batch, CacheStore, Expect, Revision, delegate_store};
 use msal_cache::{
-    AccountInfo, CredentialType, Error, Event, Fields, Memory, Query, Result, SilentRequest,
-    TokenCache,
+    AccountInfo, CredentialType, Error, Event, Fields, FileStore, Memory, Query, Result,
+    SilentRequest, TokenCache,
 };
 
 use common::{CLIENT, ENVIRONMENT, REALM, home, sign_in};
@@ -214,9 +214,28 @@ fn the_calls_of_a_store_that_returns_at_once_are_not_timed() {
     assert_eq!(recorded.count("msal_cache_lookups_total", &[("result", "hit")]), 1);
 }
 
+/// Writes to a file, which takes its lock.
+fn use_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = TokenCache::new(FileStore::open(folder.path().join("cache.json")).unwrap());
+    cache.add(&sign_in("CANARY", "User.Read", "CANARY")).unwrap();
+}
+
+#[test]
+fn the_wait_for_the_lock_of_a_file_is_timed() {
+    let recorded = Recorded::default();
+    metrics::with_local_recorder(&recorded, use_a_file);
+    let waits = recorded.values("histogram", "msal_cache_lock_wait_seconds", &[]);
+    assert_eq!(waits.len(), 1);
+    assert!((0.0..60.0).contains(&waits[0]), "seconds: {waits:?}");
+}
+
 fn recorded() -> Recorded {
     let recorded = Recorded::default();
-    metrics::with_local_recorder(&recorded, use_a_cache);
+    metrics::with_local_recorder(&recorded, || {
+        use_a_cache();
+        use_a_file();
+    });
     recorded
 }
 

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "metrics")]
+use msal_cache_core::internal::observe_lock_waits;
 use msal_cache_core::{Error, Result};
 
 use crate::model::{AcquireError, AcquireResult, AnsweredBy, RefreshReason};
@@ -13,9 +15,10 @@ macro_rules! metrics {
     ($($constant:ident: $describe:ident $name:literal $description:literal;)*) => {
         $(const $constant: &str = $name;)*
 
-        /// Describes the metrics to the recorder.
+        /// Describes the metrics to the recorder, and asks the stores for theirs.
         pub(crate) fn describe() {
             $(::metrics::$describe!($constant, $description);)*
+            observe_lock_waits(|waited| ::metrics::histogram!(LOCK_SECONDS).record(waited));
         }
     };
 }
@@ -36,6 +39,8 @@ metrics! {
         "The time of a request to the token endpoint.";
     GUARD_SECONDS: describe_histogram "msal_cache_guard_wait_seconds"
         "The time that a refresh waited for its guard.";
+    LOCK_SECONDS: describe_histogram "msal_cache_lock_wait_seconds"
+        "The time to get the lock of a file, and the waits for a busy database.";
     STORE_SECONDS: describe_histogram "msal_cache_store_seconds"
         "The time of a call of the store that takes any, by verb.";
     CONFLICTS: describe_counter "msal_cache_conflicts_total"

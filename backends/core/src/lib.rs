@@ -110,6 +110,7 @@ mod guard;
 mod guards;
 mod json;
 mod load;
+mod lock_waits;
 mod log;
 mod memory;
 pub mod notice;
@@ -157,6 +158,7 @@ pub mod internal {
     pub use crate::json::{
         Pieces, Scalar, StringAt, for_each_member, is_plain, quoted_name, seconds,
     };
+    pub use crate::lock_waits::{lock_waited, observe_lock_waits};
     pub use crate::placement::ext_cache_key_in;
     pub use crate::ready::now;
     pub use crate::retry::{Next, Retry};

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use msal_cache_core::event;
+use msal_cache_core::internal::lock_waited;
 
 /// The first pause, and how often it doubles: from half a millisecond to eight.
 const FIRST: Duration = Duration::from_micros(500);
@@ -51,9 +52,12 @@ impl BusyWait {
         self.since.map_or(Duration::ZERO, |since| since.elapsed())
     }
 
-    /// Reports a long wait that has ended.
+    /// Reports a wait that has ended.
     pub(crate) fn report(&self, path: &Path) {
         let waited = self.waited();
+        if self.since.is_some() {
+            lock_waited(waited);
+        }
         if waited > UNREPORTED {
             event!(debug, path = %path.display(), ?waited, "waited for the database");
         }

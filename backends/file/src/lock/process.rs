@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant};
 
+use msal_cache_core::internal::lock_waited;
 use msal_cache_core::{Error, Result, event};
 use parking_lot::{ArcReentrantMutexGuard, Mutex, RawMutex, RawThreadId, ReentrantMutex};
 
@@ -95,6 +96,7 @@ impl ProcessLock {
             }
             let file = attempt::take(&self.target, &mut it.pending, started, timeouts)?;
             let waited = started.elapsed();
+            lock_waited(waited);
             if waited > LONG_WAIT {
                 event!(debug, path = %path.display(), ?waited, "waited for the lock");
             }
