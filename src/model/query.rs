@@ -172,8 +172,8 @@ impl Query {
             });
         }
         if is_given && self.target.is_empty() {
-            // No token has it.
-            self.target.push((self.text.push(""), 0));
+            // An empty scope, which no token has.
+            self.target.push(((0, 0), 0));
         }
         self
     }
