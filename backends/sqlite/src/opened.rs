@@ -36,8 +36,11 @@ pub(crate) struct Opened {
     is_emptying: AtomicBool,
 }
 
-/// All that this process has open, or has inherited.
-static ALL: Mutex<Vec<Weak<Opened>>> = Mutex::new(Vec::new());
+/// All that this process has open, or has inherited, each with the process that opened it.
+///
+/// The id is kept beside the pointer, so that what this process has opened is never held here, not
+/// even for a moment: its owner's `drop` has to be the one that closes the connections.
+static ALL: Mutex<Vec<(u32, Weak<Opened>)>> = Mutex::new(Vec::new());
 
 /// Databases that can't be used in this process: a thread of its parent was using them when this
 /// process was forked.
@@ -67,8 +70,8 @@ impl Opened {
             is_emptying: false.into(),
         });
         let mut all = ALL.lock();
-        all.retain(|it| it.strong_count() > 0);
-        all.push(Arc::downgrade(&opened));
+        all.retain(|(_, it)| it.strong_count() > 0);
+        all.push((opened.process, Arc::downgrade(&opened)));
         opened
     }
 
@@ -147,8 +150,14 @@ impl Drop for Opened {
 /// process for new connections, too.
 fn abandon_inherited() {
     let here = process::id();
-    let all: Vec<_> = ALL.lock().iter().filter_map(Weak::upgrade).collect();
-    for opened in all.iter().filter(|it| it.process != here) {
+    let inherited: Vec<_> = {
+        let all = ALL.lock();
+        all.iter()
+            .filter(|(process, _)| *process != here)
+            .filter_map(|(_, it)| it.upgrade())
+            .collect()
+    };
+    for opened in inherited {
         let path = opened.pool.database().path();
         if opened.pool.abandon() {
             event!(debug, path = %path.display(), "closed what was open before the fork");

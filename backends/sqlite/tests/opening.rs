@@ -5,6 +5,7 @@ mod support;
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
+use std::thread;
 
 use msal_cache_core::{CacheStore, Error, Expect};
 use msal_cache_sqlite::{Journal, Permissions, SqliteStore};
@@ -448,4 +449,21 @@ fn a_database_in_a_folder_like_tmp_has_a_journal_of_its_own() {
     assert_eq!(fs::read(place.at("theirs")).unwrap(), b"");
     fs::remove_file(place.at("cache.db-journal")).unwrap();
     put(&store, Expect::Any, &[account("u", "k", "2")]).unwrap();
+}
+
+#[test]
+fn a_dropped_store_is_closed_while_other_threads_open_others() {
+    let place = Place::new();
+    let is_closed = |_: &i32| {
+        drop(SqliteStore::open(place.database()));
+        !place.folder().join("cache.db-wal").exists()
+    };
+    thread::scope(|scope| {
+        let closed = scope.spawn(|| (0..1000).take_while(is_closed).count());
+        while !closed.is_finished() {
+            // Refused at once, so that this thread opens as often as possible.
+            let _ = SqliteStore::open(place.folder());
+        }
+        assert_eq!(closed.join().unwrap(), 1000);
+    });
 }
