@@ -22,12 +22,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     // A file that other users can read. The error message includes the remedy.
     fs::write("demo/open-to-all.json", "{}")?;
     make_world_readable("demo/open-to-all.json")?;
-    work("demo/open-to-all.json")
+    work("demo/open-to-all.json")?;
+
+    // A place that can be opened, and not written: no error before `verify`.
+    work(if cfg!(target_os = "linux") { "/sys/app/cache.json" } else { "/dev/app/cache.json" })
 }
 
 fn work(path: &str) -> Result<(), Box<dyn Error>> {
     println!("{path}:");
-    let cache = TokenCache::new(open_or_fall_back(Path::new(path)));
+    let cache = open_or_fall_back(Path::new(path));
     cache.add(
         &Event::new("client")
             .token_endpoint("https://login.microsoftonline.com/contoso/oauth2/v2.0/token")
@@ -38,21 +41,24 @@ fn work(path: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Opens the file, or falls back to memory.
-fn open_or_fall_back(path: &Path) -> Box<dyn CacheStore> {
-    match FileStore::open(path) {
-        Ok(store) => Box::new(store),
-        Err(error) => {
-            println!("   error: {error}");
-            let mut cause = error.source();
-            while let Some(error) = cause {
-                println!("   caused by: {error}");
-                cause = error.source();
-            }
-            println!("   tokens are kept in memory until the process ends");
-            Box::new(Memory::new())
+/// A cache in the file, or in memory where the file can't be used. Opening checks who can access the
+/// file, and writes nothing; `verify` proves that tokens can be written, before a user signs in.
+fn open_or_fall_back(path: &Path) -> TokenCache<Box<dyn CacheStore>> {
+    let opened = FileStore::open(path).and_then(|store| {
+        let cache = TokenCache::new(Box::new(store) as Box<dyn CacheStore>);
+        cache.verify()?;
+        Ok(cache)
+    });
+    opened.unwrap_or_else(|error| {
+        println!("   error: {error}");
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            println!("   caused by: {error}");
+            cause = error.source();
         }
-    }
+        println!("   tokens are kept in memory until the process ends");
+        TokenCache::new(Box::new(Memory::new()))
+    })
 }
 
 #[cfg(unix)]

@@ -80,6 +80,44 @@ impl<S: CacheStore> TokenCache<S> {
         TokenCacheBuilder::new(store)
     }
 
+    /// Proves that the store can be read and written: it writes a record, reads it back and deletes it.
+    /// An app that calls it at its start can use another store before a user signs in.
+    ///
+    /// The record is an access token of no user, in a partition of its own: no other record is touched,
+    /// and none is left, also where a step fails. A process that is killed meanwhile leaves the record;
+    /// it expires after five minutes, and is deleted as any expired token. A place that didn't exist
+    /// exists afterwards, empty.
+    ///
+    /// It proves what is true at this moment: a disk can be full later. An error doesn't say that the
+    /// cache is empty.
+    ///
+    /// ```
+    /// use msal_cache::store::CacheStore;
+    /// use msal_cache::{Memory, TokenCache};
+    ///
+    /// fn usable(store: Box<dyn CacheStore>) -> TokenCache<Box<dyn CacheStore>> {
+    ///     let cache = TokenCache::new(store);
+    ///     match cache.verify() {
+    ///         Ok(()) => cache,
+    ///         Err(error) => {
+    ///             eprintln!("tokens are kept in memory: {error}");
+    ///             TokenCache::new(Box::new(Memory::new()))
+    ///         }
+    ///     }
+    /// }
+    /// # assert!(usable(Box::new(Memory::new())).verify().is_ok());
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, such as [`Error::ReadOnly`](crate::Error::ReadOnly),
+    /// [`Error::Io`](crate::Error::Io) on a full disk, or [`Error::Corrupt`](crate::Error::Corrupt) where
+    /// the place can't be read, and is then not written. [`Error::NotKept`](crate::Error::NotKept) where
+    /// the store reports no error and doesn't return what was written.
+    pub fn verify(&self) -> Result<()> {
+        now(self.0.verify())
+    }
+
     /// Waits until no refresh is in flight, including those that go on in threads of their own while
     /// their callers have a token that is still valid (see
     /// [`Client::with_refresh_wait`](crate::Client::with_refresh_wait)).

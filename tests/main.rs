@@ -43,6 +43,7 @@ mod sign_in;
 #[cfg(feature = "http")]
 mod slow_server;
 mod stores;
+mod verify;
 
 #[allow(dead_code, reason = "its main is not run here")]
 #[path = "../examples/store_in_redb.rs"]

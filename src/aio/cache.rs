@@ -142,6 +142,12 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
         self.0.purge_expired().await
     }
 
+    /// See [`TokenCache::verify`]. Where the future is dropped, the record that it writes may be left; it
+    /// expires after five minutes.
+    pub async fn verify(&self) -> Result<()> {
+        self.0.verify().await
+    }
+
     /// See [`TokenCache::check`].
     pub async fn check(&self) -> Result<Vec<Finding>> {
         self.0.check().await

@@ -15,6 +15,7 @@ mod runtime;
 mod settle;
 mod sign_out;
 mod state;
+mod verify;
 mod watcher;
 mod whole;
 mod write;

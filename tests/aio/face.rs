@@ -81,6 +81,7 @@ async fn all_futures_can_be_moved<S: AsyncCacheStore + 'static>(
     can_be_moved(cache.remove_account(entry)).await?;
     can_be_moved(cache.remove_user("uid.utid")).await?;
     can_be_moved(cache.purge_expired()).await?;
+    can_be_moved(cache.verify()).await?;
     can_be_moved(cache.check()).await?;
     can_be_moved(cache.repair()).await?;
     can_be_moved(cache.serialize()).await?;

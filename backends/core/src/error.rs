@@ -82,7 +82,10 @@ pub enum Error {
 
     /// The medium can be read but not written: a read-only mount, or a folder in which the process
     /// can't create files. Nothing was written.
-    #[error("{} can't be written", path.display())]
+    #[error(
+        "{} can't be written; give this user write access, or use another place",
+        path.display()
+    )]
     ReadOnly {
         /// The file or folder.
         path: PathBuf,
@@ -100,7 +103,7 @@ pub enum Error {
     },
 
     /// The operating system refused an operation on a file.
-    #[error("could not {operation} {}", path.display())]
+    #[error("could not {operation} {}{}", path.display(), FreeSpace(source))]
     Io {
         /// The operation, such as `read`.
         operation: &'static str,
@@ -108,6 +111,14 @@ pub enum Error {
         path: PathBuf,
         /// The operating system's error.
         source: io::Error,
+    },
+
+    /// The store reported no error, and doesn't return what was written to it. Found by
+    /// `TokenCache::verify`.
+    #[error("the store is not reliable: {reason}; use another place")]
+    NotKept {
+        /// What it returned instead.
+        reason: String,
     },
 
     /// The async runtime that the call needs is missing or has shut down. A commit that had begun
@@ -184,6 +195,19 @@ impl Error {
 impl From<std::convert::Infallible> for Error {
     fn from(never: std::convert::Infallible) -> Self {
         match never {}
+    }
+}
+
+/// The remedy for a full file system.
+struct FreeSpace<'a>(&'a io::Error);
+
+impl std::fmt::Display for FreeSpace<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0.kind() {
+            io::ErrorKind::StorageFull => f.write_str("; free space on its file system"),
+            io::ErrorKind::QuotaExceeded => f.write_str("; free space within the disk quota"),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -123,6 +123,7 @@ mod revision;
 #[cfg(feature = "tokio")]
 mod runtime;
 mod store;
+mod verify;
 mod watch;
 mod wipe;
 
@@ -162,6 +163,7 @@ pub mod internal {
     pub use crate::placement::ext_cache_key_in;
     pub use crate::ready::now;
     pub use crate::retry::{Next, Retry};
+    pub use crate::verify::verify;
     #[cfg(feature = "tracing")]
     pub use tracing;
 }

@@ -151,6 +151,12 @@ fn p7_read_only_folders_can_be_read_and_return_read_only_when_written() {
         assert_eq!(accounts(&store).unwrap(), ["a"]);
         let error = add(&store, "b").unwrap_err();
         assert!(matches!(&error, Error::ReadOnly { path, .. } if *path == folder), "{error:?}");
+        let verified = verify(&store).unwrap_err();
+        assert!(
+            matches!(&verified, Error::ReadOnly { path, .. } if *path == folder),
+            "{verified:?}"
+        );
+        assert!(verified.to_string().contains("give this user write access"), "{verified}");
         assert_eq!(accounts(&store).unwrap(), ["a"]);
         let missing = FileStore::open(folder.join("below/cache.json")).unwrap();
         assert!(matches!(add(&missing, "b"), Err(Error::ReadOnly { .. })));

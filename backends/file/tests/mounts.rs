@@ -164,6 +164,7 @@ fn p9_a_full_file_system_keeps_the_old_file() {
         "{error:?}"
     );
     let before = fs::read(&path).unwrap();
+    assert!(error.to_string().contains("free space on its file system"), "{error}");
     wait_for_space();
     assert!(add(&store, &"y".repeat(3000)).is_err());
     assert_eq!(fs::read(&path).unwrap(), before);
@@ -174,6 +175,11 @@ fn p9_a_full_file_system_keeps_the_old_file() {
     let mut filler = fs::File::create(small.join("filler")).unwrap();
     while filler.write_all(&[0; 512]).is_ok() {}
     assert!(add(&store, "z").is_err());
+    let verified = verify(&store).unwrap_err();
+    assert!(
+        matches!(&verified, Error::Io { source, .. } if source.kind() == std::io::ErrorKind::StorageFull),
+        "{verified:?}"
+    );
     assert_eq!(fs::read(&path).unwrap(), before);
     drop(filler);
     fs::remove_file(small.join("filler")).unwrap();
@@ -203,6 +209,8 @@ fn p7_a_read_only_mount_can_be_read_and_returns_read_only_when_written() {
     let error = add(&store, "b").unwrap_err();
     assert!(matches!(&error, Error::ReadOnly { .. }), "{error:?}");
     assert!(error.to_string().contains(media.to_str().unwrap()), "{error}");
+    let verified = verify(&store).unwrap_err();
+    assert!(matches!(&verified, Error::ReadOnly { .. }), "{verified:?}");
     let missing = FileStore::open(media.join("below/cache.json")).unwrap();
     assert!(matches!(add(&missing, "b"), Err(Error::ReadOnly { .. })));
     for on_corrupt in [OnCorrupt::Quarantine, OnCorrupt::Error] {

@@ -134,6 +134,16 @@ pub(crate) fn is_lost(error: &RedisError) -> bool {
     error.is_io_error() || error.is_unrecoverable_error()
 }
 
+/// Whether the user may run scripts, and not a command of the script: Redis 7, Redis 6 and Valkey say so
+/// in the text of a general error.
+fn is_denied_in_script(error: &RedisError) -> bool {
+    let denies = |text: &str| {
+        text.contains("ACL failure in script")
+            || text.contains("The user executing the script can't")
+    };
+    error.detail().is_some_and(denies)
+}
+
 /// The error of a command.
 pub(crate) fn translate(server: &str, error: &RedisError) -> Error {
     let place = || server.to_owned();
@@ -144,6 +154,7 @@ pub(crate) fn translate(server: &str, error: &RedisError) -> Error {
         ("MSALVERSION", _) => corrupt(server, "it was written by a newer version of msal-cache"),
         ("OOM", _) => RedisFailure::OutOfMemory { server: place() }.into(),
         ("NOPERM", _) => RedisFailure::Permission { server: place() }.into(),
+        _ if is_denied_in_script(error) => RedisFailure::Permission { server: place() }.into(),
         ("NOAUTH" | "WRONGPASS", _) | (_, ErrorKind::AuthenticationFailed) => {
             RedisFailure::Authentication { server: place() }.into()
         }

@@ -10,7 +10,8 @@ use std::io::{ErrorKind, Write};
 use std::path::Path;
 use std::process::Command;
 
-use msal_cache_core::{CacheStore, Error, Expect};
+use msal_cache_core::internal::{now, verify};
+use msal_cache_core::{CacheStore, Error, Expect, Ready};
 use msal_cache_sqlite::{Permissions, SqliteStore};
 use support::{Place, account, list, put, set_mode};
 
@@ -78,6 +79,10 @@ fn p9_a_full_disk_is_reported_as_such_to_readers_and_writers() {
     while filler.write_all(&[0; 512]).is_ok() {}
     let error = put(&store, Expect::Any, &[account("v", "k2", &"x".repeat(100_000))]).unwrap_err();
     assert!(is_full(&error), "{error:?}");
+    // What fits into free pages is written; a larger log doesn't fit.
+    let verified =
+        std::iter::repeat_with(|| now(verify(&Ready(&store), 1))).take(1000).find_map(Result::err);
+    assert!(verified.as_ref().is_some_and(is_full), "{verified:?}");
     drop(filler);
     fs::remove_file(small.join("filler")).unwrap();
     assert_eq!(list(&store, None), [account("u", "k", "1")]);

@@ -97,6 +97,10 @@ impl<S: CacheStore> TokenCache<S> {
         wait(self.0.purge_expired())
     }
 
+    pub fn verify(&self) -> Result<()> {
+        wait(self.0.verify())
+    }
+
     pub fn check(&self) -> Result<Vec<Finding>> {
         wait(self.0.check())
     }

@@ -88,6 +88,8 @@ macro_rules! __conformance_cases {
 
             debug_output_contains_no_values
 
+            a_working_store_is_verified_and_left_as_it_was
+
             threads_with_separate_handles_lose_nothing
             threads_that_share_a_handle_lose_nothing
             one_of_several_conflicting_commits_wins

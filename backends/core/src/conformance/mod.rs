@@ -185,6 +185,7 @@ mod secrets;
 mod threads;
 mod tools;
 mod traffic;
+mod verifying;
 mod watching;
 
 pub use cases::{Case, cases, fault_cases, guarding_cases, persistent_cases};
@@ -206,4 +207,5 @@ pub use reopening::*;
 pub use revisions::*;
 pub use secrets::*;
 pub use threads::*;
+pub use verifying::*;
 pub use watching::*;

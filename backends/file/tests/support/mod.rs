@@ -84,6 +84,14 @@ pub fn accounts(store: &FileStore) -> Result<Vec<String>> {
     }
 }
 
+/// What an app does at its start.
+pub fn verify(store: &FileStore) -> Result<()> {
+    msal_cache_core::internal::now(msal_cache_core::internal::verify(
+        &msal_cache_core::Ready(store),
+        1_700_000_000,
+    ))
+}
+
 pub fn blob(path: &Path) -> FileBlob {
     FileStore::builder(path).open_blob().unwrap()
 }

@@ -2,7 +2,8 @@
 
 use std::error::Error as _;
 
-use msal_cache_core::{Blocking, CacheStore, Error, Expect, Load, Partition, Revision};
+use msal_cache_core::internal::{now, verify};
+use msal_cache_core::{Blocking, CacheStore, Error, Expect, Load, Partition, Ready, Revision};
 use msal_cache_redis::{Credentials, RedisFailure, RedisStore};
 
 use crate::support::{open, puts, run, snapshot, token, unused_name, url};
@@ -184,4 +185,15 @@ fn the_permissions_in_the_guide_are_enough() {
     drop(held);
     let other = open(&name).guard(&user, std::time::Duration::ZERO);
     drop(other.unwrap());
+    let verify = || now(verify(&Ready(&store), 1_700_000_000));
+    verify().unwrap();
+
+    // A user who may read and not write, and one who may do nothing.
+    for taken in ["-@write", "-@all"] {
+        run::<()>(&format!("ACL SETUSER {name} {taken}"));
+        let refused = verify().unwrap_err();
+        assert!(matches!(failure(&refused), RedisFailure::Permission { .. }), "{refused:?}");
+        assert!(failure(&refused).to_string().contains("ACL rules"), "{refused:?}");
+    }
+    assert!(snapshot(open(&name).list(None, None).unwrap()).records().is_empty());
 }
