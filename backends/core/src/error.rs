@@ -129,6 +129,16 @@ pub enum Error {
         reason: String,
     },
 
+    /// The server of a store can't be reached, or doesn't answer in time. A commit that had begun
+    /// may have been applied.
+    #[error("the {store} server is not available")]
+    Unavailable {
+        /// The store, such as `PostgreSQL`.
+        store: &'static str,
+        /// The cause.
+        source: Box<dyn StdError + Send + Sync>,
+    },
+
     /// A store failed in another way.
     #[error("the {store} store failed")]
     Backend {
@@ -173,7 +183,13 @@ impl Error {
 
     /// Whether the same call may succeed if it is repeated.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Conflict | Self::Contended { .. } | Self::Locked { .. })
+        matches!(
+            self,
+            Self::Conflict
+                | Self::Contended { .. }
+                | Self::Locked { .. }
+                | Self::Unavailable { .. }
+        )
     }
 
     /// The error of a text that is not JSON. Only the position of the parser's error is kept, since

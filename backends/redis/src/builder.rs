@@ -74,7 +74,8 @@ impl RedisStoreBuilder {
     /// [`Error::Runtime`](msal_cache_core::Error::Runtime) outside of a tokio runtime,
     /// [`Error::Corrupt`](msal_cache_core::Error::Corrupt) for data of another program or of a newer
     /// version, and [`RedisFailure`] as the source of an
-    /// [`Error::Backend`](msal_cache_core::Error::Backend).
+    /// [`Error::Unavailable`](msal_cache_core::Error::Unavailable), if the server can't be reached, or of
+    /// an [`Error::Backend`](msal_cache_core::Error::Backend).
     pub async fn connect(self) -> Result<RedisStore> {
         let keys = Keys::of(&self.name)?;
         let info = self.url.as_str().into_connection_info();

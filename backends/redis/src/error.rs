@@ -6,7 +6,8 @@ use redis::{ErrorKind, RedisError, ServerErrorKind};
 /// The name of this store in errors.
 const STORE: &str = "Redis";
 
-/// The cause of an [`Error::Backend`] of this store. The text of a server's error is left out, since
+/// The cause of an [`Error::Unavailable`] of this store, where the server can't be reached or its
+/// answer was lost, or of an [`Error::Backend`]. The text of a server's error is left out, since
 /// it may quote the arguments of a command.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -120,7 +121,12 @@ pub enum RedisFailure {
 
 impl From<RedisFailure> for Error {
     fn from(failure: RedisFailure) -> Self {
-        Self::backend(STORE, failure)
+        match failure {
+            RedisFailure::Unreachable { .. } | RedisFailure::OutcomeUnknown { .. } => {
+                Self::Unavailable { store: STORE, source: failure.into() }
+            }
+            failure => Self::backend(STORE, failure),
+        }
     }
 }
 
@@ -161,6 +167,10 @@ pub(crate) fn translate(server: &str, error: &RedisError) -> Error {
         ("READONLY" | "NOREPLICAS" | "MISCONF", _)
         | (_, ErrorKind::Server(ServerErrorKind::ReadOnly)) => {
             RedisFailure::ReadOnly { server: place(), reason: code.to_owned() }.into()
+        }
+        // It starts, or it is a replica that has lost its primary, or a script of another client runs.
+        ("LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY", _) => {
+            RedisFailure::Unreachable { server: place(), reason: code.to_owned() }.into()
         }
         (_, ErrorKind::RESP3NotSupported) => {
             RedisFailure::TooOld { server: place(), found: "before 6".into() }.into()

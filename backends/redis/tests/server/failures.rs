@@ -126,6 +126,7 @@ fn a_wrong_password_is_an_error_that_doesnt_print_it() {
     let unreachable = RedisStore::connect("redis://:p4ssword@127.0.0.1:1");
     let refused = Blocking::connect(unreachable).unwrap_err();
     assert!(matches!(failure(&refused), RedisFailure::Unreachable { .. }), "{refused:?}");
+    assert!(matches!(refused, Error::Unavailable { .. }), "{refused:?}");
     assert!(!format!("{refused:?} {}", failure(&refused)).contains("p4ssword"));
 }
 

@@ -124,6 +124,7 @@ fn acknowledged_commits_survive_a_server_that_is_killed() {
             server.kill();
             let down = store.load(&user, None).unwrap_err();
             assert!(matches!(failure(&down), RedisFailure::Unreachable { .. }), "{down:?}");
+            assert!(matches!(down, Error::Unavailable { .. }) && down.is_retryable());
             server.restart();
             // The server may still be loading its file.
             let started = Instant::now();
