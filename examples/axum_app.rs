@@ -24,6 +24,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use msal_cache::http::AsyncHttpEndpoint;
+use msal_cache::sign_in::SignInError;
 use msal_cache::store::Offload;
 use msal_cache::{
     AcquireError, AsyncClient, AsyncTokenCache, SilentRequest, SqliteStore, TokenCache,
@@ -42,14 +43,11 @@ mod health;
 mod recorder;
 #[path = "axum_app/session.rs"]
 mod session;
-#[path = "axum_app/sign_in.rs"]
-mod sign_in;
 mod stand_in;
 
 use client::{Browser, HttpClient};
 use health::Lateness;
 use session::Sessions;
-use sign_in::SignIn;
 
 const PATH: &str = "demo/axum_app.db";
 const AUTHORITY: &str = "https://login.example/contoso";
@@ -61,13 +59,14 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// What all requests share.
 struct App {
-    client_id: &'static str,
     client: AsyncClient<Offload<SqliteStore>>,
     endpoint: AsyncHttpEndpoint,
     api: HttpClient,
     /// The address of the API, which takes the user's access token.
     api_address: String,
     authorization_endpoint: String,
+    /// The issuer of the real server, which doesn't follow from the authority.
+    issuer: Option<String>,
     redirect_uri: String,
     sessions: Sessions,
     lateness: Lateness,
@@ -84,7 +83,7 @@ async fn main() -> Result<(), Failure> {
     let port = env::var("PORT").map_or(Ok(0), |port| port.parse())?;
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let address = format!("http://{}", listener.local_addr()?);
-    let app = App::open(&server, &address).await?;
+    let app = App { issuer: real_server.clone(), ..App::open(&server, &address).await? };
     let (stop, stopped) = oneshot::channel::<()>();
     let serving = tokio::spawn(serve(listener, Arc::new(app), stopped));
     println!("{address}");
@@ -105,8 +104,8 @@ impl App {
         let store = tokio::task::spawn_blocking(move || SqliteStore::open(path)).await??;
         let cache = AsyncTokenCache::from(TokenCache::new(store));
         let client_id = "axum-app";
-        // An app omits `token_endpoint`, which then follows from the authority, and reads the secret
-        // from a vault.
+        // An app omits the token endpoint, the authorization endpoint and the issuer, which then follow
+        // from the authority, and reads the secret from a vault.
         let endpoint = AsyncHttpEndpoint::builder()
             .token_endpoint(format!("{server}/contoso/oauth2/v2.0/token"))
             .client_secret(stand_in::CLIENT_SECRET)
@@ -115,12 +114,12 @@ impl App {
         let lateness = Lateness::default();
         lateness.measure();
         Ok(Self {
-            client_id,
             client: cache.client(client_id, AUTHORITY),
             endpoint,
             api: HttpClient::new(),
             api_address: format!("{server}/me"),
             authorization_endpoint: format!("{server}/contoso/oauth2/v2.0/authorize"),
+            issuer: None,
             redirect_uri: format!("{address}/signed-in"),
             sessions: Sessions::default(),
             lateness,
@@ -167,10 +166,17 @@ async fn begin_sign_in(
     let query = query.unwrap_or_default();
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     let login_hint = pairs.find(|(name, _)| name == "as").map(|(_, value)| value);
-    let sign_in = SignIn::new();
-    let address = sign_in.address(&app, login_hint.as_deref());
-    let id = app.sessions.begin_sign_in(sign_in).ok_or(Problem::TooMany)?;
-    Ok((set_cookie("sign_in", &id), Redirect::to(&address)).into_response())
+    let mut sign_in =
+        app.client.sign_in(SCOPES).authorization_endpoint(&*app.authorization_endpoint);
+    if let Some(login_hint) = login_hint {
+        sign_in = sign_in.login_hint(login_hint);
+    }
+    if let Some(issuer) = &app.issuer {
+        sign_in = sign_in.issuer(issuer);
+    }
+    let begun = sign_in.begin_sign_in(&*app.redirect_uri).map_err(Problem::SignIn)?;
+    let id = app.sessions.begin_sign_in(begun.state).ok_or(Problem::TooMany)?;
+    Ok((set_cookie("sign_in", &id), Redirect::to(&begun.address)).into_response())
 }
 
 /// The server sends the browser back to here.
@@ -179,8 +185,10 @@ async fn finish_sign_in(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let sign_in = app.sessions.take_sign_in(&headers).ok_or(Problem::NoSignIn)?;
-    let user = sign_in.finish(&app, &query.unwrap_or_default()).await.map_err(Problem::SignIn)?;
+    let state = app.sessions.take_sign_in(&headers).ok_or(Problem::NoSignIn)?;
+    let answer = query.unwrap_or_default();
+    let signed_in = app.client.finish_sign_in(state, &answer, &app.endpoint).await;
+    let user = signed_in.map_err(Problem::SignIn)?.account().ok_or(Problem::NoSignIn)?;
     let session = app.sessions.begin(user);
     Ok((set_cookie("session", &session), Redirect::to("/me")).into_response())
 }
@@ -242,7 +250,7 @@ fn set_cookie(name: &str, value: &str) -> AppendHeaders<[(axum::http::HeaderName
 /// Why a page can't be shown.
 enum Problem {
     Token(AcquireError),
-    SignIn(Failure),
+    SignIn(SignInError),
     Api(Failure),
     NoSignIn,
     TooMany,
@@ -267,7 +275,14 @@ impl IntoResponse for Problem {
                 (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, wait)], page).into_response()
             }
             Self::Token(error) => failed(&error),
-            Self::SignIn(error) | Self::Api(error) => failed(&*error),
+            Self::SignIn(SignInError::Declined(_)) => {
+                (StatusCode::FORBIDDEN, "You have declined. See /sign-in.").into_response()
+            }
+            Self::SignIn(SignInError::ForeignAnswer | SignInError::TimedOut) => {
+                Self::NoSignIn.into_response()
+            }
+            Self::SignIn(error) => failed(&error),
+            Self::Api(error) => failed(&*error),
             Self::NoSignIn => {
                 let page = "The sign-in is over, or began in another browser. See /sign-in.";
                 (StatusCode::BAD_REQUEST, page).into_response()

@@ -88,14 +88,19 @@ fn token(
             outcome => return Ok(outcome?),
         }
     }
-    let flow = endpoint.initiate_device_flow(client, SCOPES, claims.as_deref())?;
-    println!("   {}", flow.message());
-    let response = endpoint.acquire_token_by_device_flow(&flow, || false)?;
+    let mut sign_in = client.device_code(SCOPES);
+    if let Some(claims) = claims {
+        sign_in = sign_in.claims_challenge(claims);
+    }
+    if let Ok(issuer) = env::var("MSAL_CACHE_OAUTH_SERVER") {
+        // The issuer of the server on this machine, which doesn't follow from the authority.
+        sign_in = sign_in.issuer(issuer);
+    }
+    let token = sign_in.run(endpoint, |code| println!("   {}", code.message()))?;
     // Another user may have signed in than the one before.
-    let added = client.cache().add(&response)?;
-    let account = added.account().ok_or("the response names no user")?;
+    let account = token.account().ok_or("the response names no user")?;
     println!("   {} has signed in", account.username().unwrap_or("a user without a name"));
-    Ok(client.acquire_token_silent(SCOPES, &account, endpoint)?)
+    Ok(token)
 }
 
 fn show(token: &AcquiredToken) {

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderMap;
 use axum::http::header::COOKIE;
 use msal_cache::AccountInfo;
+use msal_cache::sign_in::SignInState;
 use uuid::Uuid;
-
-use crate::sign_in::SignIn;
 
 /// How long a user may take to sign in.
 const SIGN_IN: Duration = Duration::from_secs(600);
@@ -20,7 +19,7 @@ const MAX_SIGN_INS: usize = 10_000;
 #[derive(Default)]
 pub(crate) struct Sessions {
     users: Mutex<HashMap<String, AccountInfo>>,
-    sign_ins: Mutex<HashMap<String, (Instant, SignIn)>>,
+    sign_ins: Mutex<HashMap<String, (Instant, SignInState)>>,
 }
 
 impl Sessions {
@@ -46,7 +45,7 @@ impl Sessions {
     }
 
     /// Keeps a sign-in that has begun in the browser with this id; `None` if too many have.
-    pub(crate) fn begin_sign_in(&self, sign_in: SignIn) -> Option<String> {
+    pub(crate) fn begin_sign_in(&self, sign_in: SignInState) -> Option<String> {
         let mut sign_ins = lock(&self.sign_ins);
         if sign_ins.len() >= MAX_SIGN_INS {
             sign_ins.retain(|_, (began, _)| began.elapsed() < SIGN_IN);
@@ -59,7 +58,7 @@ impl Sessions {
     }
 
     /// Takes the sign-in that has begun in the browser of a request. It is good for one use.
-    pub(crate) fn take_sign_in(&self, headers: &HeaderMap) -> Option<SignIn> {
+    pub(crate) fn take_sign_in(&self, headers: &HeaderMap) -> Option<SignInState> {
         let (began, sign_in) = lock(&self.sign_ins).remove(cookie(headers, "sign_in")?)?;
         (began.elapsed() < SIGN_IN).then_some(sign_in)
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use msal_cache_core::{AsyncCacheStore, Error, Memory, Offload, Result};
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
 use crate::AsyncTokenCache;
 use crate::client::client_options;
@@ -146,11 +147,16 @@ where
     E: AsyncTokenEndpoint + 'static,
 {
     let runtime = Handle::try_current().map_err(|_| Error::no_runtime())?;
-    match runtime.spawn(acquisition.run()).await {
-        Ok(result) => result,
+    joined(runtime.spawn(acquisition.run())).await?
+}
+
+/// What a task returns.
+pub(crate) async fn joined<T>(task: JoinHandle<T>) -> Result<T> {
+    match task.await {
+        Ok(done) => Ok(done),
         Err(error) => match error.try_into_panic() {
             Ok(panic) => panic::resume_unwind(panic),
-            Err(_) => Err(Error::runtime_ended().into()),
+            Err(_) => Err(Error::runtime_ended()),
         },
     }
 }

@@ -7,3 +7,5 @@ mod client;
 pub use cache::AsyncTokenCache;
 pub use changes::AsyncChanges;
 pub use client::AsyncClient;
+#[cfg(feature = "http-async")]
+pub(crate) use client::joined;

@@ -2,8 +2,8 @@
 //!
 //! | guide | |
 //! |---|---|
-//! | [`acquiring_tokens`] | accounts, silent tokens, token endpoints, sign-in by device code |
-//! | [`mod@sign_in`] | sign-in by the system browser: what it checks, remote machines, MSAL Python |
+//! | [`acquiring_tokens`] | accounts, silent tokens, token endpoints |
+//! | [`mod@sign_in`] | sign-in by browser, by device code and to web apps: what is checked, remote machines, MSAL Python |
 //! | [`asynchronous`] | tokio programs: stores, HTTP, cancellation, shutdown |
 //! | [`authorities_and_errors`] | which tokens belong to which authority; errors, and who can change them |
 //! | [`which_token`] | which of several cached tokens a request gets, and which it never gets |

@@ -61,11 +61,26 @@ impl InFlight {
         if let Some(request) = requests.get(&identity) {
             return Joined::Follower(request.clone());
         }
+        Joined::Leader(self.lead(&mut requests, identity, endpoint))
+    }
+
+    /// Starts a request that no other caller can join.
+    #[cfg(any(feature = "http", feature = "http-async"))]
+    pub(crate) fn alone(self: &Arc<Self>) -> Leader {
+        self.lead(&mut self.lock(), Revision::unique(), 0)
+    }
+
+    fn lead(
+        self: &Arc<Self>,
+        requests: &mut HashMap<Revision, Arc<InFlightRequest>>,
+        identity: Revision,
+        endpoint: usize,
+    ) -> Leader {
         let state = Mutex::new(RequestState::InFlight);
         let request = Arc::new(InFlightRequest { endpoint, state, ended: Event::new() });
         requests.insert(identity, request.clone());
         metrics::in_flight(requests.len());
-        Joined::Leader(Leader { in_flight: self.clone(), identity, request, result: None })
+        Leader { in_flight: self.clone(), identity, request, result: None }
     }
 
     /// How many requests have ended. A caller that has read the cache before the latest one ended

@@ -10,6 +10,8 @@ mod in_flight;
 mod meter;
 mod metrics;
 mod read;
+#[cfg(any(feature = "http", feature = "http-async"))]
+mod redeem;
 mod refresh;
 mod runtime;
 mod settle;
@@ -21,6 +23,8 @@ mod whole;
 mod write;
 
 pub(crate) use acquire::Acquisition;
+#[cfg(any(feature = "http", feature = "http-async"))]
+pub(crate) use redeem::{Grant, RedeemError, Redemption, usable};
 #[cfg(any(feature = "http", feature = "http-async"))]
 pub(crate) use runtime::Runtime;
 pub(crate) use runtime::Threads;

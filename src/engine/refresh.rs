@@ -400,7 +400,7 @@ impl From<TransportError> for AttemptError {
 }
 
 /// Whether a response says that the server can't respond now, by its status or in words.
-fn is_outage(response: &TokenResponse) -> bool {
+pub(crate) fn is_outage(response: &TokenResponse) -> bool {
     let error = || ServerError::of(response);
     response.is_outage() || error().is_some_and(|it| it.mended_by() == MendedBy::Time)
 }

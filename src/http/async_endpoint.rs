@@ -14,9 +14,10 @@ use super::nonblocking::{AsyncWire, no_runtime};
 use super::proxy::ProxyRules;
 use super::throttle::SendResult;
 use crate::AsyncClient;
-use crate::engine::Tokio;
+use crate::engine::{RedeemError, Tokio};
 use crate::model::{
-    AsyncTokenEndpoint, Event, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+    AsyncTokenEndpoint, ClientConfig, Event, TokenRequest, TokenResponse, TransportError,
+    TransportErrorKind,
 };
 
 /// A token endpoint over HTTPS for async programs, from which an [`AsyncClient`] requests tokens, in
@@ -87,7 +88,16 @@ impl AsyncHttpEndpoint {
         scopes: impl IntoIterator<Item = T>,
         claims_challenge: Option<&str>,
     ) -> Result<DeviceFlow, DeviceFlowError> {
-        let request = device::DeviceCodeRequest::new(client.config(), scopes, claims_challenge)?;
+        Ok(self.begin_device_flow(client.config(), scopes, claims_challenge).await??)
+    }
+
+    pub(crate) async fn begin_device_flow<T: AsRef<str>>(
+        &self,
+        config: &ClientConfig,
+        scopes: impl IntoIterator<Item = T>,
+        claims_challenge: Option<&str>,
+    ) -> Result<Result<DeviceFlow, RedeemError>, Error> {
+        let request = device::DeviceCodeRequest::new(config, scopes, claims_challenge)?;
         self.0.initiate_device_flow(request).await
     }
 

@@ -3,7 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use msal_cache_core::internal::now;
-use msal_cache_core::{CacheStore, Ready};
+use msal_cache_core::{CacheStore, Error, Ready};
 use rustls::pki_types::CertificateDer;
 
 use super::blocking::BlockingWire;
@@ -11,8 +11,10 @@ use super::device::{self, CANCEL_CHECK, DeviceFlow, DeviceFlowError};
 use super::exchange::{Exchange, ExchangeOptions, TIMEOUT};
 use super::proxy::ProxyRules;
 use crate::Client;
-use crate::engine::Threads;
-use crate::model::{Event, TokenEndpoint, TokenRequest, TokenResponse, TransportError};
+use crate::engine::{RedeemError, Threads};
+use crate::model::{
+    ClientConfig, Event, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
+};
 
 /// A token endpoint over HTTPS, from which a [`Client`] requests tokens.
 ///
@@ -92,7 +94,16 @@ impl HttpEndpoint {
         scopes: impl IntoIterator<Item = T>,
         claims_challenge: Option<&str>,
     ) -> Result<DeviceFlow, DeviceFlowError> {
-        let request = device::DeviceCodeRequest::new(client.config(), scopes, claims_challenge)?;
+        Ok(self.begin_device_flow(client.config(), scopes, claims_challenge)??)
+    }
+
+    pub(crate) fn begin_device_flow<T: AsRef<str>>(
+        &self,
+        config: &ClientConfig,
+        scopes: impl IntoIterator<Item = T>,
+        claims_challenge: Option<&str>,
+    ) -> Result<Result<DeviceFlow, RedeemError>, Error> {
+        let request = device::DeviceCodeRequest::new(config, scopes, claims_challenge)?;
         now(self.0.initiate_device_flow(request))
     }
 

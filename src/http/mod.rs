@@ -8,7 +8,7 @@ mod blocking;
 mod builder;
 mod certificates;
 mod credential;
-mod device;
+pub(crate) mod device;
 #[cfg(feature = "http")]
 mod endpoint;
 mod exchange;

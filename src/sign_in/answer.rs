@@ -23,15 +23,17 @@ pub(super) enum Answer {
 
 impl Answer {
     /// Reads form-encoded parameters. A parameter that occurs twice makes them foreign: RFC 6749,
-    /// section 3.1, forbids it.
-    pub(super) fn parse(parameters: &str, state: &str) -> Self {
+    /// section 3.1, forbids it. So does another `iss` than the `issuer`, if it is known (RFC 9207).
+    pub(super) fn parse(parameters: &str, state: &str, issuer: Option<&str>) -> Self {
         let mut code = None;
+        let mut from = None;
         let mut found = None;
         let mut fields = Fields::new();
         for (name, value) in form_urlencoded::parse(parameters.as_bytes()) {
             let name = &*name;
             let is_new = match name {
                 "code" => code.replace(Zeroizing::new(value.into_owned())).is_none(),
+                "iss" => from.replace(value.into_owned()).is_none(),
                 "state" => found.replace(value.into_owned()).is_none(),
                 _ if ERROR_FIELDS.contains(&name) => {
                     let is_new = fields.get(name).is_none();
@@ -43,6 +45,9 @@ impl Answer {
             if !is_new {
                 return Self::Foreign;
             }
+        }
+        if issuer.zip(from.as_deref()).is_some_and(|(expected, from)| from != expected) {
+            return Self::Foreign;
         }
         let error = ServerError::of(&TokenResponse::new(400, fields));
         match (found, code, error) {
@@ -75,6 +80,10 @@ mod tests {
         for (parameters, expected) in [
             ("code=c&state=S", "Code"),
             ("state=S&code=c%2Bd&session_state=x", "Code"),
+            ("code=c&state=S&iss=I", "Code"),
+            ("code=c&state=S&iss=J", "Foreign"),
+            ("error=access_denied&iss=J", "Foreign"),
+            ("code=c&state=S&iss=I&iss=I", "Foreign"),
             ("code=c&state=T", "Foreign"),
             ("code=c&state=S&state=S", "Foreign"),
             ("code=c&code=d&state=S", "Foreign"),
@@ -89,7 +98,11 @@ mod tests {
             ("", "Foreign"),
             ("%ff=%&&=&=", "Foreign"),
         ] {
-            assert_eq!(format!("{:?}", Answer::parse(parameters, "S")), expected, "{parameters}");
+            assert_eq!(
+                format!("{:?}", Answer::parse(parameters, "S", Some("I"))),
+                expected,
+                "{parameters}"
+            );
         }
     }
 }

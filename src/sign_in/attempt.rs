@@ -4,42 +4,56 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msal_cache_core::AsyncCacheStore;
+use msal_cache_core::{AsyncCacheStore, Error};
 
 use super::answer::Answer;
 use super::browser;
+use super::code::CodeGrant;
 use super::connection::Expected;
 use super::error::SignInError;
-use super::options::Options;
+use super::options::{Options, ResponseMode, TIMEOUT};
 use super::page::{FAILURE, Pages, SUCCESS};
 use super::receiver::{Bound, Receiver, ReceiverOutcome};
-use super::steps::BegunSignIn;
-use crate::engine::{Engine, Runtime};
-use crate::model::{
-    AcquiredToken, AsyncTokenEndpoint, ClientConfig, Event, RefreshReason, TokenOwner,
-};
-use crate::plan::{Facts, records};
+use super::state::SignInState;
+use crate::engine::{Engine, RedeemError, Redemption, Runtime};
+use crate::model::{AcquiredToken, AsyncTokenEndpoint, ClientConfig};
 
 /// How often the caller is asked whether it has cancelled the sign-in.
 const CANCEL_CHECK: Duration = Duration::from_millis(50);
 /// How long after an error without a state another answer may follow: anyone can send such an error.
 const GRACE: Duration = Duration::from_secs(3);
 
-pub(super) async fn run<S: AsyncCacheStore, R: Runtime>(
-    engine: &Engine<S, R>,
+pub(super) async fn run<S, R, E, F>(
+    engine: &Arc<Engine<S, R>>,
     config: &ClientConfig,
     mut options: Options,
-    endpoint: &impl AsyncTokenEndpoint,
-) -> Result<AcquiredToken, SignInError> {
-    let deadline = Instant::now() + options.timeout;
+    endpoint: E,
+    finish: impl FnOnce(Redemption<S, R, E, CodeGrant>) -> F,
+) -> Result<AcquiredToken, SignInError>
+where
+    S: AsyncCacheStore,
+    R: Runtime,
+    E: AsyncTokenEndpoint,
+    F: Future<Output = Result<AcquiredToken, RedeemError>>,
+{
+    let timeout = options.timeout.unwrap_or(TIMEOUT);
+    let deadline = Instant::now() + timeout;
+    let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"/-._~".contains(&it);
+    if !options.path.bytes().all(is_plain) {
+        let reason = "it has other characters than letters, digits and /-._~";
+        return Err(Error::invalid("path", reason).into());
+    }
+    let authority = config.authority()?;
     let bound = Bound::new(options.port)?;
     // Microsoft's servers ignore the port of `localhost` in a registered address, and compare the path.
     let path = if options.path == "/" { "" } else { &options.path };
     let redirect_uri = format!("http://localhost:{}{path}", bound.port);
-    let begun = BegunSignIn::new(config, &options, redirect_uri)?;
-    let address = begun.address(&options)?;
+    let begun = SignInState::new(config, &options, redirect_uri, engine.now(), timeout)?;
+    let mode = options.response_mode.unwrap_or(ResponseMode::FormPost);
+    let address = begun.address(&authority, &options, mode)?;
     let expected = Expected {
         state: begun.state.clone(),
+        issuer: begun.issuer.clone(),
         path: options.path.clone(),
         port: bound.port,
         pages: Pages {
@@ -52,9 +66,8 @@ pub(super) async fn run<S: AsyncCacheStore, R: Runtime>(
     let code = wait(&receiver, engine.runtime, &mut options, deadline).await;
     // Nothing listens while the code is redeemed.
     drop(receiver);
-    let sent = endpoint.send(&begun.token_request(&code?)).await;
-    let event = begun.event(sent, engine.clouds(), engine.now())?;
-    store(engine, &begun, &event).await
+    let grant = CodeGrant::new(begun, authority, &code?);
+    Ok(finish(Redemption::new(engine, endpoint, grant)).await?)
 }
 
 /// Opens the browser in a thread: a program that opens one may wait until it is closed.
@@ -106,32 +119,5 @@ async fn wait(
         }
         let limit = if options.is_cancelled.is_some() { left.min(CANCEL_CHECK) } else { left };
         runtime.wait(changed, Some(limit)).await;
-    }
-}
-
-/// Stores the response in one commit.
-async fn store<S: AsyncCacheStore, R: Runtime>(
-    engine: &Engine<S, R>,
-    begun: &BegunSignIn,
-    event: &Event,
-) -> Result<AcquiredToken, SignInError> {
-    let facts =
-        Facts::of(event, engine.now(), engine.profile()).map_err(SignInError::InvalidResponse)?;
-    let token = records::access_token(&facts, engine.profile());
-    let issued = |entry| AcquiredToken::issued(entry, RefreshReason::Absent);
-    match (engine.add(event).await, token) {
-        (Ok(added), token) => {
-            let missing =
-                || msal_cache_core::Error::invalid("response.access_token", "it is missing");
-            let entry = added.access_token().cloned().or(token);
-            let entry = entry.ok_or_else(missing).map_err(SignInError::InvalidResponse)?;
-            let (accounts, authority) = (added.accounts.into(), begun.authority().clone());
-            Ok(issued(entry).owned_by(Some(TokenOwner { accounts, authority })))
-        }
-        (Err(error), Some(token)) => {
-            let (token, source) = (Box::new(issued(token)), Arc::new(error));
-            Err(SignInError::NotStored { token, source })
-        }
-        (Err(error), None) => Err(SignInError::InvalidResponse(error)),
     }
 }

@@ -8,12 +8,18 @@ use msal_cache_core::AsyncCacheStore;
 use msal_cache_core::{CacheStore, Ready, internal::now};
 
 use super::attempt;
+#[cfg(feature = "http-async")]
+use super::detached;
 use super::error::SignInError;
 use super::options::{LONGEST_TIMEOUT, Options, Prompt, ResponseMode};
+use super::state::SignInState;
+use super::web_app::{self, BegunSignIn};
 #[cfg(feature = "http-async")]
 use crate::AsyncClient;
 #[cfg(feature = "http")]
 use crate::Client;
+#[cfg(feature = "http")]
+use crate::engine::Redemption;
 #[cfg(feature = "http-async")]
 use crate::model::AsyncTokenEndpoint;
 #[cfg(feature = "http")]
@@ -73,10 +79,10 @@ impl<C> SignIn<C> {
         self.with(|it| it.extra_scopes.extend(schema::scopes_of_all(scopes)))
     }
 
-    /// Sets how the browser hands over the code. [`ResponseMode::FormPost`] unless set; the answer is
-    /// accepted in both ways.
+    /// Sets how the browser hands over the code: in the body of a `POST` unless set; for a web app, in
+    /// the query. The answer is accepted in both ways.
     pub fn response_mode(self, mode: ResponseMode) -> Self {
-        self.with(|it| it.response_mode = mode)
+        self.with(|it| it.response_mode = Some(mode))
     }
 
     /// Sets the authorization endpoint, where it doesn't follow from the authority: for an `OpenID`
@@ -105,9 +111,9 @@ impl<C> SignIn<C> {
         self.with(|it| it.path = path)
     }
 
-    /// Sets how long to wait for the user: five minutes unless set, and one day at most.
+    /// Sets how long the user has: five minutes unless set, ten minutes for a web app; one day at most.
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.with(|it| it.timeout = timeout.min(LONGEST_TIMEOUT))
+        self.with(|it| it.timeout = Some(timeout.min(LONGEST_TIMEOUT)))
     }
 
     /// Replaces the system browser: `open` gets the address, and opens or shows it. It runs in a thread
@@ -149,24 +155,70 @@ impl<S: CacheStore> SignIn<&Client<S>> {
     /// See the variants of [`SignInError`].
     pub fn run(self, endpoint: &dyn TokenEndpoint) -> Result<AcquiredToken, SignInError> {
         let Self { client, options } = self;
-        now(attempt::run(&client.cache().0, client.config(), options, &Ready(endpoint)))
+        let (engine, endpoint) = (&client.cache().0, Ready(endpoint));
+        now(attempt::run(engine, client.config(), options, endpoint, Redemption::run))
+    }
+
+    /// Begins a sign-in to a web app: returns the address to send the browser to, and the state that
+    /// [`finish_sign_in`](Client::finish_sign_in) takes when the browser comes back to `redirect_uri`.
+    /// Nothing is sent, and nothing listens: the options of the browser, the port, the path, the pages
+    /// and the cancellation have no effect.
+    ///
+    /// ```
+    /// # use msal_cache::{Client, TokenCache, endpoint::TokenEndpoint};
+    /// # let cache = TokenCache::in_memory();
+    /// let client = cache.client("<client-id>", "https://login.microsoftonline.com/<tenant>");
+    /// let begun = client.sign_in(["User.Read"]).begin_sign_in("https://app.example/signed-in")?;
+    /// // The response: a redirect to `begun.address`. The session of the browser: `begun.state`.
+    /// # let _ = begun;
+    /// # Ok::<(), msal_cache::sign_in::SignInError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError::Invalid`] where the client, the address or an option is invalid.
+    pub fn begin_sign_in(
+        self,
+        redirect_uri: impl Into<String>,
+    ) -> Result<BegunSignIn, SignInError> {
+        let now = self.client.cache().0.now();
+        web_app::begin(self.client.config(), &self.options, redirect_uri.into(), now)
     }
 }
 
 #[cfg(feature = "http-async")]
 impl<S: AsyncCacheStore> SignIn<&AsyncClient<S>> {
     /// See `run` of the blocking form. Dropping the future cancels the sign-in, and nothing listens
-    /// afterwards.
+    /// afterwards. Once the browser has brought the code, the sign-in ends without the future, as a task
+    /// of the tokio runtime: the server accepts the code once.
     ///
     /// # Errors
     ///
     /// See the variants of [`SignInError`].
     pub async fn run(
         self,
-        endpoint: &impl AsyncTokenEndpoint,
-    ) -> Result<AcquiredToken, SignInError> {
+        endpoint: &(impl AsyncTokenEndpoint + Clone + 'static),
+    ) -> Result<AcquiredToken, SignInError>
+    where
+        S: 'static,
+    {
         let Self { client, options } = self;
-        attempt::run(&client.cache().0, client.config(), options, endpoint).await
+        detached::check()?;
+        let (engine, endpoint) = (&client.cache().0, endpoint.clone());
+        attempt::run(engine, client.config(), options, endpoint, detached::redeem).await
+    }
+
+    /// See `begin_sign_in` of the blocking form. It waits for nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError::Invalid`] where the client, the address or an option is invalid.
+    pub fn begin_sign_in(
+        self,
+        redirect_uri: impl Into<String>,
+    ) -> Result<BegunSignIn, SignInError> {
+        let now = self.client.cache().0.now();
+        web_app::begin(self.client.config(), &self.options, redirect_uri.into(), now)
     }
 }
 
@@ -189,6 +241,45 @@ impl<S: CacheStore> Client<S> {
     pub fn sign_in<T: AsRef<str>>(&self, scopes: impl IntoIterator<Item = T>) -> SignIn<&Self> {
         SignIn::new(self, scopes)
     }
+
+    /// Ends a sign-in to a web app: redeems the code that the browser has brought, and stores the tokens
+    /// in one commit. Returns the access token; its [`account`](AcquiredToken::account) is who has
+    /// signed in.
+    ///
+    /// `answer` is the query of the request to the redirect URI, or the body of a `POST`, as it was
+    /// received. The state is good for one sign-in: remove it from the session of the browser.
+    ///
+    /// ```no_run
+    /// use msal_cache::Client;
+    /// use msal_cache::http::HttpEndpoint;
+    /// use msal_cache::sign_in::{SignInError, SignInState};
+    ///
+    /// fn signed_in(
+    ///     client: &Client,
+    ///     endpoint: &HttpEndpoint,
+    ///     session: SignInState,
+    ///     query: &str,
+    /// ) -> Result<(), SignInError> {
+    ///     let token = client.finish_sign_in(session, query, endpoint)?;
+    ///     println!("{:?} has signed in", token.account());
+    ///     Ok(())
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError::ForeignAnswer`] where the answer isn't that of this sign-in,
+    /// [`SignInError::TimedOut`] where it comes too late, [`SignInError::Declined`] and
+    /// [`SignInError::Refused`] where it is an error; else those of [`SignIn::run`].
+    pub fn finish_sign_in(
+        &self,
+        state: SignInState,
+        answer: &str,
+        endpoint: &dyn TokenEndpoint,
+    ) -> Result<AcquiredToken, SignInError> {
+        let (engine, config, endpoint) = (&self.cache().0, self.config(), Ready(endpoint));
+        now(web_app::finish(engine, config, state, answer, endpoint, Redemption::run))
+    }
 }
 
 #[cfg(feature = "http-async")]
@@ -196,6 +287,28 @@ impl<S: AsyncCacheStore> AsyncClient<S> {
     /// A sign-in by the system browser. It is that of the blocking `Client::sign_in`.
     pub fn sign_in<T: AsRef<str>>(&self, scopes: impl IntoIterator<Item = T>) -> SignIn<&Self> {
         SignIn::new(self, scopes)
+    }
+
+    /// Ends a sign-in to a web app. It is that of the blocking `Client::finish_sign_in`. A request that
+    /// has been sent ends without this future, as a task of the tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// [`SignInError::ForeignAnswer`] where the answer isn't that of this sign-in,
+    /// [`SignInError::TimedOut`] where it comes too late, [`SignInError::Declined`] and
+    /// [`SignInError::Refused`] where it is an error; else those of [`SignIn::run`].
+    pub async fn finish_sign_in(
+        &self,
+        state: SignInState,
+        answer: &str,
+        endpoint: &(impl AsyncTokenEndpoint + Clone + 'static),
+    ) -> Result<AcquiredToken, SignInError>
+    where
+        S: 'static,
+    {
+        detached::check()?;
+        let (engine, config, endpoint) = (&self.cache().0, self.config(), endpoint.clone());
+        web_app::finish(engine, config, state, answer, endpoint, detached::redeem).await
     }
 }
 

@@ -20,6 +20,7 @@ const MAX_BODY: usize = 32 << 10;
 #[derive(Debug)]
 pub(super) struct Expected {
     pub(super) state: Zeroizing<String>,
+    pub(super) issuer: Option<String>,
     pub(super) path: String,
     pub(super) port: u16,
     pub(super) pages: Pages,
@@ -33,7 +34,9 @@ pub(super) fn serve(stream: &TcpStream, expected: &Expected) -> io::Result<Answe
     let mut reader = BufReader::new(Bounded { stream, deadline });
     let request = read(&mut reader, expected)?;
     let answer = match &request {
-        ReceivedRequest::Parameters(parameters) => Answer::parse(parameters, &expected.state),
+        ReceivedRequest::Parameters(parameters) => {
+            Answer::parse(parameters, &expected.state, expected.issuer.as_deref())
+        }
         ReceivedRequest::Other(_) => Answer::Foreign,
     };
     let (status, page) = match (&answer, &request) {

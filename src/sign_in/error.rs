@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use msal_cache_core::Error;
 
+use crate::engine::RedeemError;
 use crate::model::{AcquiredToken, ServerError, TransportError};
 
 /// Why a sign-in failed.
@@ -50,8 +51,24 @@ pub enum SignInError {
     #[error("the token endpoint returned an unusable response")]
     InvalidResponse(#[source] Error),
 
-    /// The client, an option or the scopes are invalid, or the system has no random numbers. No browser
-    /// was opened.
+    /// The answer that the browser brought to a web app isn't part of this sign-in: its `state` is
+    /// another one or missing, or it has neither a code nor an error. No code was redeemed.
+    #[error("the answer is not part of this sign-in; begin it again in the same browser")]
+    ForeignAnswer,
+
+    /// The code for the device expired before the user signed in.
+    #[error("the code expired before the user signed in; begin again for a new one")]
+    Expired,
+
+    /// The operating system provides no random numbers. No browser was opened.
+    #[error("the operating system provides no random numbers")]
+    Random(#[source] io::Error),
+
+    /// The tokio runtime is missing, or it ended before the tokens were stored.
+    #[error(transparent)]
+    Runtime(Error),
+
+    /// The client, an option, the scopes or a state are invalid. Nothing was sent.
     #[error(transparent)]
     Invalid(#[from] Error),
 
@@ -66,10 +83,24 @@ pub enum SignInError {
     },
 }
 
+impl From<RedeemError> for SignInError {
+    fn from(error: RedeemError) -> Self {
+        match error {
+            RedeemError::Refused(error) => Self::of(error),
+            RedeemError::Transport(error) => Self::Transport(error),
+            RedeemError::InvalidResponse(error) => Self::InvalidResponse(error),
+            RedeemError::NotStored { token, source } => Self::NotStored { token, source },
+            #[cfg(feature = "http-async")]
+            RedeemError::Runtime(error) => Self::Runtime(error),
+        }
+    }
+}
+
 impl SignInError {
     pub(super) fn of(error: ServerError) -> Self {
         match error.error() {
-            "access_denied" => Self::Declined(error),
+            "access_denied" | "authorization_declined" => Self::Declined(error),
+            "expired_token" | "code_expired" => Self::Expired,
             _ => Self::Refused(error),
         }
     }

@@ -13,7 +13,8 @@ const LEEWAY: i64 = 300;
 /// What an ID token must say.
 pub(super) struct IdTokenRules<'a> {
     pub(super) client_id: &'a str,
-    pub(super) nonce: &'a str,
+    /// That of the request. Grants without one have a request that no other party could send.
+    pub(super) nonce: Option<&'a str>,
     pub(super) authority: &'a AuthorityHosts,
     pub(super) clouds: &'a Clouds,
     /// The issuer, where the app has set it.
@@ -28,6 +29,15 @@ fn wrong(claim: &str, reason: impl Into<String>) -> Error {
 }
 
 impl IdTokenRules<'_> {
+    /// Checks the ID token of a response, if there is one.
+    pub(super) fn check_if_present(&self, response: &Fields) -> Result<()> {
+        if response.get("id_token").is_none_or(Value::is_null) {
+            Ok(())
+        } else {
+            self.check(response)
+        }
+    }
+
     /// Checks the ID token of a response.
     pub(super) fn check(&self, response: &Fields) -> Result<()> {
         let missing =
@@ -37,7 +47,7 @@ impl IdTokenRules<'_> {
         let text = |name| claims.get(name).and_then(Value::as_str);
         self.check_issuer(text("iss"), text("tid"))?;
         self.check_audience(&claims)?;
-        if text("nonce") != Some(self.nonce) {
+        if self.nonce.is_some() && text("nonce") != self.nonce {
             return Err(wrong("nonce", "it is that of another sign-in"));
         }
         let seconds = |name| claims.get(name).and_then(Value::as_f64);

@@ -2,7 +2,7 @@ use std::io;
 use std::time::Duration;
 
 /// How long a sign-in waits for the user, unless set.
-const TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const TIMEOUT: Duration = Duration::from_secs(300);
 /// The longest timeout that can be set.
 pub(super) const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
 
@@ -16,12 +16,12 @@ pub(super) struct Options {
     pub(super) login_hint: Option<String>,
     pub(super) domain_hint: Option<String>,
     pub(super) claims_challenge: Option<String>,
-    pub(super) response_mode: ResponseMode,
+    pub(super) response_mode: Option<ResponseMode>,
     pub(super) authorization_endpoint: Option<String>,
     pub(super) issuer: Option<String>,
     pub(super) port: u16,
     pub(super) path: String,
-    pub(super) timeout: Duration,
+    pub(super) timeout: Option<Duration>,
     pub(super) open: Option<Open>,
     pub(super) is_cancelled: Option<Box<dyn FnMut() -> bool + Send>>,
     pub(super) success_page: Option<String>,
@@ -37,12 +37,12 @@ impl Options {
             login_hint: None,
             domain_hint: None,
             claims_challenge: None,
-            response_mode: ResponseMode::default(),
+            response_mode: None,
             authorization_endpoint: None,
             issuer: None,
             port: 0,
             path: "/".into(),
-            timeout: TIMEOUT,
+            timeout: None,
             open: None,
             is_cancelled: None,
             success_page: None,

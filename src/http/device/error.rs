@@ -1,7 +1,8 @@
 use msal_cache_core::Error;
 
-use crate::http::throttle::SendResult;
-use crate::model::{ServerError, TransportError, TransportErrorKind};
+use super::polling::PollEnd;
+use crate::engine::RedeemError;
+use crate::model::{ServerError, TransportError};
 
 /// Why a sign-in by device code failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,25 +34,34 @@ pub enum DeviceFlowError {
 }
 
 impl DeviceFlowError {
-    pub(super) fn of(error: ServerError) -> Self {
+    fn of(error: ServerError) -> Self {
         match error.error() {
             "expired_token" | "code_expired" => Self::Expired,
             "access_denied" | "authorization_declined" => Self::Declined(error),
             _ => Self::Refused(error),
         }
     }
+
+    pub(super) fn of_end(end: PollEnd) -> Self {
+        match end {
+            PollEnd::Cancelled => Self::Cancelled,
+            PollEnd::Expired | PollEnd::TimedOut => Self::Expired,
+            PollEnd::Failed(error) => error.into(),
+        }
+    }
 }
 
-/// Turns a response that says nothing about the request into an error: that of a server in an
-/// outage, and one that is neither a success nor an OAuth error.
-pub(super) fn usable(result: SendResult) -> SendResult {
-    let response = result?;
-    if response.is_outage() {
-        return Err(TransportError::unavailable(&response));
+impl From<RedeemError> for DeviceFlowError {
+    fn from(error: RedeemError) -> Self {
+        match error {
+            RedeemError::Refused(error) => Self::of(error),
+            RedeemError::Transport(error) => Self::Transport(error),
+            RedeemError::InvalidResponse(error) => error.into(),
+            #[cfg(feature = "http-async")]
+            RedeemError::Runtime(error) => error.into(),
+            RedeemError::NotStored { source, .. } => {
+                Error::invalid("the response", source.to_string()).into()
+            }
+        }
     }
-    if !(200..300).contains(&response.status()) && ServerError::of(&response).is_none() {
-        let reason = "it is neither a success nor an OAuth error";
-        return Err(response.error(TransportError::new(TransportErrorKind::Malformed, reason)));
-    }
-    Ok(response)
 }

@@ -6,7 +6,6 @@ use msal_cache_core::Error;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::error::DeviceFlowError;
 use super::request::DeviceCodeRequest;
 use crate::http::throttle::DEVICE_CODE;
 use crate::model::{Authority, Event, Fields, Form, TokenRequest, TokenResponse};
@@ -134,19 +133,27 @@ impl DeviceFlow {
         })
     }
 
-    pub(super) fn event(&self, response: &TokenResponse) -> Result<Event, DeviceFlowError> {
-        let body = response.body();
-        if body.get("access_token").and_then(Value::as_str).is_none_or(str::is_empty) {
-            return Err(Error::invalid("the response's access_token", "it is missing").into());
-        }
-        let granted = granted(body)?.map(str::to_owned);
-        let event = Event::new(self.request.client_id())
+    /// The request of each poll.
+    pub(crate) fn request(&self) -> &TokenRequest {
+        &self.request
+    }
+
+    pub(crate) fn event_without_response(&self) -> Event {
+        Event::new(self.request.client_id())
             .authority(&self.authority)
             .grant_type(DEVICE_CODE)
-            .response(body.clone());
-        Ok(match granted {
+            .scope(&self.scopes)
+    }
+
+    pub(super) fn event(&self, response: &TokenResponse) -> Result<Event, Error> {
+        let body = response.body();
+        if body.get("access_token").and_then(Value::as_str).is_none_or(str::is_empty) {
+            return Err(Error::invalid("the response's access_token", "it is missing"));
+        }
+        let event = self.event_without_response().response(body.clone());
+        Ok(match granted(body)? {
             Some(granted) => event.scope([granted]),
-            None => event.scope(&self.scopes),
+            None => event,
         })
     }
 

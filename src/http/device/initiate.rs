@@ -1,32 +1,36 @@
 use http::Uri;
 use msal_cache_core::Error;
 
-use super::error::{DeviceFlowError, usable};
 use super::flow::DeviceFlow;
 use super::request::DeviceCodeRequest;
+use crate::engine::{RedeemError, usable};
 use crate::http::address;
 use crate::http::exchange::Exchange;
 use crate::http::wire::Wire;
-use crate::model::ServerError;
+use crate::model::{TokenResponse, TransportError};
 
 impl<W: Wire> Exchange<W> {
+    /// Requests a device code. The outer error is that of the address.
     pub(in crate::http) async fn initiate_device_flow(
         &self,
         request: DeviceCodeRequest,
-    ) -> Result<DeviceFlow, DeviceFlowError> {
-        let address = self.device_address(request.request.token_endpoint())?;
-        let response = usable(self.post(&address, &request.request).await)?;
-        match ServerError::of(&response) {
-            Some(error) => Err(DeviceFlowError::Refused(error)),
-            None => Ok(DeviceFlow::parse(response.body(), request)?),
-        }
+    ) -> Result<Result<DeviceFlow, RedeemError>, Error> {
+        let address = match self.device_address(request.request.token_endpoint())? {
+            Ok(address) => address,
+            Err(error) => return Ok(Err(error.into())),
+        };
+        let response = usable(self.post(&address, &request.request).await);
+        let flow = |it: TokenResponse| {
+            DeviceFlow::parse(it.body(), request).map_err(RedeemError::InvalidResponse)
+        };
+        Ok(response.and_then(flow))
     }
 
     /// The device authorization endpoint: the configured one, or the token endpoint's sibling.
-    fn device_address(&self, token_endpoint: &str) -> Result<Uri, DeviceFlowError> {
+    fn device_address(&self, token_endpoint: &str) -> Result<Result<Uri, TransportError>, Error> {
         let options = &self.options;
         if let Some(address) = &options.device_authorization_endpoint {
-            return Ok(address.clone());
+            return Ok(Ok(address.clone()));
         }
         let configured = options.token_endpoint.as_ref().map(Uri::to_string);
         let base = configured.as_deref().unwrap_or(token_endpoint);
@@ -34,6 +38,6 @@ impl<W: Wire> Exchange<W> {
             let reason = "it is not set, and the token endpoint doesn't end in /token";
             Error::invalid("device_authorization_endpoint", reason)
         })?;
-        Ok(address::parse_for_request(&format!("{base}/devicecode"))?)
+        Ok(address::parse_for_request(&format!("{base}/devicecode")))
     }
 }

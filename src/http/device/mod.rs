@@ -8,6 +8,5 @@ mod request;
 
 pub use error::DeviceFlowError;
 pub use flow::DeviceFlow;
-#[cfg(feature = "http")]
-pub(super) use polling::CANCEL_CHECK;
+pub(crate) use polling::{CANCEL_CHECK, PollEnd, Watch};
 pub(super) use request::DeviceCodeRequest;
