@@ -5,6 +5,7 @@
 //! cargo bench --bench ratios --features sqlite-bundled,tokio -- --json  # as JSON
 //! cargo bench --bench ratios --features sqlite-bundled,tokio -- --max 1000000
 //! cargo bench --bench ratios --features sqlite-bundled,tokio -- --only async
+//! cargo bench --bench ratios --features sqlite-bundled,tokio -- --picture FILE.svg
 //! ```
 
 #![allow(missing_docs, reason = "a program")]
@@ -16,11 +17,13 @@ mod file;
 mod measure;
 mod memory;
 mod peers;
+mod picture;
 mod processes;
 mod report;
 mod sqlite;
 mod workload;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use measure::Effort;
@@ -33,6 +36,7 @@ struct Options {
     only: Option<String>,
     effort: Effort,
     peers: bool,
+    picture: Option<PathBuf>,
 }
 
 fn options() -> Options {
@@ -42,6 +46,7 @@ fn options() -> Options {
         only: None,
         effort: Effort { turns: 61, turn: Duration::from_millis(1), most: Duration::from_secs(8) },
         peers: true,
+        picture: None,
     };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
@@ -54,6 +59,10 @@ fn options() -> Options {
             "--max" => {
                 let number = arguments.next().and_then(|it| it.parse().ok());
                 options.max = number.expect("--max needs a number of tokens");
+            }
+            "--picture" => {
+                let path = arguments.next().expect("--picture needs the path of an SVG file");
+                options.picture = Some(path.into());
             }
             "--only" => options.only = arguments.next(),
             // Cargo passes this to every benchmark.
@@ -96,6 +105,11 @@ fn main() {
     }
     if options.peers && wanted("peers") {
         peers::measure(&mut report, options.max);
+    }
+    if let Some(path) = options.picture {
+        std::fs::write(&path, report.picture()).unwrap_or_else(|error| {
+            panic!("{}: {error}", path.display());
+        });
     }
     if options.json {
         println!("{}", report.json());
