@@ -98,6 +98,8 @@ fn main() {
     }
     if wanted("memory") {
         memory::measure_extended_keys(&mut report, options.effort, options.max.min(100_000));
+    }
+    if wanted("threads") {
         memory::measure_threads(&mut report, options.max.min(10_000));
     }
     if wanted("processes") {
