@@ -164,6 +164,7 @@ pub mod internal {
     pub use crate::ready::now;
     pub use crate::retry::{Next, Retry};
     pub use crate::verify::verify;
+    pub use crate::watch::Watchers;
     #[cfg(feature = "tracing")]
     pub use tracing;
 }

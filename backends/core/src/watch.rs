@@ -89,11 +89,11 @@ impl fmt::Debug for Watch {
     }
 }
 
-/// The signals to notify of a store whose changes are all known to this process.
-#[derive(Clone, Default)]
-pub(crate) struct Watchers(Arc<SharedWatchers>);
+/// The signals that a store notifies of its changes.
+#[derive(Clone, Debug, Default)]
+pub struct Watchers(Arc<SharedWatchers>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct SharedWatchers {
     /// The number of signals: mostly there is none, and a commit needs no lock.
     count: AtomicUsize,
@@ -102,7 +102,8 @@ struct SharedWatchers {
 }
 
 impl Watchers {
-    pub(crate) fn watch(&self, signal: ChangeSignal) -> Watch {
+    /// A watch that notifies `signal` until it is dropped.
+    pub fn watch(&self, signal: ChangeSignal) -> Watch {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
         let mut signals = self.0.lock();
         signals.push((number, signal));
@@ -110,8 +111,9 @@ impl Watchers {
         Watch::notified(Watching { watchers: self.clone(), number })
     }
 
+    /// Notifies all signals.
     #[inline]
-    pub(crate) fn notify(&self) {
+    pub fn notify(&self) {
         if self.0.count.load(Ordering::SeqCst) > 0 {
             self.0.lock().iter().for_each(|(_, signal)| signal.notify());
         }

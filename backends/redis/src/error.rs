@@ -150,10 +150,23 @@ fn is_denied_in_script(error: &RedisError) -> bool {
     error.detail().is_some_and(denies)
 }
 
+/// The code of a server's error. Redis 6 puts the one of a command within a script into the text.
+pub(crate) fn code_of(error: &RedisError) -> &str {
+    const IN_SCRIPTS: [&str; 6] =
+        ["WRONGTYPE", "OOM", "READONLY", "NOREPLICAS", "MISCONF", "MASTERDOWN"];
+    let code = error.code().unwrap_or_default();
+    let text = error.detail().unwrap_or_default();
+    if code == "ERR" && text.contains("user_script") || code.starts_with("@user_script") {
+        let quoted = IN_SCRIPTS.into_iter().find(|code| text.contains(&format!("{code} ")));
+        return quoted.unwrap_or(code);
+    }
+    code
+}
+
 /// The error of a command.
 pub(crate) fn translate(server: &str, error: &RedisError) -> Error {
     let place = || server.to_owned();
-    let code = error.code().unwrap_or_default();
+    let code = code_of(error);
     match (code, error.kind()) {
         ("WRONGTYPE", _) => corrupt(server, "a key of the cache holds a value of another type"),
         ("MSALFOREIGN", _) => corrupt(server, "a key of the cache holds data of another program"),

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::reply::hex;
+use crate::server::Attempt;
 use crate::state::StoreState;
 
 /// A guard ends this long after its holder has died.
@@ -140,7 +141,7 @@ impl Lease {
         let taken: Option<String> = self
             .shared
             .server
-            .call(false, |mut connection, _| {
+            .call(false, |Attempt { mut connection, .. }| {
                 let mut set = cmd("SET");
                 set.arg(&self.key).arg(&self.token).arg("NX").arg("PX").arg(LEASE_MS);
                 async move { set.query_async(&mut connection).await }
@@ -152,7 +153,7 @@ impl Lease {
     async fn renew(&self) -> Result<i64> {
         self.shared
             .server
-            .call(false, |mut connection, _| async move {
+            .call(false, |Attempt { mut connection, .. }| async move {
                 let mut call = self.shared.scripts.renew.key(&self.key);
                 call.arg(&self.token).arg(LEASE_MS).invoke_async(&mut connection).await
             })
@@ -163,7 +164,7 @@ impl Lease {
         let released: Result<i64> = self
             .shared
             .server
-            .call(false, |mut connection, _| async move {
+            .call(false, |Attempt { mut connection, .. }| async move {
                 let mut call = self.shared.scripts.release.key(&self.key);
                 call.arg(&self.token).invoke_async(&mut connection).await
             })

@@ -28,12 +28,19 @@
 //!   is [`RedisFailure::OutcomeUnknown`].
 //! - **A load**, of one partition or several, is one script in one round trip. If nothing has
 //!   changed, the reply is a number.
+//! - **A look-up of what this process has loaded before** needs no round trip while it is certain that
+//!   it has not changed: the server reports each change (`CLIENT TRACKING`) on the connection that all
+//!   calls use, and a heartbeat, sent each 125 ms, proves that the connection works and that no report
+//!   was lost. Such an answer is as old as a report takes to arrive. A connection that ends, `FLUSHALL`,
+//!   and a primary that becomes a replica end local answers; a connection that is cut off without
+//!   notice ends them after [`RedisStoreBuilder::max_staleness`]. A process sees its own commits at once.
 //! - **Revisions** are drawn by the clients and never counted by the server. So no revision is used
 //!   twice, also after a restart without persistence, `FLUSHALL` or a failover to an older replica.
 //! - **A listing** is read in chunks of at most 64 partitions or about 100 records, since a server does
 //!   nothing else while a script runs. Partitions that change meanwhile are read again, so the result is
 //!   of the moment of its last chunk.
 //! - **A purge** deletes up to 100 records in each step. Other clients may see a part of it.
+//! - **A watch** is notified by the same reports, and keeps the connection.
 //! - **A guard** is a key with a lease of 3 seconds, which is renewed until the guard is dropped. If
 //!   its holder dies, it ends within that time. A commit by a holder that lost it is a conflict,
 //!   once, so the cache reads again before it stores.
@@ -73,11 +80,14 @@ mod error;
 mod guard;
 mod keys;
 mod leases;
+mod local;
 mod reply;
 mod scripts;
 mod server;
 mod state;
 mod store;
+mod tracking;
+mod watch;
 
 pub use builder::RedisStoreBuilder;
 pub use credentials::Credentials;

@@ -1,19 +1,22 @@
 //! The connection to a server: made when it is needed, checked, and made again when it was lost.
 
 use std::fmt;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use msal_cache_core::{Error, Result};
 use redis::Script;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{MultiplexedConnection, SendError};
 use redis::{
     AsyncConnectionConfig, Client, ConnectionInfo, ProtocolVersion, RedisError, RedisResult,
 };
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use crate::credentials::{CredentialSource, Credentials};
-use crate::error::{RedisFailure, corrupt, is_lost, translate};
+use crate::error::{RedisFailure, code_of, corrupt, is_lost, translate};
+use crate::tracking::Tracking;
 
 /// A server, and the connection to it that all calls share.
 pub(crate) struct Server {
@@ -25,14 +28,38 @@ pub(crate) struct Server {
     probe: Script,
     /// The address, for errors.
     pub(crate) name: String,
-    current: Mutex<Current>,
+    tracking: Option<Arc<Tracking>>,
+    current: Arc<Mutex<Current>>,
 }
 
 #[derive(Default)]
 struct Current {
-    connection: Option<MultiplexedConnection>,
+    connection: Option<Connection>,
     /// Counts the connections, so that a call drops only the one that it used.
     number: u64,
+}
+
+struct Connection {
+    calls: MultiplexedConnection,
+    /// Runs as long as the connection is used.
+    _heartbeat: Option<Heartbeat>,
+}
+
+struct Heartbeat(JoinHandle<()>);
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a call is made with.
+pub(crate) struct Attempt {
+    pub(crate) connection: MultiplexedConnection,
+    /// The number of the connection.
+    pub(crate) number: u64,
+    /// Whether the call is repeated: it may have been carried out already.
+    pub(crate) again: bool,
 }
 
 impl Server {
@@ -41,30 +68,38 @@ impl Server {
         source: Option<CredentialSource>,
         timeout: Duration,
         meta: String,
+        tracking: Option<Arc<Tracking>>,
     ) -> Self {
         let name = format!("the server at {}", info.addr());
         let probe = Script::new(include_str!("scripts/probe.lua"));
-        Self { info, source, timeout, meta, probe, name, current: Mutex::default() }
+        Self { info, source, timeout, meta, probe, name, tracking, current: Arc::default() }
     }
 
-    /// The connection and its number.
-    async fn connection(&self) -> Result<(MultiplexedConnection, u64)> {
+    async fn attempt(&self, again: bool) -> Result<Attempt> {
         // Other calls wait for this connection instead of making their own.
         let mut current = self.current.lock().await;
-        if let Some(connection) = &current.connection {
-            return Ok((connection.clone(), current.number));
+        if let Some(Connection { calls, .. }) = &current.connection {
+            return Ok(Attempt { connection: calls.clone(), number: current.number, again });
         }
         Handle::try_current().map_err(|_| Error::no_runtime())?;
-        let connection = match tokio::time::timeout(self.timeout, self.connect()).await {
-            Ok(connection) => connection?,
-            Err(_) => return Err(self.unreachable("it doesn't answer")),
-        };
         current.number += 1;
-        current.connection = Some(connection.clone());
-        Ok((connection, current.number))
+        let number = current.number;
+        let made = match tokio::time::timeout(self.timeout, self.connect(number)).await {
+            Ok(made) => made,
+            Err(_) => Err(self.unreachable("it doesn't answer")),
+        };
+        if made.is_err()
+            && let Some(tracking) = &self.tracking
+        {
+            tracking.local.end(number);
+        }
+        let connection = made?;
+        let calls = connection.calls.clone();
+        current.connection = Some(connection);
+        Ok(Attempt { connection: calls, number, again })
     }
 
-    async fn connect(&self) -> Result<MultiplexedConnection> {
+    async fn connect(&self, number: u64) -> Result<Connection> {
         let mut redis = self.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
         if let Some(source) = &self.source {
             let Credentials { username, password } = source.get().await?;
@@ -76,13 +111,37 @@ impl Server {
         let info = self.info.clone().set_redis_settings(redis);
         let client = Client::open(info).map_err(|error| self.error(&error))?;
         // A script may take its time; a call that is abandoned has an unknown outcome.
-        let config = AsyncConnectionConfig::new()
+        let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeout))
             .set_response_timeout(Some(self.timeout));
-        let connection = client.get_multiplexed_async_connection_with_config(&config).await;
-        let mut connection = connection.map_err(|error| self.error(&error))?;
-        self.check(&mut connection).await?;
-        Ok(connection)
+        if let Some(tracking) = &self.tracking {
+            let tracking = tracking.clone();
+            config = config.set_push_sender(move |push| {
+                tracking.hear(number, &push);
+                Ok::<(), SendError>(())
+            });
+        }
+        let calls = client.get_multiplexed_async_connection_with_config(&config).await;
+        let mut calls = calls.map_err(|error| self.error(&error))?;
+        self.check(&mut calls).await?;
+        let heartbeat = self.track(&mut calls, number).await.map_err(|error| self.error(&error))?;
+        Ok(Connection { calls, _heartbeat: heartbeat })
+    }
+
+    /// Starts what keeps local answers true on a new connection.
+    async fn track(
+        &self,
+        calls: &mut MultiplexedConnection,
+        number: u64,
+    ) -> RedisResult<Option<Heartbeat>> {
+        let Some(tracking) = &self.tracking else { return Ok(None) };
+        let Some(known) = tracking.start(calls, number).await? else { return Ok(None) };
+        let (tracking, calls) = (tracking.clone(), calls.clone());
+        let current = Arc::downgrade(&self.current);
+        Ok(Some(Heartbeat(tokio::spawn(async move {
+            tracking.run(calls, number, known).await;
+            drop_connection(&current, number).await;
+        }))))
     }
 
     /// Refuses a server on which the cache would lose data, and data of another version.
@@ -112,43 +171,38 @@ impl Server {
         Ok(())
     }
 
-    /// Calls the server, and once more on a new connection if the connection was lost. The call is
-    /// passed whether it is repeated: it may have been carried out already. A call that doesn't
-    /// answer in time is not repeated.
+    /// Calls the server, and once more on a new connection if the connection was lost. A call that
+    /// doesn't answer in time is not repeated.
     pub(crate) async fn call<T, F>(
         &self,
         writes: bool,
-        mut call: impl FnMut(MultiplexedConnection, bool) -> F,
+        mut call: impl FnMut(Attempt) -> F,
     ) -> Result<T>
     where
         F: Future<Output = RedisResult<T>>,
     {
-        let (connection, number) = self.connection().await?;
-        let error = match call(connection, false).await {
-            Ok(value) => return Ok(value),
-            Err(error) => error,
-        };
-        self.after(&error, number).await;
-        if !is_lost(&error) || error.is_timeout() {
-            return Err(self.failed(&error, writes));
-        }
-        let (connection, number) = self.connection().await?;
-        match call(connection, true).await {
-            Ok(value) => Ok(value),
-            Err(error) => {
-                self.after(&error, number).await;
-                Err(self.failed(&error, writes))
+        for again in [false, true] {
+            let attempt = self.attempt(again).await?;
+            let number = attempt.number;
+            let error = match call(attempt).await {
+                Ok(value) => return Ok(value),
+                Err(error) => error,
+            };
+            self.after(&error, number).await;
+            if again || !is_lost(&error) || error.is_timeout() {
+                return Err(self.failed(&error, writes));
             }
         }
+        unreachable!("the second attempt returns")
     }
 
     /// Drops a connection that failed, or whose server became a replica after a failover.
     async fn after(&self, error: &RedisError, number: u64) {
-        if is_lost(error) || error.code() == Some("READONLY") {
-            let mut current = self.current.lock().await;
-            if current.number == number {
-                current.connection = None;
+        if is_lost(error) || code_of(error) == "READONLY" {
+            if let Some(tracking) = &self.tracking {
+                tracking.local.end(number);
             }
+            drop_connection(&Arc::downgrade(&self.current), number).await;
         }
     }
 
@@ -166,6 +220,15 @@ impl Server {
 
     fn unreachable(&self, reason: &str) -> Error {
         RedisFailure::Unreachable { server: self.name.clone(), reason: reason.into() }.into()
+    }
+}
+
+async fn drop_connection(current: &Weak<Mutex<Current>>, number: u64) {
+    if let Some(current) = current.upgrade() {
+        let mut current = current.lock().await;
+        if current.number == number {
+            current.connection = None;
+        }
     }
 }
 

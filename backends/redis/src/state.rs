@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::keys::Keys;
 use crate::leases::Leases;
+use crate::local::LocalRevisions;
 use crate::scripts::Scripts;
 use crate::server::Server;
 
@@ -12,6 +14,8 @@ pub(crate) struct StoreState {
     pub(crate) keys: Keys,
     pub(crate) scripts: Scripts,
     pub(crate) leases: Leases,
+    /// What is known without asking; `None` where each look-up has to ask.
+    pub(crate) local: Option<Arc<LocalRevisions>>,
 }
 
 /// How many replicas a commit waits for.

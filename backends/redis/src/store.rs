@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use msal_cache_core::{
-    AsyncCacheStore, Batch, Change, CredentialType, Error, Expect, Load, Op, Partition, Record,
-    RefreshGuard, Result, Revision, Snapshot,
+    AsyncCacheStore, Batch, Change, ChangeSignal, CredentialType, Error, Expect, Load, Op,
+    Partition, Record, RefreshGuard, Result, Revision, Snapshot, Watch,
 };
 use redis::{ScriptInvocation, Value, cmd};
 
@@ -13,10 +13,12 @@ use crate::error::RedisFailure;
 use crate::guard;
 use crate::keys::{Keys, field};
 use crate::leases::Leases;
+use crate::local::{LocalRevisions, Stamp};
 use crate::reply::{Placed, Reply, hex};
 use crate::scripts::Scripts;
-use crate::server::Server;
+use crate::server::{Attempt, Server};
 use crate::state::{Replication, StoreState};
+use crate::watch;
 
 /// How often a listing starts again, because more than a thousand users were deleted meanwhile.
 const ATTEMPTS: u32 = 64;
@@ -37,17 +39,28 @@ const LARGEST_SCORE: i64 = 1 << 53;
 pub struct RedisStore(Arc<StoreState>);
 
 impl RedisStore {
-    pub(crate) fn new(server: Server, replication: Option<Replication>, keys: Keys) -> Self {
+    pub(crate) fn new(
+        server: Server,
+        replication: Option<Replication>,
+        keys: Keys,
+        local: Option<Arc<LocalRevisions>>,
+    ) -> Self {
         let (scripts, leases) = (Scripts::new(), Leases::default());
-        Self(Arc::new(StoreState { server, replication, keys, scripts, leases }))
+        Self(Arc::new(StoreState { server, replication, keys, scripts, leases, local }))
+    }
+
+    /// Whether the server reports changes to this process at the moment, so that look-ups of what has
+    /// not changed need no round trip.
+    pub fn is_tracking(&self) -> bool {
+        self.0.local.as_ref().is_some_and(|local| local.is_tracking())
     }
 
     /// Connects, if it isn't connected.
     pub(crate) async fn check(&self) -> Result<()> {
-        self.0.server.call(false, |_, _| async { Ok(()) }).await?;
+        self.0.server.call(false, |_| async { Ok(()) }).await?;
         if let Some(Replication { server, .. }) = &self.0.replication {
             // Returns at once, and fails now where the permission is missing.
-            let call = |mut connection, _| async move {
+            let call = |Attempt { mut connection, .. }| async move {
                 cmd("WAIT").arg(0).arg(1).query_async::<u32>(&mut connection).await
             };
             server.call(false, call).await?;
@@ -101,7 +114,7 @@ impl RedisStore {
         loop {
             let (start_now, cursor_now, known) = (&start, &cursor, &known);
             let reply: Value = server
-                .call(false, |mut connection, _| async move {
+                .call(false, |Attempt { mut connection, .. }| async move {
                     let mut call = scripts.list.prepare_invoke();
                     call.key(&keys.meta).key(&keys.parts).key(&keys.gone);
                     call.arg(&keys.partitions).arg(section).arg(known);
@@ -149,17 +162,34 @@ impl AsyncCacheStore for RedisStore {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let StoreState { keys, scripts, server, .. } = &*self.0;
-        let loads: Vec<Value> = server
-            .call(false, |mut connection, _| async move {
+        let StoreState { keys, scripts, server, local, .. } = &*self.0;
+        let (stamps, loads): (Vec<Stamp>, Vec<Value>) = server
+            .call(false, |Attempt { mut connection, number, .. }| async move {
+                let stamp = |(partition, _): &(&Partition, _)| {
+                    Some(local.as_ref()?.stamp(partition, number))
+                };
+                let stamps = wanted.iter().filter_map(stamp).collect();
                 let mut call = scripts.load.prepare_invoke();
                 for (partition, known) in wanted {
                     call.key(keys.partition(partition)).arg(known.map(hex).unwrap_or_default());
                 }
-                call.invoke_async(&mut connection).await
+                Ok((stamps, call.invoke_async(&mut connection).await?))
             })
             .await?;
-        loads.into_iter().map(|load| self.reply().load(load)).collect()
+        let loads = loads.into_iter().map(|load| self.reply().load(load));
+        let loads = loads.collect::<Result<Vec<Load>>>()?;
+        if let Some(local) = local {
+            for ((stamp, load), (_, known)) in stamps.iter().zip(&loads).zip(wanted) {
+                let revision = match load {
+                    Load::Snapshot(snapshot) => Some(snapshot.revision()),
+                    Load::Unchanged => *known,
+                };
+                if let Some(revision) = revision {
+                    local.learn(stamp, revision, None);
+                }
+            }
+        }
+        Ok(loads)
     }
 
     async fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
@@ -171,7 +201,7 @@ impl AsyncCacheStore for RedisStore {
         let replication = self.0.replication.as_ref();
         let server = replication.map_or(&self.0.server, |it| &it.server);
         let (reply, copies): (Value, u32) = server
-            .call(true, |mut connection, again| async move {
+            .call(true, |Attempt { mut connection, again, .. }| async move {
                 let call = self.prepare(batch, revision, again);
                 let reply = call.invoke_async(&mut connection).await?;
                 let copies = match (replication, &reply) {
@@ -199,8 +229,17 @@ impl AsyncCacheStore for RedisStore {
                 Err(Error::Conflict)
             }
             reply => {
-                let revisions = self.reply().items(reply)?.into_iter();
-                revisions.map(|it| self.reply().revision(Some(it))).collect()
+                let mut reply = self.reply().items(reply)?.into_iter();
+                let revisions = reply.by_ref().take(batch.changes().len());
+                let revisions = revisions.map(|it| self.reply().revision(Some(it))).collect();
+                if let Some(local) = &self.0.local {
+                    // The server reports it as well, but maybe later.
+                    batch.changes().iter().for_each(|it| local.forget(it.partition().as_str()));
+                    for partition in reply {
+                        local.forget(&self.reply().text(Some(partition))?);
+                    }
+                }
+                revisions
             }
         }
     }
@@ -224,7 +263,7 @@ impl AsyncCacheStore for RedisStore {
         let mut purged = 0;
         loop {
             let (deleted, found): (u64, usize) = server
-                .call(true, |mut connection, _| async move {
+                .call(true, |Attempt { mut connection, .. }| async move {
                     let mut call = scripts.purge.prepare_invoke();
                     for key in keys.shared() {
                         call.key(key);
@@ -235,6 +274,11 @@ impl AsyncCacheStore for RedisStore {
                 })
                 .await?;
             purged += deleted;
+            if deleted > 0
+                && let Some(local) = &self.0.local
+            {
+                local.forget_all();
+            }
             if found < PURGE_RECORDS {
                 return Ok(purged);
             }
@@ -243,6 +287,15 @@ impl AsyncCacheStore for RedisStore {
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         guard::guard(&self.0, partition, wait).await
+    }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        watch::watch(&self.0, signal).await
+    }
+
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        self.0.local.as_ref().is_some_and(|local| local.is_unchanged(partition, known))
     }
 }
 

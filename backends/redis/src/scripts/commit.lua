@@ -2,7 +2,7 @@
 -- ARGV: prefix, revision, prefix of guards, 'again' or '', then for each change: name, expected
 --   revision or '', token of the guard or '', number of operations, and the operations:
 --   'p' field expiry-or-'' value, or 'd' field.
--- Returns the revisions, 0 for a conflict, -1 where a guard was lost.
+-- Returns the revisions and the names of other partitions that lost a record, 0 for a conflict, -1 where a guard was lost.
 local guards = ARGV[3]
 -- The answer to this commit was lost, and it is sent again: was it applied?
 local applied = ARGV[4] ~= '' and redis.call('HGET', meta, 'rev') == revision
@@ -74,5 +74,11 @@ for i = 6, #KEYS do
   end
 end
 finish()
-for i, name in ipairs(names) do out[i] = revisions[name] or before[i] end
+for i, name in ipairs(names) do
+  out[i] = revisions[name] or before[i]
+  revisions[name] = nil
+end
+for _, name in ipairs(touched) do
+  if revisions[name] then out[#out + 1] = name end
+end
 return out

@@ -171,6 +171,7 @@ fn the_permissions_in_the_guide_are_enough() {
     run::<()>(&format!("ACL SETUSER {name} reset {}", words.join(" ")));
     let address = url().replace("redis://", &format!("redis://{name}:password@"));
     let store = Blocking::connect(RedisStore::builder(address).name(&name).connect()).unwrap();
+    assert!(store.get_ref().is_tracking());
     let user = Partition::user("u");
     let held = store.guard(&user, std::time::Duration::ZERO).unwrap();
     std::thread::sleep(std::time::Duration::from_millis(1500));

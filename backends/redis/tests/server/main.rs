@@ -3,5 +3,7 @@
 mod conformance;
 mod failures;
 mod guards;
+mod local;
+mod proxy;
 mod servers;
 mod support;

@@ -14,15 +14,15 @@ use crate::failures::failure;
 use crate::support::{puts, snapshot, token};
 
 /// A server on a port and in a folder of its own.
-struct Server {
+pub(crate) struct Server {
     child: Child,
-    port: u16,
+    pub(crate) port: u16,
     folder: PathBuf,
     options: Vec<String>,
 }
 
 impl Server {
-    fn start(options: &[&str]) -> Self {
+    pub(crate) fn start(options: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let folder = std::env::temp_dir().join(format!("msal-cache-redis-{port}"));
         fs::create_dir_all(&folder).unwrap();
@@ -45,16 +45,16 @@ impl Server {
         child
     }
 
-    fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    fn restart(&mut self) {
+    pub(crate) fn restart(&mut self) {
         self.child = Self::spawn(self.port, &self.folder, &self.options);
     }
 
-    fn open(&self) -> Result<Blocking<RedisStore>> {
+    pub(crate) fn open(&self) -> Result<Blocking<RedisStore>> {
         Blocking::connect(RedisStore::connect(format!("redis://127.0.0.1:{}", self.port)))
     }
 }
