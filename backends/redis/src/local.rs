@@ -268,7 +268,7 @@ mod tests {
         let (local, user, revision) = (tracking(), Partition::user("u"), Revision::unique());
         let changes: [&dyn Fn(); 4] =
             [&|| local.forget(user.as_str()), &|| local.forget_all(), &|| local.end(1), &|| {
-                local.begin(2)
+                local.begin(2);
             }];
         for change in changes {
             let stamp = local.stamp(&user, 1);
