@@ -201,8 +201,8 @@ impl<S: CacheStore> Client<S> {
         now(self.cache.0.remove_account(&self.config, account))
     }
 
-    /// Removes all tokens that this app has for itself, in every tenant and with every extended
-    /// cache key, in one commit. Returns their number.
+    /// Removes all tokens that this app has for itself or on behalf of users, in every tenant and with
+    /// every extended cache key, in one commit. Returns their number.
     ///
     /// # Errors
     ///
@@ -298,13 +298,35 @@ impl<S: CacheStore> Client<S> {
         self.acquire(&SilentRequest::for_client(scopes), endpoint)
     }
 
-    /// Acquires a token for a request, which has all options of
-    /// [`acquire_token_silent`](Self::acquire_token_silent) and
-    /// [`acquire_token_for_client`](Self::acquire_token_for_client).
+    /// Acquires a token on behalf of a user, who has called this app with an access token for it, the
+    /// assertion (Microsoft's on-behalf-of flow): from the cache, by the refresh token of the same
+    /// assertion, or by the assertion with the credential of the client, which `endpoint` adds.
+    ///
+    /// The app has validated the assertion. The tokens are found by it alone, apart from those of all other
+    /// flows, and belong to no account: see the [guide](crate::docs::acquiring_tokens).
     ///
     /// # Errors
     ///
-    /// Those of the two.
+    /// [`AcquireError::InteractionRequired`] where the server requires the user: return its
+    /// [`claims`](crate::endpoint::ServerError::claims) to the caller of the app. Else those of
+    /// [`acquire_token_for_client`](Self::acquire_token_for_client).
+    pub fn acquire_token_on_behalf_of<T: AsRef<str>>(
+        &self,
+        user_assertion: &str,
+        scopes: impl IntoIterator<Item = T>,
+        endpoint: &dyn TokenEndpoint,
+    ) -> Result<AcquiredToken, AcquireError> {
+        self.acquire(&SilentRequest::on_behalf_of(scopes, user_assertion), endpoint)
+    }
+
+    /// Acquires a token for a request, which has all options of
+    /// [`acquire_token_silent`](Self::acquire_token_silent),
+    /// [`acquire_token_for_client`](Self::acquire_token_for_client) and
+    /// [`acquire_token_on_behalf_of`](Self::acquire_token_on_behalf_of).
+    ///
+    /// # Errors
+    ///
+    /// Those of the three.
     pub fn acquire(
         &self,
         request: &SilentRequest,

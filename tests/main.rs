@@ -36,6 +36,7 @@ mod limits;
 mod model;
 mod moving;
 mod never_older;
+mod on_behalf_of;
 mod scale;
 mod secrets;
 #[cfg(feature = "http")]

@@ -115,6 +115,20 @@ impl<S: AsyncCacheStore> AsyncClient<S> {
         self.acquire(&request, endpoint).await
     }
 
+    /// See [`Client::acquire_token_on_behalf_of`](crate::Client::acquire_token_on_behalf_of).
+    pub async fn acquire_token_on_behalf_of<T: AsRef<str>>(
+        &self,
+        user_assertion: &str,
+        scopes: impl IntoIterator<Item = T>,
+        endpoint: &(impl AsyncTokenEndpoint + Clone + 'static),
+    ) -> Result<AcquiredToken, AcquireError>
+    where
+        S: 'static,
+    {
+        let request = SilentRequest::on_behalf_of(scopes, user_assertion);
+        self.acquire(&request, endpoint).await
+    }
+
     /// See [`Client::acquire`](crate::Client::acquire).
     pub async fn acquire(
         &self,

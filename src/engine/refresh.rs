@@ -1,5 +1,6 @@
 //! Requests to the token endpoint.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,9 @@ use crate::model::{
 };
 use crate::plan::refresh::{check_own, event as event_of, fall_back};
 use crate::plan::same_user::names_another_user;
-use crate::plan::{Attempt, Facts, ReadSet, ResolvedRequest, Role, SilentPlan, records};
+use crate::plan::{
+    Attempt, Facts, ReadSet, ResolvedRequest, Role, SilentPlan, candidates, records,
+};
 
 /// How many more refresh tokens are redeemed than the first plan has: those that other processes
 /// store in the meantime.
@@ -43,11 +46,14 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         first: &SilentPlan,
         read: ReadSet,
     ) -> Result<AcquiredToken, AcquireError> {
-        if self.request.is_for_client() {
-            return self.request_own(first, read).await;
+        if self.request.is_for_client() && self.refresh_token_on_behalf(&read).is_none() {
+            return self.request_own(first, read, self.is_read_stale).await;
         }
         let aging = first.still_good();
         match (self.meter.waiting(self.guard(aging.is_some())).await, aging) {
+            (Ok(_guard), _) if self.request.is_for_client() => {
+                self.request_own(first, read, true).await
+            }
             (Ok(_guard), _) => self.redeem(first).await,
             // Another process refreshes it.
             (Err(Error::Locked { .. }), Some(aging)) => {
@@ -226,15 +232,24 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         }
     }
 
-    /// Requests a token for the app itself.
+    /// The refresh token for the same assertion, where the request is on behalf of a user.
+    fn refresh_token_on_behalf<'a>(&self, read: &'a ReadSet) -> Option<Cow<'a, str>> {
+        let stored = read.get(&self.partition).filter(|_| self.request.is_on_behalf_of())?;
+        let token = candidates::with_refresh_token(&self.request, &stored.entries)?;
+        token.text(records::INNER_REFRESH_TOKEN)
+    }
+
+    /// Requests a token for the app itself, or on behalf of a user.
     async fn request_own(
         &self,
         first: &SilentPlan,
         read: ReadSet,
+        is_read_stale: bool,
     ) -> Result<AcquiredToken, AcquireError> {
-        let read = if self.is_read_stale {
+        let read = if is_read_stale {
             let read = self.meter.in_store(self.engine.read_for(&self.request)).await?;
-            if let Some(entry) = self.engine.plan_from(&self.request, &read).cached {
+            let plan = self.engine.plan_from(&self.request, &read);
+            if let Some(entry) = plan.cached.or_else(|| self.renewed_since(first, &read)) {
                 self.log_refreshed_elsewhere();
                 return Ok(AcquiredToken::cached(entry));
             }
@@ -242,23 +257,44 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         } else {
             read
         };
-        let error = match self.request_own_once(read).await {
+        if let Some(token) = self.refresh_token_on_behalf(&read) {
+            let form = self.request.refresh_form(&token).map_err(AcquireError::of_arguments)?;
+            match self.request_own_once(form, Some(&token), read.clone()).await {
+                Ok(token) => return Ok(token),
+                // The assertion may still be good.
+                Err(AttemptError::Refused(error)) => self.log_refused(&error),
+                Err(AttemptError::Final(error)) => {
+                    return fall_back(first.fallback.clone(), self.reason, error);
+                }
+            }
+        }
+        let form = self.request.client_form().map_err(AcquireError::of_arguments)?;
+        let error = match self.request_own_once(form, None, read).await {
             Ok(token) => return Ok(token),
             Err(AttemptError::Refused(error)) => {
                 self.log_refused(&error);
-                AcquireError::refused(error, true)
+                AcquireError::refused(error, !self.request.is_on_behalf_of())
             }
             Err(AttemptError::Final(error)) => error,
         };
         fall_back(first.fallback.clone(), self.reason, error)
     }
 
-    async fn request_own_once(&self, read: ReadSet) -> Result<AcquiredToken, AttemptError> {
-        let form = self.request.client_form().map_err(AcquireError::of_arguments)?;
+    /// `used` is the refresh token in the form.
+    async fn request_own_once(
+        &self,
+        form: Form,
+        used: Option<&str>,
+        read: ReadSet,
+    ) -> Result<AcquiredToken, AttemptError> {
+        let grant_type = form.get("grant_type").unwrap_or_default().to_owned();
         let response = self.send(&self.token_request(form)).await?;
         let environment = self.request.authority.environment();
-        let event = event_of(&self.request, "client_credentials", environment, &response)
+        let mut event = event_of(&self.request, &grant_type, environment, &response)
             .map_err(AttemptError::response)?;
+        if self.request.is_on_behalf_of() {
+            event.keep_on_behalf(used);
+        }
         let facts = self.facts(&event).map_err(AttemptError::response)?;
         check_own(&facts).map_err(AttemptError::response)?;
         if facts.access_token.is_none() {

@@ -4,6 +4,7 @@ use msal_cache_core::{Error, Result};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use crate::model::address::shown;
 use crate::model::{Authority, AuthorityType, Fields, is_truthy, kind, schema};
@@ -50,6 +51,8 @@ pub struct Event {
     pub(crate) account_id: Option<String>,
     /// The user whose refresh token was redeemed; the response may not name them.
     pub(crate) home_account_id: Option<String>,
+    /// The refresh token that is stored within the record of the access token.
+    pub(crate) inner_refresh_token: Option<Zeroizing<String>>,
 }
 
 impl Event {
@@ -69,6 +72,7 @@ impl Event {
             skip_account_creation: false,
             account_id: None,
             home_account_id: None,
+            inner_refresh_token: None,
         }
     }
 
@@ -77,6 +81,19 @@ impl Event {
     #[must_use]
     pub fn without_client() -> Self {
         Self { client_id: None, ..Self::new("") }
+    }
+
+    /// Makes the response one on behalf of a user: its tokens are found by the assertion and not by the
+    /// user. `used` is the refresh token that was redeemed, and stays unless there is a new one.
+    pub(crate) fn keep_on_behalf(&mut self, used: Option<&str>) {
+        for name in ["client_info", "id_token", "id_token_claims"] {
+            drop(self.response.take(name));
+        }
+        let new = match self.response.take("refresh_token") {
+            Some(Value::String(new)) if !new.is_empty() => Some(Zeroizing::new(new)),
+            _ => None,
+        };
+        self.inner_refresh_token = new.or_else(|| used.map(|it| Zeroizing::new(it.to_owned())));
     }
 
     /// Reads the JSON of the dictionary that MSAL Python passes to `TokenCache.add`.
@@ -109,6 +126,7 @@ impl Event {
             skip_account_creation: flag(&mut fields, "skip_account_creation")?,
             account_id: text(&mut fields, "_account_id")?,
             home_account_id: None,
+            inner_refresh_token: None,
         })
     }
 

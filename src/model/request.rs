@@ -1,6 +1,8 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+use zeroize::Zeroizing;
+
 use crate::model::{AccountInfo, Fields, schema};
 
 /// A request for a token without user interaction: for a user, or for the app itself.
@@ -24,6 +26,8 @@ pub struct SilentRequest {
     pub(crate) force_refresh: bool,
     pub(crate) claims_challenge: Option<String>,
     pub(crate) data: Fields,
+    /// The token of the user on whose behalf the app requests one.
+    pub(crate) user_assertion: Option<Zeroizing<String>>,
 }
 
 impl SilentRequest {
@@ -46,7 +50,18 @@ impl SilentRequest {
             force_refresh: false,
             claims_challenge: None,
             data: Fields::new(),
+            user_assertion: None,
         }
+    }
+
+    /// Requests a token on behalf of a user, whose access token for this app is the assertion; see
+    /// [`acquire_token_on_behalf_of`](crate::Client::acquire_token_on_behalf_of).
+    pub fn on_behalf_of<S: AsRef<str>>(
+        scopes: impl IntoIterator<Item = S>,
+        user_assertion: impl Into<String>,
+    ) -> Self {
+        let user_assertion = Some(Zeroizing::new(user_assertion.into()));
+        Self { user_assertion, ..Self::for_client(scopes) }
     }
 
     /// Skips cached access tokens, valid or not.
@@ -80,6 +95,7 @@ impl fmt::Debug for SilentRequest {
             .field("force_refresh", &self.force_refresh)
             .field("claims_challenge", &self.claims_challenge.is_some())
             .field("data", &self.data)
+            .field("user_assertion", &self.user_assertion.is_some())
             .finish()
     }
 }

@@ -6,7 +6,10 @@ const OPENID_SCOPES: [&str; 4] = ["openid", "profile", "offline_access", "email"
 
 /// The scopes that are requested for every user, as MSAL does: for a refresh token, an ID token
 /// and the user's name.
-pub(crate) const REQUESTED_SCOPES: [&str; 3] = ["offline_access", "openid", "profile"];
+pub(crate) const REQUESTED_SCOPES: [&str; 3] = [OFFLINE_ACCESS, "openid", "profile"];
+
+/// The scope that grants a refresh token.
+pub(crate) const OFFLINE_ACCESS: &str = "offline_access";
 
 /// The type of a token whose record or response doesn't say it.
 pub(crate) const BEARER: &str = "Bearer";

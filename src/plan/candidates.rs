@@ -5,6 +5,7 @@ use smallvec::SmallVec;
 
 use crate::model::{Entry, Field, Problem, schema};
 use crate::plan::evidence::{ScopeTable, is_access_token, share_scope};
+use crate::plan::records::INNER_REFRESH_TOKEN;
 use crate::plan::request::ResolvedRequest;
 
 /// The most, in seconds, that the clocks of two machines differ by. A token that was stored further
@@ -146,6 +147,15 @@ pub(crate) fn outlasting(candidates: &[Candidate], now: i64) -> Option<Entry> {
         let time = |name| it.known(name).and_then(seconds).unwrap_or_default();
         time("expires_on").max(time("extended_expires_on")) > now
     })
+}
+
+/// The access token with the refresh token that was stored last for this assertion, of any scopes.
+pub(crate) fn with_refresh_token<'a>(
+    request: &ResolvedRequest,
+    stored: &'a [Entry],
+) -> Option<&'a Entry> {
+    let tokens = stored.iter().filter(|it| is_access_token(it) && mismatch(request, it).is_none());
+    tokens.filter(|it| it.text(INNER_REFRESH_TOKEN).is_some()).max_by_key(|it| it.stored_at())
 }
 
 /// Whether an access token can be returned, apart from other tokens.

@@ -25,8 +25,9 @@ impl fmt::Display for SilentPlan {
         if self.is_for_client {
             write!(
                 f,
-                "it is requested from {} with the credential of the client",
-                self.token_endpoint
+                "it is requested from {} with the credential of the client{}",
+                self.token_endpoint,
+                if self.is_on_behalf_of { ", on behalf of a user" } else { "" }
             )?;
         } else {
             match &self.family {

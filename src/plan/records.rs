@@ -22,6 +22,10 @@ const ESTABLISH_AN_ACCOUNT: [&str; 5] = [
     "user_fic",
 ];
 
+/// The field of an access token on behalf of a user with the refresh token for the same assertion. They
+/// are one record, so that they are found and deleted together.
+pub(crate) const INNER_REFRESH_TOKEN: &str = "refresh_token";
+
 /// The records of a response, adapted by the profile to what is stored, in the order in which MSAL
 /// Python adds them.
 pub(crate) fn records(
@@ -94,6 +98,9 @@ impl<'a> RecordWriter<'a> {
         }
         if let Some(refresh_on) = &token.refresh_on {
             fields.push(("refresh_on", refresh_on.into()));
+        }
+        if let Some(refresh_token) = &facts.event.inner_refresh_token {
+            fields.push((INNER_REFRESH_TOKEN, refresh_token.as_str().into()));
         }
         let key = KeyFields { ext_cache_key: token.ext_cache_key.as_deref(), ..self.key() };
         Some(self.record(CredentialType::AccessToken, key, fields))

@@ -4,8 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use msal_cache_core::{Error, Partition, Result, Revision};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use crate::model::{
@@ -13,6 +16,18 @@ use crate::model::{
     merged_claims, schema,
 };
 use crate::plan::facts::{ext_cache_key_of, python_str};
+
+/// The grant type of a request on behalf of a user.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+
+/// The parameter by which tokens on behalf of a user have an extended cache key of their own. It has the
+/// name of the field of other MSAL libraries.
+const USER_ASSERTION_HASH: &str = "user_assertion_hash";
+
+/// As in MSAL .NET: the SHA-256 of the assertion, in base64url.
+fn assertion_hash(assertion: &str) -> String {
+    URL_SAFE_NO_PAD.encode(Sha256::digest(assertion))
+}
 
 /// A request of a client, checked.
 #[derive(Clone, Debug)]
@@ -39,6 +54,13 @@ impl ResolvedRequest {
         request: &SilentRequest,
         profile: Profile,
     ) -> Result<Self> {
+        let mut request = request.clone();
+        if let Some(assertion) = &request.user_assertion {
+            if assertion.trim().is_empty() {
+                return Err(Error::invalid("user_assertion", "it is empty"));
+            }
+            request.data = request.data.set(USER_ASSERTION_HASH, assertion_hash(assertion));
+        }
         // Before a refresh token is redeemed for a token that can't be stored.
         profile.check(&Event::new(&client.id).data(request.data.clone()))?;
         let authority = client.authority()?;
@@ -76,14 +98,13 @@ impl ResolvedRequest {
                 }
             }
             None => {
-                if authority.is_multi_tenant() {
+                if request.user_assertion.is_none() && authority.is_multi_tenant() {
                     let reason = "an app's own tokens belong to one tenant; name it instead of \
                                   common, organizations or consumers";
                     return Err(Error::invalid("authority", reason));
                 }
             }
         }
-        let mut request = request.clone();
         request.claims_challenge = request.claims_challenge.filter(|it| !it.trim().is_empty());
         let claims = merged_claims(
             request.claims_challenge.as_deref(),
@@ -136,7 +157,12 @@ impl ResolvedRequest {
         may_exist.then(|| Partition::app(&self.client_id, "", ext_cache_key))
     }
 
-    /// Whether the app requests a token for itself.
+    /// Whether the app requests a token on behalf of a user.
+    pub(crate) fn is_on_behalf_of(&self) -> bool {
+        self.request.user_assertion.is_some()
+    }
+
+    /// Whether the app requests a token for itself, or on behalf of a user: it belongs to no account.
     pub(crate) fn is_for_client(&self) -> bool {
         self.request.home_account_id.is_none()
     }
@@ -147,11 +173,20 @@ impl ResolvedRequest {
         if self.request.home_account_id.is_some() {
             scopes.extend(schema::REQUESTED_SCOPES);
         }
+        if self.is_on_behalf_of() {
+            scopes.insert(schema::OFFLINE_ACCESS);
+        }
         scopes
     }
 
-    /// The form of a client credentials request (RFC 6749, section 4.4.2).
+    /// The form of a client credentials request (RFC 6749, section 4.4.2), or of one on behalf of a user
+    /// (RFC 7523, section 2.1, with the parameter of Microsoft's servers).
     pub(crate) fn client_form(&self) -> Result<Form> {
+        if let Some(assertion) = &self.request.user_assertion {
+            let form = self.form(JWT_BEARER)?.with("assertion", assertion.as_str());
+            let form = form.with("requested_token_use", "on_behalf_of");
+            return Ok(form.with("scope", self.scope()));
+        }
         Ok(self.form("client_credentials")?.with("scope", self.scope()))
     }
 
@@ -171,8 +206,8 @@ impl ResolvedRequest {
             .with("grant_type", grant_type)
             .with("client_info", "1");
         for (name, value) in self.request.data.iter() {
-            // Part of the claims.
-            if name == "client_claims" {
+            // Part of the claims, or of the key in the cache.
+            if name == "client_claims" || name == USER_ASSERTION_HASH {
                 continue;
             }
             let value = python_str(name, value)?;

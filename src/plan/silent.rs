@@ -37,6 +37,7 @@ pub struct SilentPlan {
     /// Whether the user has an account.
     pub(crate) has_account: bool,
     pub(crate) is_for_client: bool,
+    pub(crate) is_on_behalf_of: bool,
     pub(crate) token_endpoint: String,
 }
 
@@ -149,6 +150,7 @@ impl SilentPlan {
             attempts: Vec::new(),
             has_account: false,
             is_for_client: request.request.home_account_id.is_none(),
+            is_on_behalf_of: request.is_on_behalf_of(),
             token_endpoint: request.authority.token_endpoint().to_owned(),
             candidates,
         };
