@@ -39,7 +39,10 @@
 //! - **A listing** is read in chunks of at most 64 partitions or about 100 records, since a server does
 //!   nothing else while a script runs. Partitions that change meanwhile are read again, so the result is
 //!   of the moment of its last chunk.
-//! - **A purge** deletes up to 100 records in each step. Other clients may see a part of it.
+//!   A listing that is overtaken by the deletion of a thousand users starts again.
+//! - **A purge** deletes up to 50 records in each step, so that others wait for less than two milliseconds.
+//!   Other clients may see some expired records deleted and others not yet; each user is read as one step
+//!   left it.
 //! - **A watch** is notified by the same reports, and keeps the connection.
 //! - **A guard** is a key with a lease of 3 seconds, which is renewed until the guard is dropped. If
 //!   its holder dies, it ends within that time. A commit by a holder that lost it is a conflict,

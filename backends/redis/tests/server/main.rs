@@ -1,5 +1,6 @@
 //! Tests against a server, which `tests/servers/redis` starts.
 
+mod blocking;
 mod conformance;
 mod failures;
 mod guards;

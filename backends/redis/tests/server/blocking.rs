@@ -1,0 +1,96 @@
+//! How long the calls keep a server from others. It does nothing else while a script runs.
+
+use std::time::Instant;
+
+use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Json, Partition, Record};
+use redis::Connection;
+
+use crate::servers::Server;
+use crate::support::{puts, snapshot, token};
+
+const USERS: usize = 100_000;
+
+/// How long a script may keep the server, in milliseconds.
+const LIMIT: f64 = 2.0;
+
+fn access_token(n: usize) -> Record {
+    let expires_on = if n.is_multiple_of(10) { 100 } else { 4_000_000_000_u64 };
+    let value = format!(
+        r#"{{"home_account_id":"u{n}","client_id":"c","secret":"x","expires_on":"{expires_on}"}}"#
+    );
+    Record::new(CredentialType::AccessToken, format!("at{n}"), Json::new(value).unwrap())
+}
+
+/// Runs calls, and returns the processor time of the server for each script, in milliseconds, and the
+/// part of the scripts that took longer than the limit. The latter includes the time that the machine
+/// spent on other programs.
+fn measured(connection: &mut Connection, name: &str, calls: impl FnOnce()) -> (f64, f64) {
+    redis::cmd("SLOWLOG").arg("RESET").exec(connection).unwrap();
+    let (scripts, cpu, started) = (scripts(connection), cpu(connection), Instant::now());
+    calls();
+    let took = started.elapsed();
+    let ran = self::scripts(connection) - scripts;
+    let busy = 1000.0 * (self::cpu(connection) - cpu) / ran;
+    let slow: f64 = redis::cmd("SLOWLOG").arg("LEN").query(connection).unwrap();
+    println!("{name}: {ran} scripts in {took:?}, {busy:.3} ms each, {slow} took over {LIMIT} ms");
+    (busy, slow / ran)
+}
+
+fn scripts(connection: &mut Connection) -> f64 {
+    let stats: String = redis::cmd("INFO").arg("commandstats").query(connection).unwrap();
+    let line = stats.lines().find_map(|it| it.strip_prefix("cmdstat_evalsha:calls="));
+    line.unwrap().split(',').next().unwrap().parse().unwrap()
+}
+
+/// The processor time of the server, in seconds.
+fn cpu(connection: &mut Connection) -> f64 {
+    let cpu: String = redis::cmd("INFO").arg("cpu").query(connection).unwrap();
+    let of = |name: &str| -> f64 {
+        cpu.lines()
+            .find_map(|it| it.strip_prefix(name)?.strip_prefix(':'))
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    of("used_cpu_user") + of("used_cpu_sys")
+}
+
+#[test]
+fn with_a_hundred_thousand_users_no_call_blocks_the_server_for_long() {
+    let server =
+        Server::start(&["--slowlog-log-slower-than", "2000", "--slowlog-max-len", "10000"]);
+    let store = server.open().unwrap();
+    for from in (0..USERS).step_by(250) {
+        let records: Vec<_> = (from..from + 250)
+            .flat_map(|n| [token(&format!("u{n}"), &format!("rt{n}"), "x"), access_token(n)])
+            .collect();
+        store.commit(&puts(Expect::Any, &records)).unwrap();
+    }
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}", server.port)).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let verbs: [(&str, &dyn Fn()); 3] = [
+        ("list a section", &|| {
+            let listed = store.list(Some(&CredentialType::RefreshToken), None).unwrap();
+            assert_eq!(snapshot(listed).records().len(), USERS);
+        }),
+        ("purge", &|| assert_eq!(store.purge(1000).unwrap(), USERS as u64 / 10)),
+        ("load, commit, guard", &|| {
+            for n in 0..500 {
+                let record = token(&format!("u{n}"), &format!("rt{n}"), "y");
+                let user = Partition::user(&format!("u{n}"));
+                store.load(&user, None).unwrap();
+                let held = store.guard(&user, std::time::Duration::ZERO).unwrap();
+                store.commit(&puts(Expect::Any, std::slice::from_ref(&record))).unwrap();
+                drop(held);
+                let mut batch = Batch::new();
+                batch.change(record.partition(), Expect::Any).delete_record(&record);
+                store.commit(&batch).unwrap();
+            }
+        }),
+    ];
+    for (name, verb) in verbs {
+        let (busy, slow) = measured(&mut connection, name, verb);
+        assert!(busy < LIMIT / 2.0, "{name}: {busy} ms of the processor");
+        assert!(slow < 0.05, "{name}: {slow} of the scripts");
+    }
+}
