@@ -3,12 +3,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use msal_cache_core::Result;
-use redis::{ConnectionAddr, IntoConnectionInfo};
 
 use crate::credentials::{CredentialSource, Credentials};
+#[cfg(doc)]
 use crate::error::RedisFailure;
 use crate::keys::Keys;
 use crate::local::LocalRevisions;
+use crate::nodes::{Nodes, Sentinel};
 use crate::server::Server;
 use crate::state::Replication;
 use crate::store::RedisStore;
@@ -24,6 +25,7 @@ pub struct RedisStoreBuilder {
     source: Option<CredentialSource>,
     replicas: u32,
     max_staleness: Duration,
+    sentinel: Option<Sentinel>,
 }
 
 impl RedisStoreBuilder {
@@ -35,6 +37,7 @@ impl RedisStoreBuilder {
             source: None,
             replicas: 0,
             max_staleness: Duration::from_millis(500),
+            sentinel: None,
         }
     }
 
@@ -72,6 +75,18 @@ impl RedisStoreBuilder {
         self
     }
 
+    /// The hosts of the address are sentinels, which know where the primary of this name is. So does the
+    /// parameter `sentinel` of the address. The user and the password of the address are those of the
+    /// primary; `credentials` are those of the sentinels, if they have any.
+    pub fn sentinel(
+        mut self,
+        service: impl Into<String>,
+        credentials: Option<Credentials>,
+    ) -> Self {
+        self.sentinel = Some(Sentinel { service: service.into(), credentials });
+        self
+    }
+
     /// Asks `source` for the user and password of each new connection, in place of those in the
     /// address: for passwords that rotate, and for tokens that expire.
     pub fn credentials<F>(mut self, source: impl Fn() -> F + Send + Sync + 'static) -> Self
@@ -94,13 +109,7 @@ impl RedisStoreBuilder {
     /// an [`Error::Backend`](msal_cache_core::Error::Backend).
     pub async fn connect(self) -> Result<RedisStore> {
         let keys = Keys::of(&self.name)?;
-        let info = self.url.as_str().into_connection_info();
-        let info = info.map_err(|_| {
-            RedisFailure::Address(
-                "it is not redis://, rediss://, valkey:// or valkeys:// and a host",
-            )
-        })?;
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+        if self.nodes()?.has_tls() {
             // Needs a provider for the process, and panics if there are two to choose from.
             let _ = rustls::crypto::ring::default_provider().install_default();
         }
@@ -109,18 +118,22 @@ impl RedisStoreBuilder {
         let tracking = local
             .clone()
             .map(|local| Arc::new(Tracking::new(local, keys.clone(), self.max_staleness)));
-        let connect = |tracking| {
-            let (info, source) = (info.clone(), self.source.clone());
-            Server::new(info, source, self.timeout, keys.meta.clone(), tracking)
+        let connect = |tracking| -> Result<Server> {
+            let (nodes, source) = (self.nodes()?, self.source.clone());
+            Ok(Server::new(nodes, source, self.timeout, keys.meta.clone(), tracking))
         };
-        let replication = (self.replicas > 0).then(|| Replication {
-            server: connect(None),
-            replicas: self.replicas,
-            wait: self.timeout / 2,
-        });
-        let store = RedisStore::new(connect(tracking), replication, keys, local);
+        let mut replication = None;
+        if self.replicas > 0 {
+            let (server, wait) = (connect(None)?, self.timeout / 2);
+            replication = Some(Replication { server, replicas: self.replicas, wait });
+        }
+        let store = RedisStore::new(connect(tracking)?, replication, keys, local);
         store.check().await?;
         Ok(store)
+    }
+
+    fn nodes(&self) -> Result<Nodes> {
+        Nodes::of(&self.url, self.sentinel.clone())
     }
 }
 
@@ -148,6 +161,7 @@ impl fmt::Debug for RedisStoreBuilder {
             .field("timeout", &self.timeout)
             .field("replicas", &self.replicas)
             .field("max_staleness", &self.max_staleness)
+            .field("sentinel", &self.sentinel)
             .finish_non_exhaustive()
     }
 }

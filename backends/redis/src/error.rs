@@ -49,6 +49,15 @@ pub enum RedisFailure {
         copies: u32,
     },
 
+    /// The sentinels don't know the primary.
+    #[error("{server} is unknown: the sentinels know no primary named {service}")]
+    UnknownService {
+        /// The server, without its password.
+        server: String,
+        /// The name of the primary.
+        service: String,
+    },
+
     /// The server refused the user or the password.
     #[error("{server} refused the user or the password")]
     Authentication {
@@ -160,7 +169,15 @@ pub(crate) fn code_of(error: &RedisError) -> &str {
         let quoted = IN_SCRIPTS.into_iter().find(|code| text.contains(&format!("{code} ")));
         return quoted.unwrap_or(code);
     }
+    if text.contains("non local key") {
+        return "TRYAGAIN"; // A key that the script finds itself is on its way to another node.
+    }
     code
+}
+
+/// Whether nothing was done, because the cache is on another node, or on its way to one.
+pub(crate) fn is_moving(error: &RedisError) -> bool {
+    matches!(code_of(error), "MOVED" | "ASK" | "TRYAGAIN")
 }
 
 /// The error of a command.
@@ -181,8 +198,9 @@ pub(crate) fn translate(server: &str, error: &RedisError) -> Error {
         | (_, ErrorKind::Server(ServerErrorKind::ReadOnly)) => {
             RedisFailure::ReadOnly { server: place(), reason: code.to_owned() }.into()
         }
-        // It starts, or it is a replica that has lost its primary, or a script of another client runs.
-        ("LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "BUSY", _) => {
+        // It starts, or it is a replica that has lost its primary, or the cache
+        // is on its way to another node, or a script of another client runs.
+        ("LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "ASK" | "MOVED" | "BUSY", _) => {
             RedisFailure::Unreachable { server: place(), reason: code.to_owned() }.into()
         }
         (_, ErrorKind::RESP3NotSupported) => {

@@ -43,6 +43,10 @@
 //! - **A purge** deletes up to 50 records in each step, so that others wait for less than two milliseconds.
 //!   Other clients may see some expired records deleted and others not yet; each user is read as one step
 //!   left it.
+//! - **In a cluster**, a cache is on one node, since all its keys have one hash tag. The store finds that
+//!   node from any other, and again after a failover or a resharding. While the slot of the cache is on its
+//!   way to another node, calls wait up to the timeout; nothing is stored in part.
+//! - **With sentinels**, they are asked for the primary at each new connection.
 //! - **A watch** is notified by the same reports, and keeps the connection.
 //! - **A guard** is a key with a lease of 3 seconds, which is renewed until the guard is dropped. If
 //!   its holder dies, it ends within that time. A commit by a holder that lost it is a conflict,
@@ -71,8 +75,7 @@
 //!
 //! # Limits
 //!
-//! Keys other than guards don't expire: call `purge`. Redis Cluster and Sentinel are not supported; use
-//! one address that follows the primary. The values are stored as text, readable for everyone who can
+//! Keys other than guards don't expire: call `purge`. The values are stored as text, readable for everyone who can
 //! read the keys.
 
 #![forbid(unsafe_code)]
@@ -84,6 +87,7 @@ mod guard;
 mod keys;
 mod leases;
 mod local;
+mod nodes;
 mod reply;
 mod scripts;
 mod server;

@@ -1,8 +1,9 @@
 //! The connection to a server: made when it is needed, checked, and made again when it was lost.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use msal_cache_core::{Error, Result};
 use redis::Script;
@@ -15,14 +16,23 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::credentials::{CredentialSource, Credentials};
-use crate::error::{RedisFailure, code_of, corrupt, is_lost, translate};
+use crate::error::{RedisFailure, code_of, corrupt, is_lost, is_moving, translate};
+use crate::nodes::Nodes;
 use crate::tracking::Tracking;
+
+/// How often a node may redirect to another one.
+const REDIRECTIONS: usize = 16;
+
+/// The pause before a call is repeated that was refused because the cache is on its way to another node.
+const MOVING: Duration = Duration::from_millis(20);
 
 /// A server, and the connection to it that all calls share.
 pub(crate) struct Server {
-    info: ConnectionInfo,
+    nodes: Nodes,
     source: Option<CredentialSource>,
     timeout: Duration,
+    /// Counts the connections, so that a call drops only the one that it used.
+    numbers: AtomicU64,
     /// The key that holds the version of the layout.
     meta: String,
     probe: Script,
@@ -35,12 +45,11 @@ pub(crate) struct Server {
 #[derive(Default)]
 struct Current {
     connection: Option<Connection>,
-    /// Counts the connections, so that a call drops only the one that it used.
-    number: u64,
 }
 
 struct Connection {
     calls: MultiplexedConnection,
+    number: u64,
     /// Runs as long as the connection is used.
     _heartbeat: Option<Heartbeat>,
 }
@@ -64,52 +73,83 @@ pub(crate) struct Attempt {
 
 impl Server {
     pub(crate) fn new(
-        info: ConnectionInfo,
+        nodes: Nodes,
         source: Option<CredentialSource>,
         timeout: Duration,
         meta: String,
         tracking: Option<Arc<Tracking>>,
     ) -> Self {
-        let name = format!("the server at {}", info.addr());
+        let (name, numbers) = (nodes.name(), AtomicU64::new(1));
         let probe = Script::new(include_str!("scripts/probe.lua"));
-        Self { info, source, timeout, meta, probe, name, tracking, current: Arc::default() }
+        let current = Arc::default();
+        Self { nodes, source, timeout, numbers, meta, probe, name, tracking, current }
     }
 
     async fn attempt(&self, again: bool) -> Result<Attempt> {
         // Other calls wait for this connection instead of making their own.
         let mut current = self.current.lock().await;
-        if let Some(Connection { calls, .. }) = &current.connection {
-            return Ok(Attempt { connection: calls.clone(), number: current.number, again });
+        if let Some(Connection { calls, number, .. }) = &current.connection {
+            return Ok(Attempt { connection: calls.clone(), number: *number, again });
         }
         Handle::try_current().map_err(|_| Error::no_runtime())?;
-        current.number += 1;
-        let number = current.number;
-        let made = match tokio::time::timeout(self.timeout, self.connect(number)).await {
-            Ok(made) => made,
-            Err(_) => Err(self.unreachable("it doesn't answer")),
+        let connection = match tokio::time::timeout(self.timeout, self.connect()).await {
+            Ok(made) => made?,
+            Err(_) => return Err(self.unreachable("it doesn't answer")),
         };
-        if made.is_err()
-            && let Some(tracking) = &self.tracking
-        {
-            tracking.local.end(number);
-        }
-        let connection = made?;
-        let calls = connection.calls.clone();
+        let (calls, number) = (connection.calls.clone(), connection.number);
         current.connection = Some(connection);
         Ok(Attempt { connection: calls, number, again })
     }
 
-    async fn connect(&self, number: u64) -> Result<Connection> {
-        let mut redis = self.info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    /// Connects to the first node that answers, or to the one that it names.
+    async fn connect(&self) -> Result<Connection> {
+        let mut settings = self.nodes.settings().clone().set_protocol(ProtocolVersion::RESP3);
         if let Some(source) = &self.source {
             let Credentials { username, password } = source.get().await?;
             if let Some(username) = username {
-                redis = redis.set_username(username);
+                settings = settings.set_username(username);
             }
-            redis = redis.set_password(password);
+            settings = settings.set_password(password);
         }
-        let info = self.info.clone().set_redis_settings(redis);
-        let client = Client::open(info).map_err(|error| self.error(&error))?;
+        let share = self.timeout / self.nodes.count();
+        let mut failure = None;
+        for info in self.nodes.candidates(share).await? {
+            let info = info.set_redis_settings(settings.clone());
+            let made = tokio::time::timeout(share, self.connect_by(info)).await;
+            match made.unwrap_or_else(|_| Err(self.unreachable("it doesn't answer"))) {
+                Ok(connection) => return Ok(connection),
+                Err(error @ Error::Unavailable { .. }) => failure = failure.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(failure.unwrap_or_else(|| self.unreachable("it has no address")))
+    }
+
+    /// Connects to a node, or to the one to which it redirects.
+    async fn connect_by(&self, mut info: ConnectionInfo) -> Result<Connection> {
+        let mut redirections = 0;
+        loop {
+            let error = match self.connect_to(&info).await? {
+                Ok(connection) => return Ok(connection),
+                Err(error) => error,
+            };
+            match self.nodes.redirected(&info, &error) {
+                Some(to) if redirections < REDIRECTIONS => {
+                    info = to.set_redis_settings(info.redis_settings().clone());
+                    redirections += 1;
+                }
+                None if is_moving(&error) => {}
+                _ => return Err(self.error(&error)),
+            }
+            if redirections != 1 {
+                // Until the nodes agree, or the timeout of the caller.
+                tokio::time::sleep(MOVING).await;
+            }
+        }
+    }
+
+    async fn connect_to(&self, info: &ConnectionInfo) -> Result<RedisResult<Connection>> {
+        let number = self.numbers.fetch_add(1, Ordering::SeqCst);
         // A script may take its time; a call that is abandoned has an unknown outcome.
         let mut config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.timeout))
@@ -121,11 +161,16 @@ impl Server {
                 Ok::<(), SendError>(())
             });
         }
-        let calls = client.get_multiplexed_async_connection_with_config(&config).await;
-        let mut calls = calls.map_err(|error| self.error(&error))?;
-        self.check(&mut calls).await?;
+        let connect = async {
+            let client = Client::open(info.clone())?;
+            client.get_multiplexed_async_connection_with_config(&config).await
+        };
+        let mut calls = connect.await.map_err(|error| self.error(&error))?;
+        if let Err(error) = self.check(info, &mut calls).await? {
+            return Ok(Err(error));
+        }
         let heartbeat = self.track(&mut calls, number).await.map_err(|error| self.error(&error))?;
-        Ok(Connection { calls, _heartbeat: heartbeat })
+        Ok(Ok(Connection { calls, number, _heartbeat: heartbeat }))
     }
 
     /// Starts what keeps local answers true on a new connection.
@@ -144,8 +189,13 @@ impl Server {
         }))))
     }
 
-    /// Refuses a server on which the cache would lose data, and data of another version.
-    async fn check(&self, connection: &mut MultiplexedConnection) -> Result<()> {
+    /// Refuses a server on which the cache would lose data, and data of another version. The inner
+    /// error is the one of the server, which may name the node to use.
+    async fn check(
+        &self,
+        info: &ConnectionInfo,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<RedisResult<()>> {
         let mut all = redis::pipe();
         all.cmd("INFO").arg("server").cmd("INFO").arg("memory");
         let replies: RedisResult<(String, String)> = all.query_async(connection).await;
@@ -164,15 +214,22 @@ impl Server {
         }
         let mut probe = self.probe.key(format!("{}:probe-1", self.meta));
         probe.key(format!("{}:probe-2", self.meta)).key(&self.meta);
-        let version: RedisResult<Option<String>> = probe.invoke_async(connection).await;
-        if version.map_err(|error| self.error(&error))?.is_some_and(|version| version != "1") {
+        let version = match probe.invoke_async::<Option<String>>(connection).await {
+            Ok(version) => version,
+            Err(error) => return Ok(Err(error)),
+        };
+        if version.is_some_and(|version| version != "1") {
             return Err(corrupt(&self.name, "it was written by a newer version of msal-cache"));
         }
-        Ok(())
+        if field(&server, "redis_mode") == Some("cluster") {
+            self.nodes.learn(info, connection).await;
+        }
+        Ok(Ok(()))
     }
 
     /// Calls the server, and once more on a new connection if the connection was lost. A call that
-    /// doesn't answer in time is not repeated.
+    /// doesn't answer in time is not repeated. Where the server refuses a call because the cache is
+    /// on another node, or on its way to one, the call is repeated until the timeout.
     pub(crate) async fn call<T, F>(
         &self,
         writes: bool,
@@ -181,7 +238,8 @@ impl Server {
     where
         F: Future<Output = RedisResult<T>>,
     {
-        for again in [false, true] {
+        let (mut again, mut started) = (false, None);
+        loop {
             let attempt = self.attempt(again).await?;
             let number = attempt.number;
             let error = match call(attempt).await {
@@ -189,16 +247,23 @@ impl Server {
                 Err(error) => error,
             };
             self.after(&error, number).await;
+            if is_moving(&error) {
+                let started = started.get_or_insert_with(Instant::now);
+                if started.elapsed() < self.timeout {
+                    tokio::time::sleep(MOVING).await;
+                    continue;
+                }
+            }
             if again || !is_lost(&error) || error.is_timeout() {
                 return Err(self.failed(&error, writes));
             }
+            again = true;
         }
-        unreachable!("the second attempt returns")
     }
 
     /// Drops a connection that failed, or whose server became a replica after a failover.
     async fn after(&self, error: &RedisError, number: u64) {
-        if is_lost(error) || code_of(error) == "READONLY" {
+        if is_lost(error) || matches!(code_of(error), "READONLY" | "MOVED") {
             if let Some(tracking) = &self.tracking {
                 tracking.local.end(number);
             }
@@ -226,9 +291,7 @@ impl Server {
 async fn drop_connection(current: &Weak<Mutex<Current>>, number: u64) {
     if let Some(current) = current.upgrade() {
         let mut current = current.lock().await;
-        if current.number == number {
-            current.connection = None;
-        }
+        current.connection.take_if(|connection| connection.number == number);
     }
 }
 

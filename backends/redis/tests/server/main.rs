@@ -1,10 +1,12 @@
 //! Tests against a server, which `tests/servers/redis` starts.
 
 mod blocking;
+mod cluster;
 mod conformance;
 mod failures;
 mod guards;
 mod local;
 mod proxy;
+mod sentinel;
 mod servers;
 mod support;

@@ -23,7 +23,36 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(options: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Self::start_on(free_port(), options)
+    }
+
+    /// A node of a cluster, which also needs the port that is larger by 10,000.
+    pub(crate) fn start_node() -> Self {
+        let port = loop {
+            let port = free_port();
+            if port < 55_000 && TcpListener::bind(("127.0.0.1", port + 10_000)).is_ok() {
+                break port;
+            }
+        };
+        let options = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+        Self::start_on(port, &options)
+    }
+
+    /// A sentinel of a primary, which is called `mine`.
+    pub(crate) fn start_sentinel(primary: u16, quorum: u32) -> Self {
+        let port = free_port();
+        let folder = std::env::temp_dir().join(format!("msal-cache-redis-{port}"));
+        fs::create_dir_all(&folder).unwrap();
+        let config = format!(
+            "sentinel monitor mine 127.0.0.1 {primary} {quorum}\n\
+             sentinel down-after-milliseconds mine 500\n\
+             sentinel failover-timeout mine 3000\n"
+        );
+        fs::write(folder.join("sentinel.conf"), config).unwrap();
+        Self::start_on(port, &["--sentinel"])
+    }
+
+    fn start_on(port: u16, options: &[&str]) -> Self {
         let folder = std::env::temp_dir().join(format!("msal-cache-redis-{port}"));
         fs::create_dir_all(&folder).unwrap();
         let options: Vec<_> = options.iter().map(|it| (*it).to_owned()).collect();
@@ -34,7 +63,15 @@ impl Server {
     fn spawn(port: u16, folder: &PathBuf, options: &[String]) -> Child {
         let program = std::env::var("MSAL_CACHE_REDIS_SERVER").unwrap_or("redis-server".into());
         let mut server = Command::new(program);
-        server.args(["--bind", "127.0.0.1", "--save", "", "--port"]).arg(port.to_string());
+        if let [sentinel, ..] = options
+            && sentinel == "--sentinel"
+        {
+            server.arg(folder.join("sentinel.conf"));
+        }
+        server.args(["--bind", "127.0.0.1", "--port"]).arg(port.to_string());
+        if !options.iter().any(|it| it == "--sentinel" || it == "--save") {
+            server.args(["--save", ""]);
+        }
         server.arg("--dir").arg(folder).args(options).stdout(Stdio::null());
         let child = server.spawn().expect("tests/servers/redis installs the server");
         let started = Instant::now();
@@ -54,9 +91,24 @@ impl Server {
         self.child = Self::spawn(self.port, &self.folder, &self.options);
     }
 
+    /// Runs a command, whose words are separated by spaces.
+    pub(crate) fn run<T: redis::FromRedisValue>(&self, words: &str) -> redis::RedisResult<T> {
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port))?;
+        let mut words = words.split(' ');
+        let mut cmd = redis::cmd(words.next().unwrap());
+        for word in words {
+            cmd.arg(word);
+        }
+        cmd.query(&mut client.get_connection()?)
+    }
+
     pub(crate) fn open(&self) -> Result<Blocking<RedisStore>> {
         Blocking::connect(RedisStore::connect(format!("redis://127.0.0.1:{}", self.port)))
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Drop for Server {
