@@ -10,6 +10,7 @@
 //! | [`Memory`] | at once |
 //! | `FileStore` | with the feature `watch`: by the notifications of the system, and a look every 2 seconds; else by a look every 200 ms |
 //! | `SqliteStore` | by a look every 200 ms |
+//! | `SecretServiceStore` | by its signal file, as a file |
 //! | a store of your own | by a look each second, unless it implements [`CacheStore::watch`] |
 //!
 //! A look is one conditional read, which reads nothing more where nothing has changed; where something

@@ -96,6 +96,16 @@ pub mod redis {
     pub use msal_cache_redis::{Credentials, RedisFailure, RedisStore, RedisStoreBuilder};
 }
 
+#[cfg(feature = "secret-service")]
+pub mod secret_service {
+    //! The key store of the Linux desktop, shared with the other MSAL libraries. The guide is
+    //! [`docs::secret_service`](crate::docs::secret_service).
+    pub use msal_cache_secret_service::{
+        DeveloperToolsStore, Encoding, OnLocked, SecretEntry, SecretService, SecretServiceBlob,
+        SecretServiceFailure, SecretServiceOptions, SecretServiceStore, SecretServiceStoreBuilder,
+    };
+}
+
 #[cfg(feature = "sqlite")]
 pub mod sqlite {
     //! A row for each token, in one SQLite database.

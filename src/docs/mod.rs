@@ -10,6 +10,7 @@
 //! | [`mod@file`] | the JSON file: writing, the lock, permissions, broken files, where it is |
 //! | [`sqlite`] | the database |
 //! | [`mod@redis`] | a cache on a Redis or Valkey server |
+//! | [`mod@secret_service`] | the key store of the Linux desktop, shared with other MSAL libraries |
 //! | [`your_own_store`] | a store for a string or for records, blocking or async, and its tests |
 //! | [`sharing`] | one file with other MSAL libraries |
 //! | [`from_msal_python`] | MSAL Python's names, and the differences |
@@ -26,6 +27,7 @@
 //! | `FileStore` | `file` (default) | in one JSON file, mode 0600 | threads, processes, other MSAL libraries |
 //! | `SqliteStore` | `sqlite`, `sqlite-bundled` | in a row for each token, mode 0600 | threads and processes of one machine |
 //! | `RedisStore` | `redis` | on a Redis or Valkey server | processes on many machines |
+//! | `SecretServiceStore` | `secret-service` | encrypted, in the key store of the Linux desktop | threads, processes, other MSAL libraries |
 //! | `Document<B>` over your `BlobStore` | none | where your store puts the string | as your `swap` guarantees |
 //! | your `CacheStore` | none | in records of your own | as your `commit` guarantees |
 //!
@@ -95,6 +97,10 @@ pub mod file {}
 #[cfg_attr(feature = "redis", doc = include_str!("redis.md"))]
 #[cfg_attr(not(feature = "redis"), doc = "Built with the feature `redis`.")]
 pub mod redis {}
+
+#[cfg_attr(feature = "secret-service", doc = include_str!("secret_service.md"))]
+#[cfg_attr(not(feature = "secret-service"), doc = "Built with the feature `secret-service`.")]
+pub mod secret_service {}
 
 #[cfg_attr(feature = "sqlite", doc = include_str!("sqlite.md"))]
 #[cfg_attr(not(feature = "sqlite"), doc = "Built with the feature `sqlite`.")]
