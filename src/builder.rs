@@ -5,7 +5,7 @@ use msal_cache_core::CacheStore;
 
 use crate::TokenCache;
 use crate::engine::CacheOptions;
-use crate::model::{Clock, Clouds, Limits, Profile};
+use crate::model::{Clock, Clouds, Limits, OutagePolicy, Profile};
 
 /// Builds a [`TokenCache`] with options; see [`TokenCache::builder`].
 pub struct TokenCacheBuilder<S> {
@@ -39,6 +39,13 @@ impl<S> TokenCacheBuilder<S> {
     /// How much the cache stores, and keeps in memory. Unlimited storage unless set.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.options.limits = limits;
+        self
+    }
+
+    /// What look-ups do while the server of the store can't be reached. They return the error unless
+    /// set.
+    pub fn outage_policy(mut self, policy: OutagePolicy) -> Self {
+        self.options.outages = policy;
         self
     }
 

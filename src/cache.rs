@@ -328,12 +328,12 @@ impl<S: CacheStore> TokenCache<S> {
 
     #[inline(never)]
     fn read_partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
-        now(self.0.partition(partition))
+        now(self.0.look_up(partition))
     }
 
     #[inline(never)]
     fn read_section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
-        now(self.0.section(credential_type))
+        now(self.0.look_up_section(credential_type))
     }
 
     pub(crate) fn build(store: S, options: CacheOptions) -> Self {

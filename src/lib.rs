@@ -90,6 +90,12 @@ pub mod file {
     };
 }
 
+pub mod outage {
+    //! What a cache does while the server of its store can't be reached. The guide is
+    //! [`docs::outages`](crate::docs::outages).
+    pub use crate::model::OutagePolicy;
+}
+
 #[cfg(feature = "redis")]
 pub mod redis {
     //! A cache on a Redis or Valkey server. The guide is [`docs::redis`](crate::docs::redis).

@@ -17,6 +17,7 @@ mod identity;
 mod limits;
 mod model;
 mod moving;
+mod outages;
 mod stores;
 
 #[path = "../examples/stand_in/mod.rs"]

@@ -37,6 +37,7 @@ mod model;
 mod moving;
 mod never_older;
 mod on_behalf_of;
+mod outages;
 mod scale;
 mod secrets;
 #[cfg(feature = "http")]

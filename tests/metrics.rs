@@ -4,7 +4,9 @@
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use metrics::{
     Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
@@ -13,7 +15,8 @@ use metrics::{
 use msal_cache::endpoint::{
     TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
 };
-use msal_cache::store::{Batch, CacheStore, Expect, Revision, delegate_store};
+use msal_cache::outage::OutagePolicy;
+use msal_cache::store::{Batch, CacheStore, Expect, Load, Partition, Revision, delegate_store};
 use msal_cache::{
     AccountInfo, CredentialType, Error, Event, Fields, FileStore, Memory, Query, Result,
     SilentRequest, TokenCache,
@@ -230,11 +233,50 @@ fn the_wait_for_the_lock_of_a_file_is_timed() {
     assert!((0.0..60.0).contains(&waits[0]), "seconds: {waits:?}");
 }
 
+/// A store whose server can be switched off.
+#[derive(Debug, Default)]
+struct Remote {
+    store: Memory,
+    is_down: AtomicBool,
+}
+
+impl CacheStore for Remote {
+    delegate_store!(self => self.store, except load, is_unchanged, is_immediate);
+
+    fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
+        if self.is_down.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable { store: "test", source: "it is down".into() });
+        }
+        self.store.load(partition, known)
+    }
+}
+
+/// Looks a token up before and during an outage.
+fn use_a_cache_in_an_outage() {
+    let policy = OutagePolicy::ServeKnown(Duration::from_secs(60));
+    let cache = TokenCache::builder(Remote::default()).outage_policy(policy).build();
+    cache.add(&sign_in("CANARY", "User.Read", "CANARY")).unwrap();
+    let query = Query::new().home_account_id(home("CANARY")).client_id(CLIENT);
+    for is_down in [false, true] {
+        cache.store().is_down.store(is_down, Ordering::SeqCst);
+        assert_eq!(cache.find(CredentialType::AccessToken, &query).unwrap().len(), 1);
+    }
+}
+
+#[test]
+fn what_is_served_in_an_outage_is_counted() {
+    let recorded = Recorded::default();
+    metrics::with_local_recorder(&recorded, use_a_cache_in_an_outage);
+    assert_eq!(recorded.count("msal_cache_store_unavailable_total", &[]), 1);
+    assert_eq!(recorded.count("msal_cache_reads_total", &[("level", "last_known")]), 1);
+}
+
 fn recorded() -> Recorded {
     let recorded = Recorded::default();
     metrics::with_local_recorder(&recorded, || {
         use_a_cache();
         use_a_file();
+        use_a_cache_in_an_outage();
     });
     recorded
 }

@@ -9,12 +9,16 @@ mod canary;
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use msal_cache::endpoint::{
     TokenEndpoint, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
 };
-use msal_cache::store::{CacheStore, Partition};
-use msal_cache::{AccountInfo, CredentialType, Fields, Memory, Query, SilentRequest, TokenCache};
+use msal_cache::outage::OutagePolicy;
+use msal_cache::store::{CacheStore, Load, Partition, Revision, delegate_store};
+use msal_cache::{
+    AccountInfo, CredentialType, Error, Fields, Memory, Query, SilentRequest, TokenCache,
+};
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::canary::{CANARY, clean, event};
@@ -50,6 +54,7 @@ fn p10_no_trace_event_carries_a_secret() {
         .with_ansi(false)
         .init();
     exercise(Memory::new());
+    outage();
     #[cfg(feature = "file")]
     {
         let folder = tempfile::tempdir().unwrap();
@@ -113,7 +118,41 @@ fn audit(cache: &TokenCache<impl CacheStore>) {
     client.remove_account(&alice).unwrap();
 }
 
-const AUDITED: [&str; 9] = [
+/// A store that can't be reached after its first two loads and until it was asked once more.
+#[derive(Debug, Default)]
+struct Remote {
+    store: Memory,
+    loads: AtomicUsize,
+}
+
+impl CacheStore for Remote {
+    delegate_store!(self => self.store, except load, load_many, is_unchanged, is_immediate);
+
+    fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load, Error> {
+        if self.loads.fetch_add(1, Ordering::SeqCst) == 1 {
+            return Err(Error::Unavailable { store: "test", source: "it is down".into() });
+        }
+        self.store.load(partition, known)
+    }
+
+    fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>, Error> {
+        self.store.load_many(wanted)
+    }
+}
+
+/// Looks tokens up before, in and after an outage.
+fn outage() {
+    let policy = OutagePolicy::ServeKnown(Duration::from_secs(60));
+    let cache = TokenCache::builder(Remote::default()).outage_policy(policy).build();
+    cache.add(&event()).unwrap();
+    let query = Query::new().home_account_id(common::home("alice"));
+    for _ in 0..2 {
+        cache.find(CredentialType::AccessToken, &query).unwrap();
+    }
+    cache.add(&event()).unwrap();
+}
+
+const AUDITED: [&str; 12] = [
     "returned a cached access token",
     "a new access token is needed",
     "took the guard of a refresh",
@@ -123,6 +162,9 @@ const AUDITED: [&str; 9] = [
     "removed a token that failed",
     "the token endpoint did not respond",
     "signed a user out",
+    "the store can't be reached; look-ups get what is known",
+    "the store can't be reached: returned what is known",
+    "the store can be reached again",
 ];
 
 fn exercise(store: impl CacheStore) {

@@ -217,9 +217,9 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
         match query.partition(credential_type) {
             Some(partition) => match self.0.current(&partition) {
                 Some(current) => Ok(current),
-                None => self.0.partition(&partition).await,
+                None => self.0.look_up(&partition).await,
             },
-            None => self.0.section(credential_type).await,
+            None => self.0.look_up_section(credential_type).await,
         }
     }
 

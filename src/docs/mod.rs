@@ -11,6 +11,7 @@
 //! | [`sqlite`] | the database |
 //! | [`mod@redis`] | a cache on a Redis or Valkey server |
 //! | [`mod@secret_service`] | the key store of the Linux desktop, shared with other MSAL libraries |
+//! | [`outages`] | what a cache does while the server of its store can't be reached |
 //! | [`your_own_store`] | a store for a string or for records, blocking or async, and its tests |
 //! | [`sharing`] | one file with other MSAL libraries |
 //! | [`from_msal_python`] | MSAL Python's names, and the differences |
@@ -101,6 +102,9 @@ pub mod redis {}
 #[cfg_attr(feature = "secret-service", doc = include_str!("secret_service.md"))]
 #[cfg_attr(not(feature = "secret-service"), doc = "Built with the feature `secret-service`.")]
 pub mod secret_service {}
+
+#[doc = include_str!("outages.md")]
+pub mod outages {}
 
 #[cfg_attr(feature = "sqlite", doc = include_str!("sqlite.md"))]
 #[cfg_attr(not(feature = "sqlite"), doc = "Built with the feature `sqlite`.")]

@@ -9,7 +9,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// The users who are signed in to the cloud of a client.
     pub(crate) async fn accounts(&self, client: &ClientConfig) -> Result<Vec<AccountInfo>> {
         let authority = client.authority()?;
-        let stored = self.section(&CredentialType::Account).await?;
+        let stored = self.look_up_section(&CredentialType::Account).await?;
         Ok(grouped(&stored.entries, &authority.hosts))
     }
 
@@ -20,7 +20,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         home_account_id: &str,
     ) -> Result<Option<AccountInfo>> {
         let authority = client.authority()?;
-        let stored = self.partition(&Partition::user(home_account_id)).await?;
+        let stored = self.look_up(&Partition::user(home_account_id)).await?;
         Ok(one(&stored.entries, &authority.hosts, home_account_id))
     }
 }

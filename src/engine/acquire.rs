@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use msal_cache_core::{AsyncCacheStore, Guards, Partition, Result, event};
+use smallvec::{SmallVec, smallvec};
 
 use crate::engine::in_flight::{Followed, InFlightRequest, Joined, Leader};
 use crate::engine::meter::Meter;
@@ -164,7 +165,9 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let found = read.get(&partition).unwrap_or(&nothing);
         let stored = &found.entries;
         let without_realm = match request.partition_without_realm() {
-            Some(partition) => Some(self.partition(&partition).await.map_err(metrics::failed)?),
+            // In an outage, it isn't known if it is empty.
+            Some(_) if level == AnsweredBy::LastKnown => None,
+            Some(partition) => Some(self.look_up(&partition).await.map_err(metrics::failed)?),
             None => None,
         };
         let decided = decide(&request, stored, without_realm.as_deref(), self.now());
@@ -310,8 +313,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 let both = [partition.clone(), metadata];
                 // Not by `timed`, which would make the future of a hit larger by two of this one.
                 let started = Instant::now();
-                let read = self.read_set(&both).await?;
-                return Ok((read, AnsweredBy::Store, started.elapsed()));
+                let (read, level) = Box::pin(self.look_up_set(&both)).await?;
+                return Ok((read, level, started.elapsed()));
             }
         }
         let mut read = ReadSet::default();
@@ -327,12 +330,13 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         request: &SilentRequest,
     ) -> Result<SilentPlan> {
         let request = ResolvedRequest::new(client, request, self.profile())?;
-        let read = self.read_for(&request).await?;
+        let (read, level) = self.look_up_for(&request).await?;
         let plan = self.plan_from(&request, &read);
         if plan.cached.is_none()
+            && level != AnsweredBy::LastKnown
             && let Some(partition) = request.partition_without_realm()
         {
-            let stored = self.partition(&partition).await?;
+            let stored = self.look_up(&partition).await?;
             let other = SilentPlan::of(&request, &stored.entries, self.now());
             if other.cached.is_some() {
                 return Ok(other);
@@ -343,14 +347,27 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
 
     /// Reads all that a plan for this request depends on.
     pub(crate) async fn read_for(&self, request: &ResolvedRequest) -> Result<ReadSet> {
-        let all = [request.partition(), Partition::app_metadata(), Partition::unowned()];
-        let needed = match (request.is_for_client(), self.profile()) {
-            (true, _) => &all[..1],
-            (false, Profile::Python) => &all[..2],
-            // To store the response.
-            (false, Profile::Family) => &all,
-        };
-        self.read_set(needed).await
+        self.read_set(&self.needed(request)).await
+    }
+
+    /// The same, or what is known of it in an outage.
+    pub(crate) async fn look_up_for(
+        &self,
+        request: &ResolvedRequest,
+    ) -> Result<(ReadSet, AnsweredBy)> {
+        self.look_up_set(&self.needed(request)).await
+    }
+
+    fn needed(&self, request: &ResolvedRequest) -> SmallVec<[Partition; 3]> {
+        let mut needed = smallvec![request.partition()];
+        if !request.is_for_client() {
+            needed.push(Partition::app_metadata());
+            if self.profile() == Profile::Family {
+                // To store the response.
+                needed.push(Partition::unowned());
+            }
+        }
+        needed
     }
 
     pub(crate) fn plan_from(&self, request: &ResolvedRequest, read: &ReadSet) -> SilentPlan {

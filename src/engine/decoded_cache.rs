@@ -1,14 +1,15 @@
 //! A cache of decoded partitions, so that what has not changed isn't read twice.
 
-use std::collections::HashSet;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use hashbrown::{DefaultHashBuilder, HashTable};
-use msal_cache_core::{Batch, Change, CredentialType, Expect, Op, Partition, Revision};
+use msal_cache_core::{Batch, CredentialType, Expect, Op, Partition, Revision};
 
+use crate::engine::after::after;
 use crate::engine::metrics;
+use crate::engine::outages::{AtomicMoment, Moment};
 use crate::model::{Decoded, Entry};
 
 /// The partitions and sections that were read last, limited in memory.
@@ -17,9 +18,9 @@ use crate::model::{Decoded, Entry};
 /// time.
 #[derive(Debug)]
 pub(crate) struct DecodedCache {
-    partitions: [RwLock<HashTable<CachedPartition>>; SHARDS],
+    partitions: [RwLock<Shard>; SHARDS],
     /// Sections across all partitions.
-    sections: RwLock<Vec<(CredentialType, Arc<Decoded>, usize)>>,
+    sections: RwLock<Sections>,
     hasher: DefaultHashBuilder,
     /// In bytes.
     weight: AtomicUsize,
@@ -30,6 +31,33 @@ pub(crate) struct DecodedCache {
 }
 
 #[derive(Debug)]
+struct Shard {
+    table: HashTable<CachedPartition>,
+    /// Counts the changes by this process.
+    changes: u64,
+}
+
+#[derive(Debug, Default)]
+struct Sections {
+    list: Vec<CachedSection>,
+    /// As that of [`Shard`].
+    changes: u64,
+}
+
+#[derive(Debug)]
+struct CachedSection {
+    section: CredentialType,
+    decoded: Arc<Decoded>,
+    weight: usize,
+    confirmed: Moment,
+}
+
+/// How many changes by this process were known when the store was asked. What it answers is not
+/// served in an outage if there have been more since: a sign-out may have been one of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Seen(u64);
+
+#[derive(Debug)]
 struct CachedPartition {
     partition: Partition,
     decoded: Arc<Decoded>,
@@ -38,6 +66,8 @@ struct CachedPartition {
     is_exact: bool,
     weight: usize,
     used: AtomicU64,
+    /// When the store has last confirmed it.
+    confirmed: AtomicMoment,
 }
 
 /// By far more than threads that run at the same time.
@@ -47,7 +77,8 @@ impl DecodedCache {
     /// Creates a cache limited to `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
-            partitions: [const { RwLock::new(HashTable::new()) }; SHARDS],
+            partitions: [const { RwLock::new(Shard { table: HashTable::new(), changes: 0 }) };
+                SHARDS],
             sections: RwLock::default(),
             hasher: DefaultHashBuilder::default(),
             weight: AtomicUsize::new(0),
@@ -57,39 +88,84 @@ impl DecodedCache {
     }
 
     pub(crate) fn partition(&self, partition: &Partition) -> Option<Arc<Decoded>> {
+        self.find(partition, |_| true).0
+    }
+
+    /// A partition, before the store is asked for it.
+    #[inline]
+    pub(crate) fn ask(&self, partition: &Partition) -> (Option<Arc<Decoded>>, Seen) {
         self.find(partition, |_| true)
     }
 
     /// A partition exactly as it was at its revision, which a commit can expect.
     pub(crate) fn exact(&self, partition: &Partition) -> Option<Arc<Decoded>> {
-        self.find(partition, |it| it.is_exact)
+        self.find(partition, |it| it.is_exact).0
     }
 
+    /// A partition that was last confirmed at a moment that `may_be_served`.
+    pub(crate) fn confirmed(
+        &self,
+        partition: &Partition,
+        may_be_served: impl Fn(Moment) -> bool,
+    ) -> Option<Arc<Decoded>> {
+        self.find(partition, |it| may_be_served(it.confirmed.get())).0
+    }
+
+    #[inline]
     fn find(
         &self,
         partition: &Partition,
         filter: impl Fn(&CachedPartition) -> bool,
-    ) -> Option<Arc<Decoded>> {
+    ) -> (Option<Arc<Decoded>>, Seen) {
         let (hash, shard) = self.shard(partition);
         let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-        let kept = shard.find(hash, |it| it.partition == *partition).filter(|it| filter(it))?;
+        let seen = Seen(shard.changes);
+        let found = shard.table.find(hash, |it| it.partition == *partition);
+        let Some(kept) = found.filter(|it| filter(it)) else { return (None, seen) };
         let now = self.time.load(Ordering::Relaxed);
         if kept.used.load(Ordering::Relaxed) != now {
             kept.used.store(now, Ordering::Relaxed);
         }
-        Some(kept.decoded.clone())
+        (Some(kept.decoded.clone()), seen)
     }
 
-    pub(crate) fn section(&self, section: &CredentialType) -> Option<Arc<Decoded>> {
+    /// A section, before the store is asked for it.
+    pub(crate) fn ask_section(&self, section: &CredentialType) -> (Option<Arc<Decoded>>, Seen) {
         let sections = self.sections.read().unwrap_or_else(PoisonError::into_inner);
-        sections.iter().find(|(it, ..)| it == section).map(|(_, decoded, _)| decoded.clone())
+        let known = sections.list.iter().find(|it| it.section == *section);
+        (known.map(|it| it.decoded.clone()), Seen(sections.changes))
     }
 
-    pub(crate) fn put_partition(&self, partition: &Partition, decoded: Arc<Decoded>) {
-        self.put(partition, decoded, true);
+    /// As [`confirmed`](Self::confirmed).
+    pub(crate) fn confirmed_section(
+        &self,
+        section: &CredentialType,
+        may_be_served: impl Fn(Moment) -> bool,
+    ) -> Option<Arc<Decoded>> {
+        let sections = self.sections.read().unwrap_or_else(PoisonError::into_inner);
+        let known = sections.list.iter().find(|it| it.section == *section);
+        known.filter(|it| may_be_served(it.confirmed)).map(|it| it.decoded.clone())
     }
 
-    fn put(&self, partition: &Partition, decoded: Arc<Decoded>, is_exact: bool) {
+    /// Keeps what the store has answered now to a caller that had `seen` the changes before.
+    pub(crate) fn put_partition(
+        &self,
+        partition: &Partition,
+        decoded: Arc<Decoded>,
+        seen: Seen,
+        now: Moment,
+    ) {
+        self.put(partition, decoded, true, seen, now);
+    }
+
+    fn put(
+        &self,
+        partition: &Partition,
+        decoded: Arc<Decoded>,
+        is_exact: bool,
+        seen: Seen,
+        now: Moment,
+    ) {
         // Without entries, a user costs nothing to read again. Each request reads the metadata.
         let is_kept = !decoded.entries.is_empty() || *partition == Partition::app_metadata();
         let weight = if is_kept { weight(&decoded) } else { 0 };
@@ -97,45 +173,100 @@ impl DecodedCache {
         let used = AtomicU64::new(self.time.fetch_add(1, Ordering::Relaxed) + 1);
         let (hash, shard) = self.shard(partition);
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-        let old = match shard.find_entry(hash, |it| it.partition == *partition) {
+        let old = match shard.table.find_entry(hash, |it| it.partition == *partition) {
             Ok(known) => Some(known.remove().0),
             Err(_) => None,
         };
         if kept {
+            let is_current = seen.0 == shard.changes;
+            let confirmed = AtomicMoment::new(if is_current { now } else { Moment::NEVER });
             let partition = partition.clone();
-            let new = CachedPartition { partition, decoded, is_exact, weight, used };
-            shard.insert_unique(hash, new, |it| self.hasher.hash_one(&it.partition));
+            let new = CachedPartition { partition, decoded, is_exact, weight, used, confirmed };
+            shard.table.insert_unique(hash, new, |it| self.hasher.hash_one(&it.partition));
         }
         drop(shard);
         self.weigh(if kept { weight } else { 0 }, old.map_or(0, |old| old.weight));
         self.make_room();
     }
 
-    pub(crate) fn put_section(&self, section: &CredentialType, decoded: Arc<Decoded>) {
+    /// Notes that the store has confirmed a revision now to a caller that had `seen` the changes.
+    pub(crate) fn confirm(&self, partition: &Partition, known: Revision, seen: Seen, now: Moment) {
+        let (hash, shard) = self.shard(partition);
+        let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kept) = shard.table.find(hash, |it| it.partition == *partition)
+            && kept.decoded.revision == known
+            && seen.0 == shard.changes
+        {
+            kept.confirmed.set(now);
+        }
+    }
+
+    pub(crate) fn put_section(
+        &self,
+        section: &CredentialType,
+        decoded: Arc<Decoded>,
+        seen: Seen,
+        now: Moment,
+    ) {
         let weight = weight(&decoded);
         let kept = weight <= self.limit;
         let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
-        let old = sections.iter().position(|(it, ..)| it == section);
-        let old = old.map(|at| sections.swap_remove(at));
+        let old = sections.list.iter().position(|it| it.section == *section);
+        let old = old.map(|at| sections.list.swap_remove(at));
         if kept {
-            sections.push((section.clone(), decoded, weight));
+            let confirmed = if seen.0 == sections.changes { now } else { Moment::NEVER };
+            let section = section.clone();
+            sections.list.push(CachedSection { section, decoded, weight, confirmed });
         }
         drop(sections);
-        self.weigh(if kept { weight } else { 0 }, old.map_or(0, |(_, _, weight)| weight));
+        self.weigh(if kept { weight } else { 0 }, old.map_or(0, |it| it.weight));
         self.make_room();
+    }
+
+    /// As [`confirm`](Self::confirm).
+    pub(crate) fn confirm_section(
+        &self,
+        section: &CredentialType,
+        known: Revision,
+        seen: Seen,
+        now: Moment,
+    ) {
+        let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
+        let is_current = seen.0 == sections.changes;
+        let known = sections
+            .list
+            .iter_mut()
+            .find(|it| is_current && it.section == *section && it.decoded.revision == known);
+        if let Some(known) = known {
+            known.confirmed = now;
+        }
     }
 
     /// Drops what a commit has changed, so that a secret that was removed from the store is not kept
     /// here. The rest of a partition, and the entries that were `written`, need not be decoded
     /// again; nor even read, where the commit expected what is known. `revisions` are those that it
     /// returned.
-    pub(crate) fn committed(&self, batch: &Batch, written: &[Entry], revisions: &[Revision]) {
+    ///
+    /// After a commit whose outcome is unknown, there are no `revisions`: what is known is what it
+    /// was to make, and the store is asked before it is used, unless there is an outage.
+    pub(crate) fn committed(
+        &self,
+        batch: &Batch,
+        written: &[Entry],
+        revisions: &[Revision],
+        now: Moment,
+    ) {
         // Accounts and metadata have no secrets. They are kept for the next listing, which asks the
         // store whether they are up to date.
         let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
-        sections.retain(|(section, _, weight)| {
-            let stays = matches!(section, CredentialType::Account | CredentialType::AppMetadata);
-            self.weigh(0, if stays { 0 } else { *weight });
+        sections.changes += 1;
+        sections.list.retain_mut(|it| {
+            let stays = matches!(it.section, CredentialType::Account | CredentialType::AppMetadata);
+            if !stays {
+                self.weigh(0, it.weight);
+            } else if it.confirmed != Moment::NEVER && differs(&it.section, batch) {
+                it.confirmed = Moment::NEVER;
+            }
             stays
         });
         drop(sections);
@@ -146,7 +277,8 @@ impl DecodedCache {
             let expects = |known| change.expect() == Expect::Revision(known);
             let (hash, shard) = self.shard(change.partition());
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            let kept = shard.find_mut(hash, |it| it.partition == *change.partition());
+            shard.changes += 1;
+            let kept = shard.table.find_mut(hash, |it| it.partition == *change.partition());
             let (before, was_exact) = match &kept {
                 Some(it) => (&*it.decoded.entries, it.is_exact && expects(it.decoded.revision)),
                 None if expects(Revision::ABSENT) => (&[][..], true),
@@ -157,42 +289,71 @@ impl DecodedCache {
             // Else a revision that no store has: the next load reads.
             let revision = given.copied().unwrap_or_else(Revision::unique);
             let (decoded, is_exact) = (Arc::new(Decoded::new(revision, entries)), given.is_some());
+            // What was put and isn't known may be newer than the rest.
+            let now = if is_whole { now } else { Moment::NEVER };
             if let Some(kept) = kept {
                 let weight = weight(&decoded);
                 self.weigh(weight, kept.weight);
                 (kept.decoded, kept.is_exact, kept.weight) = (decoded, is_exact, weight);
+                if is_exact || !is_whole {
+                    kept.confirmed.set(now);
+                }
             } else {
+                let seen = Seen(shard.changes);
                 drop(shard);
-                self.put(change.partition(), decoded, is_exact);
+                self.put(change.partition(), decoded, is_exact, seen, now);
             }
         }
     }
 
     /// Drops what a commit may have changed.
     pub(crate) fn forget(&self, batch: &Batch) {
-        let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
-        sections.drain(..).for_each(|(_, _, weight)| self.weigh(0, weight));
-        drop(sections);
+        self.forget_sections();
         for change in batch.changes() {
-            let (hash, shard) = self.shard(change.partition());
-            let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(kept) = shard.find_entry(hash, |it| it.partition == *change.partition()) {
-                self.weigh(0, kept.remove().0.weight);
-            }
+            self.forget_partition(change.partition());
         }
+    }
+
+    /// Drops a partition and all listings.
+    pub(crate) fn forget_one(&self, partition: &Partition) {
+        self.forget_sections();
+        self.forget_partition(partition);
     }
 
     pub(crate) fn forget_all(&self) {
-        let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
-        sections.drain(..).for_each(|(_, _, weight)| self.weigh(0, weight));
-        drop(sections);
+        self.forget_sections();
+        self.forget_where(|_| true);
+    }
+
+    /// Drops the partitions for which `is_forgotten`.
+    pub(crate) fn forget_where(&self, is_forgotten: impl Fn(&Decoded) -> bool) {
         for shard in &self.partitions {
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            shard.drain().for_each(|kept| self.weigh(0, kept.weight));
+            shard.changes += 1;
+            shard.table.retain(|it| {
+                let stays = !is_forgotten(&it.decoded);
+                self.weigh(0, if stays { 0 } else { it.weight });
+                stays
+            });
         }
     }
 
-    fn shard(&self, partition: &Partition) -> (u64, &RwLock<HashTable<CachedPartition>>) {
+    pub(crate) fn forget_sections(&self) {
+        let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
+        sections.changes += 1;
+        sections.list.drain(..).for_each(|it| self.weigh(0, it.weight));
+    }
+
+    fn forget_partition(&self, partition: &Partition) {
+        let (hash, shard) = self.shard(partition);
+        let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
+        shard.changes += 1;
+        if let Ok(kept) = shard.table.find_entry(hash, |it| it.partition == *partition) {
+            self.weigh(0, kept.remove().0.weight);
+        }
+    }
+
+    fn shard(&self, partition: &Partition) -> (u64, &RwLock<Shard>) {
         let hash = self.hasher.hash_one(partition);
         // The table uses other bits of the hash.
         let shard = usize::try_from((hash >> 32) % SHARDS as u64).unwrap_or_default();
@@ -216,7 +377,7 @@ impl DecodedCache {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
             let used =
                 |it: &CachedPartition| (it.used.load(Ordering::Relaxed), it.partition.clone());
-            by_use.extend(shard.iter().map(used));
+            by_use.extend(shard.table.iter().map(used));
         }
         by_use.sort_unstable_by_key(|(used, _)| *used);
         // The one that was just put is the last, and is kept.
@@ -227,75 +388,30 @@ impl DecodedCache {
             }
             let (hash, shard) = self.shard(&partition);
             let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(kept) = shard.find_entry(hash, |it| it.partition == partition) {
+            if let Ok(kept) = shard.table.find_entry(hash, |it| it.partition == partition) {
                 let (kept, _) = kept.remove();
                 self.weigh(0, kept.weight);
             }
         }
         // The rest of the memory is taken by listings.
         let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
-        while self.weight.load(Ordering::Relaxed) > self.limit && !sections.is_empty() {
-            let (_, _, weight) = sections.remove(0);
-            self.weigh(0, weight);
+        while self.weight.load(Ordering::Relaxed) > self.limit && !sections.list.is_empty() {
+            let oldest = sections.list.remove(0);
+            self.weigh(0, oldest.weight);
         }
     }
 }
 
-/// The entries of a partition after a commit, as far as they are known: of those that it has put,
-/// only the `written` ones are. Also whether that is all of them, in their order.
-fn after(entries: &[Entry], change: &Change, written: &[Entry]) -> (Vec<Entry>, bool) {
-    let mut known = Vec::new();
-    let mut is_whole = true;
-    for (nth, op) in change.ops().iter().enumerate() {
-        match op {
-            Op::Put(record) => {
-                let new = written.iter().find(|it| it.record() == record);
-                // A record that was deleted and put again is at the end.
-                let is_again = || change.ops()[..nth].iter().any(|it| it.target() == op.target());
-                is_whole &= new.is_some() && !is_again();
-                known.extend(new);
-            }
-            Op::Delete { .. } => {}
-        }
-    }
-    let touched = TouchedKeys::of(change.ops());
-    let mut after = Vec::with_capacity(entries.len() + known.len());
-    for entry in entries {
-        if !touched.contains(entry) {
-            after.push(entry.clone());
-        } else if let Some(at) = known.iter().position(|it| it.has_key_of(entry)) {
-            after.push(known.remove(at).clone());
-        }
-    }
-    after.extend(known.into_iter().cloned());
-    (after, is_whole)
-}
-
-/// The keys that a commit touches.
-enum TouchedKeys<'a> {
-    Few(&'a [Op]),
-    Many(HashSet<(&'a CredentialType, &'a str)>),
-}
-
-/// Up to this many operations, a scan is as fast as an index.
-const FEW: usize = 16;
-
-impl<'a> TouchedKeys<'a> {
-    fn of(ops: &'a [Op]) -> Self {
-        if ops.len() <= FEW {
-            Self::Few(ops)
-        } else {
-            Self::Many(ops.iter().map(Op::target).collect())
-        }
-    }
-
-    fn contains(&self, entry: &Entry) -> bool {
-        let key = (entry.credential_type(), entry.key());
-        match self {
-            Self::Few(ops) => ops.iter().any(|op| op.target() == key),
-            Self::Many(keys) => keys.contains(&key),
-        }
-    }
+/// Whether a listing of this section lacks what a commit changes in it. A known user who signs in
+/// again, or whose token is refreshed, is in the listing.
+fn differs(section: &CredentialType, batch: &Batch) -> bool {
+    batch.changes().iter().any(|change| {
+        let is_new = change.expect() == Expect::Revision(Revision::ABSENT);
+        change
+            .ops()
+            .iter()
+            .any(|op| op.target().0 == section && (is_new || matches!(op, Op::Delete { .. })))
+    })
 }
 
 /// Approximately how much memory a partition takes, in bytes. Texts that the store has in memory
@@ -309,112 +425,4 @@ fn weight(decoded: &Decoded) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use msal_cache_core::{Json, Record, Snapshot};
-
-    use super::*;
-
-    fn record(key: &str, json: &str) -> Record {
-        Record::new(CredentialType::Account, key, Json::from_stored(json))
-    }
-
-    fn decoded(bytes: usize) -> Arc<Decoded> {
-        let json = format!(r#"{{"home_account_id":"u","x":"{}"}}"#, "x".repeat(bytes));
-        Arc::new(Decoded::new(Revision::unique(), vec![Entry::read(record("k", &json))]))
-    }
-
-    fn user(number: usize) -> Partition {
-        Partition::user(&number.to_string())
-    }
-
-    #[test]
-    fn the_least_recently_used_partition_is_dropped() {
-        let cache = DecodedCache::new(100_000);
-        for number in 0..9 {
-            cache.put_partition(&user(number), decoded(10_000));
-        }
-        assert!(cache.partition(&user(0)).is_some());
-        cache.put_partition(&user(9), decoded(10_000));
-        assert!(cache.partition(&user(0)).is_some(), "just used");
-        assert!(cache.partition(&user(1)).is_none(), "used longest ago");
-        assert!(cache.partition(&user(9)).is_some(), "just put");
-        assert!(cache.weight.load(Ordering::Relaxed) <= 100_000);
-    }
-
-    #[test]
-    fn texts_that_the_store_has_in_memory_are_not_counted() {
-        let kept = decoded(10_000);
-        let alone = weight(&kept);
-        let _store = kept.entries[0].record().clone();
-        assert!(weight(&kept) + 10_000 <= alone);
-    }
-
-    #[test]
-    fn listings_are_dropped_too() {
-        let cache = DecodedCache::new(30_000);
-        cache.put_section(&CredentialType::Account, decoded(20_000));
-        cache.put_section(&CredentialType::IdToken, decoded(9_000));
-        assert!(cache.section(&CredentialType::Account).is_none());
-        assert!(cache.section(&CredentialType::IdToken).is_some());
-        cache.forget_all();
-        assert!(cache.section(&CredentialType::IdToken).is_none());
-        assert_eq!(cache.weight.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn a_commit_drops_what_it_changes_and_all_listings_of_secrets() {
-        let cache = DecodedCache::new(1 << 20);
-        let partition = Partition::user("u");
-        let record = |key: &str| record(key, r#"{"home_account_id":"u"}"#);
-        let records = ["kept", "deleted", "put"].map(record).to_vec();
-        let before = Decoded::of(Snapshot::new(Revision::unique(), records), None);
-        let known = before.revision;
-        cache.put_partition(&partition, Arc::new(before));
-        for section in CredentialType::KNOWN {
-            cache.put_section(&section, decoded(2));
-        }
-
-        let mut batch = Batch::new();
-        let change = batch.change(partition.clone(), Expect::Any);
-        change.delete(CredentialType::Account, "deleted".into()).put(record("put"));
-        change.put(record("new"));
-        let written = [Entry::read(record("new"))];
-        cache.committed(&batch, &written, &[]);
-        for section in CredentialType::KNOWN {
-            let public = matches!(section, CredentialType::Account | CredentialType::AppMetadata);
-            assert_eq!(cache.section(&section).is_some(), public, "{section}");
-        }
-        let left = cache.partition(&partition).unwrap();
-        assert_ne!(left.revision, known, "it would be taken for what is stored");
-        let keys: Vec<_> = left.entries.iter().map(Entry::key).collect();
-        assert_eq!(keys, ["kept", "new"]);
-        assert!(std::ptr::eq(left.entries[1].record(), written[0].record()));
-        cache.forget_all();
-        assert!(cache.partition(&partition).is_none());
-        assert_eq!(cache.weight.load(Ordering::Relaxed), 0);
-    }
-
-    #[test]
-    fn a_commit_of_many_records_does_the_same() {
-        let record = |nth: usize| record(&format!("k{nth}"), r#"{"home_account_id":"u"}"#);
-        let entries: Vec<_> = (0..100).map(|nth| Entry::read(record(nth))).collect();
-        let mut batch = Batch::new();
-        let change = batch.change(Partition::user("u"), Expect::Any);
-        for nth in (0..100).filter(|nth| nth % 2 == 0) {
-            change.delete(CredentialType::Account, format!("k{nth}").into());
-        }
-        let (left, is_whole) = after(&entries, &batch.changes()[0], &[]);
-        assert!(is_whole);
-        assert!(left.iter().map(Entry::key).eq(entries.iter().skip(1).step_by(2).map(Entry::key)));
-        assert_eq!(left.len(), 50);
-    }
-
-    #[test]
-    fn a_partition_over_the_limit_is_not_kept_and_displaces_nothing() {
-        let cache = DecodedCache::new(50_000);
-        cache.put_partition(&user(1), decoded(1));
-        cache.put_partition(&user(2), decoded(50_000));
-        assert!(cache.partition(&user(1)).is_some());
-        assert!(cache.partition(&user(2)).is_none());
-    }
-}
+mod tests;

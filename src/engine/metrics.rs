@@ -45,6 +45,8 @@ metrics! {
         "The time of a call of the store that takes any, by verb.";
     CONFLICTS: describe_counter "msal_cache_conflicts_total"
         "Commits that another writer came before.";
+    UNAVAILABLE: describe_counter "msal_cache_store_unavailable_total"
+        "Calls of the store that failed because its server could not be reached.";
     DECODED_BYTES: describe_gauge "msal_cache_decoded_bytes"
         "The memory that decoded partitions take.";
     IN_FLIGHT: describe_gauge "msal_cache_requests_in_flight"
@@ -81,10 +83,12 @@ pub(crate) fn lookup(found: bool) {
 
 #[inline]
 pub(crate) fn read(level: AnsweredBy) {
-    if level == AnsweredBy::DecodedCache {
-        emit!(counter!(READS, "level" => "decoded_cache").increment(1));
-    } else {
-        emit!(counter!(READS, "level" => "store").increment(1));
+    match level {
+        AnsweredBy::DecodedCache => {
+            emit!(counter!(READS, "level" => "decoded_cache").increment(1));
+        }
+        AnsweredBy::LastKnown => emit!(counter!(READS, "level" => "last_known").increment(1)),
+        _ => emit!(counter!(READS, "level" => "store").increment(1)),
     }
 }
 
@@ -167,7 +171,9 @@ pub(crate) fn store<T>(verb: &'static str, took: Option<Duration>, done: &Result
         // As in `lookup`.
         record!(took: "load" "load_many" "list" "commit" "purge");
     }
-    if matches!(done, Err(Error::Conflict)) {
-        emit!(counter!(CONFLICTS).increment(1));
+    match done {
+        Err(Error::Conflict) => emit!(counter!(CONFLICTS).increment(1)),
+        Err(Error::Unavailable { .. }) => emit!(counter!(UNAVAILABLE).increment(1)),
+        _ => {}
     }
 }

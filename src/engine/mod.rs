@@ -4,11 +4,14 @@
 
 mod accounts;
 mod acquire;
+mod after;
 mod back_off;
 mod decoded_cache;
 mod in_flight;
+mod known;
 mod meter;
 mod metrics;
+mod outages;
 mod read;
 #[cfg(any(feature = "http", feature = "http-async"))]
 mod redeem;

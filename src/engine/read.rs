@@ -9,6 +9,7 @@ use msal_cache_core::{
 };
 use smallvec::SmallVec;
 
+use crate::engine::decoded_cache::Seen;
 use crate::engine::meter::timed;
 use crate::engine::metrics;
 use crate::engine::runtime::Runtime;
@@ -80,7 +81,10 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         credential_type: Option<&CredentialType>,
     ) -> Result<Vec<Record>> {
         match self.call("list", self.store.list(credential_type, None)).await? {
-            Load::Snapshot(snapshot) => Ok(snapshot.into_records()),
+            Load::Snapshot(snapshot) => {
+                self.listed(credential_type, snapshot.records().iter());
+                Ok(snapshot.into_records())
+            }
             Load::Unchanged => Err(unchanged_unasked()),
         }
     }
@@ -89,23 +93,25 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// memory needs no future, which takes longer to copy than an entry takes to find.
     #[inline]
     pub(crate) fn current(&self, partition: &Partition) -> Option<Arc<Decoded>> {
-        let known = self.state.decoded.partition(partition)?;
+        let (known, seen) = self.state.decoded.ask(partition);
+        let known = known?;
         if !self.store.is_unchanged(partition, known.revision) {
             return None;
         }
         metrics::read(AnsweredBy::DecodedCache);
+        self.confirmed(partition, Some(known.revision), seen);
         Some(known)
     }
 
     #[inline]
     pub(crate) async fn partition(&self, partition: &Partition) -> Result<Arc<Decoded>> {
-        let known = self.state.decoded.partition(partition);
+        let (known, seen) = self.state.decoded.ask(partition);
         let revision = known.as_ref().map(|known| known.revision);
         let load = self.call("load", self.store.load(partition, revision)).await?;
-        self.decoded(partition, known, load)
+        self.decoded(partition, known, seen, load)
     }
 
-    /// Reads a partition; also returns which level had it, and the time in the store.
+    /// Looks a partition up; also returns which level had it, and the time in the store.
     #[inline]
     pub(crate) async fn timed_partition(
         &self,
@@ -114,16 +120,28 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         if let Some(current) = self.current(partition) {
             return Ok((current, AnsweredBy::DecodedCache, Duration::ZERO));
         }
-        let known = self.state.decoded.partition(partition);
+        if self.state.outages.pauses()
+            && let Some(known) = self.last_known(partition)
+        {
+            return Ok((known, AnsweredBy::LastKnown, Duration::ZERO));
+        }
+        let (known, seen) = self.state.decoded.ask(partition);
         let revision = known.as_ref().map(|known| known.revision);
         let (load, took) = timed(self.state.blocks, self.store.load(partition, revision)).await;
         metrics::store("load", took, &load);
-        let load = load?;
+        let took = took.unwrap_or_default();
+        let load = match load {
+            Ok(load) => load,
+            Err(error) => {
+                let known = self.known_after(partition, error)?;
+                return Ok((known, AnsweredBy::LastKnown, took));
+            }
+        };
         let level = match load {
             Load::Unchanged => AnsweredBy::DecodedCache,
             Load::Snapshot(_) => AnsweredBy::Store,
         };
-        Ok((self.decoded(partition, known, load)?, level, took.unwrap_or_default()))
+        Ok((self.decoded(partition, known, seen, load)?, level, took))
     }
 
     /// Reads several partitions at one moment.
@@ -174,8 +192,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         if missing.is_empty() {
             return Ok(read);
         }
-        let known: Few<_> = missing.iter().map(|it| self.state.decoded.partition(it)).collect();
-        let revisions = known.iter().map(|it| it.as_ref().map(|known| known.revision));
+        let known: Few<_> = missing.iter().map(|it| self.state.decoded.ask(it)).collect();
+        let revisions = known.iter().map(|(it, _)| it.as_ref().map(|known| known.revision));
         let wanted: Few<_> = missing.iter().copied().zip(revisions).collect();
         let loads: Few<Load> = match &wanted[..] {
             [(partition, revision)] => {
@@ -190,8 +208,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         if loads.len() != missing.len() {
             return Err(Error::backend("cache", "it returned another number of partitions"));
         }
-        for ((partition, known), load) in missing.into_iter().zip(known).zip(loads) {
-            let decoded = self.decoded(partition, known, load)?;
+        for ((partition, (known, seen)), load) in missing.into_iter().zip(known).zip(loads) {
+            let decoded = self.decoded(partition, known, seen, load)?;
             read.insert(partition.clone(), decoded);
         }
         Ok(read)
@@ -203,23 +221,27 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         &self,
         partition: &Partition,
         known: Option<Arc<Decoded>>,
+        seen: Seen,
         load: Load,
     ) -> Result<Arc<Decoded>> {
         let snapshot = match load {
             Load::Unchanged => {
                 metrics::read(AnsweredBy::DecodedCache);
-                return known.ok_or_else(unchanged_unasked);
+                let known = known.ok_or_else(unchanged_unasked)?;
+                self.confirmed(partition, Some(known.revision), seen);
+                return Ok(known);
             }
             Load::Snapshot(snapshot) => snapshot,
         };
         metrics::read(AnsweredBy::Store);
-        self.remember(partition, known.as_deref(), snapshot)
+        self.remember(partition, known.as_deref(), seen, snapshot)
     }
 
     fn remember(
         &self,
         partition: &Partition,
         known: Option<&Decoded>,
+        seen: Seen,
         snapshot: Snapshot,
     ) -> Result<Arc<Decoded>> {
         let read = Arc::new(Decoded::of(snapshot, known));
@@ -231,20 +253,29 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 position: None,
             });
         }
-        self.state.decoded.put_partition(partition, read.clone());
+        let now = self.confirmed(partition, None, seen);
+        self.state.decoded.put_partition(partition, read.clone(), seen, now);
         Ok(read)
     }
 
     pub(crate) async fn section(&self, credential_type: &CredentialType) -> Result<Arc<Decoded>> {
-        let known = self.state.decoded.section(credential_type);
+        let (known, seen) = self.state.decoded.ask_section(credential_type);
         let revision = known.as_ref().map(|known| known.revision);
         let listed = self.store.list(Some(credential_type), revision);
-        let snapshot = match self.call("list", listed).await? {
-            Load::Unchanged => return known.ok_or_else(unchanged_unasked),
+        let load = self.call("list", listed).await?;
+        self.state.outages.ended();
+        let (now, decoded) = (self.moment(), &self.state.decoded);
+        let snapshot = match load {
+            Load::Unchanged => {
+                let known = known.ok_or_else(unchanged_unasked)?;
+                decoded.confirm_section(credential_type, known.revision, seen, now);
+                return Ok(known);
+            }
             Load::Snapshot(snapshot) => snapshot,
         };
+        self.listed(Some(credential_type), snapshot.records().iter());
         let read = Arc::new(Decoded::of(snapshot, known.as_deref()));
-        self.state.decoded.put_section(credential_type, read.clone());
+        decoded.put_section(credential_type, read.clone(), seen, now);
         Ok(read)
     }
 }

@@ -247,7 +247,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         is_read_stale: bool,
     ) -> Result<AcquiredToken, AcquireError> {
         let read = if is_read_stale {
-            let read = self.meter.in_store(self.engine.read_for(&self.request)).await?;
+            let (read, _) = self.meter.in_store(self.engine.look_up_for(&self.request)).await?;
             let plan = self.engine.plan_from(&self.request, &read);
             if let Some(entry) = plan.cached.or_else(|| self.renewed_since(first, &read)) {
                 self.log_refreshed_elsewhere();

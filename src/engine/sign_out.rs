@@ -47,7 +47,10 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 Ok(removed)
             };
             match retry.after(attempt.await) {
-                Next::Return(done) => break done?,
+                Next::Return(done) => {
+                    let forget = |it: &Self| it.state.decoded.forget_one(&partitions[0]);
+                    break self.unless_removed(done, forget)?;
+                }
                 Next::Retry(pause) => self.runtime.sleep(pause).await,
             }
         };
@@ -79,9 +82,19 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     pub(crate) async fn remove_tokens_for_client(&self, client: &ClientConfig) -> Result<usize> {
         let authority = client.authority()?;
         client.check_id()?;
-        let tokens = self.section(&CredentialType::AccessToken).await?;
-        let (batch, removed) = sign_out::own_tokens(&tokens.entries, &client.id, &authority.hosts);
-        self.commit_change(&batch).await?;
-        Ok(removed)
+        let remove = async {
+            let tokens = self.section(&CredentialType::AccessToken).await?;
+            let (batch, removed) =
+                sign_out::own_tokens(&tokens.entries, &client.id, &authority.hosts);
+            self.commit_change(&batch).await?;
+            Ok(removed)
+        };
+        self.unless_removed(remove.await, |it| {
+            let is_removed = |known: &Decoded| {
+                sign_out::own_tokens(&known.entries, &client.id, &authority.hosts).1 > 0
+            };
+            it.state.decoded.forget_where(is_removed);
+            it.state.decoded.forget_sections();
+        })
     }
 }

@@ -10,7 +10,8 @@ use crate::engine::in_flight::InFlight;
 #[cfg(feature = "metrics")]
 use crate::engine::meter::timed;
 use crate::engine::metrics;
-use crate::model::{Clock, Clouds, Limits, Profile, SystemClock};
+use crate::engine::outages::{Moment, Outages};
+use crate::model::{Clock, Clouds, Limits, OutagePolicy, Profile, SystemClock};
 
 /// The options of a cache.
 #[derive(Clone)]
@@ -19,6 +20,7 @@ pub(crate) struct CacheOptions {
     pub(crate) profile: Profile,
     pub(crate) clouds: Clouds,
     pub(crate) limits: Limits,
+    pub(crate) outages: OutagePolicy,
 }
 
 impl Default for CacheOptions {
@@ -28,6 +30,7 @@ impl Default for CacheOptions {
             profile: Profile::default(),
             clouds: Clouds::default(),
             limits: Limits::default(),
+            outages: OutagePolicy::default(),
         }
     }
 }
@@ -38,6 +41,7 @@ impl fmt::Debug for CacheOptions {
             .field("profile", &self.profile)
             .field("clouds", &self.clouds)
             .field("limits", &self.limits)
+            .field("outages", &self.outages)
             .finish_non_exhaustive()
     }
 }
@@ -58,6 +62,7 @@ pub(crate) struct CacheState {
     pub(crate) changed: AtomicBool,
     pub(crate) in_flight: Arc<InFlight>,
     pub(crate) back_off: BackOff,
+    pub(crate) outages: Outages,
     /// Refreshes of this process: the process takes part in the guard of the store only once.
     pub(crate) guards: Guards,
     /// Notified of each change by this cache, and by the store where it is watched.
@@ -72,6 +77,7 @@ impl<S, R> Engine<S, R> {
         metrics::describe();
         let state = Arc::new(CacheState {
             decoded: DecodedCache::new(options.limits.decoded_bytes),
+            outages: Outages::new(options.outages, &*options.clock),
             options,
             // Unknown: the first sign-in counts.
             stored: AtomicUsize::new(usize::MAX / 2),
@@ -87,6 +93,12 @@ impl<S, R> Engine<S, R> {
 
     pub(crate) fn now(&self) -> i64 {
         self.state.options.clock.now()
+    }
+
+    /// The time for the policy of outages.
+    #[inline]
+    pub(crate) fn moment(&self) -> Moment {
+        self.state.outages.moment(&*self.state.options.clock)
     }
 
     pub(crate) fn profile(&self) -> Profile {

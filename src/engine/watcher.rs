@@ -103,6 +103,7 @@ async fn read<C: WatchedChange, S: AsyncCacheStore, R: Runtime>(
     match engine.store.list(section.as_ref(), revision).await? {
         Load::Unchanged => Ok(None),
         Load::Snapshot(snapshot) => {
+            engine.listed(section.as_ref(), snapshot.records().iter());
             let mut read = Decoded::of(snapshot, known);
             // For the store, an empty section is a record.
             read.entries.retain(|it| !is_empty_section(it.record()));

@@ -29,7 +29,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         let stored = match self.list(None).await {
             // An unreadable cache can be replaced too.
             Err(Error::Corrupt { .. }) => Vec::new(),
-            stored => stored?,
+            stored => self.unless_removed(stored, |it| it.state.decoded.forget_all())?,
         };
         self.commit(&batch::replace(&stored, &new), &[]).await?;
         pending.ended();

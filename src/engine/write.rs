@@ -16,7 +16,11 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     pub(crate) async fn add(&self, event: &Event) -> Result<Added> {
         let now = self.now();
         let facts = Facts::of(event, now, self.profile())?;
-        let entries = self.store_response(&facts, ReadSet::default(), false).await?;
+        let stored = self.store_response(&facts, ReadSet::default(), false).await;
+        let entries = self.unless_removed(stored, |it| {
+            // The user has new tokens, which are not stored, and the caller has not been given any.
+            facts.partitions().iter().for_each(|partition| it.state.decoded.forget_one(partition));
+        })?;
         event!(debug, records = entries.len(), "stored a token response");
         // The response is stored, so the call has succeeded. What can't be deleted now is deleted
         // by the next call.
@@ -157,7 +161,10 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 Ok(planned)
             };
             match retry.after(attempt.await) {
-                Next::Return(done) => return done,
+                Next::Return(done) => {
+                    let forget = |it: &Self| it.state.decoded.forget_one(partition);
+                    return self.unless_removed(done, forget);
+                }
                 Next::Retry(pause) => self.runtime.sleep(pause).await,
             }
         }
@@ -230,8 +237,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
             let pending = self.pending(MayChange::Partitions(batch));
             let committed = self.call("commit", self.store.commit(batch)).await;
             pending.ended();
-            let revisions = committed?;
-            self.state.decoded.committed(batch, written, &revisions);
+            self.committed(batch, written, committed)?;
             self.state.signal.notify();
         }
         Ok(())

@@ -23,16 +23,20 @@ pub enum AnsweredBy {
     DecodedCache,
     /// The store: the entries were read and decoded.
     Store,
+    /// This process, while the server of the store can't be reached; see
+    /// [`OutagePolicy::ServeKnown`](crate::outage::OutagePolicy::ServeKnown).
+    LastKnown,
     /// The token endpoint, by a request of this caller or of one that it waited for.
     Server,
 }
 
 impl AnsweredBy {
-    /// `decoded_cache`, `store` or `server`.
+    /// `decoded_cache`, `store`, `last_known` or `server`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DecodedCache => "decoded_cache",
             Self::Store => "store",
+            Self::LastKnown => "last_known",
             Self::Server => "server",
         }
     }

@@ -5,6 +5,7 @@ use msal_cache::account::Added;
 use msal_cache::check::Finding;
 use msal_cache::clock::Clock;
 use msal_cache::cloud::Clouds;
+use msal_cache::outage::OutagePolicy;
 use msal_cache::store::CacheStore;
 use msal_cache::{
     AsyncTokenCache, CredentialType, Entry, Event, Fields, Limits, Memory, Profile, Query, Result,
@@ -157,6 +158,10 @@ impl<S: CacheStore> TokenCacheBuilder<S> {
 
     pub fn clouds(self, clouds: Clouds) -> Self {
         Self(self.0.clouds(clouds))
+    }
+
+    pub fn outage_policy(self, policy: OutagePolicy) -> Self {
+        Self(self.0.outage_policy(policy))
     }
 
     pub fn limits(self, limits: Limits) -> Self {

@@ -13,7 +13,7 @@ pub use client::Client;
 pub use msal_cache::{
     AccountInfo, AcquireError, AcquiredToken, Authority, CredentialType, Entry, Error, Event,
     Fields, Limits, Memory, Profile, Query, Result, Secret, SilentRequest, account, acquire,
-    authority, check, clock, cloud, endpoint, entry, plan, store,
+    authority, check, clock, cloud, endpoint, entry, outage, plan, store,
 };
 
 pub use msal_cache_file::FileStore;
