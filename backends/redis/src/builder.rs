@@ -26,6 +26,7 @@ pub struct RedisStoreBuilder {
     replicas: u32,
     max_staleness: Duration,
     sentinel: Option<Sentinel>,
+    idle: Option<Duration>,
 }
 
 impl RedisStoreBuilder {
@@ -38,6 +39,7 @@ impl RedisStoreBuilder {
             replicas: 0,
             max_staleness: Duration::from_millis(500),
             sentinel: None,
+            idle: None,
         }
     }
 
@@ -72,6 +74,18 @@ impl RedisStoreBuilder {
     /// was cut off silently, does the whole time pass before look-ups ask again.
     pub fn max_staleness(mut self, limit: Duration) -> Self {
         self.max_staleness = limit;
+        self
+    }
+
+    /// How long a user is kept that no process uses; for ever unless set. All processes should set the
+    /// same limit.
+    ///
+    /// Each read and each commit of any record of the user is a use. A user is deleted with all records, at
+    /// the earliest when the limit has passed since the last use, and at the latest an eighth of it
+    /// later. A refresh token doesn't say when it expires: for Microsoft Entra ID, 90 days without a use is
+    /// the usual lifetime. The server must not evict keys then ([`RedisFailure::Evicts`]).
+    pub fn idle_limit(mut self, limit: Duration) -> Self {
+        self.idle = Some(limit);
         self
     }
 
@@ -115,19 +129,26 @@ impl RedisStoreBuilder {
         }
         let local = (!self.max_staleness.is_zero())
             .then(|| Arc::new(LocalRevisions::new(self.max_staleness)));
-        let tracking = local
-            .clone()
-            .map(|local| Arc::new(Tracking::new(local, keys.clone(), self.max_staleness)));
+        let tracking = local.clone().map(|local| {
+            Arc::new(Tracking::new(local, keys.clone(), self.max_staleness, self.idle))
+        });
         let connect = |tracking| -> Result<Server> {
             let (nodes, source) = (self.nodes()?, self.source.clone());
-            Ok(Server::new(nodes, source, self.timeout, keys.meta.clone(), tracking))
+            Ok(Server::new(
+                nodes,
+                source,
+                self.timeout,
+                keys.meta.clone(),
+                tracking,
+                self.idle.is_some(),
+            ))
         };
         let mut replication = None;
         if self.replicas > 0 {
             let (server, wait) = (connect(None)?, self.timeout / 2);
             replication = Some(Replication { server, replicas: self.replicas, wait });
         }
-        let store = RedisStore::new(connect(tracking)?, replication, keys, local);
+        let store = RedisStore::new(connect(tracking)?, replication, keys, local, self.idle);
         store.check().await?;
         Ok(store)
     }
@@ -162,6 +183,7 @@ impl fmt::Debug for RedisStoreBuilder {
             .field("replicas", &self.replicas)
             .field("max_staleness", &self.max_staleness)
             .field("sentinel", &self.sentinel)
+            .field("idle", &self.idle)
             .finish_non_exhaustive()
     }
 }

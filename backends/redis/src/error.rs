@@ -86,7 +86,7 @@ pub enum RedisFailure {
     /// The server deletes keys when its memory is full, also those of the cache.
     #[error(
         "{server} deletes keys when its memory is full (maxmemory-policy {policy}), which would sign \
-         users out and damage the index of the cache; set maxmemory-policy to noeviction or volatile-ttl"
+         users out; set maxmemory-policy to noeviction"
     )]
     Evicts {
         /// The server, without its password.

@@ -15,6 +15,8 @@ pub(crate) struct Keys {
     pub(crate) parts: String,
     /// For each partition that was deleted lately: the number of that change.
     pub(crate) gone: String,
+    /// For each partition that isn't kept for ever: when its time is over.
+    pub(crate) due: String,
     /// The prefix of the partitions.
     pub(crate) partitions: String,
     /// The prefix of the guards.
@@ -35,6 +37,7 @@ impl Keys {
             exp: key("exp"),
             parts: key("parts"),
             gone: key("gone"),
+            due: key("due"),
             partitions: key("p:"),
             guards: key("g:"),
         })
@@ -49,8 +52,8 @@ impl Keys {
     }
 
     /// The keys that each script that writes gets first.
-    pub(crate) fn shared(&self) -> [&str; 5] {
-        [&self.meta, &self.own, &self.exp, &self.parts, &self.gone]
+    pub(crate) fn shared(&self) -> [&str; 6] {
+        [&self.meta, &self.own, &self.exp, &self.parts, &self.gone, &self.due]
     }
 }
 

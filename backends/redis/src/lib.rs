@@ -48,6 +48,11 @@
 //!   way to another node, calls wait up to the timeout; nothing is stored in part.
 //! - **With sentinels**, they are asked for the primary at each new connection.
 //! - **A watch** is notified by the same reports, and keeps the connection.
+//! - **A partition ends by itself** an hour after all of its records have expired. A user with a record that
+//!   doesn't expire, such as a refresh token, is kept for ever, or until no process has used it for
+//!   [`RedisStoreBuilder::idle_limit`]. Each process deletes what is over every two seconds, records, index
+//!   and all. Where no process runs, the keys have a lifetime that ends an hour later, and the index is
+//!   cleaned afterwards.
 //! - **A guard** is a key with a lease of 3 seconds, which is renewed until the guard is dropped. If
 //!   its holder dies, it ends within that time. A commit by a holder that lost it is a conflict,
 //!   once, so the cache reads again before it stores.
@@ -63,19 +68,20 @@
 //!
 //! | key | type | content |
 //! |---|---|---|
-//! | `{msal:<name>}:meta` | hash | `version`, `rev`: the revision of the whole; `n`: a counter; `floor` |
-//! | `{msal:<name>}:p:<partition>` | hash | `r`: the revision; each record as `section NUL key` → `position:json` |
+//! | `{msal:<name>}:meta` | hash | `version`, `rev`: the revision of the whole; `n`: a counter; `floor`, `scan` |
+//! | `{msal:<name>}:p:<partition>` | hash | `r`: the revision, how many records don't expire, the latest expiry of the others; each record as `section NUL key` → `position:json` |
 //! | `{msal:<name>}:own` | hash | `section NUL key` → the partition that holds the record |
 //! | `{msal:<name>}:exp` | sorted set | `section NUL key` by expiry |
 //! | `{msal:<name>}:parts` | sorted set | partitions by the number of their last change |
 //! | `{msal:<name>}:gone` | sorted set | the last 1,000 deleted partitions, likewise |
+//! | `{msal:<name>}:due` | sorted set | partitions that end, by the time in milliseconds |
 //! | `{msal:<name>}:g:<partition>` | string | the token of the holder of a guard; expires |
 //!
 //! The keys ending in `:probe-1` and `:probe-2` exist while a connection is checked.
 //!
 //! # Limits
 //!
-//! Keys other than guards don't expire: call `purge`. The values are stored as text, readable for everyone who can
+//! The values are stored as text, readable for everyone who can
 //! read the keys.
 
 #![forbid(unsafe_code)]

@@ -5,7 +5,8 @@ use redis::Value;
 
 use crate::error::{RedisFailure, corrupt};
 
-/// A revision as it is stored: 32 hexadecimal digits, or `0`.
+/// A revision as it is stored: 32 hexadecimal digits, or `0`. In a partition, it is followed by what
+/// its expiry depends on.
 pub(crate) fn hex(revision: Revision) -> String {
     if revision == Revision::ABSENT {
         return "0".into();
@@ -48,7 +49,9 @@ impl Reply<'_> {
 
     pub(crate) fn revision(self, value: Option<Value>) -> Result<Revision> {
         let text = self.text(value)?;
-        let bits = u128::from_str_radix(&text, 16).map_err(|_| self.foreign())?;
+        // A partition keeps more behind it.
+        let text = text.split(' ').next().unwrap_or_default();
+        let bits = u128::from_str_radix(text, 16).map_err(|_| self.foreign())?;
         Ok(Revision::from_u128(bits))
     }
 

@@ -7,6 +7,7 @@ pub(crate) struct Scripts {
     pub(crate) commit: Script,
     pub(crate) list: Script,
     pub(crate) purge: Script,
+    pub(crate) sweep: Script,
     pub(crate) renew: Script,
     pub(crate) release: Script,
 }
@@ -32,8 +33,14 @@ impl Scripts {
                 include_str!("scripts/common.lua"),
                 include_str!("scripts/purge.lua")
             )),
+            sweep: sweep(),
             renew: Script::new(RENEW),
             release: Script::new(RELEASE),
         }
     }
+}
+
+/// Deletes what is over.
+pub(crate) fn sweep() -> Script {
+    Script::new(concat!(include_str!("scripts/common.lua"), include_str!("scripts/sweep.lua")))
 }

@@ -39,6 +39,8 @@ pub(crate) struct Server {
     /// The address, for errors.
     pub(crate) name: String,
     tracking: Option<Arc<Tracking>>,
+    /// Whether the keys of users expire, so that a full server may delete them early.
+    limits_users: bool,
     current: Arc<Mutex<Current>>,
 }
 
@@ -78,11 +80,12 @@ impl Server {
         timeout: Duration,
         meta: String,
         tracking: Option<Arc<Tracking>>,
+        limits_users: bool,
     ) -> Self {
         let (name, numbers) = (nodes.name(), AtomicU64::new(1));
         let probe = Script::new(include_str!("scripts/probe.lua"));
         let current = Arc::default();
-        Self { nodes, source, timeout, numbers, meta, probe, name, tracking, current }
+        Self { nodes, source, timeout, numbers, meta, probe, name, tracking, limits_users, current }
     }
 
     async fn attempt(&self, again: bool) -> Result<Attempt> {
@@ -206,9 +209,9 @@ impl Server {
                 RedisFailure::TooOld { server: self.name.clone(), found: found.into() }.into()
             );
         }
-        if let Some(policy) =
-            field(&memory, "maxmemory_policy").filter(|it| it.starts_with("allkeys"))
-        {
+        if let Some(policy) = field(&memory, "maxmemory_policy").filter(|it| {
+            it.starts_with("allkeys") || self.limits_users && it.starts_with("volatile")
+        }) {
             let (server, policy) = (self.name.clone(), policy.to_owned());
             return Err(RedisFailure::Evicts { server, policy }.into());
         }

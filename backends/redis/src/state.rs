@@ -14,6 +14,8 @@ pub(crate) struct StoreState {
     pub(crate) keys: Keys,
     pub(crate) scripts: Scripts,
     pub(crate) leases: Leases,
+    /// How long a user is kept that is not used.
+    pub(crate) idle: Option<Duration>,
     /// What is known without asking; `None` where each look-up has to ask.
     pub(crate) local: Option<Arc<LocalRevisions>>,
 }
@@ -24,4 +26,9 @@ pub(crate) struct Replication {
     pub(crate) server: Server,
     pub(crate) replicas: u32,
     pub(crate) wait: Duration,
+}
+
+/// A time in milliseconds, as the scripts have it; 0 if there is none.
+pub(crate) fn millis(time: Option<Duration>) -> u64 {
+    time.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1))
 }

@@ -17,7 +17,8 @@ use crate::local::{LocalRevisions, Stamp};
 use crate::reply::{Placed, Reply, hex};
 use crate::scripts::Scripts;
 use crate::server::{Attempt, Server};
-use crate::state::{Replication, StoreState};
+use crate::state::{Replication, StoreState, millis};
+use crate::tracking::sweep;
 use crate::watch;
 
 /// How often a listing starts again, because more than a thousand users were deleted meanwhile.
@@ -44,9 +45,10 @@ impl RedisStore {
         replication: Option<Replication>,
         keys: Keys,
         local: Option<Arc<LocalRevisions>>,
+        idle: Option<Duration>,
     ) -> Self {
         let (scripts, leases) = (Scripts::new(), Leases::default());
-        Self(Arc::new(StoreState { server, replication, keys, scripts, leases, local }))
+        Self(Arc::new(StoreState { server, replication, keys, scripts, leases, idle, local }))
     }
 
     /// Whether the server reports changes to this process at the moment, so that look-ups of what has
@@ -79,7 +81,7 @@ impl RedisStore {
         for key in keys.shared() {
             call.key(key);
         }
-        call.arg(&keys.partitions).arg(revision).arg(&keys.guards);
+        call.arg(&keys.partitions).arg(revision).arg(millis(self.0.idle)).arg(&keys.guards);
         call.arg(if again { "again" } else { "" });
         for change in batch.changes() {
             let partition = change.partition();
@@ -103,6 +105,19 @@ impl RedisStore {
             }
         }
         call
+    }
+
+    /// Deletes the partitions whose time is over.
+    async fn sweep(&self) -> Result<()> {
+        let StoreState { keys, scripts, server, idle, .. } = &*self.0;
+        loop {
+            let sweep = async |Attempt { mut connection, .. }| {
+                sweep(&scripts.sweep, keys, *idle, &mut connection).await
+            };
+            if !server.call(true, sweep).await? {
+                return Ok(());
+            }
+        }
     }
 
     /// Reads the store in chunks. `None` if the listing has to start again.
@@ -162,7 +177,7 @@ impl AsyncCacheStore for RedisStore {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let StoreState { keys, scripts, server, local, .. } = &*self.0;
+        let StoreState { keys, scripts, server, local, idle, .. } = &*self.0;
         let (stamps, loads): (Vec<Stamp>, Vec<Value>) = server
             .call(false, |Attempt { mut connection, number, .. }| async move {
                 let stamp = |(partition, _): &(&Partition, _)| {
@@ -170,6 +185,8 @@ impl AsyncCacheStore for RedisStore {
                 };
                 let stamps = wanted.iter().filter_map(stamp).collect();
                 let mut call = scripts.load.prepare_invoke();
+                call.key(&keys.meta).key(&keys.parts).key(&keys.due);
+                call.arg(millis(*idle)).arg(keys.partitions.len());
                 for (partition, known) in wanted {
                     call.key(keys.partition(partition)).arg(known.map(hex).unwrap_or_default());
                 }
@@ -185,7 +202,8 @@ impl AsyncCacheStore for RedisStore {
                     Load::Unchanged => *known,
                 };
                 if let Some(revision) = revision {
-                    local.learn(stamp, revision, None);
+                    // The server has to hear of a use now and then.
+                    local.learn(stamp, revision, idle.map(|idle| idle / 16));
                 }
             }
         }
@@ -261,6 +279,7 @@ impl AsyncCacheStore for RedisStore {
     async fn purge(&self, now: i64) -> Result<u64> {
         let StoreState { keys, scripts, server, .. } = &*self.0;
         let mut purged = 0;
+        self.sweep().await?;
         loop {
             let (deleted, found): (u64, usize) = server
                 .call(true, |Attempt { mut connection, .. }| async move {
@@ -268,7 +287,9 @@ impl AsyncCacheStore for RedisStore {
                     for key in keys.shared() {
                         call.key(key);
                     }
-                    call.arg(&keys.partitions).arg(hex(Revision::unique()));
+                    call.arg(&keys.partitions)
+                        .arg(hex(Revision::unique()))
+                        .arg(millis(self.0.idle));
                     call.arg(score(now)).arg(PURGE_RECORDS);
                     call.invoke_async(&mut connection).await
                 })

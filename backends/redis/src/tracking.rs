@@ -3,14 +3,17 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use msal_cache_core::event;
+use msal_cache_core::{Revision, event};
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisResult, Script, Value, cmd};
 
 use crate::keys::Keys;
 use crate::local::{LocalRevisions, now};
+use crate::reply::hex;
+use crate::scripts;
+use crate::state::millis;
 
 /// How many heartbeats are sent while local answers count.
 const BEATS: u32 = 4;
@@ -23,9 +26,33 @@ pub(crate) struct Tracking {
     pub(crate) local: Arc<LocalRevisions>,
     keys: Keys,
     heartbeat: Script,
+    sweep: Script,
+    /// How long a user is kept that is not used.
+    idle: Option<Duration>,
     interval: Duration,
     /// Counts the reports.
     heard: AtomicU64,
+}
+
+/// How often each process deletes what is over.
+const SWEEPS: Duration = Duration::from_secs(2);
+
+/// How many partitions are deleted at once.
+const SWEPT: usize = 20;
+
+/// Deletes partitions whose time is over, and returns whether there are more.
+pub(crate) async fn sweep(
+    script: &Script,
+    keys: &Keys,
+    idle: Option<Duration>,
+    connection: &mut MultiplexedConnection,
+) -> RedisResult<bool> {
+    let mut call = script.prepare_invoke();
+    for key in keys.shared() {
+        call.key(key);
+    }
+    call.arg(&keys.partitions).arg(hex(Revision::unique())).arg(millis(idle)).arg(SWEPT);
+    call.invoke_async(connection).await
 }
 
 /// What is known of the history of a store.
@@ -41,9 +68,23 @@ pub(crate) struct History {
 type Beat = (String, String, u8, Vec<String>);
 
 impl Tracking {
-    pub(crate) fn new(local: Arc<LocalRevisions>, keys: Keys, limit: Duration) -> Self {
+    pub(crate) fn new(
+        local: Arc<LocalRevisions>,
+        keys: Keys,
+        limit: Duration,
+        idle: Option<Duration>,
+    ) -> Self {
+        let sweep = scripts::sweep();
         let heartbeat = Script::new(include_str!("scripts/heartbeat.lua"));
-        Self { local, keys, heartbeat, interval: limit / BEATS, heard: AtomicU64::new(0) }
+        Self {
+            local,
+            keys,
+            heartbeat,
+            sweep,
+            idle,
+            interval: limit / BEATS,
+            heard: AtomicU64::new(0),
+        }
     }
 
     /// Handles what the server sends without a request. It is called in the order of the replies.
@@ -110,6 +151,7 @@ impl Tracking {
         number: u64,
         mut known: History,
     ) {
+        let mut swept = Instant::now();
         loop {
             let sent = now();
             match self.beat(&mut connection, known).await {
@@ -122,6 +164,11 @@ impl Tracking {
                 }
             }
             self.local.confirm(number, sent);
+            if swept.elapsed() > SWEEPS {
+                swept = Instant::now();
+                // In the background, so a failure is none of a caller; it is repeated.
+                let _ = sweep(&self.sweep, &self.keys, self.idle, &mut connection).await;
+            }
             tokio::time::sleep(self.interval).await;
         }
         self.local.end(number);

@@ -1,6 +1,6 @@
--- KEYS: meta, own, exp, parts, gone. ARGV: prefix, revision, now, limit.
+-- KEYS: meta, own, exp, parts, gone, due. ARGV: prefix, revision, limit of idle time, now, limit.
 -- Deletes expired records, at most `limit`. Returns how many it deleted and how many it found.
-local due = redis.call('ZRANGEBYSCORE', exp, '-inf', '(' .. ARGV[3], 'LIMIT', 0, ARGV[4])
+local due = redis.call('ZRANGEBYSCORE', exp, '-inf', '(' .. ARGV[4], 'LIMIT', 0, ARGV[5])
 local owners = {}
 for i, field in ipairs(due) do
   owners[i] = redis.call('HGET', own, field)

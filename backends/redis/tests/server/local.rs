@@ -69,14 +69,22 @@ fn an_unchanged_look_up_is_answered_without_the_server() {
         let scripts = stats.lines().find_map(|it| it.strip_prefix("cmdstat_evalsha:calls="));
         scripts.unwrap().split(',').next().unwrap().parse().unwrap()
     };
-    let (before, started) = (calls(), Instant::now());
+    let (before, started, mut asked) = (calls(), Instant::now(), 0);
     for _ in 0..100_000 {
-        assert!(store.is_unchanged(&Partition::user("u"), present));
-        assert!(store.is_unchanged(&Partition::user("absent"), absent));
+        for (user, known) in [("u", present), ("absent", absent)] {
+            let user = Partition::user(user);
+            if !store.is_unchanged(&user, known) {
+                // The first heartbeat after a change; or it is late, on a busy machine.
+                assert_eq!(store.load(&user, Some(known)).unwrap(), Load::Unchanged);
+                asked += 1;
+            }
+        }
     }
-    // Heartbeats alone.
+    // The others are heartbeats.
     let beats = started.elapsed().as_millis() / 125 + 2;
-    assert!(u128::from(calls() - before) <= beats, "{} calls", calls() - before);
+    assert!(asked < 200, "{asked} of 200,000 look-ups asked");
+    assert!(u128::from(calls() - before) <= beats + asked, "{} calls", calls() - before);
+    let present = learn(&store, "u");
     server.kill();
     assert!(time_until_asked(&store, "u", present) < BOUND + SLACK);
 }

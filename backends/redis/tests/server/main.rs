@@ -3,6 +3,7 @@
 mod blocking;
 mod cluster;
 mod conformance;
+mod expiry;
 mod failures;
 mod guards;
 mod local;
