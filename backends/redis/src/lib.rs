@@ -40,7 +40,7 @@
 //!   nothing else while a script runs. Partitions that change meanwhile are read again, so the result is
 //!   of the moment of its last chunk.
 //!   A listing that is overtaken by the deletion of a thousand users starts again.
-//! - **A purge** deletes up to 50 records in each step, so that others wait for less than two milliseconds.
+//! - **A purge** deletes up to 25 records in each step, so that others wait for less than two milliseconds.
 //!   Other clients may see some expired records deleted and others not yet; each user is read as one step
 //!   left it.
 //! - **In a cluster**, a cache is on one node, since all its keys have one hash tag. The store finds that

@@ -28,7 +28,7 @@ const ATTEMPTS: u32 = 64;
 const LIST_WORK: u32 = 100;
 
 /// How many records one script of a purge deletes.
-const PURGE_RECORDS: usize = 50;
+const PURGE_RECORDS: usize = 25;
 
 /// The largest number that a score of a sorted set represents exactly.
 const LARGEST_SCORE: i64 = 1 << 53;

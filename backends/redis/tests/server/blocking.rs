@@ -90,7 +90,7 @@ fn with_a_hundred_thousand_users_no_call_blocks_the_server_for_long() {
     ];
     for (name, verb) in verbs {
         let (busy, slow) = measured(&mut connection, name, verb);
-        assert!(busy < LIMIT / 2.0, "{name}: {busy} ms of the processor");
+        assert!(busy < LIMIT, "{name}: {busy} ms of the processor");
         // Other tests run on the same processors.
         assert!(slow < 0.25, "{name}: {slow} of the scripts");
     }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use msal_cache_core::{Blocking, CacheStore, Error, Expect, Partition, Result};
+use msal_cache_core::{Blocking, CacheStore, Error, Expect, Partition, Result, Revision};
 use msal_cache_redis::{RedisFailure, RedisStore};
 
 use crate::failures::failure;
@@ -160,18 +160,26 @@ fn on_a_full_server_sign_ins_fail_as_a_whole_and_users_can_sign_out() {
     store.commit(&puts(Expect::Any, &[token("new", "k", "x")])).unwrap();
 }
 
+/// With `always`, nothing is lost. Otherwise, the last commits may be: with `everysec`, the server
+/// holds back what it writes while the disk is busy; a snapshot has what was there when it was made.
+/// What is there afterwards is what one of the commits left.
 #[test]
-fn acknowledged_commits_survive_a_server_that_is_killed() {
-    for fsync in ["always", "everysec"] {
-        let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", fsync]);
+fn a_server_that_is_killed_has_the_commits_that_its_persistence_promises() {
+    for (name, options) in [
+        ("appendfsync always", ["--appendonly", "yes", "--appendfsync", "always"]),
+        ("appendfsync everysec", ["--appendonly", "yes", "--appendfsync", "everysec"]),
+        ("a snapshot each second", ["--save", "1 1", "--appendonly", "no"]),
+    ] {
+        let mut server = Server::start(&options);
         let store = server.open().unwrap();
-        let (user, mut count) = (Partition::user("u"), 0);
-        for round in 0..3 {
-            let mut revision = None;
-            for n in 0..200 {
-                let record = token("u", &format!("k{round}-{n}"), "x");
-                revision = Some(store.commit(&puts(Expect::Any, &[record])).unwrap()[0]);
-                count += 1;
+        let (user, mut written, mut lost) = (Partition::user("u"), 0, 0);
+        // After how many commits there is which revision.
+        let mut revisions = vec![Revision::ABSENT];
+        for _ in 0..3 {
+            for _ in 0..200 {
+                let record = token("u", &format!("k{written}"), "x");
+                revisions.push(store.commit(&puts(Expect::Any, &[record])).unwrap()[0]);
+                written += 1;
             }
             server.kill();
             let down = store.load(&user, None).unwrap_err();
@@ -187,8 +195,13 @@ fn acknowledged_commits_survive_a_server_that_is_killed() {
                     Err(error) => panic!("{error:?}"),
                 }
             };
-            assert_eq!((found.records().len(), Some(found.revision())), (count, revision));
+            let remaining = found.records().len();
+            assert_eq!(found.revision(), revisions[remaining], "{name}: a state that never was");
+            lost += revisions.len() - 1 - remaining;
+            revisions.truncate(remaining + 1);
         }
+        println!("{name}: {lost} of {written} acknowledged commits lost");
+        assert!(lost == 0 || !name.ends_with("always"), "{name}: {lost} lost");
     }
 }
 
