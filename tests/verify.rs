@@ -1,15 +1,19 @@
 //! `verify` proves that a place can be written, read back and wiped, and leaves nothing behind.
 
+#[cfg(feature = "file")]
 use std::fs;
 use std::sync::Mutex;
+#[cfg(feature = "file")]
 use std::thread;
 use std::time::Duration;
 
+#[cfg(feature = "file")]
+use msal_cache::TokenCache;
 use msal_cache::store::{
     Batch, CacheStore, Change, Document, Json, Load, Op, Partition, Record, RefreshGuard, Revision,
     Snapshot, delegate_store,
 };
-use msal_cache::{CredentialType, Error, Memory, Result, TokenCache};
+use msal_cache::{CredentialType, Error, Memory, Result};
 
 use crate::common::{over, sign_in};
 
