@@ -8,6 +8,8 @@
 
 #[cfg(feature = "tokio")]
 mod aio;
+#[cfg(feature = "azure")]
+pub mod azure;
 mod builder;
 mod cache;
 pub mod changes;

@@ -2,6 +2,8 @@
 
 #[cfg(feature = "tokio")]
 mod aio;
+#[cfg(feature = "azure")]
+mod azure;
 mod bad_input;
 #[cfg(all(target_os = "linux", any(feature = "file", feature = "sqlite")))]
 mod bytes;

@@ -141,6 +141,10 @@ impl State {
     fn tokens(&mut self, request: &Request, user: &str, nonce: &str) -> Value {
         self.issued += 1;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |it| it.as_secs());
+        let scope = match request.parameter("scope") {
+            "" => "User.Read openid profile offline_access",
+            requested => requested,
+        };
         let claims = json!({
             "oid": user, "sub": user, "preferred_username": format!("{user}@contoso.example"),
             "aud": request.parameter("client_id"), "nonce": nonce,
@@ -150,7 +154,7 @@ impl State {
             "access_token": format!("access token {} of {user}", self.issued),
             "token_type": "Bearer",
             "expires_in": LIFETIME,
-            "scope": "User.Read openid profile offline_access",
+            "scope": scope,
             "refresh_token": format!("{REFRESH_TOKEN}{} of {user}", self.issued),
             "id_token": format!("e30.{}.", base64url(&claims)),
             "client_info": base64url(&json!({ "uid": user, "utid": "contoso" })),

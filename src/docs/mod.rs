@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`acquiring_tokens`] | accounts, silent tokens, token endpoints |
 //! | [`mod@sign_in`] | sign-in by browser, by device code and to web apps: what is checked, remote machines, MSAL Python |
+//! | [`mod@azure`] | credentials for the Azure SDK for Rust |
 //! | [`asynchronous`] | tokio programs: stores, HTTP, cancellation, shutdown |
 //! | [`authorities_and_errors`] | which tokens belong to which authority; errors, and who can change them |
 //! | [`which_token`] | which of several cached tokens a request gets, and which it never gets |
@@ -33,7 +34,8 @@
 //! | your `CacheStore` | none | in records of your own | as your `commit` guarantees |
 //!
 //! Further features: `tokio` (the async form), `http` and `http-async` (token endpoints over HTTPS,
-//! sign-in by browser and by device code, for blocking and async programs), `cli` (the command),
+//! sign-in by browser and by device code, for blocking and async programs), `azure` (credentials for
+//! the Azure SDK), `cli` (the command),
 //! `tracing` (events), `metrics` (counters and times), `watch` (changes of a file by the system's
 //! notifications), `conformance` (the tests of a store). Each feature works alone and with all
 //! others, and adds only its own dependencies: `file` adds no SQLite, and `sqlite` no file locks.
@@ -53,6 +55,7 @@
 //! | `fall_back_to_memory` | when a cache can't be used |
 //! | `sign_in` | a desktop or command-line app that signs in by the system browser |
 //! | `device_code` | a command-line app that signs in by device code and stays signed in |
+//! | `azure_sdk` | a client of the Azure SDK whose user signs in once |
 //! | `daemon` | an app without a user: client credentials |
 //! | `web_app` | a web app with a thousand users, on SQLite |
 //! | `axum_app` | an async web app on axum: sign-in by code, an API, graceful shutdown, health, metrics |
@@ -84,6 +87,13 @@ pub mod asynchronous {}
     doc = "Built with the features `file` and `http`."
 )]
 pub mod sign_in {}
+
+#[cfg_attr(all(feature = "azure", feature = "file"), doc = include_str!("azure.md"))]
+#[cfg_attr(
+    not(all(feature = "azure", feature = "file")),
+    doc = "Built with the features `azure` and `file`."
+)]
+pub mod azure {}
 
 #[doc = include_str!("which_token.md")]
 pub mod which_token {}
