@@ -2,7 +2,6 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::random::same;
 use crate::model::{Fields, ServerError, TokenResponse};
 
 /// The names of an authorization response (RFC 6749, section 4.1.2) that are read, and of its error.
@@ -60,6 +59,12 @@ impl Answer {
     }
 }
 
+/// Whether two texts are equal, in a time that doesn't depend on where they differ.
+fn same(one: &str, other: &str) -> bool {
+    one.len() == other.len()
+        && one.bytes().zip(other.bytes()).fold(0, |all, (one, other)| all | (one ^ other)) == 0
+}
+
 impl fmt::Debug for Answer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -74,6 +79,12 @@ impl fmt::Debug for Answer {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn texts_are_the_same_as_a_whole() {
+        assert!(same("", "") && same("abc", "abc"));
+        assert!(!same("abc", "abd") && !same("abc", "ab") && !same("", "a"));
+    }
 
     #[test]
     fn only_parameters_of_this_sign_in_are_read() {

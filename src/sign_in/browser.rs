@@ -2,26 +2,34 @@
 
 use std::env;
 use std::io;
+#[cfg(unix)]
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A program that fails sooner has opened nothing: `xdg-open` where there is no browser. One that fails
+/// later is a browser that the user has closed.
+const OPENS_WITHIN: Duration = Duration::from_secs(10);
 
 /// Opens an address: by the programs that the variable `BROWSER` names, else as the system does. Within
-/// the Windows Subsystem for Linux, it is the browser of Windows.
+/// the Windows Subsystem for Linux, it is the browser of Windows. May wait until the browser is closed.
 pub(super) fn open(address: &str) -> io::Result<()> {
     match env::var("BROWSER") {
-        Ok(names) if !names.trim().is_empty() => open_one_of(&names, address),
+        Ok(names) if !names.trim().is_empty() => open_by_one_of(named(&names, address)),
+        #[cfg(unix)]
+        _ => open_by_one_of(open::commands(address)),
+        #[cfg(not(unix))]
         _ => open::that_detached(address),
     }
 }
 
-/// Starts the first program of a list that can be started: the names are separated by colons
-/// (semicolons on Windows), and `%s` in a name is the place of the address.
-fn open_one_of(names: &str, address: &str) -> io::Result<()> {
+/// The programs of a list: the names are separated by colons (semicolons on Windows), and `%s` in a name
+/// is the place of the address.
+fn named(names: &str, address: &str) -> Vec<Command> {
     let separator = if cfg!(windows) { ';' } else { ':' };
-    let mut failed = io::Error::new(io::ErrorKind::NotFound, "BROWSER names no program");
-    for name in names.split(separator) {
+    let command = |name: &str| {
         let mut words = name.split_whitespace();
-        let Some(program) = words.next() else { continue };
-        let mut command = Command::new(program);
+        let mut command = Command::new(words.next()?);
         let mut is_placed = false;
         for word in words {
             is_placed |= word.contains("%s");
@@ -30,13 +38,26 @@ fn open_one_of(names: &str, address: &str) -> io::Result<()> {
         if !is_placed {
             command.arg(address);
         }
-        let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        match streams.spawn() {
-            Ok(mut child) => {
-                // Reaps the process when the user closes the browser.
-                std::thread::spawn(move || child.wait());
-                return Ok(());
+        Some(command)
+    };
+    names.split(separator).filter_map(command).collect()
+}
+
+/// Starts these programs in turn until one opens the address.
+fn open_by_one_of(programs: Vec<Command>) -> io::Result<()> {
+    let mut failed = io::Error::new(io::ErrorKind::NotFound, "BROWSER names no program");
+    for mut program in programs {
+        program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        // What interrupts this program in its terminal doesn't close the browser.
+        #[cfg(unix)]
+        program.process_group(0);
+        let started = Instant::now();
+        match program.spawn().and_then(|mut it| it.wait()) {
+            Ok(status) if !status.success() && started.elapsed() < OPENS_WITHIN => {
+                let name = program.get_program().to_string_lossy();
+                failed = io::Error::other(format!("{name} ended with {status}"));
             }
+            Ok(_) => return Ok(()),
             Err(error) => failed = error,
         }
     }
@@ -46,24 +67,31 @@ fn open_one_of(names: &str, address: &str) -> io::Result<()> {
 #[cfg(all(test, unix))]
 mod tests {
     use std::fs;
-    use std::time::{Duration, Instant};
+    use std::io;
 
-    use super::open_one_of;
+    use super::{named, open_by_one_of};
+
+    fn open_one_of(names: &str, address: &str) -> io::Result<()> {
+        open_by_one_of(named(names, address))
+    }
 
     #[test]
-    fn the_first_program_that_starts_gets_the_address() {
+    fn the_first_program_that_opens_the_address_is_the_last_one() {
         let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("opened");
         // `touch` is a program that shows what its argument was.
-        let names = format!("/nonexistent/browser: :touch {}/%s:false", folder.path().display());
+        let place = folder.path().display();
+        let names = format!("/nonexistent/browser: :false:touch {place}/%s:touch {place}/other");
         open_one_of(&names, "opened").unwrap();
-        let end = Instant::now() + Duration::from_secs(20);
-        while !file.exists() {
-            assert!(Instant::now() < end);
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        assert!(folder.path().join("opened").exists());
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
-        assert!(open_one_of("/nonexistent/browser", "x").is_err());
-        assert!(open_one_of(" : ", "x").is_err());
+    }
+
+    #[test]
+    fn programs_that_can_not_be_started_or_fail_are_an_error() {
+        for names in ["/nonexistent/browser", " : ", "false", "false:/nonexistent/browser"] {
+            assert!(open_one_of(names, "x").is_err(), "{names}");
+        }
+        let failed = open_one_of("false", "CANARY").unwrap_err().to_string();
+        assert!(failed.starts_with("false ended with") && !failed.contains("CANARY"), "{failed}");
     }
 }

@@ -31,7 +31,15 @@ pub(super) fn serve(stream: &TcpStream, expected: &Expected) -> io::Result<Answe
     let deadline = Instant::now() + TIMEOUT;
     stream.set_nodelay(true)?;
     stream.set_write_timeout(Some(TIMEOUT))?;
-    let mut reader = BufReader::new(Bounded { stream, deadline });
+    respond_to(BufReader::new(Bounded { stream, deadline }), stream, expected)
+}
+
+/// Reads a request, responds, and returns what it says, on any connection.
+pub(super) fn respond_to(
+    mut reader: impl BufRead,
+    mut writer: impl Write,
+    expected: &Expected,
+) -> io::Result<Answer> {
     let request = read(&mut reader, expected)?;
     let answer = match &request {
         ReceivedRequest::Parameters(parameters) => {
@@ -45,7 +53,7 @@ pub(super) fn serve(stream: &TcpStream, expected: &Expected) -> io::Result<Answe
         (Answer::Foreign, ReceivedRequest::Other(status)) => (*status, FOREIGN),
         (Answer::Foreign, ReceivedRequest::Parameters(_)) => ("400 Bad Request", FOREIGN),
     };
-    respond(stream, status, page)?;
+    respond(&mut writer, status, page)?;
     Ok(answer)
 }
 
@@ -143,7 +151,7 @@ fn line(reader: &mut impl BufRead, left: &mut usize) -> io::Result<Zeroizing<Str
     }
 }
 
-fn respond(mut stream: &TcpStream, status: &str, page: &str) -> io::Result<()> {
+fn respond(writer: &mut impl Write, status: &str, page: &str) -> io::Result<()> {
     let length = page.len();
     let response = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/html; charset=utf-8\r\n\
@@ -152,7 +160,7 @@ fn respond(mut stream: &TcpStream, status: &str, page: &str) -> io::Result<()> {
          default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'\r\n\
          Connection: close\r\n\r\n{page}"
     );
-    stream.write_all(response.as_bytes())
+    writer.write_all(response.as_bytes())
 }
 
 /// Reads until a deadline, however slowly the bytes come.
@@ -170,5 +178,61 @@ impl Read for Bounded<'_> {
         self.stream.set_read_timeout(Some(left))?;
         let mut stream = self.stream;
         stream.read(buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const STATE: &str = "gQ7sRk";
+    const PORT: u16 = 8400;
+
+    fn expected() -> Expected {
+        Expected {
+            state: Zeroizing::new(STATE.into()),
+            issuer: None,
+            path: "/".into(),
+            port: PORT,
+            pages: Pages { success: "success".into(), failure: "failure".into() },
+        }
+    }
+
+    fn answer(request: &[u8]) -> (String, String) {
+        let mut response = Vec::new();
+        let answer = respond_to(request, &mut response, &expected());
+        let answer = answer.map_or_else(|_| "error".into(), |it| format!("{it:?}"));
+        (answer, String::from_utf8(response).unwrap())
+    }
+
+    #[test]
+    fn no_change_of_a_request_makes_a_code_of_another_state() {
+        let body = format!("code=c&state={STATE}");
+        let good = format!(
+            "POST / HTTP/1.1\r\nHost: localhost:{PORT}\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        assert_eq!(answer(good.as_bytes()).0, "Code");
+        let pieces = ["\r\n", "&", "=", "state=", "code=", "%", "?", " ", "HTTP/1.1", "\0", "é"];
+        let mut random = fastrand::Rng::with_seed(7);
+        for _ in 0..50_000 {
+            let mut request = good.clone().into_bytes();
+            for _ in 0..random.usize(1..4) {
+                let at = random.usize(0..=request.len());
+                match random.u8(0..3) {
+                    0 => request.truncate(at),
+                    1 if at < request.len() => request[at] ^= 1 << random.u8(0..8),
+                    _ => {
+                        let piece = pieces[random.usize(0..pieces.len())];
+                        request.splice(at..at, piece.bytes());
+                    }
+                }
+            }
+            let (found, response) = answer(&request);
+            let has_state = String::from_utf8_lossy(&request).contains(STATE);
+            let is_good = matches!(&*found, "Code" | "Error");
+            assert!(!is_good || has_state, "{}", String::from_utf8_lossy(&request));
+            assert_eq!(response.ends_with("success"), found == "Code");
+        }
     }
 }

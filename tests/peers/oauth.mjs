@@ -56,6 +56,11 @@ const signing = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
 const provider = new Provider(issuer, {
   clients: [
     app("command-line-app", { grant_types: [DEVICE_CODE, "refresh_token"] }),
+    app("desktop-app", {
+      grant_types: ["authorization_code", "refresh_token"],
+      response_types: ["code"],
+      redirect_uris: ["http://localhost"],
+    }),
     app("web-app", {
       grant_types: [DEVICE_CODE, "refresh_token"],
       token_endpoint_auth_method: "client_secret_post",
@@ -119,6 +124,8 @@ const provider = new Provider(issuer, {
 
 // The requests to the token endpoint, for the tests.
 const requests = [];
+// All secrets in them and in their responses, which a test looks for elsewhere.
+const secrets = [];
 // The lifetime of access tokens in seconds.
 let lifetime = 3600;
 // What token requests wait for.
@@ -144,6 +151,10 @@ provider.use(async (ctx, next) => {
     ctx.body = { lifetime };
     return;
   }
+  if (ctx.path === "/secrets") {
+    ctx.body = secrets;
+    return;
+  }
   if (ctx.path === "/requests") {
     ctx.body = requests;
     return;
@@ -155,6 +166,10 @@ provider.use(async (ctx, next) => {
   if (ctx.oidc?.route !== "token") return;
   const { grant_type, client_id } = ctx.oidc.body ?? {};
   requests.push({ grant_type, client_id, status: ctx.status, error: ctx.body?.error });
+  const { code, code_verifier, device_code } = ctx.oidc.body ?? {};
+  const { access_token, refresh_token, id_token } = ctx.body ?? {};
+  const all = [code, code_verifier, device_code, access_token, refresh_token, id_token];
+  secrets.push(...all.filter(Boolean));
   const subject = ctx.oidc.entities?.Account?.accountId;
   if (ctx.oidc.body?.client_info && subject && ctx.body?.access_token) {
     const info = JSON.stringify({ uid: subject, utid: "contoso" });
