@@ -1,7 +1,8 @@
 //! Client-side throttling, as MSAL does it (MSAL Python, `throttled_http_client.py`).
 //!
 //! After a response with status 429 or 5xx, or with a `Retry-After` header, requests with the same
-//! client, scopes and user get that response again until the server's waiting time is over. After
+//! client, scopes and user get that response again until the server's waiting time is over. The user of
+//! a request on behalf of one is known by the assertion, which MSAL Python leaves out. After
 //! a response with status 400, an identical request gets it again for a minute. Device code polls
 //! are exempt from the second rule, since the protocol repeats them.
 
@@ -59,8 +60,8 @@ impl Throttle {
         repeatable: bool,
     ) -> ThrottleKeys {
         // The parameter that identifies the user depends on the grant type.
-        let user =
-            ["refresh_token", "code", "username", "user_id"].iter().find_map(|name| form.get(name));
+        let names = ["refresh_token", "code", "username", "user_id", "assertion"];
+        let user = names.iter().find_map(|name| form.get(name));
         let user = self.hasher.hash_one((to, client_id, form.get("scope"), user));
         let polls = form.get("grant_type") == Some(DEVICE_CODE);
         let exact = (repeatable && !polls).then(|| {
@@ -133,6 +134,26 @@ fn with_time_left(result: SendResult, left: Duration) -> SendResult {
         Err(error) => {
             let wait = error.retry_after().map(|_| left);
             Err(error.with_retry_after(wait))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_are_told_apart_in_each_grant() {
+        let throttle = Throttle::default();
+        let keys = |name: &'static str, value: &str| {
+            let form = Form::new().with("scope", "User.Read").with(name, value);
+            throttle.keys("https://login.example/token", "client", &form, true)
+        };
+        let outage = Ok(TokenResponse::from_json(503, "{}").unwrap());
+        for name in ["refresh_token", "code", "username", "user_id", "assertion"] {
+            throttle.record(keys(name, "alice"), &outage);
+            assert!(throttle.get(keys(name, "alice")).is_some(), "{name}");
+            assert!(throttle.get(keys(name, "bob")).is_none(), "{name}");
         }
     }
 }

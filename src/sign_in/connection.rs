@@ -108,9 +108,10 @@ fn read(reader: &mut impl BufRead, expected: &Expected) -> io::Result<ReceivedRe
     // (DNS rebinding), or for an image or a script.
     let names = ["localhost", "127.0.0.1", "[::1]"];
     let is_own_host = host.as_deref().is_some_and(|host| {
-        names.iter().any(|name| {
-            host.strip_prefix(name).and_then(|it| it.strip_prefix(':'))
-                == Some(&*expected.port.to_string())
+        names.iter().filter_map(|name| host.strip_prefix(name)).any(|port| {
+            // Browsers leave the port of the scheme out.
+            let own = expected.port.to_string();
+            port.strip_prefix(':') == Some(&*own) || port.is_empty() && expected.port == 80
         })
     });
     if !is_own_host || !is_document {
@@ -203,6 +204,23 @@ mod tests {
         let answer = respond_to(request, &mut response, &expected());
         let answer = answer.map_or_else(|_| "error".into(), |it| format!("{it:?}"));
         (answer, String::from_utf8(response).unwrap())
+    }
+
+    #[test]
+    fn the_port_of_the_scheme_may_be_left_out() {
+        let answer_on = |port, host: &str| {
+            let expected = Expected { port, ..expected() };
+            let request = format!("GET /?code=c&state={STATE} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let answer = respond_to(request.as_bytes(), Vec::new(), &expected).unwrap();
+            matches!(answer, Answer::Code(_))
+        };
+        for host in ["localhost", "127.0.0.1", "[::1]", "LocalHost:80"] {
+            assert!(answer_on(80, host) && !answer_on(PORT, host), "{host}");
+        }
+        for host in ["localhost.evil.example", "localhost:", "localhost:81", "evil.example:80", ""]
+        {
+            assert!(!answer_on(80, host), "{host}");
+        }
     }
 
     #[test]

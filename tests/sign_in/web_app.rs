@@ -29,6 +29,9 @@ fn a_user_signs_in_to_a_web_app_and_is_stored() {
     assert_eq!(asked.query["response_mode"], "query");
     assert_eq!(asked.query["code_challenge_method"], "S256");
 
+    // A cookie has at most 4,096 bytes.
+    assert!(serde_json::to_string(&begun.state).unwrap().len() < 1000);
+
     // Another instance of the app, with the same cache, gets the answer.
     let other = cache.client("client-id", AUTHORITY);
     let token = other.finish_sign_in(kept(&begun.state), &asked.good(), &server).unwrap();

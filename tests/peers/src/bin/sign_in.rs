@@ -41,16 +41,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let timeout = option("timeout").map_or(Ok(60), str::parse).map(Duration::from_secs)?;
     let signed_in = match &**way {
         "browser" => browser(&client, &server, &endpoint, (scopes, timeout), option("mode")),
-        "device-code" => client
-            .device_code([scopes])
-            .issuer(&server)
-            .timeout(timeout)
-            .run(&endpoint, |flow| {
+        "device-code" => {
+            client.device_code([scopes]).issuer(&server).timeout(timeout).run(&endpoint, |flow| {
                 println!(
                     "{}",
                     json!({ "code": flow.user_code(), "address": flow.verification_uri() })
                 );
-            }),
+            })
+        }
         _ => return Err("there are the ways browser, device-code and silent".into()),
     };
     say(signed_in);
