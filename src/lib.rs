@@ -98,6 +98,14 @@ pub mod outage {
     pub use crate::model::OutagePolicy;
 }
 
+#[cfg(feature = "postgres")]
+pub mod postgres {
+    //! A cache in a PostgreSQL database. The guide is [`docs::postgresql`](crate::docs::postgresql).
+    pub use msal_cache_postgres::{
+        Credentials, PostgresFailure, PostgresStore, PostgresStoreBuilder,
+    };
+}
+
 #[cfg(feature = "redis")]
 pub mod redis {
     //! A cache on a Redis or Valkey server. The guide is [`docs::redis`](crate::docs::redis).

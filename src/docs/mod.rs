@@ -10,6 +10,7 @@
 //! | [`which_token`] | which of several cached tokens a request gets, and which it never gets |
 //! | [`mod@file`] | the JSON file: writing, the lock, permissions, broken files, where it is |
 //! | [`sqlite`] | the database |
+//! | [`postgresql`] | a cache in a PostgreSQL database |
 //! | [`mod@redis`] | a cache on a Redis or Valkey server |
 //! | [`mod@secret_service`] | the key store of the Linux desktop, shared with other MSAL libraries |
 //! | [`outages`] | what a cache does while the server of its store can't be reached |
@@ -28,6 +29,7 @@
 //! | `Memory` | none | until the process ends | threads |
 //! | `FileStore` | `file` (default) | in one JSON file, mode 0600 | threads, processes, other MSAL libraries |
 //! | `SqliteStore` | `sqlite`, `sqlite-bundled` | in a row for each token, mode 0600 | threads and processes of one machine |
+//! | `PostgresStore` | `postgres` | in rows of a PostgreSQL database | processes on many machines |
 //! | `RedisStore` | `redis` | on a Redis or Valkey server | processes on many machines |
 //! | `SecretServiceStore` | `secret-service` | encrypted, in the key store of the Linux desktop | threads, processes, other MSAL libraries |
 //! | `Document<B>` over your `BlobStore` | none | where your store puts the string | as your `swap` guarantees |
@@ -104,6 +106,10 @@ pub mod authorities_and_errors {}
 #[cfg_attr(feature = "file", doc = include_str!("file.md"))]
 #[cfg_attr(not(feature = "file"), doc = "Built with the feature `file`.")]
 pub mod file {}
+
+#[cfg_attr(feature = "postgres", doc = include_str!("postgresql.md"))]
+#[cfg_attr(not(feature = "postgres"), doc = "Built with the feature `postgres`.")]
+pub mod postgresql {}
 
 #[cfg_attr(feature = "redis", doc = include_str!("redis.md"))]
 #[cfg_attr(not(feature = "redis"), doc = "Built with the feature `redis`.")]

@@ -101,6 +101,7 @@ mod boxed;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod credential_type;
+mod credentials;
 mod delegate;
 mod document;
 mod error;
@@ -134,6 +135,7 @@ pub use boxed::{
     BoxFuture, BoxedBlobStore, BoxedCacheStore, DynAsyncBlobStore, DynAsyncCacheStore,
 };
 pub use credential_type::CredentialType;
+pub use credentials::Credentials;
 pub use document::Document;
 pub use error::{Error, Result};
 pub use ext_cache_key::ext_cache_key;
@@ -155,6 +157,7 @@ pub use watch::{ChangeSignal, Watch};
 /// What the crates of `msal-cache` share with each other. It may change in any release.
 #[doc(hidden)]
 pub mod internal {
+    pub use crate::credentials::CredentialSource;
     pub use crate::document::{compose, decompose};
     pub use crate::json::{
         Pieces, Scalar, StringAt, for_each_member, is_plain, quoted_name, seconds,

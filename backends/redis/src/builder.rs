@@ -2,9 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use msal_cache_core::Result;
+use msal_cache_core::internal::CredentialSource;
+use msal_cache_core::{Credentials, Result};
 
-use crate::credentials::{CredentialSource, Credentials};
 #[cfg(doc)]
 use crate::error::RedisFailure;
 use crate::keys::Keys;

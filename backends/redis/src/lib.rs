@@ -87,7 +87,6 @@
 #![forbid(unsafe_code)]
 
 mod builder;
-mod credentials;
 mod error;
 mod guard;
 mod keys;
@@ -103,6 +102,6 @@ mod tracking;
 mod watch;
 
 pub use builder::RedisStoreBuilder;
-pub use credentials::Credentials;
 pub use error::RedisFailure;
+pub use msal_cache_core::Credentials;
 pub use store::RedisStore;

@@ -4,14 +4,13 @@ use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use msal_cache_core::Result;
+use msal_cache_core::{Credentials, Result};
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _,
     RedisConnectionInfo, RedisError, Value, cmd,
 };
 
-use crate::credentials::Credentials;
 use crate::error::{RedisFailure, code_of, translate};
 
 /// The addresses that were given, and those that were learned.

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use msal_cache_core::{Error, Result};
+use msal_cache_core::internal::CredentialSource;
+use msal_cache_core::{Credentials, Error, Result};
 use redis::Script;
 use redis::aio::{MultiplexedConnection, SendError};
 use redis::{
@@ -15,7 +16,6 @@ use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
-use crate::credentials::{CredentialSource, Credentials};
 use crate::error::{RedisFailure, code_of, corrupt, is_lost, is_moving, translate};
 use crate::nodes::Nodes;
 use crate::tracking::Tracking;

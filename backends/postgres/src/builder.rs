@@ -1,0 +1,237 @@
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use msal_cache_core::internal::CredentialSource;
+use msal_cache_core::{Credentials, Error, Result};
+use tokio::runtime::Handle;
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+use crate::connection::Connector;
+use crate::error::PostgresFailure;
+use crate::migration;
+use crate::names::{Names, quoted};
+use crate::pool::Pool;
+use crate::store::PostgresStore;
+use crate::tls::Tls;
+
+/// The options of a [`PostgresStore`].
+#[derive(Clone)]
+#[must_use = "call `connect`"]
+pub struct PostgresStoreBuilder {
+    url: String,
+    name: String,
+    schema: String,
+    prefix: String,
+    pool_size: usize,
+    timeout: Duration,
+    create_tables: bool,
+    source: Option<CredentialSource>,
+    tls: Tls,
+}
+
+impl PostgresStoreBuilder {
+    pub(crate) fn new(url: String) -> Self {
+        Self {
+            url,
+            name: "default".into(),
+            schema: "public".into(),
+            prefix: "msal_".into(),
+            pool_size: 16,
+            timeout: Duration::from_secs(10),
+            create_tables: true,
+            source: None,
+            tls: Tls::default(),
+        }
+    }
+
+    /// The name of the cache, `default` unless set. One schema may hold several caches, for example one
+    /// for each app or tenant. A name has 1 to 200 bytes.
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// The schema of the tables; `public` unless set. It is created if it is missing.
+    pub fn schema(mut self, schema: impl Into<String>) -> Self {
+        self.schema = schema.into();
+        self
+    }
+
+    /// What the names of the tables begin with; `msal_` unless set.
+    pub fn prefix(mut self, prefix: impl Into<String>) -> Self {
+        self.prefix = prefix.into();
+        self
+    }
+
+    /// How many connections are open at the same time; 16 unless set. Guards use one more.
+    pub fn pool_size(mut self, connections: usize) -> Self {
+        self.pool_size = connections.max(1);
+        self
+    }
+
+    /// How long a call waits for a connection, for a new connection, and for the answer, each; 10
+    /// seconds unless set. The server ends a statement after nine tenths of it.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Whether missing tables are created; `true` unless set. Otherwise an operator creates them by
+    /// the statements of [`ddl`](Self::ddl), and they are only checked.
+    pub fn create_tables(mut self, create: bool) -> Self {
+        self.create_tables = create;
+        self
+    }
+
+    /// Asks `source` for the user and password of each new connection, in place of those in the
+    /// address: for passwords that rotate, and for tokens that expire.
+    pub fn credentials<F>(mut self, source: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = Result<Credentials>> + Send + 'static,
+    {
+        self.source = Some(CredentialSource::new(source));
+        self
+    }
+
+    /// The certificates of the authorities that may sign that of the server, in PEM format; those
+    /// that the system trusts unless set.
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.roots = Some(pem.into());
+        self
+    }
+
+    /// The certificate, with its chain, and the private key by which the server knows the client,
+    /// in PEM format.
+    pub fn client_certificate(
+        mut self,
+        certificates: impl Into<Vec<u8>>,
+        key: impl Into<Vec<u8>>,
+    ) -> Self {
+        self.tls.client = Some((certificates.into(), key.into()));
+        self
+    }
+
+    /// The statements that create the tables, for operators who don't let applications create any.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where the schema or the prefix can't be used.
+    pub fn ddl(&self) -> Result<String> {
+        Ok(Names::new(self.schema.clone(), self.prefix.clone())?.ddl())
+    }
+
+    /// The statements that grant a role the rights that an application needs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where the schema or the prefix can't be used.
+    pub fn grants(&self, role: &str) -> Result<String> {
+        Ok(Names::new(self.schema.clone(), self.prefix.clone())?.grants(&quoted(role)))
+    }
+
+    /// The statements by which the server lets each role see only the cache that has the name of the
+    /// role. They don't bind superusers and the owner of the tables.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] where the schema or the prefix can't be used.
+    pub fn row_level_security(&self) -> Result<String> {
+        Ok(Names::new(self.schema.clone(), self.prefix.clone())?.row_level_security())
+    }
+
+    /// Connects, and creates missing tables.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a name, schema, prefix or certificate that can't be used,
+    /// [`Error::Runtime`] outside of a tokio runtime, and [`PostgresFailure`] as the source of an
+    /// [`Error::Unavailable`], if the server can't be reached, or of an [`Error::Backend`].
+    pub async fn connect(self) -> Result<PostgresStore> {
+        let names = Names::new(self.schema, self.prefix)?;
+        if self.name.is_empty() || self.name.contains('\0') || self.name.len() > 200 {
+            return Err(Error::invalid("name", "must have 1 to 200 bytes, and no NUL"));
+        }
+        Handle::try_current().map_err(|_| Error::no_runtime())?;
+        let config = config(&self.url, self.timeout)?;
+        let connector = Arc::new(Connector {
+            server: server(&config),
+            config,
+            tls: self.tls.connector()?,
+            source: self.source,
+            timeout: self.timeout,
+            names,
+        });
+        let client = connector.connect().await?;
+        migration::prepare(&connector, &client, self.create_tables).await?;
+        drop(client);
+        let pool = Pool::new(connector.clone(), self.pool_size)?;
+        Ok(PostgresStore::new(self.name, pool, connector))
+    }
+}
+
+impl PostgresStore {
+    /// Connects to the cache `default` on a server, such as `postgres://user:password@host:5432/database`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`PostgresStoreBuilder::connect`].
+    pub async fn connect(url: impl Into<String>) -> Result<Self> {
+        Self::builder(url).connect().await
+    }
+
+    /// A store with options.
+    pub fn builder(url: impl Into<String>) -> PostgresStoreBuilder {
+        PostgresStoreBuilder::new(url.into())
+    }
+}
+
+/// The URL with the settings of the session.
+fn config(url: &str, timeout: Duration) -> Result<Config> {
+    // The message of the parser could quote the password.
+    let mut config = Config::from_str(url).map_err(|_| {
+        PostgresFailure::Address("it is not postgres:// or postgresql:// and a host")
+    })?;
+    let options = format!(
+        "{} -c default_transaction_isolation=read\\ committed -c statement_timeout={}",
+        config.get_options().unwrap_or_default(),
+        (timeout * 9 / 10).as_millis().max(1),
+    );
+    config.options(options.trim());
+    if config.get_application_name().is_none() {
+        config.application_name("msal-cache");
+    }
+    if config.get_connect_timeout().is_none() {
+        config.connect_timeout(timeout);
+    }
+    Ok(config)
+}
+
+/// The hosts, for errors.
+fn server(config: &Config) -> String {
+    let ports = config.get_ports();
+    let hosts = config.get_hosts().iter().enumerate().map(|(at, host)| {
+        let port = ports.get(at).or(ports.first()).unwrap_or(&5432);
+        match host {
+            Host::Tcp(name) => format!("{name}:{port}"),
+            #[cfg(unix)]
+            Host::Unix(folder) => folder.display().to_string(),
+        }
+    });
+    format!("the server at {}", hosts.collect::<Vec<_>>().join(", "))
+}
+
+impl fmt::Debug for PostgresStoreBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The address may contain a password.
+        f.debug_struct("PostgresStoreBuilder")
+            .field("name", &self.name)
+            .field("schema", &self.schema)
+            .field("prefix", &self.prefix)
+            .field("pool_size", &self.pool_size)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}

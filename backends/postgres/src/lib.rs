@@ -1,0 +1,62 @@
+//! The PostgreSQL store of `msal-cache`: one row for each token, in a database that many machines
+//! share.
+//!
+//! [`PostgresStore`] is the store, and [`PostgresStoreBuilder`] has its options. No type of
+//! `tokio-postgres` is in this interface, so a new version of it is not a breaking change.
+//!
+//! The store is async and needs a tokio runtime; `Blocking` makes a blocking store of it:
+//!
+//! ```no_run
+//! use msal_cache_core::Blocking;
+//! use msal_cache_postgres::PostgresStore;
+//!
+//! # async fn open() -> Result<(), msal_cache_core::Error> {
+//! let store = PostgresStore::builder("postgres://app@db.example/tokens").name("web").connect().await?;
+//! # Ok(()) }
+//! # fn blocking() -> Result<(), msal_cache_core::Error> {
+//! let store = Blocking::connect(PostgresStore::connect("postgres://app@localhost/tokens"))?;
+//! # Ok(()) }
+//! ```
+//!
+//! # Guarantees
+//!
+//! - **A commit** is one call of a function in the database, in one round trip and one transaction.
+//!   It locks the rows of its partitions in the order of their ids, so commits don't deadlock among
+//!   themselves. It is durable when it returns, as far as `synchronous_commit` says.
+//! - **One key is one record.** The primary key of a record is a hash of section and key. A put
+//!   under a key of another partition takes it from there, and both get new revisions.
+//! - **A read** is one statement, in one round trip, also of several partitions. A listing is one
+//!   statement, and a second one if it has changed since the known revision.
+//! - **A purge** deletes in transactions of at most 1,000 partitions, each of which locks its
+//!   partitions in order.
+//! - **Revisions** are drawn by the client and never counted by the server, so none is used twice.
+//! - **A lost connection** is replaced, and a read is repeated once. A commit writes its revision into a
+//!   row of its connection. If its answer is lost, that row is closed and read on another connection, so
+//!   it is known whether the commit was applied, and one that was not never will be; then it is repeated
+//!   once. Only where the server can't be asked within the time-out, the error is
+//!   [`PostgresFailure::OutcomeUnknown`].
+//! - **A guard** is an advisory lock of a session that the store keeps. It ends with the process
+//!   and with the connection. A pooler that gives a session to several clients, such as PgBouncer
+//!   in transaction mode, doesn't support it.
+//! - **Text** is stored as `bytea`, so it can have NUL and any Unicode, whatever the encoding of the
+//!   database is.
+
+#![forbid(unsafe_code)]
+
+mod builder;
+mod calls;
+mod connection;
+mod error;
+mod guard;
+mod id;
+mod migration;
+mod names;
+mod pool;
+mod store;
+mod tls;
+mod write;
+
+pub use builder::PostgresStoreBuilder;
+pub use error::PostgresFailure;
+pub use msal_cache_core::Credentials;
+pub use store::PostgresStore;

@@ -1,0 +1,12 @@
+//! The store on a server, whose URL is in `MSAL_CACHE_POSTGRES_URL`: `tests/servers/postgres` starts one.
+
+mod conformance;
+mod cuts;
+mod faults;
+mod opening;
+mod proxy;
+mod rows;
+mod security;
+mod server;
+mod support;
+mod tls;
