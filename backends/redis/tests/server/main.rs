@@ -7,6 +7,7 @@ mod expiry;
 mod failures;
 mod guards;
 mod local;
+mod processes;
 mod proxy;
 mod sentinel;
 mod servers;
