@@ -17,8 +17,14 @@ mod output;
 mod purpose;
 mod robust;
 mod secrets;
+#[cfg(feature = "http")]
+mod sign_in;
 #[cfg(unix)]
 mod terminal;
 mod tool;
 mod watch;
 mod wishes;
+
+#[cfg(feature = "http")]
+#[path = "../../examples/stand_in/mod.rs"]
+mod stand_in;

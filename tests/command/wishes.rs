@@ -111,7 +111,7 @@ fn words_of_other_tools_are_understood() {
     for (word, wanted) in [
         ("list", "`tokens`"),
         ("ls", "`tokens`"),
-        ("login", "doesn't sign in"),
+        ("login", if cfg!(feature = "http") { "`sign-in`" } else { "doesn't sign in" }),
         ("logout", "`sign-out`"),
         ("rm", "`remove`"),
         ("delete", "`remove`"),

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueHint};
 
+#[cfg(feature = "http")]
+use crate::flags::SignInArgs;
 use crate::flags::{
-    DeleteArgs, DryRunArg, EntryFilter, GlobalArgs, OwnerFilter, ProfileArg, Sort, StoreArg,
-    TokenArgs, selector,
+    DeleteArgs, DryRunArg, EntryFilter, GlobalArgs, OwnerFilter, ProfileArg, RefreshArgs, Sort,
+    StoreArg, TokenArgs, selector,
 };
 
 /// Inspect, check, repair and move MSAL token caches.
@@ -38,7 +40,8 @@ Exit codes:
   0  success                      4  the store is not a token cache
   1  no match, or problems found  5  other users can access the store
   2  invalid usage or input       6  missing, or can't be read or written
-  3  locked by another process    7  any other failure of the store"
+  3  locked by another process    7  any other failure of the store
+                                  8  the server refused, or didn't respond"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -168,17 +171,41 @@ Examples:
       --scope User.Read)\" https://graph.microsoft.com/v1.0/me
   msal-cache get-token token_cache.json --client CLIENT --app --scope SCOPE
 
-The library's rules choose the token, and no network request is made: if the
-token would have to be refreshed, nothing is printed and the exit code is 1. On
-a terminal, --show-secrets is required.")]
+The library's rules choose the token. Without --refresh (feature http), no
+network request is made: if the token would have to be refreshed, nothing is
+printed and the exit code is 1. On a terminal, --show-secrets is required.")]
     GetToken {
         #[command(flatten)]
         store: StoreArg,
         #[command(flatten)]
         request: TokenArgs,
+        #[command(flatten)]
+        refresh: RefreshArgs,
         /// Print the token even if standard output is a terminal [example: --show-secrets]
         #[arg(long)]
         show_secrets: bool,
+    },
+
+    /// Sign a user in, by the system browser or a device code
+    #[cfg(feature = "http")]
+    #[command(after_help = "\
+Examples:
+  msal-cache sign-in token_cache.json --client CLIENT --tenant organizations \\
+      --scope User.Read
+  msal-cache sign-in app:my-tool --client CLIENT --tenant contoso.com \\
+      --scope User.Read --device-code
+  msal-cache sign-in cache.db --client CLIENT --tenant contoso.com \\
+      --scope User.Read --no-browser --port 8400
+
+CLIENT is the id of your own app registration: none is built in. For a sign-in
+by browser, register the redirect URI http://localhost for mobile and desktop
+applications. On a remote machine, forward the port of --no-browser
+(`ssh -L 8400:localhost:8400`). The store is created if it is missing.")]
+    SignIn {
+        #[command(flatten)]
+        store: StoreArg,
+        #[command(flatten)]
+        request: SignInArgs,
     },
 
     /// Add the tokens of a token response, as the requesting app would

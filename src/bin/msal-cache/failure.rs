@@ -61,6 +61,12 @@ pub(crate) enum Failure {
     File { operation: &'static str, path: PathBuf, source: io::Error },
     /// Standard output can't be written.
     Output(io::Error),
+    /// An error of the library that others have, too.
+    #[cfg(feature = "http")]
+    Shared(std::sync::Arc<Error>),
+    /// The server refused, or didn't respond.
+    #[cfg(feature = "http")]
+    Server(String),
 }
 
 impl From<Error> for Failure {
@@ -107,6 +113,10 @@ impl Failure {
             Self::Missing(_) | Self::Dangling { .. } => return ("missing", 6),
             Self::File { .. } | Self::NotAFile { .. } | Self::Output(_) => return ("io", 6),
             Self::Cache(error) | Self::Input { source: error, .. } => error,
+            #[cfg(feature = "http")]
+            Self::Shared(error) => error,
+            #[cfg(feature = "http")]
+            Self::Server(_) => return ("server", 8),
         };
         match error {
             Error::Invalid { .. } => ("invalid-input", 2),
@@ -142,6 +152,10 @@ impl Failure {
             }
             Self::EmptyInput { path } => format!("{} is empty", input_name(path)),
             Self::Cache(error) => with_causes(error),
+            #[cfg(feature = "http")]
+            Self::Shared(error) => with_causes(error),
+            #[cfg(feature = "http")]
+            Self::Server(reason) => reason.clone(),
             Self::Usage { reason, .. }
             | Self::NothingFound { reason, .. }
             | Self::Beyond { reason, .. } => reason.clone(),

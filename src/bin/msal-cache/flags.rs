@@ -194,6 +194,79 @@ pub(crate) enum Sort {
     Size,
 }
 
+/// A refresh by the token endpoint.
+#[derive(Args, Debug, Default)]
+pub(crate) struct RefreshArgs {
+    /// Acquire a new token over HTTPS if the cache has no valid one, by its refresh tokens
+    /// [example: --refresh]
+    #[cfg(feature = "http")]
+    #[arg(long, conflicts_with = "app")]
+    pub(crate) refresh: bool,
+
+    /// Token endpoint, if it doesn't follow from the authority
+    /// [example: --token-endpoint https://login.example/contoso/oauth2/v2.0/token]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "URL", requires = "refresh", value_parser = selector)]
+    pub(crate) token_endpoint: Option<String>,
+}
+
+/// A sign-in.
+#[cfg(feature = "http")]
+#[derive(Args, Debug)]
+pub(crate) struct SignInArgs {
+    /// Client id of your own app registration [example: --client CLIENT]
+    #[arg(long, value_name = "ID", value_parser = selector)]
+    pub(crate) client: String,
+
+    /// Tenant [example: --tenant contoso.onmicrosoft.com]
+    #[arg(long, value_name = "TENANT", value_parser = selector)]
+    pub(crate) tenant: String,
+
+    /// Scope; can be repeated [example: --scope User.Read --scope Mail.Read]
+    #[arg(long, value_name = "SCOPE", required = true, value_parser = selector)]
+    pub(crate) scope: Vec<String>,
+
+    /// Authority host [example: --environment login.microsoftonline.us]
+    #[arg(long, value_name = "HOST", default_value = "login.microsoftonline.com", value_parser = selector)]
+    pub(crate) environment: String,
+
+    /// User name to fill in [example: --account alice@contoso.com]
+    #[arg(long, value_name = "USER", conflicts_with = "device_code", value_parser = selector)]
+    pub(crate) account: Option<String>,
+
+    /// Print a code, which the user enters in a browser on any device [example: --device-code]
+    #[arg(long)]
+    pub(crate) device_code: bool,
+
+    /// Print the address instead of opening a browser [example: --no-browser --port 8400]
+    #[arg(long, conflicts_with = "device_code")]
+    pub(crate) no_browser: bool,
+
+    /// Port of the redirect URI http://localhost; any free one by default [example: --port 8400]
+    #[arg(
+        long,
+        value_name = "PORT",
+        default_value = "0",
+        hide_default_value = true,
+        conflicts_with = "device_code"
+    )]
+    pub(crate) port: u16,
+
+    /// How long to wait for the user [example: --timeout 60]
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    pub(crate) timeout: Duration,
+
+    /// Token endpoint, if it doesn't follow from the authority
+    /// [example: --token-endpoint https://login.example/contoso/oauth2/v2.0/token]
+    #[arg(long, value_name = "URL", value_parser = selector)]
+    pub(crate) token_endpoint: Option<String>,
+
+    /// Authorization endpoint, if it doesn't follow from the authority
+    /// [example: --authorization-endpoint https://login.example/contoso/oauth2/v2.0/authorize]
+    #[arg(long, value_name = "URL", conflicts_with = "device_code", value_parser = selector)]
+    pub(crate) authorization_endpoint: Option<String>,
+}
+
 /// A silent token request.
 #[derive(Args, Debug)]
 pub(crate) struct TokenArgs {

@@ -31,6 +31,8 @@ mod report;
 mod run;
 mod select;
 mod show;
+#[cfg(feature = "http")]
+mod sign_in;
 mod silent;
 mod stats;
 mod store;
@@ -111,9 +113,11 @@ fn dispatch(run: &mut Run<'_>, command: &Command) -> Result<Outcome, Failure> {
             repair::repair(run, &store.store, options)
         }
         Command::Why { store, request } => silent::why(run, &store.store, request),
-        Command::GetToken { store, request, show_secrets } => {
-            silent::get_token(run, &store.store, request, *show_secrets)
+        Command::GetToken { store, request, refresh, show_secrets } => {
+            silent::get_token(run, &store.store, request, refresh, *show_secrets)
         }
+        #[cfg(feature = "http")]
+        Command::SignIn { store, request } => sign_in::sign_in(run, &store.store, request),
         Command::Add { store, input, client, token_endpoint, scope, grant_type, profile } => {
             let request = add::Request { client, token_endpoint, scope, grant_type };
             add::add(run, &store.store, input, &request, *profile)

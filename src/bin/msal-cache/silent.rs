@@ -4,13 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 
 use msal_cache::acquire::RefreshReason;
+use msal_cache::entry::AccessToken;
 use msal_cache::plan::{Candidate, Role, SilentPlan, Verdict};
 use msal_cache::store::CacheStore;
 use msal_cache::{AccountInfo, Authority, Entry, SilentRequest, TokenCache};
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Outcome, printable};
-use crate::flags::{TokenArgs, Type};
+use crate::flags::{RefreshArgs, TokenArgs, Type};
 use crate::out::{BAD, BOLD, DIM, GOOD, Out, WARN, count};
 use crate::run::Run;
 use crate::select::{Users, expires_on, stored_at, type_of};
@@ -54,6 +55,7 @@ pub(crate) fn get_token(
     run: &mut Run<'_>,
     name: &OsStr,
     args: &TokenArgs,
+    refresh: &RefreshArgs,
     show_secrets: bool,
 ) -> Result<Outcome, Failure> {
     if Out::is_terminal() && !show_secrets {
@@ -61,9 +63,18 @@ pub(crate) fn get_token(
         let hint = "use $(msal-cache get-token ...) in a command, or add --show-secrets";
         return Err(Failure::usage(reason).with_hint(hint));
     }
-    let loaded = run.load(name, Access::Read)?;
+    let loaded = run.load(name, if refreshes(refresh) { Access::Change } else { Access::Read })?;
     let users = Users::of(&loaded.entries);
     let request = plan(&loaded.cache, &loaded.entries, &users, args)?;
+    #[cfg(feature = "http")]
+    if let (true, Some(home)) = (refresh.refresh, &request.home) {
+        let authority = format!("https://{}/{}", request.environment, request.tenant);
+        let client = loaded.cache.client(&args.client, Authority::parse(&authority)?);
+        let wish = SilentRequest::new(&args.scope, &AccountInfo::of(home));
+        let endpoint = refresh.token_endpoint.as_deref();
+        let token = crate::sign_in::refresh(&client, &wish, endpoint)?;
+        return print_token(run, token.access_token());
+    }
     let token = request.token().and_then(Entry::access_token);
     let Some(token) = token else {
         let reason = match request.outcome() {
@@ -74,6 +85,21 @@ pub(crate) fn get_token(
         let hint = "`msal-cache why` with the same options shows the tokens that were considered";
         return Err(Failure::nothing(reason).with_hint(hint));
     };
+    print_token(run, token)
+}
+
+/// Whether a refresh is asked for, which changes the store.
+fn refreshes(args: &RefreshArgs) -> bool {
+    #[cfg(feature = "http")]
+    return args.refresh;
+    #[cfg(not(feature = "http"))]
+    {
+        let RefreshArgs {} = args;
+        false
+    }
+}
+
+fn print_token(run: &mut Run<'_>, token: AccessToken<'_>) -> Result<Outcome, Failure> {
     if run.out.json {
         run.out.json(&json!({
             "token": redact::bearer(token),

@@ -8,15 +8,19 @@ use clap::{ColorChoice, CommandFactory, FromArgMatches};
 use crate::args::Arguments;
 use crate::failure::Failure;
 
+/// How users sign in.
+const SIGN_IN: &str = if cfg!(feature = "http") {
+    "`sign-in` signs a user in, with the client id of your own app registration"
+} else {
+    "this command was built without the feature http, so it doesn't sign in: the app or tool that owns the \
+     cache does, such as `az login`; `add` adds the tokens of a response"
+};
+
 /// Subcommands of other tools, and what to use instead.
 const OTHERS: [(&[&str], &str); 8] = [
     (&["list", "ls"], "`tokens` lists tokens, `accounts` lists users, `places` lists caches"),
     (&["users", "who", "whoami"], "`accounts` lists users"),
-    (
-        &["login", "signin", "sign-in"],
-        "this command doesn't sign in: the app or tool that owns the cache does, such as `az login`; \
-         `add` adds the tokens of a response",
-    ),
+    (&["login", "signin", "sign-in"], SIGN_IN),
     (&["logout", "signout", "logoff"], "`sign-out` removes the entries of a user"),
     (&["rm", "delete", "del"], "`remove` removes entries, `sign-out` those of a user"),
     (&["get", "token"], "`get-token` prints an access token, `show` an entry"),
