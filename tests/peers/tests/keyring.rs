@@ -1,8 +1,9 @@
-//! One entry of a key store, shared with `msal_extensions` and `azure-identity` of Python. Needs a session
+//! One entry of a key store, shared with `msal_extensions` and `azure-identity` of Python, and with MSAL
+//! Node's extensions. Needs a session
 //! bus, so it only runs by name: `tests/peers/keyring`.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,32 +11,40 @@ use std::{env, fs, thread};
 
 use msal_cache::endpoint::{TokenEndpoint, TokenRequest, TokenResponse, TransportError};
 use msal_cache::secret_service::{SecretEntry, SecretServiceStore};
-use msal_cache::{CredentialType, Event, Fields, TokenCache};
+use msal_cache::{CredentialType, Event, Fields, Profile, TokenCache};
 use msal_cache_peers::{client_info, id_token};
 use serde_json::{Value, json};
 
-/// A Python app with the cache open.
-struct Python {
+/// An app of another library with the cache open.
+struct App {
     child: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
 }
 
-impl Python {
-    fn open(home: &Path, place: &[&str]) -> Self {
+impl App {
+    fn python(home: &Path, place: &[&str]) -> Self {
         // `LibsecretPersistence` writes, reads and deletes one test entry, so two that begin at the same
         // time fail.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let python = env::var_os("MSAL_CACHE_KEYRING_PYTHON").expect("run tests/peers/keyring");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("keyring.py");
-        let mut command = Command::new(python);
-        command.arg(script).arg(home).args(place);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut python = Self { stdin: child.stdin.take(), stdout, child };
+        let mut python =
+            Self::run(Command::new(python).arg(here("keyring.py")).arg(home).args(place));
         python.users();
         python
+    }
+
+    fn node(signal: &Path, service: &str, account: &str) -> Self {
+        Self::run(
+            Command::new("node").arg(here("keyring.mjs")).arg(signal).args([service, account]),
+        )
+    }
+
+    fn run(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        Self { stdin: child.stdin.take(), stdout, child }
     }
 
     fn send(&mut self, command: &Value) {
@@ -45,7 +54,7 @@ impl Python {
     fn receive(&mut self) -> Value {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        assert!(!line.is_empty(), "Python has failed; its traceback is above");
+        assert!(!line.is_empty(), "the app has failed; its error is above");
         serde_json::from_str::<Value>(&line).unwrap()["ok"].take()
     }
 
@@ -59,11 +68,15 @@ impl Python {
     }
 }
 
-impl Drop for Python {
+impl Drop for App {
     fn drop(&mut self) {
         drop(self.stdin.take());
         let _ = self.child.wait();
     }
+}
+
+fn here(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
 /// The app of Azure CLI, by which the Azure SDK signs users in.
@@ -127,7 +140,7 @@ fn azure_identity_and_this_crate_find_and_write_the_same_entry() {
     // Python finds what this crate writes: the cache, and an app that uses a credential.
     let added = cache.add(&sign_in("rust")).unwrap();
     assert_eq!(added.account().unwrap().username(), Some("rust@example"));
-    let mut python = Python::open(home.path(), &["azure-identity"]);
+    let mut python = App::python(home.path(), &["azure-identity"]);
     assert_eq!(python.users(), ["rust.tenant"]);
     assert_eq!(python.call(&json!({"token": "rust@example"})), "AT-rust");
 
@@ -149,13 +162,35 @@ fn azure_identity_and_this_crate_find_and_write_the_same_entry() {
 fn the_entry_of_msal_python_without_a_schema_is_found_by_its_path() {
     let home = tempfile::tempdir().unwrap();
     let signal = home.path().join("cache.bin");
-    let mut python = Python::open(home.path(), &["extensions", signal.to_str().unwrap()]);
+    let mut python = App::python(home.path(), &["extensions", signal.to_str().unwrap()]);
     python.call(&json!({"add": "python"}));
     let entry = SecretEntry::msal_python(&signal).unwrap();
     let cache = TokenCache::new(SecretServiceStore::open(entry).unwrap());
     assert_eq!(users(&cache), ["python.tenant"]);
     cache.add(&sign_in("rust")).unwrap();
     assert_eq!(python.users(), ["python.tenant", "rust.tenant"]);
+}
+
+#[test]
+fn msal_node_and_this_crate_find_and_write_the_same_entry() {
+    let home = tempfile::tempdir().unwrap();
+    let signal = home.path().join("cache.json");
+    let open = || {
+        let entry = SecretEntry::msal_node("contoso", "alice", &signal).unwrap();
+        let store = SecretServiceStore::open(entry).unwrap();
+        TokenCache::builder(store).profile(Profile::Family).build()
+    };
+    let cache = open();
+    cache.add(&sign_in("rust-0")).unwrap();
+    let mut node = App::node(&signal, "contoso", "alice");
+    assert_eq!(node.users(), ["rust-0.tenant"]);
+    for n in 1..20 {
+        node.call(&json!({"add": format!("node-{n}")}));
+        cache.add(&sign_in(&format!("rust-{n}"))).unwrap();
+    }
+    assert_eq!(users(&cache).len(), 39);
+    assert_eq!(node.users().len(), 39);
+    assert!(open().check().unwrap().is_empty());
 }
 
 /// A place in the terms of both.
@@ -170,7 +205,7 @@ fn place(home: &Path, name: &str) -> (SecretEntry, [String; 4]) {
 fn a_hundred_writes_in_turn_by_each_lose_nothing() {
     let home = tempfile::tempdir().unwrap();
     let (entry, place) = place(home.path(), "in turn");
-    let mut python = Python::open(home.path(), &place.each_ref().map(|it| &**it));
+    let mut python = App::python(home.path(), &place.each_ref().map(|it| &**it));
     let cache = TokenCache::new(SecretServiceStore::open(entry).unwrap());
     for n in 0..100 {
         cache.add(&sign_in(&format!("rust-{n}"))).unwrap();
@@ -187,7 +222,7 @@ fn writes_at_the_same_time_lose_nothing() {
     let (entry, place) = place(home.path(), "at once");
     let place = place.each_ref().map(|it| &**it);
     let mut pythons = ["p", "q"].map(|name| {
-        let mut python = Python::open(home.path(), &place);
+        let mut python = App::python(home.path(), &place);
         python.send(&json!({"many": [name, 15, 40]}));
         python
     });
