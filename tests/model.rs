@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use crate::your_own_store::Variable;
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(crate) enum Step {
     SignIn { user: u8, scopes: Vec<u8>, lifetime: i64, family: bool },
     AppToken { scope: u8, path: Option<u8> },
     Advance(i64),
@@ -27,7 +27,7 @@ enum Step {
     Reload,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+pub(crate) fn step() -> impl Strategy<Value = Step> {
     let credential_type = prop::sample::select(CredentialType::KNOWN.to_vec());
     prop_oneof![
         4 => (0..3_u8, prop::collection::vec(0..4_u8, 0..4), prop::sample::select(vec![-5, 10, 3600]), any::<bool>())
@@ -253,7 +253,7 @@ fn model_find(
 /// The required fields and scopes of a query.
 type Asked = (Vec<(&'static str, Option<String>)>, Vec<&'static str>);
 
-fn query() -> impl Strategy<Value = Asked> {
+pub(crate) fn query() -> impl Strategy<Value = Asked> {
     let some = |values: &[&str]| {
         let values: Vec<_> = values.iter().map(|it| Some((*it).to_owned())).collect();
         prop::sample::select(values)
@@ -315,7 +315,7 @@ fn check<S: CacheStore>(
 }
 
 /// Applies the steps to a cache. Checks it after each step, and at the end through another handle.
-fn history<S: CacheStore, R: CacheStore>(
+pub(crate) fn history<S: CacheStore, R: CacheStore>(
     store: S,
     reader: R,
     steps: &[Step],

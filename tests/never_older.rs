@@ -429,7 +429,7 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs over places that `open` opens, once for each writer.
-fn run<S: CacheStore>(what: &str, steps: usize, open: impl Fn() -> S) {
+pub(crate) fn run<S: CacheStore>(what: &str, steps: usize, open: impl Fn() -> S) {
     let seed = number("MSAL_CACHE_SEED").unwrap_or(18);
     let asked = number("MSAL_CACHE_STEPS").and_then(|it| usize::try_from(it).ok());
     let steps = asked.unwrap_or(steps);

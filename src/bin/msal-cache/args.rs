@@ -16,8 +16,8 @@ use crate::flags::{
 
 /// Inspect, check, repair and move MSAL token caches.
 ///
-/// Works with the JSON file that the MSAL libraries share and with the SQLite databases of this
-/// crate. Secrets are printed only by `get-token` and with `--show-secrets`.
+/// Works with the JSON file that the MSAL libraries share, and with the SQLite databases and
+/// the servers of this crate. Secrets are printed only by `get-token` and with `--show-secrets`.
 #[derive(Debug, Parser)]
 #[command(
     name = "msal-cache",
@@ -30,11 +30,16 @@ STORE is one of:
   token_cache.json        an MSAL JSON file, or a SQLite database of this crate
   file:PATH, sqlite:PATH  a path, with the kind of store given explicitly
   azure-cli, app:NAME     a well-known location; see `msal-cache places`
+  redis://HOST#NAME       a cache on Redis or Valkey; rediss:// with TLS
   -                       an MSAL JSON document on standard input, to be read
+
+Other users can read the arguments of a process. Set REDISCLI_AUTH to the
+password of a server instead of writing it into its address.
 
 Getting started:
   msal-cache accounts ~/.azure/msal_token_cache.json
   msal-cache check azure-cli
+  msal-cache stats redis://app@cache.example:6379#web
 
 Exit codes:
   0  success                      4  the store is not a token cache

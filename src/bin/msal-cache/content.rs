@@ -84,6 +84,9 @@ pub(crate) const UNKNOWN: &str = "it has no readable record, and may belong to a
 /// Advice about a database that can't be read.
 pub(crate) fn database(error: &Error) -> &'static str {
     match error {
+        Error::Corrupt { reason, .. } if reason.contains("newer version") => {
+            "install the newer version of msal-cache"
+        }
         Error::Corrupt { reason, .. } if !reason.contains("damaged") => {
             "it belongs to another program, and is left as it is"
         }

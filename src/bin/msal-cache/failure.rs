@@ -126,6 +126,7 @@ impl Failure {
             Error::ReadOnly { .. } => ("read-only", 6),
             Error::TooLarge { .. } => ("too-large", 6),
             Error::Io { .. } => ("io", 6),
+            Error::Unavailable { .. } => ("unavailable", 6),
             Error::Conflict | Error::Contended { .. } => ("conflict", 7),
             _ => ("store-failed", 7),
         }

@@ -96,8 +96,8 @@ pub(crate) enum Color {
 
 #[derive(Args, Debug)]
 pub(crate) struct StoreArg {
-    /// A path, file:PATH, sqlite:PATH, a well-known location such as azure-cli, or - for a document
-    /// on standard input
+    /// A path, file:PATH, sqlite:PATH, the address of a server such as redis://HOST#NAME, a
+    /// well-known location such as azure-cli, or - for a document on standard input
     #[arg(value_name = "STORE", value_hint = ValueHint::FilePath)]
     pub(crate) store: OsString,
 }

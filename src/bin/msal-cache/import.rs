@@ -57,15 +57,10 @@ pub(crate) fn copy(
     let loaded = run.load(from, Access::Read)?;
     let entries = of_account(&loaded.entries, account)?;
     let store = run.store(to)?;
-    if is_same(loaded.store.path(), store.path()) {
+    if loaded.store.is_same(&store) {
         return Err(Failure::usage("the source and the destination are the same store"));
     }
     put(run, &entries, &store, None, dry_run)
-}
-
-fn is_same(one: &Path, other: &Path) -> bool {
-    one == other
-        || one.canonicalize().is_ok_and(|one| other.canonicalize().is_ok_and(|it| it == one))
 }
 
 /// Writes entries to a store in one commit, then verifies them. With `replace`, deletes all other
@@ -78,7 +73,7 @@ fn put(
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
     let (mut deleted, mut backup) = (0, None);
-    if !dry_run || store.path().symlink_metadata().is_ok() {
+    if !dry_run || store.exists() {
         let access = if dry_run { Access::Read } else { Access::Create };
         let cache = run.waiting("Opening", || store.open(run.common, access))?;
         let stored = if replace.is_some() { cache.entries(None)? } else { Vec::new() };

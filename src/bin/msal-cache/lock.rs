@@ -20,6 +20,10 @@ pub(crate) fn lock(run: &mut Run<'_>, name: &OsStr) -> Result<Outcome, Failure> 
             let reason = "a database has no lock file: SQLite locks it during each transaction";
             return Err(Failure::usage(reason));
         }
+        StoreRef::Server(_) => {
+            let reason = "a server has no lock file: its commands run one after the other";
+            return Err(Failure::usage(reason));
+        }
         StoreRef::Input => return Err(Failure::usage("standard input has no lock")),
     };
     let holder = FileStore::lock_holder(path)?;

@@ -30,6 +30,7 @@ mod repair;
 mod report;
 mod run;
 mod select;
+mod server;
 mod show;
 #[cfg(feature = "http")]
 mod sign_in;
@@ -68,14 +69,14 @@ fn main() -> ExitCode {
         }
         // With --json, usage errors are JSON too.
         Err(error) if usage::wants_json(&words) => {
-            return Report { json: true, ..Report::default() }.print(&usage::failure(&error));
+            return Report { json: true, ..Report::default() }
+                .print(&usage::failure(&error, &words));
         }
         Err(error) => {
             if usage::instead(&error).is_some() {
-                return Report::default().print(&usage::failure(&error));
+                return Report::default().print(&usage::failure(&error, &words));
             }
-            // Standard error may be closed.
-            let _ = error.print();
+            usage::print(&error, &words);
             return ExitCode::from(2);
         }
     };

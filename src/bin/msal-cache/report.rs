@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::content;
 use crate::failure::{Failure, complain, is_mode, printable};
+use crate::server;
 use crate::store::StoreRef;
 
 /// How a failure is reported.
@@ -79,6 +80,7 @@ fn hint(failure: &Failure, store: Option<&StoreRef>) -> Option<String> {
         Failure::Cache(Error::Conflict | Error::Contended { .. }) => {
             "other processes keep writing to the store; try again"
         }
+        Failure::Cache(error) => return server::advice(error).map(str::to_owned),
         _ => return None,
     };
     Some(hint.into())

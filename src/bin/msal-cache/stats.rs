@@ -96,14 +96,19 @@ pub(crate) fn stats(run: &mut Run<'_>, name: &OsStr) -> Result<Outcome, Failure>
     let loaded = run.load(name, Access::Read)?;
     let stats = Stats::of(&loaded.entries, run.now());
     let users = Users::of(&loaded.entries).len();
-    let size = loaded.store.path().metadata().map_or(0, |found| found.len());
+    let size = match loaded.store {
+        // A server doesn't say how much of it is the cache.
+        StoreRef::Server(_) => None,
+        _ => Some(loaded.store.path().metadata().map_or(0, |found| found.len())),
+    };
     if run.out.json {
         run.out.json(&as_json(&stats, &loaded.store, users, size))?;
         return Ok(Outcome::Done);
     }
-    let size = bytes(usize::try_from(size).unwrap_or(usize::MAX));
+    let size = size.map(|size| bytes(usize::try_from(size).unwrap_or(usize::MAX)));
+    let size = size.map(|size| format!(" · {size}")).unwrap_or_default();
     let store = loaded.store.text();
-    run.out.line(format!("{BOLD}{store}{BOLD:#} {DIM}{} · {size}{DIM:#}", loaded.store.kind()))?;
+    run.out.line(format!("{BOLD}{store}{BOLD:#} {DIM}{}{size}{DIM:#}", loaded.store.kind()))?;
     if stats.all.entries == 0 {
         run.out.line("\nThe cache is empty.")?;
         return Ok(Outcome::Done);
@@ -230,7 +235,7 @@ fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
 }
 
-fn as_json(stats: &Stats, store: &StoreRef, users: usize, size: u64) -> Value {
+fn as_json(stats: &Stats, store: &StoreRef, users: usize, size: Option<u64>) -> Value {
     let by = |sums: &BTreeMap<String, Sum>| {
         sums.iter().map(|(name, sum)| (name.clone(), sum.json())).collect::<Map<_, _>>()
     };

@@ -12,6 +12,7 @@ use msal_cache::{Entry, Error, FileStore, SqliteStore, TokenCache};
 use crate::cache::{Cache, clock};
 use crate::failure::{Failure, STDIN, printable};
 use crate::flags::GlobalArgs;
+use crate::server::Address;
 use crate::{input, well_known};
 
 /// A store, as named on the command line.
@@ -19,6 +20,8 @@ use crate::{input, well_known};
 pub(crate) enum StoreRef {
     File(PathBuf),
     Sqlite(PathBuf),
+    /// A cache on a server.
+    Server(Address),
     /// A document on standard input, which can't be changed.
     Input,
 }
@@ -41,7 +44,7 @@ const DATABASES: [&str; 4] = ["db", "db3", "sqlite", "sqlite3"];
 const MAGIC: &[u8] = b"SQLite format 3\0";
 
 impl StoreRef {
-    /// Parses a path, `file:PATH`, `sqlite:PATH`, `-`, or the name of a well-known location.
+    /// Parses a path, `file:PATH`, `sqlite:PATH`, the address of a server, `-`, or the name of a well-known location.
     pub(crate) fn parse(name: &OsStr) -> Result<Self, Failure> {
         // A path may be in another encoding than UTF-8.
         let Some(text) = name.to_str() else { return Ok(Self::of_path(name.into())) };
@@ -56,6 +59,9 @@ impl StoreRef {
         }
         if let Some(path) = text.strip_prefix("sqlite:") {
             return Ok(Self::Sqlite(expand(path)));
+        }
+        if let Some(address) = Address::parse(text) {
+            return Ok(Self::Server(address));
         }
         if let Some(path) = well_known::find(text)? {
             return Ok(Self::of_path(path));
@@ -78,22 +84,46 @@ impl StoreRef {
         }
     }
 
+    /// The path; what a backup is beside, for a server.
     pub(crate) fn path(&self) -> &Path {
         match self {
+            Self::Server(address) => address.local_path(),
             Self::File(path) | Self::Sqlite(path) => path,
             Self::Input => Path::new(STDIN),
         }
     }
 
-    /// The path as it was named, `-` for standard input.
+    /// The path as it was named, the address of a server without its password, `-` for standard
+    /// input.
     pub(crate) fn name(&self) -> String {
-        self.path().display().to_string()
+        match self {
+            Self::Server(address) => address.shown().to_owned(),
+            _ => self.path().display().to_string(),
+        }
+    }
+
+    /// Whether there is a store to read.
+    pub(crate) fn exists(&self) -> bool {
+        matches!(self, Self::Server(_)) || self.path().symlink_metadata().is_ok()
+    }
+
+    /// Whether both are one store.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let (one, two) = (self.path(), other.path());
+        let real = |it: &Path| it.canonicalize().ok();
+        match (self, other) {
+            // Under another user or encryption, it is the same cache.
+            (Self::Server(_), Self::Server(_)) => one == two,
+            (Self::Server(_), _) | (_, Self::Server(_)) => false,
+            _ => one == two || real(one).is_some_and(|it| Some(it) == real(two)),
+        }
     }
 
     /// The path as text, for a message.
     pub(crate) fn text(&self) -> String {
         match self {
             Self::Input => "standard input".into(),
+            Self::Server(address) => printable(address.shown()),
             Self::File(path) | Self::Sqlite(path) => printable(&path.display().to_string()),
         }
     }
@@ -102,6 +132,7 @@ impl StoreRef {
         match self {
             Self::File(_) => "file",
             Self::Sqlite(_) => "sqlite",
+            Self::Server(_) => "redis",
             Self::Input => "document",
         }
     }
@@ -128,6 +159,7 @@ impl StoreRef {
                 Box::new(file(common, path, permissions).on_corrupt(on_corrupt).open()?)
             }
             Self::Sqlite(path) => Box::new(sqlite(common, path, permissions)?),
+            Self::Server(address) => address.open()?,
             Self::Input => return input::cache(common),
         };
         Ok(TokenCache::with_clock(store, clock(common)))
@@ -157,12 +189,15 @@ impl StoreRef {
     /// Finds out whether the store can be opened. Opening a database creates it, and opening a pipe
     /// waits for its other end.
     fn look(&self, access: Access) -> Result<(), Failure> {
+        if matches!(self, Self::Server(_)) {
+            return Ok(());
+        }
         let (Self::File(path) | Self::Sqlite(path)) = self else {
             return match access {
                 Access::Read => Ok(()),
                 Access::Change | Access::Create => {
                     let reason = "standard input can be read, and not changed";
-                    Err(Failure::usage(reason).with_hint("name a file or a database"))
+                    Err(Failure::usage(reason).with_hint("name a file, a database or a server"))
                 }
             };
         };

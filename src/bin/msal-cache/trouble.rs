@@ -65,7 +65,7 @@ pub(crate) fn examine(run: &Run<'_>, store: &StoreRef) -> Result<Examined, Failu
     }
     let bytes = match store {
         StoreRef::File(path) => std::fs::read(path).ok().map(zeroize::Zeroizing::new),
-        StoreRef::Sqlite(_) | StoreRef::Input => None,
+        StoreRef::Sqlite(_) | StoreRef::Server(_) | StoreRef::Input => None,
     };
     found.readers = bytes.as_deref().map(|bytes| readers(bytes));
     match read {

@@ -6,7 +6,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ColorChoice, CommandFactory, FromArgMatches};
 
 use crate::args::Arguments;
-use crate::failure::Failure;
+use crate::failure::{Failure, complain};
+use crate::server::without_passwords;
 
 /// How users sign in.
 const SIGN_IN: &str = if cfg!(feature = "http") {
@@ -60,9 +61,20 @@ pub(crate) fn wants_json(arguments: &[OsString]) -> bool {
     })
 }
 
-/// The failure that a usage error is.
-pub(crate) fn failure(error: &clap::Error) -> Failure {
+/// Prints a usage error. Standard error may be closed.
+pub(crate) fn print(error: &clap::Error, words: &[OsString]) {
     let text = error.to_string();
+    let shown = without_passwords(&text, words);
+    if shown == text {
+        let _ = error.print();
+    } else {
+        complain(shown.trim_end());
+    }
+}
+
+/// The failure that a usage error is.
+pub(crate) fn failure(error: &clap::Error, words: &[OsString]) -> Failure {
+    let text = without_passwords(&error.to_string(), words);
     // What is missing is on the lines after the first one.
     let reason: Vec<_> = text
         .lines()

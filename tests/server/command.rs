@@ -1,0 +1,205 @@
+//! The command `msal-cache` over a cache on a server.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+use clap::CommandFactory;
+use serde_json::Value;
+
+use crate::args::Arguments;
+use crate::stores::{unused_name, url};
+use crate::tool::{Run, Tool};
+
+/// The address of an unused cache.
+fn address() -> String {
+    format!("{}#{}", url(), unused_name())
+}
+
+/// Sends a command to the server.
+fn send(line: &str) {
+    let host = url().trim_start_matches("redis://").to_owned();
+    let mut stream = TcpStream::connect(host).unwrap();
+    stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
+    let mut reply = String::new();
+    BufReader::new(stream).read_line(&mut reply).unwrap();
+    assert_eq!(reply, "+OK\r\n");
+}
+
+/// The runs of a subcommand, after the fixture was imported.
+fn runs(subcommand: &str, store: &str) -> Vec<Vec<String>> {
+    let request = ["--client", "python-client", "--account", "alice", "--scope", "User.Read"];
+    let args: &[&[&str]] = match subcommand {
+        "accounts" | "stats" | "check" | "lock" => &[&[store]],
+        "tokens" => &[&[store], &[store, "--type", "access", "--wide"]],
+        "show" => &[&[store, "0"]],
+        "repair" | "purge" => &[&[store, "--dry-run"], &[store]],
+        "why" | "get-token" => &[&[&[store][..], &request[..]].concat()],
+        "add" => &[&[store, "event.json"]],
+        "remove" => &[&[store, "--type", "access", "--yes"], &[store, "--type", "id", "--dry-run"]],
+        "sign-out" => &[&[store, "alice", "--dry-run"], &[store, "alice"]],
+        "clear" => &[&[store, "--yes"]],
+        "export" => &[&[store], &[store, "--show-secrets", "--output", "new.json"]],
+        "import" => &[&[store, "cache.json"], &[store, "cache.json", "--replace", "--yes"]],
+        "copy" => &[&[store, "copy.json"], &["cache.json", store], &[store, store]],
+        "watch" => &[&[store, "--count", "0"]],
+        "places" | "completions" | "man" => &[],
+        other => panic!("no runs are defined for {other}"),
+    };
+    let all = args.iter().map(|args| args.iter().map(|it| (*it).to_owned()).collect());
+    all.collect()
+}
+
+fn run(tool: &Tool, subcommand: &str, args: &[String], more: &[&str]) -> Run {
+    let mut all = vec![subcommand];
+    all.extend(args.iter().map(String::as_str).chain(more.iter().copied()));
+    tool.run(&all)
+}
+
+fn with_fixture(store: &str) -> Tool {
+    let tool = Tool::with("python-all.json");
+    tool.write(
+        "event.json",
+        r#"{"client_id": "client", "scope": ["c"],
+            "token_endpoint": "https://login.example/t/oauth2/v2.0/token",
+            "response": {"access_token": "new", "expires_in": 3600,
+                "client_info": "eyJ1aWQiOiJhbGljZSIsInV0aWQiOiJob21lIn0"}}"#,
+    );
+    tool.run(&["import", store, "cache.json"]).expect_code(0);
+    tool
+}
+
+#[test]
+fn each_subcommand_does_on_a_server_what_it_does_on_a_file() {
+    let mut count = 0;
+    for command in Arguments::command().get_subcommands() {
+        let name = command.get_name();
+        for nth in 0..runs(name, "").len() {
+            for format in [&[][..], &["--json"], &["-o", "tsv"]] {
+                let (server, file) = (address(), "same.json".to_owned());
+                let [on_server, on_file] = [&server, &file].map(|store| {
+                    let tool = with_fixture(store);
+                    let run = run(&tool, name, &runs(name, store)[nth], format);
+                    let left = tool.run(&["export", store, "--show-secrets"]);
+                    (run, left.out)
+                });
+                let what = format!("{name} {nth} {format:?}");
+                if name == "lock" {
+                    assert_eq!(on_server.0.code, 2, "{what}: {on_server:?}");
+                    continue;
+                }
+                assert_eq!(on_server.0.code, on_file.0.code, "{what}: {on_server:?} {on_file:?}");
+                let [left, expected] = [&on_server.1, &on_file.1]
+                    .map(|text| serde_json::from_str::<Value>(text).unwrap());
+                assert_eq!(left, expected, "{what}");
+                count += 1;
+            }
+        }
+    }
+    assert!(count > 60, "{count}");
+}
+
+#[test]
+fn a_backup_is_written_to_the_current_folder_and_can_be_restored() {
+    let store = address();
+    let tool = with_fixture(&store);
+    let before = tool.run(&["export", &store, "--show-secrets"]).out;
+    let cleared = tool.run(&["clear", &store, "--yes", "--json"]).json();
+    let backup = cleared["backup"].as_str().unwrap().to_owned();
+    assert!(backup.starts_with("127.0.0.1-") && !backup.contains('/'), "{backup}");
+    assert_eq!(cleared["store"], store.as_str());
+    tool.run(&["import", &store, &backup, "--replace", "--yes"]).expect_code(0);
+    assert_eq!(tool.run(&["export", &store, "--show-secrets"]).out, before);
+}
+
+#[test]
+fn a_change_by_another_process_is_watched() {
+    let store = address();
+    let tool = with_fixture(&store);
+    let args = ["watch", &store, "--count", "1", "--interval", "10", "--json"];
+    let child = tool.command().args(args).spawn().unwrap();
+    // Changes until it has seen one: when it begins to watch isn't known.
+    let watched = std::thread::spawn(move || child.wait_with_output().unwrap());
+    while !watched.is_finished() {
+        tool.run(&["add", &store, "event.json"]).expect_code(0);
+        tool.run(&["sign-out", &store, "alice.home"]).expect_code(0);
+    }
+    let out = String::from_utf8(watched.join().unwrap().stdout).unwrap();
+    let change: Value = serde_json::from_str(out.lines().next().unwrap()).unwrap();
+    assert!(change["change"].is_string(), "{change}");
+}
+
+#[test]
+fn no_password_of_a_server_is_printed() {
+    let (canary, name) = ("CANARY-p4ss", unused_name());
+    send(&format!("ACL SETUSER {name} on >{canary} ~* &* +@all"));
+    let at = |user: &str, server: &str| server.replace("redis://", &format!("redis://{user}@"));
+    let good = at(&format!("{name}:{canary}"), &address());
+    let shown = good.replace(&format!(":{canary}"), "");
+    let down = format!("redis://app:{canary}@127.0.0.1:1#x");
+    let wrong = at(&format!("{name}:{canary}-wrong"), &address());
+    let mut printed = Vec::new();
+    for command in Arguments::command().get_subcommands() {
+        let subcommand = command.get_name();
+        for (store, is_good) in [(&good, true), (&down, false), (&wrong, false)] {
+            let tool = if is_good { with_fixture(store) } else { Tool::with("python-all.json") };
+            for args in runs(subcommand, store) {
+                for more in [&["-v"][..], &["--json"], &["--unknown"], &[store, store, store]] {
+                    printed.push(run(&tool, subcommand, &args, more));
+                }
+            }
+        }
+    }
+    assert!(printed.len() > 200, "{}", printed.len());
+    for Run { out, err, .. } in &printed {
+        assert!(!out.contains(canary) && !err.contains(canary), "{out}\n{err}");
+    }
+    let tool = Tool::new();
+    let verbose = tool.run(&["stats", &good, "-v"]);
+    assert!(verbose.err.contains(&shown), "{verbose:?}");
+
+    // From the environment.
+    let of_environment = |variable: &str, password: &str| {
+        let args = ["accounts", &shown, "--json"];
+        let done = tool.command().env(variable, password).args(args).output().unwrap();
+        (done.status.code().unwrap(), String::from_utf8(done.stderr).unwrap())
+    };
+    for variable in ["REDISCLI_AUTH", "VALKEYCLI_AUTH"] {
+        let (code, refused) = of_environment(variable, canary);
+        assert!([0, 1].contains(&code), "{refused}");
+        let (code, refused) = of_environment(variable, "wrong");
+        assert!(code == 7 && refused.contains("REDISCLI_AUTH"), "{refused}");
+    }
+}
+
+#[test]
+fn errors_name_the_server_and_the_remedy() {
+    let tool = Tool::new();
+    let error = |store: &str, code: i32| {
+        let run = tool.run(&["accounts", store, "--json"]);
+        assert_eq!(run.code, code, "{run:?}");
+        let error = run.error();
+        let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
+        (text("kind"), text("message"), text("hint"))
+    };
+    let (kind, message, hint) = error("redis://127.0.0.1:1", 6);
+    assert_eq!(kind, "unavailable");
+    assert!(message.contains("127.0.0.1:1"), "{message}");
+    assert!(hint.contains("host and port"), "{hint}");
+    let (kind, message, hint) = error("redis://[", 7);
+    assert_eq!(kind, "store-failed");
+    assert!(message.contains("address") && hint.contains("redis://USER@HOST"), "{message} {hint}");
+    let (kind, message, _) = error(&format!("{}#no name", url()), 2);
+    assert_eq!(kind, "invalid-input");
+    assert!(message.contains("name"), "{message}");
+
+    let name = unused_name();
+    send(&format!("SET {{msal:{name}}}:meta other"));
+    let (kind, _, hint) = error(&format!("{}#{name}", url()), 4);
+    assert_eq!(kind, "corrupt");
+    assert!(hint.contains("another program"), "{hint}");
+    send(&format!("ACL SETUSER {name} on nopass ~* &* +@all -info"));
+    let limited = url().replace("redis://", &format!("redis://{name}:x@"));
+    let (kind, message, hint) = error(&limited, 7);
+    assert_eq!(kind, "store-failed");
+    assert!(message.contains("permission") && hint.contains("docs::redis"), "{message} {hint}");
+}
