@@ -146,11 +146,11 @@ fn a_user_that_is_not_used_is_deleted_with_all_traces() {
     let remaining = snapshot(store.list(None, Some(listed)).unwrap());
     assert_eq!(remaining.records().len(), 4);
     for key in ["own", "exp", "parts", "due"] {
-        let used: i64 = match key {
+        let count: i64 = match key {
             "own" => run(&format!("HLEN {{msal:{name}}}:{key}")),
             key => run(&format!("ZCARD {{msal:{name}}}:{key}")),
         };
-        assert_eq!(used, if key == "own" { 4 } else { 2 }, "{key}");
+        assert_eq!(count, if key == "own" { 4 } else { 2 }, "{key}");
     }
     // Then everything ends; only what the index counts with remains.
     let started = Instant::now();

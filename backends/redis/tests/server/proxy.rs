@@ -48,7 +48,7 @@ impl Proxy {
 }
 
 fn pump(mut from: TcpStream, mut to: TcpStream, mode: &AtomicU8, replies: bool) {
-    let (mut waiting, mut buffer) = (Vec::new(), [0; 65536]);
+    let (mut waiting, mut buffer) = (Vec::new(), vec![0; 65536]);
     to.set_nodelay(true).unwrap();
     while let Ok(count @ 1..) = from.read(&mut buffer) {
         waiting.extend_from_slice(&buffer[..count]);
