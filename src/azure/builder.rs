@@ -25,15 +25,22 @@ pub struct CredentialBuilder<S, E> {
     interaction: Option<Interaction<S, E>>,
 }
 
+impl<S, E> Credential<S, E>
+where
+    S: AsyncCacheStore + 'static,
+    E: AsyncTokenEndpoint + Clone + 'static,
+{
+    /// A credential for a user.
+    pub fn for_user(client: AsyncClient<S>, endpoint: E) -> CredentialBuilder<S, E> {
+        CredentialBuilder { client, endpoint, choice: Choice::Any, interaction: None }
+    }
+}
+
 impl<S, E> CredentialBuilder<S, E>
 where
     S: AsyncCacheStore + 'static,
     E: AsyncTokenEndpoint + Clone + 'static,
 {
-    pub(super) fn new(client: AsyncClient<S>, endpoint: E) -> Self {
-        Self { client, endpoint, choice: Choice::Any, interaction: None }
-    }
-
     /// Chooses this user.
     pub fn account(mut self, account: AccountInfo) -> Self {
         self.choice = Choice::Account(account);

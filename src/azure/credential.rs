@@ -8,7 +8,6 @@ use azure_core::time::OffsetDateTime;
 use msal_cache_core::{AsyncCacheStore, event};
 use tokio::sync::Mutex;
 
-use super::builder::CredentialBuilder;
 use super::challenge::ClaimsChallenge;
 use super::chosen::Chosen;
 use super::error::CredentialError;
@@ -49,7 +48,7 @@ const LAST_SECOND: i64 = 253_402_300_799;
 ///
 /// **Tenants.** A credential is for the tenant of its client, as in `azure_identity`. For another
 /// tenant of the same user, make a second client and credential over the same cache, with the same
-/// [`record`](CredentialBuilder::record); that needs no sign-in unless the tenant requires one.
+/// [`record`](super::CredentialBuilder::record); that needs no sign-in unless the tenant requires one.
 ///
 /// **Concurrency.** Calls that miss at once send one request. Calls that need the user wait for one
 /// sign-in, and get its error if it fails. Dropping the future of that call cancels the sign-in, and
@@ -90,11 +89,6 @@ where
         Self { client, endpoint, user, last_sign_in, ended }
     }
 
-    /// A credential for a user.
-    pub fn for_user(client: AsyncClient<S>, endpoint: E) -> CredentialBuilder<S, E> {
-        CredentialBuilder::new(client, endpoint)
-    }
-
     /// A credential for the app itself (client credentials). The endpoint authenticates it, by a
     /// secret or an assertion.
     pub fn for_app(client: AsyncClient<S>, endpoint: E) -> Arc<Self> {
@@ -108,8 +102,9 @@ where
     }
 
     /// Signs a user in, whether that is necessary or not, and returns who it was, for
-    /// [`CredentialBuilder::record`] of a later run. Unless the app has chosen an account, the user may
-    /// be another one than before, and the credential returns their tokens from then on.
+    /// [`record`](super::CredentialBuilder::record) of a later run. Unless the app has chosen an
+    /// account, the user may be another one than before, and the credential returns their tokens from
+    /// then on.
     ///
     /// # Errors
     ///

@@ -1,6 +1,5 @@
 use msal_cache_core::Error;
 
-use super::polling::PollEnd;
 use crate::engine::RedeemError;
 use crate::model::{ServerError, TransportError};
 
@@ -31,6 +30,14 @@ pub enum DeviceFlowError {
     /// The client's authority, the claims challenge or the server's response is invalid.
     #[error(transparent)]
     Invalid(#[from] Error),
+}
+
+/// Why a flow ended without tokens.
+pub(crate) enum PollEnd {
+    Cancelled,
+    TimedOut,
+    Expired,
+    Failed(RedeemError),
 }
 
 impl DeviceFlowError {

@@ -7,6 +7,7 @@ mod polling;
 mod request;
 
 pub use error::DeviceFlowError;
+pub(crate) use error::PollEnd;
 pub use flow::DeviceFlow;
-pub(crate) use polling::{CANCEL_CHECK, PollEnd, Watch};
+pub(crate) use polling::{CANCEL_CHECK, Watch};
 pub(super) use request::DeviceCodeRequest;

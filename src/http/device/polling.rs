@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::error::DeviceFlowError;
+use super::error::{DeviceFlowError, PollEnd};
 use super::flow::DeviceFlow;
 use crate::engine::{RedeemError, Runtime, usable};
 use crate::model::{AsyncTokenEndpoint, Event, TransportError, TransportErrorKind};
@@ -29,14 +29,6 @@ impl<F: FnMut() -> bool> Watch for F {
     fn is_cancelled(&mut self) -> bool {
         self()
     }
-}
-
-/// Why a flow ended without tokens.
-pub(crate) enum PollEnd {
-    Cancelled,
-    TimedOut,
-    Expired,
-    Failed(RedeemError),
 }
 
 impl DeviceFlow {
