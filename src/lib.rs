@@ -122,6 +122,15 @@ pub mod secret_service {
     };
 }
 
+#[cfg(feature = "sealed")]
+pub mod sealed {
+    //! Encryption at rest, of any store. The guide is [`docs::sealed`](mod@crate::docs::sealed).
+    pub use msal_cache_sealed::{
+        Key, KeyRing, SealFailure, Sealed, SealedBlob, is_sealed_document, is_sealed_record,
+        key_of_document, key_of_record,
+    };
+}
+
 #[cfg(feature = "sqlite")]
 pub mod sqlite {
     //! A row for each token, in one SQLite database.

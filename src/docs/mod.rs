@@ -14,6 +14,7 @@
 //! | [`mod@redis`] | a cache on a Redis or Valkey server |
 //! | [`mod@secret_service`] | the key store of the Linux desktop, shared with other MSAL libraries |
 //! | [`outages`] | what a cache does while the server of its store can't be reached |
+//! | [`mod@sealed`] | encryption at rest: keys, rotation, the format |
 //! | [`your_own_store`] | a store for a string or for records, blocking or async, and its tests |
 //! | [`sharing`] | one file with other MSAL libraries |
 //! | [`from_msal_python`] | MSAL Python's names, and the differences |
@@ -121,6 +122,13 @@ pub mod secret_service {}
 
 #[doc = include_str!("outages.md")]
 pub mod outages {}
+
+#[cfg_attr(all(feature = "sealed", feature = "file", feature = "sqlite"), doc = include_str!("sealed.md"))]
+#[cfg_attr(
+    not(all(feature = "sealed", feature = "file", feature = "sqlite")),
+    doc = "Built with the features `sealed`, `file` and `sqlite`."
+)]
+pub mod sealed {}
 
 #[cfg_attr(feature = "sqlite", doc = include_str!("sqlite.md"))]
 #[cfg_attr(not(feature = "sqlite"), doc = "Built with the feature `sqlite`.")]

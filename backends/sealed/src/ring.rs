@@ -1,0 +1,269 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use msal_cache_core::{Bytes, Error, Result};
+use zeroize::Zeroizing;
+
+use crate::error::SealFailure;
+use crate::file;
+use crate::key::Key;
+use crate::text::Keys;
+
+/// Numbered keys: the one with the highest number seals, all of them open.
+///
+/// A clone shares the keys, which are overwritten when the last one is dropped. The text of a key ring
+/// has one key in each line, its number and its 32 bytes in Base64; the line `names` has the key that
+/// hides names. The guide is `docs::sealed` of `msal-cache`.
+///
+/// A ring [from a file](Self::from_file) reads the file again when it meets the number of a key that it
+/// lacks, so that apps that run go on after a key was added.
+#[derive(Clone)]
+pub struct KeyRing(Arc<Inner>);
+
+struct Inner {
+    keys: RwLock<Keys>,
+    source: Source,
+}
+
+enum Source {
+    Fixed,
+    File(PathBuf),
+    Callback(Box<dyn Fn(u32) -> Result<Option<Key>> + Send + Sync>),
+}
+
+impl KeyRing {
+    /// A new key with the number 1, and a key that hides names.
+    ///
+    /// # Errors
+    ///
+    /// Where the operating system has no random bytes.
+    pub fn generate() -> Result<Self> {
+        let mut keys = Keys { names: Some(Arc::new(Key::generate()?)), ..Keys::default() };
+        keys.sealing.insert(1, Arc::new(Key::generate()?));
+        Ok(Self::fixed(keys))
+    }
+
+    /// These keys, by their numbers.
+    ///
+    /// # Errors
+    ///
+    /// [`SealFailure::Keys`] where there is none, or two have one number.
+    pub fn new(keys: impl IntoIterator<Item = (u32, Key)>) -> Result<Self> {
+        let mut sealing = BTreeMap::new();
+        for (number, key) in keys {
+            if sealing.insert(number, Arc::new(key)).is_some() {
+                return Err(SealFailure::keys(
+                    "the key ring",
+                    format!("key {number} is twice there"),
+                ));
+            }
+        }
+        Keys { sealing, names: None }.checked("the key ring").map(Self::fixed)
+    }
+
+    /// The same keys, with the key that hides names.
+    #[must_use]
+    pub fn with_names_key(self, key: Key) -> Self {
+        let keys = Keys { names: Some(Arc::new(key)), ..self.keys() };
+        Self::fixed(keys)
+    }
+
+    /// The keys in the text of a key ring. The caller overwrites its own copy of the text.
+    ///
+    /// # Errors
+    ///
+    /// [`SealFailure::Keys`] where it is none.
+    pub fn from_text(text: &str) -> Result<Self> {
+        Keys::parse("the text", text).map(Self::fixed)
+    }
+
+    /// The keys in a file, which has to be as private as a file with tokens (mode 0600), in a folder
+    /// in which no other user can replace it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Insecure`] where other users can read or replace it, [`Error::Io`] where it is
+    /// missing, [`SealFailure::Keys`] where it is no key ring.
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = msal_cache_disk::absolute(path.as_ref())?;
+        let keys = RwLock::new(file::read(&path)?);
+        Ok(Self(Arc::new(Inner { keys, source: Source::File(path) })))
+    }
+
+    /// Creates a file with [new keys](Self::generate), mode 0600.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Io`] where the file is there already; the rest is as for
+    /// [`from_file`](Self::from_file).
+    pub fn create_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = msal_cache_disk::absolute(path.as_ref())?;
+        file::create(&path, &Self::generate()?.keys())?;
+        Self::from_file(path)
+    }
+
+    /// Adds a new key to a file, which then seals. Returns its number.
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_file`](Self::from_file); [`Error::Io`] where another process adds a key.
+    pub fn add_key_to_file(path: impl AsRef<Path>) -> Result<u32> {
+        let path = msal_cache_disk::absolute(path.as_ref())?;
+        file::replace(&path, |keys| {
+            let last = keys.sealing.last_key_value().map_or(0, |(number, _)| *number);
+            let next = last
+                .checked_add(1)
+                .ok_or_else(|| SealFailure::keys(path.display().to_string(), "it is full"))?;
+            keys.sealing.insert(next, Arc::new(Key::generate()?));
+            Ok(next)
+        })
+    }
+
+    /// The keys in a credential that systemd passes to a service (`LoadCredentialEncrypted=`): the
+    /// file of this name in `$CREDENTIALS_DIRECTORY`, whose permissions systemd sets.
+    ///
+    /// # Errors
+    ///
+    /// [`SealFailure::Keys`] where there is none, or it is no key ring.
+    pub fn from_credential(name: &str) -> Result<Self> {
+        let place = format!("the credential {name}");
+        let wrong = |reason: &str| SealFailure::keys(place.clone(), reason);
+        if name.is_empty() || name.contains('/') || name.starts_with('.') {
+            return Err(Error::invalid("name", "it is not the name of a credential"));
+        }
+        let folder = std::env::var_os("CREDENTIALS_DIRECTORY").ok_or_else(|| {
+            wrong(
+                "CREDENTIALS_DIRECTORY is not set; add LoadCredential= to the unit of the service",
+            )
+        })?;
+        let text = file::read_text(&Path::new(&folder).join(name))?;
+        Keys::parse(&place, &text).map(Self::fixed)
+    }
+
+    /// The keys in an environment variable, which has the text of a key ring or one key in Base64, then
+    /// with the number 1. Processes of the same user can read the environment of this one.
+    ///
+    /// # Errors
+    ///
+    /// [`SealFailure::Keys`] where it isn't set, or is no key ring.
+    pub fn from_env(variable: &str) -> Result<Self> {
+        let place = format!("the environment variable {variable}");
+        let text = std::env::var(variable)
+            .map(Zeroizing::new)
+            .map_err(|_| SealFailure::keys(place.clone(), "it is not set, or not Unicode"))?;
+        if text.trim().contains(char::is_whitespace) {
+            return Keys::parse(&place, &text).map(Self::fixed);
+        }
+        let line = Zeroizing::new(format!("1 {}", text.trim()));
+        Keys::parse(&place, &line).map(Self::fixed)
+    }
+
+    /// Keys that a function returns by their numbers, such as one that unwraps them with a key
+    /// management service. It is called once for each key, and for `newest`, which seals, at once.
+    ///
+    /// # Errors
+    ///
+    /// Those of the function; [`SealFailure::Keys`] where it has no key `newest`.
+    pub fn from_callback(
+        newest: u32,
+        key: impl Fn(u32) -> Result<Option<Key>> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        let Some(found) = key(newest)? else {
+            return Err(SealFailure::keys("the callback", format!("it has no key {newest}")));
+        };
+        let mut keys = Keys::default();
+        keys.sealing.insert(newest, Arc::new(found));
+        let source = Source::Callback(Box::new(key));
+        Ok(Self(Arc::new(Inner { keys: RwLock::new(keys), source })))
+    }
+
+    fn fixed(keys: Keys) -> Self {
+        Self(Arc::new(Inner { keys: RwLock::new(keys), source: Source::Fixed }))
+    }
+
+    fn keys(&self) -> Keys {
+        self.0.keys.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The numbers of the keys, ascending. Of a callback: of those that were needed.
+    pub fn numbers(&self) -> Vec<u32> {
+        let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.sealing.keys().copied().collect()
+    }
+
+    /// The number of the key that seals.
+    pub fn newest(&self) -> u32 {
+        self.sealing().0
+    }
+
+    /// Whether there is a key that hides names.
+    pub fn can_hide_names(&self) -> bool {
+        self.names().is_some()
+    }
+
+    /// Reads the file of the keys again. Other rings don't change.
+    ///
+    /// # Errors
+    ///
+    /// As for [`from_file`](Self::from_file); the keys stay as they were.
+    pub fn reload(&self) -> Result<()> {
+        if let Source::File(path) = &self.0.source {
+            let new = file::read(path)?;
+            *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = new;
+        }
+        Ok(())
+    }
+
+    /// The text of the ring, to store it elsewhere. It has the keys in the clear.
+    pub fn to_text(&self) -> Bytes {
+        self.keys().text().as_bytes().to_vec().into()
+    }
+
+    /// The key that seals, and its number.
+    pub(crate) fn sealing(&self) -> (u32, Arc<Key>) {
+        let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
+        let (number, key) = keys.sealing.last_key_value().expect("a ring has a key");
+        (*number, key.clone())
+    }
+
+    pub(crate) fn names(&self) -> Option<Arc<Key>> {
+        self.0.keys.read().unwrap_or_else(PoisonError::into_inner).names.clone()
+    }
+
+    fn held(&self, number: u32) -> Option<Arc<Key>> {
+        let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
+        keys.sealing.get(&number).cloned()
+    }
+
+    /// The key of this number, which sealed `what`.
+    pub(crate) fn opening(&self, number: u32, what: impl Fn() -> String) -> Result<Arc<Key>> {
+        if let Some(key) = self.held(number) {
+            return Ok(key);
+        }
+        match &self.0.source {
+            Source::Fixed => {}
+            Source::File(_) => self.reload()?,
+            Source::Callback(callback) => {
+                if let Some(key) = callback(number)? {
+                    let mut keys = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);
+                    // A later key opens, and doesn't seal: `newest` was chosen.
+                    if keys.sealing.last_key_value().is_some_and(|(newest, _)| number < *newest) {
+                        return Ok(keys.sealing.entry(number).or_insert(Arc::new(key)).clone());
+                    }
+                    return Ok(Arc::new(key));
+                }
+            }
+        }
+        self.held(number).ok_or_else(|| {
+            SealFailure::MissingKey { what: what(), number, has: self.numbers() }.into()
+        })
+    }
+}
+
+impl fmt::Debug for KeyRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("KeyRing").field(&self.numbers()).finish()
+    }
+}

@@ -1,0 +1,85 @@
+//! The text of a key ring.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use msal_cache_core::Result;
+use zeroize::Zeroizing;
+
+use crate::error::SealFailure;
+use crate::key::{Key, Text};
+
+/// Keys by number.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Keys {
+    pub(crate) sealing: BTreeMap<u32, Arc<Key>>,
+    /// The key that hides names.
+    pub(crate) names: Option<Arc<Key>>,
+}
+
+/// The word of the line with the key that hides names.
+const NAMES: &str = "names";
+
+impl Keys {
+    /// Parses lines of a number, or `names`, and a key in Base64. Blank lines and those that begin
+    /// with `#` are comments.
+    pub(crate) fn parse(place: &str, text: &str) -> Result<Self> {
+        let mut keys = Self::default();
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let wrong =
+                |reason: &str| SealFailure::keys(place, format!("line {}: {reason}", index + 1));
+            let (name, key) = line
+                .split_once(char::is_whitespace)
+                .ok_or_else(|| wrong("a line has a number and a key in Base64"))?;
+            let bytes = Zeroizing::new(
+                STANDARD.decode(key.trim_start()).map_err(|_| wrong("the key is not Base64"))?,
+            );
+            let key = Key::from_bytes(&bytes)
+                .map_err(|_| wrong("the key has another size than 32 bytes"))?;
+            let is_new = if name == NAMES {
+                keys.names.replace(Arc::new(key)).is_none()
+            } else {
+                let number = name.parse().map_err(|_| wrong("the number is not one"))?;
+                keys.sealing.insert(number, Arc::new(key)).is_none()
+            };
+            if !is_new {
+                return Err(wrong("there is a second key of this number"));
+            }
+        }
+        keys.checked(place)
+    }
+
+    pub(crate) fn checked(self, place: &str) -> Result<Self> {
+        if self.sealing.is_empty() {
+            return Err(SealFailure::keys(place, "it has no key"));
+        }
+        Ok(self)
+    }
+
+    /// The text that [`parse`](Self::parse) reads.
+    pub(crate) fn text(&self) -> Text {
+        // Sized at once, so that no part of it is left behind by a reallocation.
+        let mut text = Text::new(String::with_capacity(256 + 64 * (self.sealing.len() + 1)));
+        text.push_str("# Keys of msal-cache: a number and a key. The highest number seals.\n");
+        if let Some(names) = &self.names {
+            line(&mut text, NAMES, names);
+        }
+        for (number, key) in &self.sealing {
+            line(&mut text, &number.to_string(), key);
+        }
+        text
+    }
+}
+
+fn line(text: &mut Text, name: &str, key: &Key) {
+    text.push_str(name);
+    text.push(' ');
+    STANDARD.encode_string(key.expose(), text);
+    text.push('\n');
+}

@@ -1,0 +1,297 @@
+//! What was changed in a sealed store is refused: each byte, each truncation, each exchange.
+
+mod support;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use msal_cache_core::{
+    Batch, Blob, BlobStore, CacheStore, CredentialType, Document, Error, Expect, Json, Memory,
+    Partition, Record, Result, Revision,
+};
+use msal_cache_file::FileStore;
+use msal_cache_sealed::{KeyRing, SealFailure, Sealed, SealedBlob};
+use support::{keys, list, load, put, refusal, token, user};
+
+/// A sealed store and the one in it.
+fn stores(hidden: bool) -> (Arc<Memory>, Sealed<Arc<Memory>>) {
+    let inner = Arc::new(Memory::new());
+    let sealed = Sealed::new(inner.clone(), "test", keys(&[1, 2]));
+    (inner, if hidden { sealed.hide_names().unwrap() } else { sealed })
+}
+
+/// Where a stored record is.
+fn place(inner: &Memory, users: usize, sealed: &Sealed<Arc<Memory>>) -> HashMap<String, Partition> {
+    let mut places = HashMap::new();
+    let stored = list(inner).unwrap();
+    for record in stored {
+        let text: serde_json::Value = serde_json::from_str(record.value().expose()).unwrap();
+        let name = text["partition"].as_str().unwrap();
+        places
+            .insert(record.key().to_owned(), Partition::user(name.strip_prefix("user/").unwrap()));
+    }
+    assert_eq!(places.len(), users, "{sealed:?}");
+    places
+}
+
+fn overwrite(inner: &Memory, partition: &Partition, record: &Record) {
+    let mut batch = Batch::new();
+    batch.change(partition, Expect::Any).put(record.clone());
+    inner.commit(&batch).unwrap();
+}
+
+#[test]
+fn p17_each_changed_byte_of_a_record_is_noticed() {
+    for hidden in [false, true] {
+        let (inner, sealed) = stores(hidden);
+        let record = token(1);
+        put(&sealed, std::slice::from_ref(&record));
+        let stored = list(&*inner).unwrap().remove(0);
+        let partition = place(&inner, 1, &sealed)[stored.key()].clone();
+        let text = stored.value().expose().to_owned();
+        for at in 0..text.len() {
+            for bit in 0..7 {
+                let mut bytes = text.clone().into_bytes();
+                bytes[at] ^= 1 << bit;
+                let Ok(changed) = String::from_utf8(bytes) else { continue };
+                overwrite(&inner, &partition, &stored.with_value(Json::from_stored(changed)));
+                refusal(load(&sealed, &user(1)));
+                refusal(list(&sealed));
+                refusal(load(&Sealed::clone_of(&sealed), &user(1)));
+            }
+        }
+        for length in 0..text.len() {
+            overwrite(&inner, &partition, &stored.with_value(Json::from_stored(&text[..length])));
+            refusal(load(&sealed, &user(1)));
+        }
+        overwrite(&inner, &partition, &stored);
+        assert_eq!(load(&sealed, &user(1)).unwrap(), [record]);
+    }
+}
+
+/// A handle that has checked nothing yet.
+trait CloneOf {
+    fn clone_of(other: &Self) -> Self;
+}
+
+impl CloneOf for Sealed<Arc<Memory>> {
+    fn clone_of(other: &Self) -> Self {
+        Self::new(other.store().clone(), "test", other.keys().clone())
+    }
+}
+
+#[test]
+fn p17_each_exchange_among_a_thousand_records_is_noticed() {
+    const USERS: usize = 1_000;
+    for hidden in [false, true] {
+        let (inner, sealed) = stores(hidden);
+        let records: Vec<_> = (0..USERS).map(token).collect();
+        put(&sealed, &records);
+        let places = place(&inner, USERS, &sealed);
+        let stored = list(&*inner).unwrap();
+        for (at, one) in stored.iter().enumerate() {
+            // Its neighbour of the same section, and any other record.
+            for other in [at + 3, at + 1 + fastrand::usize(..USERS - 1)] {
+                let other = &stored[other % USERS];
+                let moved = one.with_value(Json::from_stored(other.value().expose()));
+                overwrite(&inner, &places[one.key()], &moved);
+                let failed = (0..USERS).find(|it| load(&sealed, &user(*it)).is_err());
+                let failed = failed.expect("one user's records are refused");
+                assert!(matches!(
+                    refusal(load(&sealed, &user(failed))),
+                    SealFailure::Broken { .. }
+                ));
+                overwrite(&inner, &places[one.key()], one);
+                if at >= 20 {
+                    // The rest by the listing, which opens each record.
+                    overwrite(&inner, &places[one.key()], &moved);
+                    refusal(sealed.list(Some(one.credential_type()), None));
+                    overwrite(&inner, &places[one.key()], one);
+                }
+            }
+            if at >= 60 {
+                break;
+            }
+        }
+        // All of them at once: each takes the value of the next, so each has to be refused.
+        for (at, one) in stored.iter().enumerate() {
+            let other = &stored[(at + 1) % USERS];
+            let moved = one.with_value(Json::from_stored(other.value().expose()));
+            overwrite(&inner, &places[one.key()], &moved);
+        }
+        for number in 0..USERS {
+            refusal(load(&sealed, &user(number)));
+        }
+    }
+}
+
+#[test]
+fn p17_a_row_that_is_moved_to_another_user_is_refused() {
+    let (inner, sealed) = stores(false);
+    put(&sealed, &[token(1), token(2)]);
+    let stored = list(&*inner).unwrap();
+    // The row as it is, under another partition.
+    overwrite(&inner, &user(2), stored.iter().find(|it| it.key() == "u1.t-key").unwrap());
+    assert!(matches!(refusal(load(&sealed, &user(2))), SealFailure::Broken { number: 2, .. }));
+}
+
+#[test]
+fn p17_an_expiry_that_was_changed_is_refused() {
+    let (inner, sealed) = stores(false);
+    put(&sealed, &[token(1)]);
+    let stored = list(&*inner).unwrap().remove(0);
+    let text = stored.value().expose().replace("1001", "9001");
+    overwrite(&inner, &user(1), &stored.with_value(Json::from_stored(text)));
+    assert!(matches!(refusal(load(&sealed, &user(1))), SealFailure::Broken { .. }));
+}
+
+#[test]
+fn p17_a_record_of_another_cache_is_refused_under_the_same_keys() {
+    let inner = Arc::new(Memory::new());
+    put(&Sealed::new(inner.clone(), "one", keys(&[1])), &[token(1)]);
+    let other = Sealed::new(inner, "another", keys(&[1]));
+    assert!(matches!(refusal(load(&other, &user(1))), SealFailure::Broken { number: 1, .. }));
+    assert!(matches!(refusal(list(&other)), SealFailure::Broken { .. }));
+}
+
+#[test]
+fn p17_a_plain_record_in_a_sealed_store_is_refused() {
+    for hidden in [false, true] {
+        let (inner, sealed) = stores(hidden);
+        put(&*inner, &[token(1)]);
+        // Also for another user: nothing of such a store is an empty cache.
+        for number in [1, 2] {
+            let refused = refusal(load(&sealed, &user(number)));
+            assert!(matches!(refused, SealFailure::NotSealed { .. }));
+        }
+        let mut batch = Batch::new();
+        batch.change(user(3), Expect::Any).put(token(3));
+        assert!(matches!(refusal(sealed.commit(&batch)), SealFailure::NotSealed { .. }));
+        // One that is added later, next to sealed ones.
+        let (inner, sealed) = stores(hidden);
+        put(&sealed, &[token(1)]);
+        let stored = list(&*inner).unwrap().remove(0);
+        let partition = place(&inner, 1, &sealed)[stored.key()].clone();
+        overwrite(&inner, &partition, &stored.with_value(token(1).value().clone()));
+        assert!(matches!(refusal(load(&sealed, &user(1))), SealFailure::NotSealed { .. }));
+    }
+}
+
+#[test]
+fn p17_hidden_and_legible_names_are_not_an_empty_cache_to_each_other() {
+    for hidden in [false, true] {
+        let (inner, sealed) = stores(hidden);
+        put(&sealed, &[token(1)]);
+        let other = Sealed::new(inner, "test", keys(&[1, 2]));
+        let other = if hidden { other } else { other.hide_names().unwrap() };
+        assert_eq!(refusal(load(&other, &user(1))), SealFailure::Names { hidden });
+    }
+}
+
+#[test]
+fn p17_a_missing_key_is_named_and_damages_nothing() {
+    let inner = Arc::new(Memory::new());
+    let both = Sealed::new(inner.clone(), "test", keys(&[1, 2]));
+    put(&both, &[token(1)]);
+    let old = Sealed::new(inner.clone(), "test", keys(&[1]));
+    let before = list(&*inner).unwrap();
+    let missing = |failure| matches!(failure, SealFailure::MissingKey { number: 2, ref has, .. } if *has == [1]);
+    assert!(missing(refusal(load(&old, &user(1)))));
+    assert!(missing(refusal(list(&old))));
+    let mut batch = Batch::new();
+    batch.change(user(2), Expect::Any).put(token(2));
+    assert!(missing(refusal(old.commit(&batch))));
+    assert!(missing(refusal(old.rekey())));
+    assert_eq!(list(&*inner).unwrap(), before);
+    // The same number with other bytes.
+    let wrong = KeyRing::new([(2, support::key(77))]).unwrap();
+    let wrong = Sealed::new(inner.clone(), "test", wrong);
+    let refused = refusal(load(&wrong, &user(1)));
+    assert!(matches!(refused, SealFailure::Broken { number: 2, .. }), "{refused}");
+    assert_eq!(list(&*inner).unwrap(), before);
+}
+
+#[test]
+fn p17_the_records_of_a_document_are_not_sealed_one_by_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = FileStore::open(folder.path().join("cache")).unwrap();
+    put(&file, &[token(1)]);
+    let sealed = Sealed::new(file, "test", keys(&[1]));
+    assert_eq!(refusal(sealed.seal_plain()), SealFailure::Document);
+    assert_eq!(list(sealed.store()).unwrap(), [token(1)]);
+    let file = FileStore::open(folder.path().join("other")).unwrap();
+    let sealed = Sealed::new(file, "test", keys(&[1]));
+    let mut batch = Batch::new();
+    batch.change(user(1), Expect::Any).put(token(1));
+    assert_eq!(refusal(sealed.commit(&batch)), SealFailure::Document);
+    let reader = FileStore::open(folder.path().join("other")).unwrap();
+    let reader = Sealed::new(reader, "test", keys(&[1]));
+    assert_eq!(refusal(load(&reader, &user(1))), SealFailure::Document);
+}
+
+#[test]
+fn p17_records_stay_with_the_purge_until_they_expire() {
+    for hidden in [false, true] {
+        let (_, sealed) = stores(hidden);
+        put(&sealed, &[token(0), token(1), token(2)]);
+        assert_eq!(sealed.purge(1_002).unwrap(), 1);
+        assert_eq!(list(&sealed).unwrap().len(), 2);
+        let records = sealed.list(Some(&CredentialType::AccessToken), None).unwrap();
+        assert!(format!("{records:?}").contains("u2.t-key"));
+    }
+}
+
+/// A string that doesn't change.
+#[derive(Debug)]
+struct Stored(Vec<u8>);
+
+impl BlobStore for Stored {
+    fn read(&self, _: Option<Revision>) -> Result<Blob> {
+        Ok(Blob::Present(Revision::from_u128(1), self.0.clone().into()))
+    }
+
+    fn swap(&self, _: Revision, _: &[u8]) -> Result<Revision> {
+        Err(Error::Conflict)
+    }
+}
+
+#[test]
+fn p17_each_changed_byte_and_truncation_of_a_document_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cache");
+    let open = |name: &str, numbers: &[u32]| {
+        let file = FileStore::builder(&path).open_blob().unwrap();
+        Document::new(SealedBlob::new(file, name, keys(numbers)))
+    };
+    put(&open("test", &[1]), &[token(1)]);
+    let whole = std::fs::read(&path).unwrap();
+    let blob = |bytes: &[u8]| SealedBlob::new(Stored(bytes.to_vec()), "test", keys(&[1]));
+    for at in 0..whole.len() {
+        let mut changed = whole.clone();
+        changed[at] ^= 1 << (at % 8);
+        refusal(blob(&changed).read(None));
+    }
+    for length in 0..whole.len() {
+        refusal(blob(&whole[..length]).read(None));
+    }
+    blob(&whole).read(None).unwrap();
+
+    // Neither a reader nor a writer with other keys or another name changes the file.
+    for store in [open("other", &[1]), open("test", &[2])] {
+        refusal(load(&store, &user(1)));
+        let mut batch = Batch::new();
+        batch.change(user(2), Expect::Any).put(token(2));
+        refusal(store.commit(&batch));
+    }
+    assert_eq!(std::fs::read(&path).unwrap(), whole);
+    assert_eq!(
+        std::fs::read_dir(folder.path())
+            .unwrap()
+            .filter(|it| { it.as_ref().unwrap().file_name().to_string_lossy().contains("corrupt") })
+            .count(),
+        0
+    );
+    // A plain document is refused, too.
+    std::fs::write(&path, "{}").unwrap();
+    assert!(matches!(refusal(load(&open("test", &[1]), &user(1))), SealFailure::NotSealed { .. }));
+}

@@ -1,0 +1,131 @@
+"""The format of docs::sealed, over PyNaCl: written from the documentation, and not from the Rust code.
+
+    sealed.py vectors      prints the test vectors
+    sealed.py check        reads jobs from standard input, as a JSON array, and prints their results
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import sys
+
+from nacl.bindings import (
+    crypto_aead_xchacha20poly1305_ietf_decrypt as decrypt,
+    crypto_aead_xchacha20poly1305_ietf_encrypt as encrypt,
+)
+
+MAGIC = b"msal-cache sealed\n"
+
+
+def field(data):
+    data = data.encode() if isinstance(data, str) else data
+    return len(data).to_bytes(4, "big") + data
+
+
+def envelope(number, key, nonce, fields, plaintext):
+    header = b"\x01" + number.to_bytes(4, "big")
+    aad = header + b"".join(map(field, fields))
+    return header + nonce + encrypt(plaintext, aad, nonce, key)
+
+
+def opened(sealed, keys, fields):
+    header, nonce, rest = sealed[:5], sealed[5:29], sealed[29:]
+    assert header[0] == 1
+    key = keys[int.from_bytes(header[1:], "big")]
+    return decrypt(rest, header + b"".join(map(field, fields)), nonce, key)
+
+
+def hidden(names, cache, *fields):
+    text = b"".join(map(field, (cache, *fields)))
+    return hmac.new(names, text, hashlib.sha256).digest()[:16].hex()
+
+
+def place(job):
+    """The partition and the key under which a record is stored, and the kind of the record."""
+    if not job["hidden"]:
+        return job["partition"], job["key"], "msal-cache record"
+    names = bytes.fromhex(job["names"])
+    partition = "user/" + hidden(names, job["cache"], "partition", job["partition"], "")
+    key = hidden(names, job["cache"], "key", job["section"], job["key"])
+    return partition, key, "msal-cache hidden record"
+
+
+def seal(job):
+    key, nonce = bytes.fromhex(job["secret"]), bytes.fromhex(job["nonce"])
+    if "document" in job:
+        fields = ["msal-cache document", job["cache"]]
+        sealed = envelope(job["number"], key, nonce, fields, job["document"].encode())
+        return {"stored": base64.b64encode(MAGIC + sealed).decode()}
+    partition, stored_key, kind = place(job)
+    fields = [kind, job["cache"], partition, job["section"], stored_key, job["expires_on"] or ""]
+    plaintext = job["value"].encode()
+    if job["hidden"]:
+        plaintext = field(job["key"]) + plaintext
+    sealed = base64.b64encode(envelope(job["number"], key, nonce, fields, plaintext))
+    stored = {"expires_on": job["expires_on"]} if job["expires_on"] else {}
+    stored |= {"partition": partition, "sealed": sealed.decode().rstrip("=")}
+    text = json.dumps(stored, separators=(",", ":"), ensure_ascii=False)
+    return {"partition": partition, "key": stored_key, "stored": text}
+
+
+def unseal(job):
+    keys = {job["number"]: bytes.fromhex(job["secret"])}
+    if "document" in job:
+        sealed = base64.b64decode(job["stored"])
+        assert sealed.startswith(MAGIC)
+        fields = ["msal-cache document", job["cache"]]
+        return opened(sealed[len(MAGIC) :], keys, fields).decode()
+    stored = json.loads(job["stored"])
+    partition, stored_key, kind = place(job)
+    assert stored["partition"] == partition and job["stored_key"] == stored_key
+    sealed = base64.b64decode(stored["sealed"] + "=" * (-len(stored["sealed"]) % 4))
+    expires_on = stored.get("expires_on", "")
+    fields = [kind, job["cache"], partition, job["section"], stored_key, expires_on]
+    plaintext = opened(sealed, keys, fields)
+    if job["hidden"]:
+        name = field(job["key"])
+        assert plaintext.startswith(name)
+        plaintext = plaintext[len(name) :]
+    return plaintext.decode()
+
+
+def vectors():
+    common = {
+        "cache": "web",
+        "number": 7,
+        "secret": bytes(range(32)).hex(),
+        "names": bytes(range(32, 64)).hex(),
+        "nonce": bytes(range(64, 88)).hex(),
+    }
+    value = '{"home_account_id":"uid.utid","expires_on":"1700000000","secret":"s\u00e9cret"}'
+    record = common | {
+        "partition": "user/uid.utid",
+        "section": "AccessToken",
+        "key": "uid.utid-login.example-accesstoken-c-t-s",
+        "expires_on": "1700000000",
+        "value": value,
+        "hidden": False,
+    }
+    metadata = record | {
+        "partition": "metadata",
+        "section": "AppMetadata",
+        "key": "appmetadata-login.example-c",
+        "expires_on": None,
+        "value": '{"client_id":"c","environment":"login.example"}',
+    }
+    jobs = [record, record | {"hidden": True}, metadata, metadata | {"hidden": True}]
+    jobs.append(common | {"document": '{"AccessToken":{}}'})
+    return [job | seal(job) | {"plain_key": job.get("key")} for job in jobs]
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["vectors"]:
+        json.dump(vectors(), sys.stdout, indent=1)
+        print()
+    elif sys.argv[1:] == ["check"]:
+        jobs = json.load(sys.stdin)
+        verbs = {"seal": seal, "open": unseal}
+        json.dump([verbs[job["verb"]](job) for job in jobs], sys.stdout)
+    else:
+        sys.exit(__doc__)
