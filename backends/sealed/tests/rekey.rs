@@ -132,7 +132,7 @@ fn p17_a_file_is_sealed_rekeyed_and_made_plain_again() {
     assert_eq!(fs::read(&path).unwrap(), plain);
 }
 
-/// No file below the folder has the text, also not in Base64.
+/// No file below the folder has the text.
 fn assert_no_canary(folder: &Path) {
     let mut files = 0;
     for entry in fs::read_dir(folder).unwrap() {
