@@ -167,7 +167,7 @@ impl<S: CacheStore> SignIn<&Client<S>> {
     /// ```
     /// # use msal_cache::{Client, TokenCache, endpoint::TokenEndpoint};
     /// # let cache = TokenCache::in_memory();
-    /// let client = cache.client("<client-id>", "https://login.microsoftonline.com/<tenant>");
+    /// let client = cache.client("<client-id>", "https://login.microsoftonline.com/organizations");
     /// let begun = client.sign_in(["User.Read"]).begin_sign_in("https://app.example/signed-in")?;
     /// // The response: a redirect to `begun.address`. The session of the browser: `begun.state`.
     /// # let _ = begun;
