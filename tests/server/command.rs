@@ -28,6 +28,9 @@ fn send(line: &str) {
 /// The runs of a subcommand, after the fixture was imported.
 fn runs(subcommand: &str, store: &str) -> Vec<Vec<String>> {
     let request = ["--client", "python-client", "--account", "alice", "--scope", "User.Read"];
+    let nothing = "http://127.0.0.1:1/token";
+    let sign_in = ["--client", "c", "--tenant", "t", "--scope", "s", "--device-code"];
+    let sign_in = [&sign_in[..], &["--token-endpoint", nothing]].concat();
     let args: &[&[&str]] = match subcommand {
         "accounts" | "stats" | "check" | "lock" => &[&[store]],
         "tokens" => &[&[store], &[store, "--type", "access", "--wide"]],
@@ -42,6 +45,8 @@ fn runs(subcommand: &str, store: &str) -> Vec<Vec<String>> {
         "import" => &[&[store, "cache.json"], &[store, "cache.json", "--replace", "--yes"]],
         "copy" => &[&[store, "copy.json"], &["cache.json", store], &[store, store]],
         "watch" => &[&[store, "--count", "0"]],
+        // Nothing answers there; what a sign-in stores is tested on a file.
+        "sign-in" => &[&[&[store][..], &sign_in[..]].concat()],
         "places" | "completions" | "man" => &[],
         other => panic!("no runs are defined for {other}"),
     };
