@@ -32,7 +32,8 @@ pub(crate) struct DecodedCache {
 
 #[derive(Debug)]
 struct Shard {
-    table: HashTable<CachedPartition>,
+    /// Boxed, since a table is up to half empty, and a partition has a long name.
+    table: HashTable<Box<CachedPartition>>,
     /// Counts the changes by this process.
     changes: u64,
 }
@@ -48,7 +49,7 @@ struct Sections {
 struct CachedSection {
     section: CredentialType,
     decoded: Arc<Decoded>,
-    weight: usize,
+    weight: Weight,
     confirmed: Moment,
 }
 
@@ -64,11 +65,15 @@ struct CachedPartition {
     /// Whether the store has this revision for exactly these entries. If not, they are kept only so
     /// that they aren't decoded again.
     is_exact: bool,
-    weight: usize,
+    weight: Weight,
     used: AtomicU64,
     /// When the store has last confirmed it.
     confirmed: AtomicMoment,
 }
+
+/// An approximate size in bytes; larger ones count as 4 GiB. There is one for each partition, so it is
+/// small.
+type Weight = u32;
 
 /// By far more than threads that run at the same time.
 const SHARDS: usize = 64;
@@ -169,7 +174,7 @@ impl DecodedCache {
         // Without entries, a user costs nothing to read again. Each request reads the metadata.
         let is_kept = !decoded.entries.is_empty() || *partition == Partition::app_metadata();
         let weight = if is_kept { weight(&decoded) } else { 0 };
-        let kept = weight > 0 && weight <= self.limit;
+        let kept = weight > 0 && weight as usize <= self.limit;
         let used = AtomicU64::new(self.time.fetch_add(1, Ordering::Relaxed) + 1);
         let (hash, shard) = self.shard(partition);
         let mut shard = shard.write().unwrap_or_else(PoisonError::into_inner);
@@ -182,7 +187,9 @@ impl DecodedCache {
             let confirmed = AtomicMoment::new(if is_current { now } else { Moment::NEVER });
             let partition = partition.clone();
             let new = CachedPartition { partition, decoded, is_exact, weight, used, confirmed };
-            shard.table.insert_unique(hash, new, |it| self.hasher.hash_one(&it.partition));
+            shard
+                .table
+                .insert_unique(hash, Box::new(new), |it| self.hasher.hash_one(&it.partition));
         }
         drop(shard);
         self.weigh(if kept { weight } else { 0 }, old.map_or(0, |old| old.weight));
@@ -209,7 +216,7 @@ impl DecodedCache {
         now: Moment,
     ) {
         let weight = weight(&decoded);
-        let kept = weight <= self.limit;
+        let kept = weight as usize <= self.limit;
         let mut sections = self.sections.write().unwrap_or_else(PoisonError::into_inner);
         let old = sections.list.iter().position(|it| it.section == *section);
         let old = old.map(|at| sections.list.swap_remove(at));
@@ -360,7 +367,8 @@ impl DecodedCache {
         (hash, &self.partitions[shard])
     }
 
-    fn weigh(&self, more: usize, less: usize) {
+    fn weigh(&self, more: Weight, less: Weight) {
+        let (more, less) = (more as usize, less as usize);
         self.weight.fetch_add(more, Ordering::Relaxed);
         let before = self.weight.fetch_sub(less, Ordering::Relaxed);
         metrics::decoded(before.saturating_sub(less));
@@ -375,9 +383,12 @@ impl DecodedCache {
         let mut by_use = Vec::new();
         for shard in &self.partitions {
             let shard = shard.read().unwrap_or_else(PoisonError::into_inner);
-            let used =
-                |it: &CachedPartition| (it.used.load(Ordering::Relaxed), it.partition.clone());
-            by_use.extend(shard.table.iter().map(used));
+            by_use.extend(
+                shard
+                    .table
+                    .iter()
+                    .map(|it| (it.used.load(Ordering::Relaxed), it.partition.clone())),
+            );
         }
         by_use.sort_unstable_by_key(|(used, _)| *used);
         // The one that was just put is the last, and is kept.
@@ -416,12 +427,13 @@ fn differs(section: &CredentialType, batch: &Batch) -> bool {
 
 /// Approximately how much memory a partition takes, in bytes. Texts that the store has in memory
 /// too are not counted.
-fn weight(decoded: &Decoded) -> usize {
+fn weight(decoded: &Decoded) -> Weight {
     let entry = |it: &Entry| {
         let record = it.record();
         it.overhead() + if record.is_shared() { 0 } else { record.value().expose().len() }
     };
-    size_of::<CachedPartition>() + decoded.entries.iter().map(entry).sum::<usize>()
+    let size = size_of::<CachedPartition>() + decoded.entries.iter().map(entry).sum::<usize>();
+    Weight::try_from(size).unwrap_or(Weight::MAX)
 }
 
 #[cfg(test)]
