@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 
-/// Passes connections on to a server, and cuts them as it is told.
+/// Passes connections on to a server, and cuts them on request.
 pub(crate) struct Proxy {
     pub(crate) port: u16,
     state: Arc<State>,
