@@ -9,7 +9,13 @@ use msal_cache_postgres::PostgresStore;
 use crate::support::{execute, new_schema, open};
 
 /// A schema, which is dropped at the end.
-struct Schema(String);
+pub(crate) struct Schema(String);
+
+impl Schema {
+    pub(crate) fn name(&self) -> &str {
+        &self.0
+    }
+}
 
 impl Drop for Schema {
     fn drop(&mut self) {

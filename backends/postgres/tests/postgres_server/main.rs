@@ -6,6 +6,7 @@ mod faults;
 mod opening;
 mod proxy;
 mod rows;
+mod sealed;
 mod security;
 mod server;
 mod support;

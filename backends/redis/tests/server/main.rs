@@ -9,6 +9,7 @@ mod guards;
 mod local;
 mod processes;
 mod proxy;
+mod sealed;
 mod sentinel;
 mod servers;
 mod support;
