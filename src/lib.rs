@@ -129,6 +129,33 @@ pub mod sealed {
         Key, KeyRing, SealFailure, Sealed, SealedBlob, is_sealed_document, is_sealed_record,
         key_of_document, key_of_record,
     };
+
+    /// The keys of an app in the key store of the Linux desktop; new ones, which are stored there, at the first
+    /// use. The entry is [`SecretEntry::keys_of`](crate::secret_service::SecretEntry::keys_of). Processes that
+    /// start at once have the same keys.
+    ///
+    /// For a part of this, such as keys that have to be there, pass the blob of the entry to
+    /// [`KeyRing::from_blob`].
+    ///
+    /// ```no_run
+    /// use msal_cache::sealed::{Sealed, keys_from_secret_service};
+    /// use msal_cache::{Memory, TokenCache};
+    ///
+    /// let keys = keys_from_secret_service("contoso-mail")?;
+    /// let cache = TokenCache::new(Sealed::new(Memory::new(), "contoso-mail", keys));
+    /// # Ok::<(), msal_cache::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// Those of [`SecretServiceStoreBuilder::open`](crate::secret_service::SecretServiceStoreBuilder::open) and
+    /// of [`KeyRing::from_blob_or_new`].
+    #[cfg(feature = "secret-service")]
+    pub fn keys_from_secret_service(app: &str) -> crate::Result<KeyRing> {
+        use crate::secret_service::{SecretEntry, SecretServiceStore};
+        let entry = SecretEntry::keys_of(app)?;
+        KeyRing::from_blob_or_new(SecretServiceStore::builder(entry).open_blob()?)
+    }
 }
 
 #[cfg(feature = "sqlite")]

@@ -15,6 +15,7 @@ mod record;
 mod rekey;
 mod ring;
 mod store;
+mod stored;
 mod text;
 
 pub use blob::{SealedBlob, is_sealed_document, key_of_document};

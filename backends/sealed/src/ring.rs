@@ -3,12 +3,13 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use msal_cache_core::{Bytes, Error, Result};
+use msal_cache_core::{BlobStore, Bytes, Error, Result, Revision, retry};
 use zeroize::Zeroizing;
 
 use crate::error::SealFailure;
 use crate::file;
 use crate::key::Key;
+use crate::stored;
 use crate::text::Keys;
 
 /// Numbered keys: the one with the highest number seals, all of them open.
@@ -17,8 +18,8 @@ use crate::text::Keys;
 /// has one key in each line, its number and its 32 bytes in Base64; the line `names` has the key that
 /// hides names. The guide is `docs::sealed` of `msal-cache`.
 ///
-/// A ring [from a file](Self::from_file) reads the file again when it meets the number of a key that it
-/// lacks, so that apps that run go on after a key was added.
+/// A ring [from a file](Self::from_file) or [a blob](Self::from_blob) reads it again when it meets the number of
+/// a key that it lacks, so that apps that run go on after a key was added.
 #[derive(Clone)]
 pub struct KeyRing(Arc<Inner>);
 
@@ -30,6 +31,7 @@ struct Inner {
 enum Source {
     Fixed,
     File(PathBuf),
+    Blob(Box<dyn BlobStore>),
     Callback(Box<dyn Fn(u32) -> Result<Option<Key>> + Send + Sync>),
 }
 
@@ -40,9 +42,7 @@ impl KeyRing {
     ///
     /// Where the operating system has no random bytes.
     pub fn generate() -> Result<Self> {
-        let mut keys = Keys { names: Some(Arc::new(Key::generate()?)), ..Keys::default() };
-        keys.sealing.insert(1, Arc::new(Key::generate()?));
-        Ok(Self::fixed(keys))
+        Keys::generate().map(Self::fixed)
     }
 
     /// These keys, by their numbers.
@@ -100,7 +100,7 @@ impl KeyRing {
     /// [`from_file`](Self::from_file).
     pub fn create_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = msal_cache_disk::absolute(path.as_ref())?;
-        file::create(&path, &Self::generate()?.keys())?;
+        file::create(&path, &Keys::generate()?)?;
         Self::from_file(path)
     }
 
@@ -111,14 +111,41 @@ impl KeyRing {
     /// As for [`from_file`](Self::from_file); [`Error::Io`] where another process adds a key.
     pub fn add_key_to_file(path: impl AsRef<Path>) -> Result<u32> {
         let path = msal_cache_disk::absolute(path.as_ref())?;
-        file::replace(&path, |keys| {
-            let last = keys.sealing.last_key_value().map_or(0, |(number, _)| *number);
-            let next = last
-                .checked_add(1)
-                .ok_or_else(|| SealFailure::keys(path.display().to_string(), "it is full"))?;
-            keys.sealing.insert(next, Arc::new(Key::generate()?));
-            Ok(next)
-        })
+        file::replace(&path, |keys| keys.add(&path.display().to_string()))
+    }
+
+    /// The keys in a string that is stored elsewhere, such as an entry of the key store of the desktop.
+    ///
+    /// # Errors
+    ///
+    /// [`SealFailure::Keys`] where there is none, or it is no key ring; the errors of the blob.
+    pub fn from_blob(blob: impl BlobStore + 'static) -> Result<Self> {
+        let keys = stored::read(&blob)?;
+        let (_, keys) = keys.ok_or_else(|| SealFailure::keys(blob.place(), "there is none"))?;
+        Ok(Self::of_blob(keys, blob))
+    }
+
+    /// The keys in a string that is stored elsewhere; [new ones](Self::generate), which are stored, where there
+    /// is none. Of processes that do so at once, each has the keys of the one that was first.
+    ///
+    /// # Errors
+    ///
+    /// [`SealFailure::Keys`] where it is no key ring; the errors of the blob.
+    pub fn from_blob_or_new(blob: impl BlobStore + 'static) -> Result<Self> {
+        let keys = retry(|| {
+            if let Some((_, keys)) = stored::read(&blob)? {
+                return Ok(keys);
+            }
+            let keys = Keys::generate()?;
+            blob.swap(Revision::ABSENT, keys.text().as_bytes())?;
+            Ok(keys)
+        })?;
+        Ok(Self::of_blob(keys, blob))
+    }
+
+    fn of_blob(keys: Keys, blob: impl BlobStore + 'static) -> Self {
+        let source = Source::Blob(Box::new(blob));
+        Self(Arc::new(Inner { keys: RwLock::new(keys), source }))
     }
 
     /// The keys in a credential that systemd passes to a service (`LoadCredentialEncrypted=`): the
@@ -203,17 +230,58 @@ impl KeyRing {
         self.names().is_some()
     }
 
-    /// Reads the file of the keys again. Other rings don't change.
+    /// Reads the keys of a file or a blob again. Other rings don't change.
     ///
     /// # Errors
     ///
-    /// As for [`from_file`](Self::from_file); the keys stay as they were.
+    /// As for [`from_file`](Self::from_file) and [`from_blob`](Self::from_blob); the keys stay as they were.
     pub fn reload(&self) -> Result<()> {
-        if let Source::File(path) = &self.0.source {
-            let new = file::read(path)?;
-            *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = new;
-        }
+        let new = match &self.0.source {
+            Source::File(path) => file::read(path)?,
+            Source::Blob(blob) => {
+                let found = stored::read(&**blob)?;
+                found.ok_or_else(|| SealFailure::keys(blob.place(), "there is none"))?.1
+            }
+            Source::Fixed | Source::Callback(_) => return Ok(()),
+        };
+        *self.0.keys.write().unwrap_or_else(PoisonError::into_inner) = new;
         Ok(())
+    }
+
+    /// Adds a new key to the file or the blob of the ring, and to the ring. The key then seals. Returns its
+    /// number.
+    ///
+    /// # Errors
+    ///
+    /// [`SealFailure::Keys`] where the keys are from elsewhere; the errors of the file or the blob.
+    pub fn add_key(&self) -> Result<u32> {
+        self.change(Keys::add)
+    }
+
+    /// Removes a key from the file or the blob of the ring, and from the ring. What it has sealed can't be
+    /// opened any more: see [`Sealed::keys_in_use`](crate::Sealed::keys_in_use), and think of backups.
+    ///
+    /// # Errors
+    ///
+    /// [`SealFailure::Keys`] where there is no such key, where it is the newest one, and where the keys are from
+    /// elsewhere; the errors of the file or the blob.
+    pub fn remove_key(&self, number: u32) -> Result<()> {
+        self.change(|keys, place| keys.remove(place, number))
+    }
+
+    fn change<T>(&self, change: impl Fn(&mut Keys, &str) -> Result<T>) -> Result<T> {
+        let done = match &self.0.source {
+            Source::File(path) => {
+                file::replace(path, |keys| change(keys, &path.display().to_string()))?
+            }
+            Source::Blob(blob) => stored::replace(&**blob, change)?,
+            Source::Fixed | Source::Callback(_) => {
+                let reason = "its keys are kept where this library can't change them";
+                return Err(SealFailure::keys("the key ring", reason));
+            }
+        };
+        self.reload()?;
+        Ok(done)
     }
 
     /// The text of the ring, to store it elsewhere. It has the keys in the clear.
@@ -244,7 +312,7 @@ impl KeyRing {
         }
         match &self.0.source {
             Source::Fixed => {}
-            Source::File(_) => self.reload()?,
+            Source::File(_) | Source::Blob(_) => self.reload()?,
             Source::Callback(callback) => {
                 if let Some(key) = callback(number)? {
                     let mut keys = self.0.keys.write().unwrap_or_else(PoisonError::into_inner);

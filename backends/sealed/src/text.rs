@@ -23,6 +23,33 @@ pub(crate) struct Keys {
 const NAMES: &str = "names";
 
 impl Keys {
+    /// A new key with the number 1, and one that hides names.
+    pub(crate) fn generate() -> Result<Self> {
+        let mut keys = Self { names: Some(Arc::new(Key::generate()?)), ..Self::default() };
+        keys.sealing.insert(1, Arc::new(Key::generate()?));
+        Ok(keys)
+    }
+
+    /// Adds a new key, and returns its number.
+    pub(crate) fn add(&mut self, place: &str) -> Result<u32> {
+        let last = self.sealing.last_key_value().map_or(0, |(number, _)| *number);
+        let next = last.checked_add(1).ok_or_else(|| SealFailure::keys(place, "it is full"))?;
+        self.sealing.insert(next, Arc::new(Key::generate()?));
+        Ok(next)
+    }
+
+    /// Removes a key. Not the newest: a later key would get its number.
+    pub(crate) fn remove(&mut self, place: &str, number: u32) -> Result<()> {
+        if self.sealing.last_key_value().is_some_and(|(newest, _)| *newest == number) {
+            let reason = format!("key {number} is the newest, and seals; add another one first");
+            return Err(SealFailure::keys(place, reason));
+        }
+        match self.sealing.remove(&number) {
+            Some(_) => Ok(()),
+            None => Err(SealFailure::keys(place, format!("it has no key {number}"))),
+        }
+    }
+
     /// Parses lines of a number, or `names`, and a key in Base64. Blank lines and those that begin
     /// with `#` are comments.
     pub(crate) fn parse(place: &str, text: &str) -> Result<Self> {

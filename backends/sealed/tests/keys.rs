@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use msal_cache_core::{Error, Memory};
+use msal_cache_core::{Blob, BlobStore, Error, Memory, Revision};
 use msal_cache_sealed::{Key, KeyRing, SealFailure, Sealed};
 use support::{key, keys, list, put, refusal, token};
 
@@ -143,4 +143,93 @@ fn keys_come_from_a_credential_and_from_a_variable() {
         .status()
         .unwrap();
     assert!(status.success());
+}
+
+/// A string in memory, which threads share.
+#[derive(Clone, Debug, Default)]
+struct Variable(Arc<Mutex<Held>>);
+
+type Held = Option<(Revision, Vec<u8>)>;
+
+impl BlobStore for Variable {
+    fn read(&self, _: Option<Revision>) -> msal_cache_core::Result<Blob> {
+        // Others are between the reading and the writing of each.
+        std::thread::yield_now();
+        Ok(match &*self.0.lock().unwrap() {
+            Some((revision, bytes)) => Blob::Present(*revision, bytes.clone().into()),
+            None => Blob::Absent,
+        })
+    }
+
+    fn swap(&self, expected: Revision, bytes: &[u8]) -> msal_cache_core::Result<Revision> {
+        let mut held = self.0.lock().unwrap();
+        let found = held.as_ref().map_or(Revision::ABSENT, |(revision, _)| *revision);
+        if found != expected {
+            return Err(Error::Conflict);
+        }
+        let revision = Revision::unique();
+        *held = Some((revision, bytes.to_vec()));
+        Ok(revision)
+    }
+}
+
+#[test]
+fn threads_that_create_keys_in_a_blob_at_once_have_the_same_ones() {
+    for _ in 0..50 {
+        let blob = Variable::default();
+        assert!(KeyRing::from_blob(blob.clone()).is_err());
+        let start = std::sync::Barrier::new(4);
+        let texts: Vec<_> = std::thread::scope(|scope| {
+            let create = || {
+                start.wait();
+                KeyRing::from_blob_or_new(blob.clone()).unwrap().to_text()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(create)).collect();
+            threads.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        assert!(texts.iter().all(|it| it == &texts[0]));
+        assert_eq!(KeyRing::from_blob(blob).unwrap().to_text(), texts[0]);
+    }
+}
+
+#[test]
+fn a_key_that_is_added_to_a_blob_reaches_rings_that_are_open_and_a_removed_one_is_missing() {
+    let blob = Variable::default();
+    let ring = KeyRing::from_blob_or_new(blob.clone()).unwrap();
+    let inner = Arc::new(Memory::new());
+    let app = Sealed::new(inner.clone(), "t", KeyRing::from_blob(blob.clone()).unwrap());
+    put(&app, &[token(1)]);
+    assert_eq!((ring.add_key().unwrap(), ring.newest()), (2, 2));
+    let other = Sealed::new(inner.clone(), "t", ring.clone());
+    put(&other, &[token(2)]);
+    assert_eq!(list(&app).unwrap().len(), 2);
+
+    for wrong in [2, 3] {
+        let refused = refusal(ring.remove_key(wrong));
+        assert!(matches!(refused, SealFailure::Keys { .. }), "{wrong}");
+    }
+    ring.remove_key(1).unwrap();
+    assert_eq!(KeyRing::from_blob(blob.clone()).unwrap().numbers(), [2]);
+    let missing = refusal(list(&Sealed::new(inner.clone(), "t", ring)));
+    assert!(matches!(missing, SealFailure::MissingKey { number: 1, .. }), "{missing}");
+    // What an app holds it can still open.
+    assert_eq!(list(&app).unwrap().len(), 2);
+    *blob.0.lock().unwrap() = Some((Revision::unique(), b"1 \xff".to_vec()));
+    assert!(matches!(refusal(KeyRing::from_blob(blob)), SealFailure::Keys { .. }));
+}
+
+#[test]
+fn keys_in_a_file_are_added_and_removed_and_fixed_ones_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let ring = KeyRing::create_file(&path).unwrap();
+    assert_eq!(ring.add_key().unwrap(), 2);
+    ring.remove_key(1).unwrap();
+    assert_eq!(ring.numbers(), [2]);
+    assert_eq!(KeyRing::from_file(&path).unwrap().to_text(), ring.to_text());
+    assert_eq!(ring.add_key().unwrap(), 3);
+    let fixed = keys(&[1, 2]);
+    assert!(matches!(refusal(fixed.add_key()), SealFailure::Keys { .. }));
+    assert!(matches!(refusal(fixed.remove_key(1)), SealFailure::Keys { .. }));
+    assert_eq!(fixed.numbers(), [1, 2]);
 }

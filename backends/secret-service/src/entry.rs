@@ -23,6 +23,7 @@ const SCHEMA: &str = "xdg:schema";
 /// | [`msal_dotnet`](Self::msal_dotnet) | of the app, not compared | two of the app | base64 |
 /// | [`msal_go`](Self::msal_go) | of the app | up to two of the app | base64 |
 /// | [`app`](Self::app) | `msal-cache` | `app` | JSON |
+/// | [`keys_of`](Self::keys_of) | `msal-cache.keys` | `app` | keys |
 ///
 /// Attributes and labels aren't secret: every program of the user can list them, also while the
 /// collection is locked.
@@ -178,7 +179,23 @@ impl SecretEntry {
         Ok(entry.attribute("app", name).label(format!("Tokens of {name}")))
     }
 
-    /// Adds an attribute, or replaces the one of this name.
+    /// The keys of one app, which seal a cache that is kept elsewhere. The signal file is `keys` in the folder of
+    /// the app, and holds nothing.
+    ///
+    /// It has a schema of its own: an entry with the attributes of [`app`](Self::app) and more would be found, and
+    /// replaced, as the cache of the app.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Location::app`].
+    pub fn keys_of(app: &str) -> Result<Self> {
+        let signal = Location::app(app)?.path().with_file_name("keys");
+        let entry = Self::new("msal-cache.keys", signal)?;
+        Ok(entry.attribute("app", app).label(format!("Keys of {app}")))
+    }
+
+    /// Adds an attribute, or replaces the one of this name. A search finds entries that have more attributes, too:
+    /// another kind of secret needs another schema, or another value of an attribute.
     pub fn attribute(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         let (name, value) = (name.into(), value.into());
         self.attributes.retain(|(known, _)| *known != name);

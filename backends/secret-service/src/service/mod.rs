@@ -81,16 +81,17 @@ impl SecretServiceOptions {
 /// from many threads at once.
 ///
 /// [`SecretServiceStore`](crate::SecretServiceStore) keeps a token cache in it. This is for other secrets of
-/// an app, such as a key. It touches no signal file and takes no lock.
+/// an app, with a schema of their own. It touches no signal file and takes no lock.
 ///
 /// ```no_run
 /// use msal_cache_secret_service::{SecretEntry, SecretService};
 ///
 /// # fn main() -> Result<(), msal_cache_core::Error> {
 /// let service = SecretService::connect()?;
-/// let key = SecretEntry::app("contoso-mail")?.attribute("purpose", "key");
-/// if service.read(&key)?.is_none() {
-///     service.write(&key, b"0123456789abcdef")?;
+/// let password = SecretEntry::new("com.contoso.password", "/home/alice/.contoso/signal")?
+///     .attribute("user", "alice");
+/// if service.read(&password)?.is_none() {
+///     service.write(&password, b"correct horse battery staple")?;
 /// }
 /// # Ok(()) }
 /// ```

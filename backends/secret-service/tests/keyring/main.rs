@@ -2,6 +2,7 @@
 //! `tests/servers/secret-service cargo test -p msal-cache-secret-service --test keyring`.
 #![cfg(target_os = "linux")]
 
+mod app_keys;
 mod bus;
 mod conformance;
 mod entries;
