@@ -7,6 +7,7 @@ mod args;
 #[path = "../../src/bin/msal-cache/flags.rs"]
 mod flags;
 
+mod adal;
 mod changes;
 mod exit_codes;
 mod fixtures;

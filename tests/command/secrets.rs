@@ -71,6 +71,16 @@ fn event() -> Value {
     })
 }
 
+/// A cache of ADAL.
+fn adal(refresh_token: &Value) -> String {
+    json!([{
+        "_authority": "https://login.example/t", "_clientId": "client", "userId": "alice@example",
+        "accessToken": secret("adal-access"), "refreshToken": refresh_token, "resource": "a",
+        "invented": secret("adal-field"),
+    }])
+    .to_string()
+}
+
 /// Runs of a subcommand that print as much as it can print. New subcommands must be added here.
 fn runs(subcommand: &str, store: &str, id: &str) -> Vec<Vec<String>> {
     let request = ["--client", "client", "--account", "alice", "--scope", "a"];
@@ -111,6 +121,20 @@ fn runs(subcommand: &str, store: &str, id: &str) -> Vec<Vec<String>> {
             &["import.json", "document.json"],
             &["import.json", "document.json", "--replace", "--yes"],
             &["import.json", "broken.json"],
+            &["import.json", "adal.json"],
+            // `adal.rs` tests refresh tokens that are redeemed.
+            #[cfg(feature = "http")]
+            &["import.json", "adal.json", "--redeem", "--dry-run"],
+            #[cfg(feature = "http")]
+            &[
+                "import.json",
+                "adal.json",
+                "--redeem",
+                "--token-endpoint",
+                "http://127.0.0.1:1/token",
+            ],
+            #[cfg(feature = "http")]
+            &["import.json", "odd-adal.json", "--redeem"],
         ],
         "copy" => &[&[store, "copy.json"], &[store, "sqlite:copy.db", "--account", "alice"]],
         "watch" => &[&[store, "--count", "0"]],
@@ -133,6 +157,8 @@ fn p10_no_subcommand_prints_a_secret() {
                 tool.write("event.json", event().to_string());
                 tool.write("response.json", event()["response"].to_string());
                 tool.write("broken.json", format!("{{\"AccessToken\": {{\"k\": \"{CANARY}"));
+                tool.write("adal.json", adal(&json!(secret("adal-refresh"))));
+                tool.write("odd-adal.json", adal(&json!([secret("adal-list")])));
                 fs::write(tool.path("broken.json.lockfile"), CANARY).unwrap();
                 tool.run(&["import", store, "document.json"]).expect_code(0);
                 let tokens = tool.run(&["tokens", store, "--json"]).json();

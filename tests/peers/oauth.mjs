@@ -1,7 +1,7 @@
 // An OAuth 2.0 and OpenID Connect server on the loopback interface: oidc-provider, a certified
 // implementation, with the clients and scopes of the tests and examples of msal-cache.
 //
-// It adds `client_info`, as Microsoft's servers do, and what a test controls: `POST /approve` acts as
+// It adds `client_info` and version 1 of the endpoints, as Microsoft's servers do, and what a test controls: `POST /approve` acts as
 // the user of a device code, `POST /hang` holds all token requests back, `POST /lifetime` sets the
 // lifetime of the next access tokens. A user with a browser opens the address of the device flow and
 // enters any name and password.
@@ -159,10 +159,13 @@ provider.use(async (ctx, next) => {
     ctx.body = requests;
     return;
   }
+  const isFirstVersion = /\/oauth2\/(token|devicecode)$/.test(ctx.path);
+  if (isFirstVersion) await fromFirstVersion(ctx);
   // Microsoft's servers grant offline_access without the prompt that OpenID Connect asks for.
   if (ctx.path.endsWith("/authorize")) ctx.query = { ...ctx.query, prompt: "consent" };
   if (ctx.path.endsWith("/token")) await hang.until;
   await next();
+  if (isFirstVersion && ctx.status === 200) Object.assign(ctx.body, { interval: 1, resource: ctx.resource });
   if (ctx.oidc?.route !== "token") return;
   const { grant_type, client_id } = ctx.oidc.body ?? {};
   requests.push({ grant_type, client_id, status: ctx.status, error: ctx.body?.error });
@@ -176,6 +179,16 @@ provider.use(async (ctx, next) => {
     ctx.body.client_info = Buffer.from(info).toString("base64url");
   }
 });
+
+// The requests of ADAL, to version 1 of Microsoft's endpoints: they have a resource and no scopes.
+async function fromFirstVersion(ctx) {
+  const chunks = await ctx.req.toArray();
+  const { resource, code, ...body } = Object.fromEntries(new URLSearchParams(Buffer.concat(chunks).toString()));
+  ctx.path = ctx.path.replace("/oauth2/", "/oauth2/v2.0/");
+  ctx.resource = resource;
+  ctx.req.body = { ...body, scope: `openid profile offline_access ${resource}/.default` };
+  if (body.grant_type === "device_code") Object.assign(ctx.req.body, { grant_type: DEVICE_CODE, device_code: code });
+}
 
 // Acts as the user of a device code: signs in and consents or, without a login, declines.
 async function approve(userCode, login) {

@@ -10,8 +10,8 @@ use clap::{Parser, Subcommand, ValueHint};
 #[cfg(feature = "http")]
 use crate::flags::SignInArgs;
 use crate::flags::{
-    DeleteArgs, DryRunArg, EntryFilter, GlobalArgs, OwnerFilter, ProfileArg, RefreshArgs, Sort,
-    StoreArg, TokenArgs, selector,
+    DeleteArgs, DryRunArg, EntryFilter, GlobalArgs, OwnerFilter, ProfileArg, RedeemArgs,
+    RefreshArgs, Sort, StoreArg, TokenArgs, selector,
 };
 
 /// Inspect, check, repair and move MSAL token caches.
@@ -339,6 +339,10 @@ Examples:
   ssh host msal-cache export azure-cli --show-secrets |
       msal-cache import token_cache.json
 
+A cache of ADAL, the predecessor of MSAL, needs --redeem (feature http): its
+refresh tokens are redeemed, and the responses are stored. Those that the
+server replaces are spent for the program that uses ADAL.
+
 With --replace, it asks for confirmation on a terminal and requires --yes
 elsewhere if entries would be deleted. All entries are first written to a
 backup next to the store, which contains tokens.")]
@@ -351,6 +355,8 @@ backup next to the store, which contains tokens.")]
         /// Delete all entries that are not in the document [example: --replace]
         #[arg(long)]
         replace: bool,
+        #[command(flatten)]
+        redeem: RedeemArgs,
         #[command(flatten)]
         delete: DeleteArgs,
     },

@@ -11,6 +11,8 @@ pub(crate) enum Content {
     Empty,
     /// A text with the name of a section.
     Damaged,
+    /// A cache of ADAL.
+    Adal,
     /// Another text.
     Text,
     /// Something else, with what it is.
@@ -49,10 +51,24 @@ impl Content {
         if text.count() * 8 < bytes.len() * 7 {
             return Self::Foreign("it is no text: it is encrypted, or belongs to another program");
         }
-        let has = |name: &[u8]| bytes.windows(name.len()).any(|part| part == name);
+        if is_adal(bytes) {
+            return Self::Adal;
+        }
+        let has = |name: &[u8]| has(bytes, name);
         let sections = ["\"AccessToken\"", "\"RefreshToken\"", "\"IdToken\"", "\"Account\""];
         if sections.iter().any(|name| has(name.as_bytes())) { Self::Damaged } else { Self::Text }
     }
+}
+
+/// Whether a text looks like a cache of ADAL: a list, with names of its entries. Those of Azure CLI may
+/// be of apps only.
+pub(crate) fn is_adal(bytes: &[u8]) -> bool {
+    let is_list = bytes.iter().find(|it| !it.is_ascii_whitespace()) == Some(&b'[');
+    is_list && (has(bytes, b"\"_authority\"") || has(bytes, b"\"servicePrincipalId\""))
+}
+
+fn has(bytes: &[u8], name: &[u8]) -> bool {
+    bytes.windows(name.len()).any(|part| part == name)
 }
 
 /// Advice about a store that is not a token cache.
@@ -60,6 +76,7 @@ pub(crate) fn advice(store: &StoreRef, error: &Error) -> &'static str {
     let StoreRef::File(path) = store else { return database(error) };
     match Content::of(&begin(path)) {
         Content::Foreign(what) => what,
+        Content::Adal => ADAL,
         Content::Empty => "`msal-cache repair STORE` makes it an empty cache",
         content @ (Content::Damaged | Content::Text) => {
             let recovered = std::fs::read(path).ok().and_then(|bytes| check::salvage(&bytes).ok());
@@ -77,6 +94,10 @@ pub(crate) fn advice(store: &StoreRef, error: &Error) -> &'static str {
 /// What a damaged cache is from which nothing can be recovered.
 pub(crate) const LOST: &str = "it is a damaged cache without a readable record; `msal-cache repair \
      STORE --force` renames it and begins an empty cache";
+
+/// What a cache of ADAL is.
+pub(crate) const ADAL: &str = "it is a cache of ADAL, the predecessor of MSAL; `msal-cache import STORE FILE \
+     --redeem` signs its users in to another store";
 
 /// What another text is.
 pub(crate) const UNKNOWN: &str = "it has no readable record, and may belong to another program";

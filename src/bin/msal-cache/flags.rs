@@ -210,6 +210,21 @@ pub(crate) struct RefreshArgs {
     pub(crate) token_endpoint: Option<String>,
 }
 
+/// An import of refresh tokens that are redeemed.
+#[derive(Args, Debug, Default)]
+pub(crate) struct RedeemArgs {
+    /// Redeem the refresh tokens of a cache of ADAL over HTTPS [example: --redeem]
+    #[cfg(feature = "http")]
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) redeem: bool,
+
+    /// Token endpoint, if it doesn't follow from the authorities in the document
+    /// [example: --token-endpoint https://login.example/contoso/oauth2/v2.0/token]
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "URL", requires = "redeem", value_parser = selector)]
+    pub(crate) token_endpoint: Option<String>,
+}
+
 /// A sign-in.
 #[cfg(feature = "http")]
 #[derive(Args, Debug)]

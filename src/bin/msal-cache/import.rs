@@ -10,8 +10,9 @@ use serde_json::json;
 use crate::backup::{back_up, backup_line};
 use crate::cache::Cache;
 use crate::confirm::confirm;
+use crate::content;
 use crate::failure::{Failure, Outcome};
-use crate::flags::DeleteArgs;
+use crate::flags::{DeleteArgs, RedeemArgs};
 use crate::input::{self, TOKEN_CACHE};
 use crate::out::{BOLD, DIM, GOOD, count};
 use crate::progress;
@@ -25,10 +26,27 @@ pub(crate) fn import(
     name: &OsStr,
     input: &Path,
     replace: bool,
+    redeem: &RedeemArgs,
     delete: &DeleteArgs,
 ) -> Result<Outcome, Failure> {
     input::refuse_twice(name, input)?;
     let text = input::text(input, TOKEN_CACHE)?;
+    if content::is_adal(text.as_bytes()) {
+        #[cfg(feature = "http")]
+        return crate::adal::import(run, name, input, &text, redeem, delete.dry.dry_run);
+        #[cfg(not(feature = "http"))]
+        {
+            let RedeemArgs {} = redeem;
+            let reason =
+                "the document is a cache of ADAL, whose refresh tokens have to be redeemed";
+            let hint = "build the command with the feature `http`, and add --redeem";
+            return Err(Failure::usage(reason).with_hint(hint));
+        }
+    }
+    #[cfg(feature = "http")]
+    if redeem.redeem {
+        return Err(Failure::usage("--redeem is for a cache of ADAL; the document is none"));
+    }
     let source = TokenCache::in_memory();
     source.deserialize(&text).map_err(|error| Failure::input(input, TOKEN_CACHE, error))?;
     let entries = source.entries(None)?;

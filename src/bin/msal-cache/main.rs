@@ -4,6 +4,8 @@
 //! group of subcommands. Only `redact` reads secrets from entries.
 
 mod accounts;
+#[cfg(feature = "http")]
+mod adal;
 mod add;
 mod args;
 mod backup;
@@ -138,8 +140,8 @@ fn dispatch(run: &mut Run<'_>, command: &Command) -> Result<Outcome, Failure> {
             (*show_secrets).into(),
             output.as_deref(),
         ),
-        Command::Import { store, input, replace, delete } => {
-            import::import(run, &store.store, input, *replace, delete)
+        Command::Import { store, input, replace, redeem, delete } => {
+            import::import(run, &store.store, input, *replace, redeem, delete)
         }
         Command::Copy { store, to, account, dry } => {
             import::copy(run, &store.store, to, account.as_deref(), dry.dry_run)

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::backup::{back_up, backup_line};
 use crate::broken::BrokenFile;
 use crate::confirm::confirm;
-use crate::content::Content;
+use crate::content::{self, Content};
 use crate::failure::{Failure, Outcome, printable};
 use crate::flags::{DeleteArgs, EntryFilter};
 use crate::out::{BOLD, DIM, GOOD, count};
@@ -159,7 +159,12 @@ fn clear_broken(run: &mut Run<'_>, error: Error, args: &DeleteArgs) -> Result<Ou
         store.begin_if_empty(run.common)?;
         return clear(run, store.path().as_os_str(), args);
     }
-    if let Some(Content::Foreign(what)) = lost {
+    let foreign = match lost {
+        Some(Content::Foreign(what)) => Some(what),
+        Some(Content::Adal) => Some(content::ADAL),
+        _ => None,
+    };
+    if let Some(what) = foreign {
         let reason = format!("{} is left as it is: {what}", store.text());
         let hint = "rename or delete it, if no program needs it any more";
         return Err(Failure::Beyond { reason, hint: hint.into() });

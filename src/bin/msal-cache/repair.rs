@@ -114,6 +114,7 @@ pub(crate) fn repair(
 fn refuse_to_lose(store: &StoreRef, broken: &BrokenFile, force: bool) -> Result<(), Failure> {
     let what = match broken.lost() {
         Some(Content::Foreign(what)) if !force => what,
+        Some(Content::Adal) if !force => content::ADAL,
         Some(Content::Damaged) if !force => "it is a damaged cache without a readable record",
         Some(Content::Text) if !force => content::UNKNOWN,
         _ => return Ok(()),

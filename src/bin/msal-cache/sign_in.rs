@@ -101,7 +101,7 @@ pub(crate) fn refresh<S: CacheStore>(
     }
 }
 
-fn endpoint(token_endpoint: Option<&str>) -> Result<HttpEndpoint, Error> {
+pub(crate) fn endpoint(token_endpoint: Option<&str>) -> Result<HttpEndpoint, Error> {
     let builder = HttpEndpoint::builder().app("msal-cache", env!("CARGO_PKG_VERSION"));
     match token_endpoint {
         Some(address) => builder.token_endpoint(address).build(),
@@ -118,7 +118,7 @@ fn failed(error: SignInError) -> Failure {
 }
 
 /// An error with its causes. Those of the library print no secret.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

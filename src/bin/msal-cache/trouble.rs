@@ -145,6 +145,10 @@ fn corrupt(error: &Error, bytes: Option<&[u8]>, readers: Option<&Readers>) -> Tr
             ("It has no readable record: `msal-cache repair --force` begins an empty cache.", false)
         }
         Content::Text => ("It has no readable record, and may belong to another program.", false),
+        Content::Adal => {
+            let meaning = format!("{}.", sentence(content::ADAL));
+            return Trouble { kind, message, meaning, repairable: false };
+        }
         Content::Foreign(what) => {
             return Trouble {
                 kind,

@@ -1,17 +1,26 @@
 //! An OAuth 2.0 server as a child process: `oauth.mjs`.
 
 use std::env;
+use std::fs;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
+use tempfile::TempDir;
+use ureq::Agent;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+const CERTIFICATE: &str = "cert.pem";
 
 /// A server on the loopback interface. It ends when it is dropped.
 #[derive(Debug)]
 pub struct OAuthServer {
     child: Child,
     address: String,
+    agent: ureq::Agent,
+    /// Of the certificate.
+    folder: Option<TempDir>,
 }
 
 /// A request to the token endpoint.
@@ -51,7 +60,32 @@ impl OAuthServer {
             .read_line(&mut address)
             .expect("the server writes");
         assert!(address.starts_with("http"), "the OAuth server did not start");
-        Self { child, address: address.trim().to_owned() }
+        Self {
+            child,
+            address: address.trim().to_owned(),
+            agent: Agent::new_with_defaults(),
+            folder: None,
+        }
+    }
+
+    /// Starts a server over TLS, with a certificate of its own.
+    pub fn start_trusted() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).expect("a key");
+        let (certificate, key) = (folder.path().join(CERTIFICATE), folder.path().join("key.pem"));
+        fs::write(&certificate, made.cert.pem()).expect("it is written");
+        fs::write(&key, made.signing_key.serialize_pem()).expect("it is written");
+        let mut server = Self::start_with_tls(&certificate, &key);
+        let certificate = Certificate::from_pem(made.cert.pem().as_bytes()).expect("it is one");
+        let tls = TlsConfig::builder().root_certs(RootCerts::new_with_certs(&[certificate]));
+        server.agent = Agent::config_builder().tls_config(tls.build()).build().into();
+        server.folder = Some(folder);
+        server
+    }
+
+    /// The file of the certificate that `start_trusted` has made.
+    pub fn certificate(&self) -> PathBuf {
+        self.folder.as_ref().expect("the server has a certificate").path().join(CERTIFICATE)
     }
 
     /// The address, which is also the issuer.
@@ -102,7 +136,7 @@ impl OAuthServer {
             .uri(format!("{}{path}", self.address))
             .body(())
             .expect("a request");
-        let text = ureq::run(request).and_then(|mut it| it.body_mut().read_to_string());
+        let text = self.agent.run(request).and_then(|mut it| it.body_mut().read_to_string());
         serde_json::from_str(&text.expect("a response")).expect("the response is JSON")
     }
 }
