@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let keys = KeyRing::create_file(KEYS)?;
     let open =
         |keys: &KeyRing| SqliteStore::open(DATABASE).map(|it| Sealed::new(it, NAME, keys.clone()));
-    let cache = TokenCache::new(open(&keys)?.hide_names()?);
+    let cache = TokenCache::new(open(&keys)?.hide_names());
     cache.add(
         &Event::new("client")
             .token_endpoint("https://login.microsoftonline.com/contoso/oauth2/v2.0/token")
@@ -32,7 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     // Another key. Apps that run read the file again when they meet it.
     let number = KeyRing::add_key_to_file(KEYS)?;
-    let admin = open(&KeyRing::from_file(KEYS)?)?.hide_names()?;
+    let admin = open(&KeyRing::from_file(KEYS)?)?.hide_names();
     println!("key {number} has sealed {} records anew", admin.rekey()?);
     println!("records by key: {:?}", admin.keys_in_use()?);
     println!("{} token found", cache.find(CredentialType::AccessToken, &Query::new())?.len());

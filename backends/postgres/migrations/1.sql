@@ -102,6 +102,8 @@ DECLARE
     nil CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     written uuid[];
     held uuid[];
+    one uuid;
+    shared uuid[];
     touched uuid[];
     changed uuid[] := '{}';
     revisions uuid[];
@@ -116,9 +118,27 @@ BEGIN
     -- A partition that only loses records needs no row if it has none.
     written := ARRAY(SELECT DISTINCT ids[p] FROM unnest(op_partition, op_value) AS o(p, v)
                      WHERE v IS NOT NULL);
-    held := ARRAY(SELECT id FROM {partitions} WHERE cache = c AND id = ANY(
-        ids || ARRAY(SELECT partition FROM {records} WHERE cache = c AND id = ANY(op_id))
-    ) ORDER BY id FOR UPDATE);
+    -- What is expected of a partition that doesn't change may be expected by other commits, too.
+    shared := ARRAY(SELECT i FROM unnest(ids) WITH ORDINALITY AS e(i, at)
+                    WHERE at <> ALL(op_partition) AND i <> ALL(
+        ARRAY(SELECT partition FROM {records} WHERE cache = c AND id = ANY(op_id))));
+    IF shared = '{}' THEN
+        held := ARRAY(SELECT id FROM {partitions} WHERE cache = c AND id = ANY(
+            ids || ARRAY(SELECT partition FROM {records} WHERE cache = c AND id = ANY(op_id))
+        ) ORDER BY id FOR UPDATE);
+    ELSE
+        held := '{}';
+        FOR one IN SELECT DISTINCT i FROM unnest(
+            ids || ARRAY(SELECT partition FROM {records} WHERE cache = c AND id = ANY(op_id))
+        ) AS e(i) ORDER BY i LOOP
+            IF one = ANY(shared) THEN
+                PERFORM FROM {partitions} WHERE cache = c AND id = one FOR SHARE;
+            ELSE
+                PERFORM FROM {partitions} WHERE cache = c AND id = one FOR UPDATE;
+                held := CASE WHEN FOUND THEN held || one ELSE held END;
+            END IF;
+        END LOOP;
+    END IF;
     IF NOT written <@ held THEN
         INSERT INTO {partitions} (cache, id)
         SELECT c, w FROM unnest(written) AS w WHERE w <> ALL(held) ORDER BY w

@@ -56,7 +56,7 @@ impl<B> SealedBlob<B> {
 
     pub(crate) fn seal(&self, text: &[u8]) -> Result<Vec<u8>> {
         let mut bytes = MAGIC.to_vec();
-        envelope::seal(&self.ring, self.context(), [text, &[]], &mut bytes)?;
+        envelope::seal(&self.ring, self.context(), [text], &mut bytes)?;
         Ok(bytes)
     }
 

@@ -47,14 +47,14 @@ pub(crate) fn length(length: usize) -> [u8; 4] {
 }
 
 /// Appends the envelope of `text`, which is sealed by the newest key.
-pub(crate) fn seal(
+pub(crate) fn seal<const N: usize>(
     ring: &KeyRing,
     context: Context,
-    text: [&[u8]; 2],
+    text: [&[u8]; N],
     to: &mut Vec<u8>,
 ) -> Result<()> {
     let (number, key) = ring.sealing();
-    let size = text[0].len() + text[1].len();
+    let size = text.iter().map(|it| it.len()).sum::<usize>();
     let start = to.len();
     // At once, since a reallocation would leave the text behind.
     to.reserve_exact(HEADER + NONCE + size + TAG);
@@ -64,8 +64,9 @@ pub(crate) fn seal(
     random(&mut nonce)?;
     to.extend_from_slice(&nonce);
     let begin = to.len();
-    to.extend_from_slice(text[0]);
-    to.extend_from_slice(text[1]);
+    for part in text {
+        to.extend_from_slice(part);
+    }
     let data = context.with_header(&to[start..start + HEADER]);
     let tag = key
         .cipher()

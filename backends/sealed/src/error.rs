@@ -62,6 +62,14 @@ pub enum SealFailure {
         hidden: bool,
     },
 
+    /// A store has sealed records, and not the header, which says how their names are kept and which the
+    /// first commit puts. It was deleted by another program.
+    #[error(
+        "the header of the sealed store is missing, though it has records; restore it from a backup, or call \
+         `unseal` and `seal_plain`, which need the keys alone"
+    )]
+    NoHeader,
+
     /// The store keeps a document, which finds the user of a record in its text.
     #[error("the store keeps a document, whose records can't be sealed one by one; use SealedBlob")]
     Document,

@@ -1,6 +1,7 @@
 //! Sealed records, as JSON objects: the expiry and the partition are legible, the rest is not.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
@@ -9,7 +10,8 @@ use serde::Deserialize;
 
 use crate::envelope::{self, Context, length};
 use crate::error::SealFailure;
-use crate::key::Key;
+use crate::header::{SECTION, is_header};
+use crate::names::Names;
 use crate::ring::KeyRing;
 
 /// How the records of one cache are sealed.
@@ -18,7 +20,7 @@ pub(crate) struct Sealer {
     /// The name of the cache.
     pub(crate) name: String,
     pub(crate) ring: KeyRing,
-    /// Whether keys and partitions are hidden.
+    /// Whether keys and partitions are to be hidden in the store.
     pub(crate) hidden: bool,
 }
 
@@ -29,11 +31,11 @@ const HIDDEN: &str = "msal-cache hidden record";
 /// The JSON object of a sealed record.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored<'a> {
+pub(crate) struct Stored<'a> {
     #[serde(borrow, default)]
-    expires_on: Option<Cow<'a, str>>,
+    pub(crate) expires_on: Option<Cow<'a, str>>,
     #[serde(borrow)]
-    partition: Cow<'a, str>,
+    pub(crate) partition: Cow<'a, str>,
     /// Base64, which needs no escapes.
     sealed: &'a str,
 }
@@ -50,8 +52,18 @@ fn head(expires_on: Option<&str>, partition: &str) -> String {
 /// The object after its envelope.
 const TAIL: &str = "\"}";
 
+/// An object with the envelope `bytes`.
+pub(crate) fn text(expires_on: Option<&str>, partition: &str, bytes: &[u8]) -> String {
+    let mut text = head(expires_on, partition);
+    text.reserve_exact(bytes.len().div_ceil(3) * 4 + TAIL.len());
+    STANDARD_NO_PAD.encode_string(bytes, &mut text);
+    text.push_str(TAIL);
+    text
+}
+
 fn what(section: &CredentialType) -> String {
     match section {
+        CredentialType::Other(name) if **name == *SECTION => "the header of the store".into(),
         // The name of another section is text of the cache.
         CredentialType::Other(_) => "a record of another section".into(),
         known => format!("a record of {}", known.as_str()),
@@ -60,7 +72,7 @@ fn what(section: &CredentialType) -> String {
 
 impl<'a> Stored<'a> {
     /// Parses what [`Sealer::seal`] writes, to the byte.
-    fn parse(record: &'a Record) -> Result<Self> {
+    pub(crate) fn parse(record: &'a Record) -> Result<Self> {
         let text = record.value().expose();
         let stored: Self = serde_json::from_str(text).map_err(|_| Self::not_sealed(record))?;
         let head = head(stored.expires_on.as_deref(), &stored.partition);
@@ -72,10 +84,10 @@ impl<'a> Stored<'a> {
     }
 
     fn not_sealed(record: &Record) -> Error {
-        SealFailure::NotSealed { what: what(record.credential_type()) }.into()
+        SealFailure::not_sealed(record).into()
     }
 
-    fn envelope(&self, record: &Record) -> Result<Vec<u8>> {
+    pub(crate) fn envelope(&self, record: &Record) -> Result<Vec<u8>> {
         STANDARD_NO_PAD.decode(self.sealed).map_err(|_| Self::not_sealed(record))
     }
 }
@@ -91,81 +103,59 @@ pub(crate) fn is_sealed(record: &Record) -> bool {
     Stored::parse(record).is_ok()
 }
 
+impl SealFailure {
+    pub(crate) fn not_sealed(record: &Record) -> Self {
+        Self::NotSealed { what: what(record.credential_type()) }
+    }
+}
+
 impl Sealer {
-    fn names(&self) -> Result<std::sync::Arc<Key>> {
-        let lacks = "it has no key that hides names; add a line `names`";
-        self.ring.names().ok_or_else(|| SealFailure::keys("the key ring", lacks))
-    }
-
-    /// 128 bits of an HMAC over these texts, as hexadecimal digits.
-    fn hide(&self, fields: [&str; 3]) -> Result<String> {
-        let mut text = Vec::new();
-        for field in [self.name.as_str()].into_iter().chain(fields) {
-            text.extend_from_slice(&length(field.len()));
-            text.extend_from_slice(field.as_bytes());
+    /// Seals a record, which is stored in `partition` (the result of [`Names::partition`]).
+    pub(crate) fn seal(
+        &self,
+        names: &Names,
+        partition: &Partition,
+        record: &Record,
+    ) -> Result<Record> {
+        if is_header(record) {
+            return Err(Error::invalid("record", "its section is the one of the header"));
         }
-        let mac = self.names()?.mac(&text);
-        let bits = mac[..16].iter().fold(0, |bits, byte| bits << 8 | u128::from(*byte));
-        Ok(format!("{bits:032x}"))
+        let key = names.key(&self.name, record.credential_type(), record.shared_key());
+        self.seal_under(names.are_hidden(), key, partition, record)
     }
 
-    /// The partition in which the sealed records of this one are.
-    pub(crate) fn partition<'p>(&self, partition: &'p Partition) -> Result<Cow<'p, Partition>> {
-        if !self.hidden {
-            return Ok(Cow::Borrowed(partition));
-        }
-        Ok(Cow::Owned(Partition::user(&self.hide(["partition", partition.as_str(), ""])?)))
-    }
-
-    /// The key under which a sealed record is stored.
-    pub(crate) fn key(&self, section: &CredentialType, key: &str) -> Result<String> {
-        self.hide(["key", section.as_str(), key])
-    }
-
-    /// Seals a record, which is stored in `partition` (the result of [`Sealer::partition`]).
-    pub(crate) fn seal(&self, partition: &Partition, record: &Record) -> Result<Record> {
+    /// Seals a record, which is stored under `key`.
+    pub(crate) fn seal_under(
+        &self,
+        hidden: bool,
+        key: Arc<str>,
+        partition: &Partition,
+        record: &Record,
+    ) -> Result<Record> {
         let section = record.credential_type();
         let expires = record.expires_on();
         let expires_on = expires.map(|at| at.to_string());
-        let hidden = if self.hidden { Some(self.key(section, record.key())?) } else { None };
-        let context = self.context(
-            partition.as_str(),
-            section,
-            hidden.as_deref().unwrap_or(record.key()),
-            expires_on.as_deref(),
-        );
-        let key = if self.hidden {
-            [&length(record.key().len())[..], record.key().as_bytes()].concat()
-        } else {
-            Vec::new()
-        };
+        let name = length(record.key().len());
+        let plain = if hidden { [&name[..], record.key().as_bytes()] } else { [&[][..], &[]] };
+        let context =
+            self.context(hidden, partition.as_str(), section, &key, expires_on.as_deref());
         let mut bytes = Vec::new();
-        envelope::seal(
-            &self.ring,
-            context,
-            [&key, record.value().expose().as_bytes()],
-            &mut bytes,
-        )?;
-        let mut text = head(expires_on.as_deref(), partition.as_str());
-        text.reserve_exact(bytes.len().div_ceil(3) * 4 + TAIL.len());
-        STANDARD_NO_PAD.encode_string(&bytes, &mut text);
-        text.push_str(TAIL);
-        let value = Json::from_stored(text);
-        let sealed = match hidden {
-            None => record.with_value(value),
-            Some(key) => Record::new(section.clone(), key, value),
-        };
+        let value = record.value().expose().as_bytes();
+        envelope::seal(&self.ring, context, [plain[0], plain[1], value], &mut bytes)?;
+        let value = Json::from_stored(text(expires_on.as_deref(), partition.as_str(), &bytes));
+        let sealed = Record::new(section.clone(), key, value);
         Ok(sealed.placed(|| partition.clone(), expires))
     }
 
     fn context(
         &self,
+        hidden: bool,
         partition: &str,
         section: &CredentialType,
         key: &str,
         expires_on: Option<&str>,
     ) -> Context {
-        let kind = if self.hidden { HIDDEN } else { LEGIBLE };
+        let kind = if hidden { HIDDEN } else { LEGIBLE };
         Context::of([
             kind,
             &self.name,
@@ -192,16 +182,14 @@ impl Sealer {
         if from.is_some_and(|(_, inner)| inner.as_str() != stored.partition) {
             return Err(broken());
         }
+        let expires_on = stored.expires_on.as_deref();
         let context =
-            self.context(&stored.partition, section, record.key(), stored.expires_on.as_deref());
+            self.context(self.hidden, &stored.partition, section, record.key(), expires_on);
         let mut text = envelope::open(&self.ring, context, envelope, what)?;
         let mut key = None;
         if self.hidden {
-            let name = take_field(&mut text).ok_or_else(broken)?;
-            if *self.key(section, &name)? != *record.key() {
-                return Err(broken());
-            }
-            key = Some(name);
+            // The stored key needs no check: it is authenticated, as what it was made of.
+            key = Some(take_field(&mut text).ok_or_else(broken)?);
         }
         let text = match String::from_utf8(text) {
             Ok(text) => text,
@@ -215,13 +203,19 @@ impl Sealer {
             None => record.with_value(value),
             Some(key) => Record::new(section.clone(), key, value),
         };
-        let expires_on =
-            stored.expires_on.as_deref().map(str::parse).transpose().map_err(|_| broken())?;
+        let expires_on = expires_on.map(str::parse).transpose().map_err(|_| broken())?;
         Ok(match from {
             Some((partition, _)) => opened.placed(|| partition.clone(), expires_on),
             None => opened,
         })
     }
+}
+
+/// The partition in which a sealed record with hidden names is.
+pub(crate) fn hidden_place(record: &Record) -> Result<Partition> {
+    let stored = Stored::parse(record)?;
+    let name = stored.partition.strip_prefix("user/");
+    name.map(Partition::user).ok_or_else(|| Stored::not_sealed(record))
 }
 
 /// Takes a text and its length from the front.

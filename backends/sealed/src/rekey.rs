@@ -10,7 +10,9 @@ use msal_cache_core::{
 
 use crate::SealFailure;
 use crate::blob::{SealedBlob, key_of_document};
-use crate::record::{is_sealed, number_of};
+use crate::header::{Header, KEY, PLACE, SECTION, is_header};
+use crate::names::Names;
+use crate::record::{hidden_place, is_sealed, number_of};
 use crate::store::{Sealed, records};
 
 /// The number of the key that sealed a stored record. No key is needed.
@@ -29,6 +31,11 @@ pub fn is_sealed_record(stored: &Record) -> bool {
 }
 
 impl<S> Sealed<S> {
+    async fn are_names_hidden_in(&self, store: &impl AsyncCacheStore) -> Result<Option<bool>> {
+        let header = self.read_header(store).await?;
+        Ok(header.map(|Header { names, .. }| names.are_hidden()))
+    }
+
     async fn keys_in_use_of(&self, store: &impl AsyncCacheStore) -> Result<BTreeMap<u32, usize>> {
         let mut counts = BTreeMap::new();
         for record in records(store.list(None, None).await?)? {
@@ -39,20 +46,21 @@ impl<S> Sealed<S> {
 
     /// Seals anew, partition by partition, what another key than the newest has sealed.
     async fn rekey_in(&self, store: &impl AsyncCacheStore) -> Result<u64> {
+        if self.header(store).await?.is_none() {
+            return Ok(0);
+        }
         let newest = self.keys().newest();
-        let mut done = 0;
         let mut partitions = BTreeSet::new();
         for record in records(store.list(None, None).await?)? {
-            if number_of(&record)? != newest {
-                let opened = self.sealer.open(&record, None)?;
-                partitions.insert(opened.partition().clone());
+            if number_of(&record)? != newest && !is_header(&record) {
+                partitions.insert(self.place_of(&record)?);
             }
         }
-        for partition in &partitions {
-            let inner = self.sealer.partition(partition)?;
+        let mut done = 0;
+        for partition in partitions.iter().chain([&*PLACE]) {
             let mut attempts = Retry::new();
             done += loop {
-                let attempt = self.rekey_partition(store, partition, &inner, newest).await;
+                let attempt = self.rekey_partition(store, partition, newest).await;
                 match attempts.after(attempt) {
                     Next::Return(done) => break done?,
                     // Other writers of one partition are few, and each attempt reads anew.
@@ -66,7 +74,6 @@ impl<S> Sealed<S> {
     async fn rekey_partition(
         &self,
         store: &impl AsyncCacheStore,
-        partition: &Partition,
         inner: &Partition,
         newest: u32,
     ) -> Result<u64> {
@@ -74,10 +81,23 @@ impl<S> Sealed<S> {
         let mut batch = Batch::new();
         let change = batch.change(inner, Expect::Revision(snapshot.revision()));
         for record in snapshot.records() {
-            if number_of(record)? != newest {
-                let opened = self.sealer.open(record, Some((partition, inner)))?;
-                change.put(self.sealer.seal(inner, &opened)?);
+            if number_of(record)? == newest {
+                continue;
             }
+            if is_header(record) {
+                change.put(self.sealer.seal_header(&self.sealer.open_header(record)?)?);
+                continue;
+            }
+            let opened = self.sealer.open(record, None)?;
+            if self.place_of(record)? != *inner {
+                return Err(SealFailure::Broken {
+                    what: "a record that is in another partition".into(),
+                    number: number_of(record)?,
+                }
+                .into());
+            }
+            let key = record.shared_key().clone();
+            change.put(self.sealer.seal_under(self.sealer.hidden, key, inner, &opened)?);
         }
         let count = change.ops().len() as u64;
         if count > 0 {
@@ -85,10 +105,30 @@ impl<S> Sealed<S> {
         }
         Ok(count)
     }
+
+    /// The partition in which a sealed record is stored.
+    fn place_of(&self, record: &Record) -> Result<Partition> {
+        if self.sealer.hidden {
+            self.sealer.open(record, None)?;
+            return hidden_place(record);
+        }
+        Ok(self.sealer.open(record, None)?.partition().clone())
+    }
 }
 
 impl<S: CacheStore> Sealed<S> {
-    /// The keys that the store still needs, with the number of records that each has sealed.
+    /// Whether the names in the store are [hidden](Self::hide_names), whatever this handle was opened for;
+    /// `None` where the store is empty.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store, and a [`SealFailure`] where its header can't be opened.
+    pub fn are_names_hidden(&self) -> Result<Option<bool>> {
+        now(self.are_names_hidden_in(&Ready(&*self.store)))
+    }
+
+    /// The keys that the store still needs, with the number of records that each has sealed. The header of
+    /// the store, which says how names are kept, is one of them.
     ///
     /// # Errors
     ///
@@ -112,19 +152,43 @@ impl<S: CacheStore> Sealed<S> {
     ///
     /// # Errors
     ///
-    /// Those of the store; nothing has changed then.
+    /// Those of the store; nothing has changed then. [`SealFailure::Names`] where it has sealed
+    /// records, and names of the other kind.
     pub fn seal_plain(&self) -> Result<u64> {
         self.probe()?;
         retry(|| {
-            let (plain, mut batch) = self.plan(|record| !is_sealed(record))?;
-            for record in &plain {
-                let inner = self.sealer.partition(record.partition())?;
-                if self.sealer.hidden {
+            let header = now(self.load_header(&Ready(&*self.store)))?;
+            header.as_ref().map_or(Ok(()), |header| self.check_kind(header))?;
+            let (listed, mut batch) = self.plan()?;
+            let names = match header {
+                Some(header) => {
+                    batch.change(&*PLACE, Expect::Revision(header.revision));
+                    header.names
+                }
+                None if listed.is_empty() => return Ok(0),
+                // The key of the names is lost.
+                None if self.sealer.hidden && listed.iter().any(is_sealed) => {
+                    return Err(SealFailure::NoHeader.into());
+                }
+                None => {
+                    let names = Names::new(self.sealer.hidden)?;
+                    let header = self.sealer.seal_header(&names)?;
+                    batch.change(&*PLACE, Expect::Revision(Revision::ABSENT)).put(header);
+                    names
+                }
+            };
+            let mut count = 0;
+            for record in listed.iter().filter(|it| !is_sealed(it)) {
+                let inner = names.partition(&self.sealer.name, record.partition());
+                if names.are_hidden() {
                     batch.change(record.partition(), Expect::Any).delete_record(record);
                 }
-                batch.change(&*inner, Expect::Any).put(self.sealer.seal(&inner, record)?);
+                let sealed = self.sealer.seal(&names, &inner, record)?;
+                batch.change(&*inner, Expect::Any).put(sealed);
+                count += 1;
             }
-            self.apply(&batch, plain.len())
+            self.apply(&batch)?;
+            Ok(count)
         })
     }
 
@@ -136,17 +200,26 @@ impl<S: CacheStore> Sealed<S> {
     /// nothing has changed then.
     pub fn unseal(&self) -> Result<u64> {
         retry(|| {
-            let (sealed, mut batch) = self.plan(is_sealed)?;
-            for record in &sealed {
+            let header = now(self.load_header(&Ready(&*self.store)))?;
+            header.as_ref().map_or(Ok(()), |header| self.check_kind(header))?;
+            let (listed, mut batch) = self.plan()?;
+            if let Some(header) = header {
+                let change = batch.change(&*PLACE, Expect::Revision(header.revision));
+                change.delete(CredentialType::from(SECTION), KEY.into());
+            }
+            let mut count = 0;
+            for record in listed.iter().filter(|it| is_sealed(it)) {
                 let opened = self.sealer.open(record, None)?;
                 if self.sealer.hidden {
-                    let inner = self.sealer.partition(opened.partition())?;
-                    batch.change(&*inner, Expect::Any).delete_record(record);
+                    let inner = self.place_of(record)?;
+                    batch.change(&inner, Expect::Any).delete_record(record);
                 }
                 let partition = opened.partition().clone();
                 batch.change(&partition, Expect::Any).put(opened);
+                count += 1;
             }
-            self.apply(&batch, sealed.len())
+            self.apply(&batch)?;
+            Ok(count)
         })
     }
 
@@ -159,49 +232,56 @@ impl<S: CacheStore> Sealed<S> {
         let partition = Partition::user("msal-cache-probe");
         let value = Json::from_stored(r#"{"home_account_id":"msal-cache-probe"}"#);
         let probe = Record::new(CredentialType::Account, "msal-cache-probe", value);
-        let inner = self.sealer.partition(&partition)?;
-        let sealed = self.sealer.seal(&inner, &probe)?;
+        let sealed = self.sealer.seal(&Names::Legible, &partition, &probe)?;
         let mut batch = Batch::new();
-        batch.change(&*inner, Expect::Any).put(sealed.clone());
+        batch.change(&partition, Expect::Any).put(sealed.clone());
         let is_document = self.store.commit(&batch)?.contains(&Revision::ABSENT);
         let mut batch = Batch::new();
-        batch.change(&*inner, Expect::Any).delete_record(&sealed);
+        batch.change(&partition, Expect::Any).delete_record(&sealed);
         batch.change(Partition::unowned(), Expect::Any).delete_record(&sealed);
         self.store.commit(&batch)?;
         if is_document { Err(SealFailure::Document.into()) } else { Ok(()) }
     }
 
-    /// The records to change, and a batch that expects what was read of their partitions.
-    fn plan(&self, wanted: impl Fn(&Record) -> bool) -> Result<(Vec<Record>, Batch)> {
+    /// All records but the header, and a batch that expects what was read of their partitions.
+    fn plan(&self) -> Result<(Vec<Record>, Batch)> {
         let mut batch = Batch::new();
-        let listed = records(self.store.list(None, None)?)?;
         let mut partitions = BTreeSet::new();
-        for record in &listed {
-            if is_sealed(record) {
-                let opened = self.sealer.open(record, None)?;
-                partitions.insert(self.sealer.partition(opened.partition())?.into_owned());
+        for record in records(self.store.list(None, None)?)?.iter().filter(|it| !is_header(it)) {
+            partitions.insert(if is_sealed(record) {
+                self.place_of(record)?
             } else {
-                partitions.insert(record.partition().clone());
-            }
+                record.partition().clone()
+            });
         }
         let mut found = Vec::new();
         for partition in &partitions {
             let Load::Snapshot(snapshot) = self.store.load(partition, None)? else { continue };
             batch.change(partition, Expect::Revision(snapshot.revision()));
-            found.extend(snapshot.into_records().into_iter().filter(&wanted));
+            found.extend(snapshot.into_records().into_iter().filter(|it| !is_header(it)));
         }
         Ok((found, batch))
     }
 
-    fn apply(&self, batch: &Batch, count: usize) -> Result<u64> {
-        if count > 0 {
+    fn apply(&self, batch: &Batch) -> Result<()> {
+        if !batch.is_empty() {
             self.store.commit(batch)?;
+            self.forget_header();
         }
-        Ok(count as u64)
+        Ok(())
     }
 }
 
 impl<S: AsyncCacheStore> Sealed<S> {
+    /// [`are_names_hidden`](Self::are_names_hidden) of an async store.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub async fn are_names_hidden_async(&self) -> Result<Option<bool>> {
+        self.are_names_hidden_in(&*self.store).await
+    }
+
     /// [`keys_in_use`](Self::keys_in_use) of an async store.
     ///
     /// # Errors

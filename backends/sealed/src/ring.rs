@@ -15,8 +15,7 @@ use crate::text::Keys;
 /// Numbered keys: the one with the highest number seals, all of them open.
 ///
 /// A clone shares the keys, which are overwritten when the last one is dropped. The text of a key ring
-/// has one key in each line, its number and its 32 bytes in Base64; the line `names` has the key that
-/// hides names. The guide is `docs::sealed` of `msal-cache`.
+/// has one key in each line: its number and its 32 bytes in Base64. The guide is `docs::sealed` of `msal-cache`.
 ///
 /// A ring [from a file](Self::from_file) or [a blob](Self::from_blob) reads it again when it meets the number of
 /// a key that it lacks, so that apps that run go on after a key was added.
@@ -36,7 +35,7 @@ enum Source {
 }
 
 impl KeyRing {
-    /// A new key with the number 1, and a key that hides names.
+    /// A new key, with the number 1.
     ///
     /// # Errors
     ///
@@ -60,14 +59,7 @@ impl KeyRing {
                 ));
             }
         }
-        Keys { sealing, names: None }.checked("the key ring").map(Self::fixed)
-    }
-
-    /// The same keys, with the key that hides names.
-    #[must_use]
-    pub fn with_names_key(self, key: Key) -> Self {
-        let keys = Keys { names: Some(Arc::new(key)), ..self.keys() };
-        Self::fixed(keys)
+        Keys { sealing }.checked("the key ring").map(Self::fixed)
     }
 
     /// The keys in the text of a key ring. The caller overwrites its own copy of the text.
@@ -225,11 +217,6 @@ impl KeyRing {
         self.sealing().0
     }
 
-    /// Whether there is a key that hides names.
-    pub fn can_hide_names(&self) -> bool {
-        self.names().is_some()
-    }
-
     /// Reads the keys of a file or a blob again. Other rings don't change.
     ///
     /// # Errors
@@ -294,10 +281,6 @@ impl KeyRing {
         let keys = self.0.keys.read().unwrap_or_else(PoisonError::into_inner);
         let (number, key) = keys.sealing.last_key_value().expect("a ring has a key");
         (*number, key.clone())
-    }
-
-    pub(crate) fn names(&self) -> Option<Arc<Key>> {
-        self.0.keys.read().unwrap_or_else(PoisonError::into_inner).names.clone()
     }
 
     fn held(&self, number: u32) -> Option<Arc<Key>> {

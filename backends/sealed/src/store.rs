@@ -1,16 +1,18 @@
+use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use msal_cache_core::internal::now;
 use msal_cache_core::{
-    AsyncCacheStore, Batch, CacheStore, Change, ChangeSignal, CredentialType, Error, Load, Op,
-    Partition, Ready, Record, RefreshGuard, Result, Revision, Snapshot, Watch,
+    AsyncCacheStore, Batch, CacheStore, Change, ChangeSignal, CredentialType, Error, Expect, Load,
+    Op, Partition, Ready, Record, RefreshGuard, Result, Revision, Snapshot, Watch,
 };
 
 use crate::SealFailure;
-use crate::record::{Sealer, is_sealed};
+use crate::header::{ATTEMPTS, Header, PLACE, contended, is_header};
+use crate::names::Names;
+use crate::record::Sealer;
 use crate::ring::KeyRing;
 
 /// A store whose records are encrypted: any [`CacheStore`] or [`AsyncCacheStore`] that keeps records in
@@ -32,8 +34,8 @@ use crate::ring::KeyRing;
 pub struct Sealed<S> {
     pub(crate) store: Arc<S>,
     pub(crate) sealer: Arc<Sealer>,
-    /// Whether a listing has shown that this handle can open the store.
-    checked: Arc<AtomicBool>,
+    /// How the names in the store are kept, once that is known.
+    pub(crate) header: Arc<RwLock<Option<Arc<Header>>>>,
 }
 
 impl<S> Sealed<S> {
@@ -45,23 +47,18 @@ impl<S> Sealed<S> {
     }
 
     pub(crate) fn with(store: Arc<S>, sealer: Sealer) -> Self {
-        Self { store, sealer: Arc::new(sealer), checked: Arc::default() }
+        Self { store, sealer: Arc::new(sealer), header: Arc::default() }
     }
 
     /// Hides stored keys and partitions, which have the ids of users, clients and tenants: they are
-    /// HMACs in the store. Sections and expiries stay legible. The store has to be empty, or to have been
-    /// written with hidden names.
+    /// HMACs in the store. Sections and expiries stay legible.
     ///
-    /// # Errors
-    ///
-    /// [`SealFailure::Keys`] where the key ring has no key for names.
-    pub fn hide_names(self) -> Result<Self> {
-        if !self.sealer.ring.can_hide_names() {
-            let lacks = "it has no key that hides names; add a line `names`";
-            return Err(SealFailure::keys("the key ring", lacks));
-        }
+    /// The first commit decides for the store, and draws the key of the HMACs, which is kept sealed in the
+    /// store. A store of the other kind is refused with [`SealFailure::Names`].
+    #[must_use]
+    pub fn hide_names(self) -> Self {
         let Sealer { name, ring, .. } = Sealer::clone(&self.sealer);
-        Ok(Self::with(self.store, Sealer { name, ring, hidden: true }))
+        Self::with(self.store, Sealer { name, ring, hidden: true })
     }
 
     /// The store whose records are sealed.
@@ -74,62 +71,32 @@ impl<S> Sealed<S> {
         &self.sealer.ring
     }
 
-    /// Checks, once for each handle, that what is stored can be opened. Otherwise a look-up in a store
-    /// with other names finds nothing, as in an empty cache.
-    async fn check(&self, store: &impl AsyncCacheStore) -> Result<()> {
-        if self.checked.load(Ordering::Relaxed) {
-            return Ok(());
-        }
-        // A few records, one for each client; where there are none, there may be other ones.
-        let mut found = records(store.list(Some(&CredentialType::AppMetadata), None).await?)?;
-        if found.is_empty() {
-            found = records(store.list(None, None).await?)?;
-        }
-        // One record is enough to show that the keys are the right ones, and the names.
-        for record in found.iter().take(8) {
-            self.open_either(record)?;
-        }
-        if let Some(record) = found.first() {
-            self.check_place(store, record).await?;
-        }
-        self.checked.store(true, Ordering::Relaxed);
-        Ok(())
-    }
-
-    /// Checks that a record of a listing is in its partition: a document puts it elsewhere.
-    async fn check_place(&self, store: &impl AsyncCacheStore, record: &Record) -> Result<()> {
-        let opened = self.sealer.open(record, None)?;
-        let inner = self.sealer.partition(opened.partition())?;
-        for _ in 0..3 {
-            if records(store.load(&inner, None).await?)?.iter().any(|it| it.has_key_of(record)) {
-                return Ok(());
-            }
-            // It may have been deleted, moved or replaced meanwhile.
-            let listed = records(store.list(Some(record.credential_type()), None).await?)?;
-            if !listed.contains(record) {
-                return Ok(());
-            }
-        }
-        Err(SealFailure::Document.into())
-    }
-
-    /// Opens a record, and names the reason if it was sealed with the other kind of names.
-    fn open_either(&self, record: &Record) -> Result<()> {
-        let Err(error) = self.sealer.open(record, None) else { return Ok(()) };
-        if is_sealed(record) && self.sealer.ring.can_hide_names() {
-            let hidden = !self.sealer.hidden;
-            let other = Sealer { hidden, ..Sealer::clone(&self.sealer) };
-            if other.open(record, None).is_ok() {
-                return Err(SealFailure::Names { hidden }.into());
-            }
-        }
-        Err(error)
+    /// The partition of the inner store in which the records of this one are.
+    fn inner<'p>(&self, header: &Header, partition: &'p Partition) -> Cow<'p, Partition> {
+        header.names.partition(&self.sealer.name, partition)
     }
 
     fn open_all(&self, load: Load, from: Option<(&Partition, &Partition)>) -> Result<Load> {
         let Load::Snapshot(snapshot) = load else { return Ok(Load::Unchanged) };
-        let opened = snapshot.records().iter().map(|record| self.sealer.open(record, from));
+        let stored = snapshot.records().iter().filter(|it| !is_header(it));
+        let opened = stored.map(|record| self.sealer.open(record, from));
         Ok(Load::Snapshot(Snapshot::new(snapshot.revision(), opened.collect::<Result<_>>()?)))
+    }
+
+    /// Whether the inner store knows that a partition is unchanged.
+    #[inline]
+    fn is_still(
+        &self,
+        partition: &Partition,
+        known: Revision,
+        is_unchanged: impl Fn(&Partition, Revision) -> bool,
+    ) -> bool {
+        if !self.sealer.hidden && is_certain(Some(known)) {
+            return is_unchanged(partition, known);
+        }
+        let Some(header) = self.known_header() else { return false };
+        is_unchanged(&self.inner(&header, partition), known)
+            && (is_certain(Some(known)) || is_unchanged(&PLACE, header.revision))
     }
 
     async fn load_from(
@@ -138,12 +105,18 @@ impl<S> Sealed<S> {
         partition: &Partition,
         known: Option<Revision>,
     ) -> Result<Load> {
-        if known.is_none() {
-            self.check(store).await?;
+        if is_certain(known) {
+            let Some(header) = self.header(store).await? else { return Ok(empty(known)) };
+            let inner = self.inner(&header, partition);
+            let load = store.load(&inner, known).await?;
+            if !is_absent(&load, known)
+                && let Ok(load) = self.open_all(load, Some((partition, &inner)))
+            {
+                return Ok(load);
+            }
         }
-        let inner = self.sealer.partition(partition)?;
-        let load = store.load(&inner, known).await?;
-        self.open_all(load, Some((partition, &inner)))
+        let mut loads = self.load_many_from(store, &[(partition, known)]).await?;
+        Ok(loads.pop().unwrap_or_else(|| empty(known)))
     }
 
     async fn load_many_from(
@@ -151,14 +124,26 @@ impl<S> Sealed<S> {
         store: &impl AsyncCacheStore,
         wanted: &[(&Partition, Option<Revision>)],
     ) -> Result<Vec<Load>> {
-        self.check(store).await?;
-        let names = wanted.iter().map(|(partition, _)| self.sealer.partition(partition));
-        let names = names.collect::<Result<Vec<_>>>()?;
-        let inner: Vec<_> =
-            names.iter().zip(wanted).map(|(name, (_, known))| (&**name, *known)).collect();
-        let loads = store.load_many(&inner).await?;
-        let opened = loads.into_iter().zip(wanted).zip(&names);
-        opened.map(|((load, (it, _)), name)| self.open_all(load, Some((it, name)))).collect()
+        for _ in 0..ATTEMPTS {
+            let Some(header) = self.header(store).await? else {
+                return Ok(wanted.iter().map(|(_, known)| empty(*known)).collect());
+            };
+            let names: Vec<_> = wanted.iter().map(|(it, _)| self.inner(&header, it)).collect();
+            let mut inner: Vec<_> =
+                names.iter().zip(wanted).map(|(name, (_, known))| (&**name, *known)).collect();
+            // Read at the same moment: what is absent may be there under another name.
+            inner.push((&PLACE, Some(header.revision)));
+            let mut loads = store.load_many(&inner).await?;
+            if !matches!(loads.pop(), Some(Load::Unchanged)) {
+                self.forget_header();
+                continue;
+            }
+            let opened = loads.into_iter().zip(wanted).zip(&names);
+            let opened =
+                opened.map(|((load, (it, _)), name)| self.open_all(load, Some((it, name))));
+            return opened.collect();
+        }
+        Err(contended())
     }
 
     async fn commit_to(
@@ -166,33 +151,59 @@ impl<S> Sealed<S> {
         store: &impl AsyncCacheStore,
         batch: &Batch,
     ) -> Result<Vec<Revision>> {
-        self.check(store).await?;
+        if batch.changes().is_empty() {
+            return store.commit(batch).await;
+        }
+        for _ in 0..ATTEMPTS {
+            let header = self.header(store).await?;
+            let names = match &header {
+                Some(header) => header.names.clone(),
+                None => Names::new(self.sealer.hidden)?,
+            };
+            let mut sealed = self.seal_batch(&names, batch)?;
+            let known = header.as_ref().map_or(Revision::ABSENT, |it| it.revision);
+            let is_new = header.is_none() && batch.changes().iter().any(puts);
+            if is_new {
+                let header = self.sealer.seal_header(&names)?;
+                sealed.change(&*PLACE, Expect::Revision(known)).put(header);
+            } else if !batch.changes().iter().all(|it| is_certain(expected(it))) {
+                sealed.change(&*PLACE, Expect::Revision(known));
+            }
+            let mut revisions = match store.commit(&sealed).await {
+                Err(Error::Conflict) if self.has_moved(store, known).await? => continue,
+                done => done?,
+            };
+            let misplaced =
+                |(it, at): (&Change, &Revision)| *at == Revision::ABSENT && puts_last(it);
+            // A partition with a new record isn't empty.
+            if sealed.changes().iter().zip(&revisions).any(misplaced) {
+                return Err(SealFailure::Document.into());
+            }
+            if is_new && let Some(&revision) = revisions.last() {
+                self.has_put(names, revision);
+            }
+            revisions.truncate(batch.changes().len());
+            return Ok(revisions);
+        }
+        Err(contended())
+    }
+
+    fn seal_batch(&self, names: &Names, batch: &Batch) -> Result<Batch> {
         let mut sealed = Batch::new();
         for change in batch.changes() {
-            let partition = self.sealer.partition(change.partition())?;
+            let partition = names.partition(&self.sealer.name, change.partition());
             let to = sealed.change(&*partition, change.expect());
             for op in change.ops() {
                 match op {
-                    Op::Put(record) => to.put(self.sealer.seal(&partition, record)?),
-                    Op::Delete { credential_type, key } if self.sealer.hidden => {
-                        let key = self.sealer.key(credential_type, key)?;
-                        to.delete(credential_type.clone(), key.into())
-                    }
+                    Op::Put(record) => to.put(self.sealer.seal(names, &partition, record)?),
                     Op::Delete { credential_type, key } => {
-                        to.delete(credential_type.clone(), key.clone())
+                        let key = names.key(&self.sealer.name, credential_type, key);
+                        to.delete(credential_type.clone(), key)
                     }
                 };
             }
         }
-        let revisions = store.commit(&sealed).await?;
-        let misplaced = |(change, revision): (&Change, &Revision)| {
-            *revision == Revision::ABSENT && matches!(change.ops().last(), Some(Op::Put(_)))
-        };
-        // A partition with a new record isn't empty.
-        if sealed.changes().iter().zip(&revisions).any(misplaced) {
-            return Err(SealFailure::Document.into());
-        }
-        Ok(revisions)
+        Ok(sealed)
     }
 
     async fn list_from(
@@ -201,10 +212,61 @@ impl<S> Sealed<S> {
         credential_type: Option<&CredentialType>,
         known: Option<Revision>,
     ) -> Result<Load> {
-        if known.is_none() {
-            self.check(store).await?;
+        for _ in 0..ATTEMPTS {
+            let header = self.header(store).await?;
+            let load = store.list(credential_type, known).await?;
+            let at = header.map_or(Revision::ABSENT, |it| it.revision);
+            let is_empty = match &load {
+                Load::Unchanged => !is_certain(known),
+                Load::Snapshot(snapshot) => snapshot.records().iter().all(is_header),
+            };
+            match self.open_all(load, None) {
+                Ok(load) if !is_empty => return Ok(load),
+                // The header may have changed, and with it the names.
+                opened => {
+                    if !self.has_moved(store, at).await? {
+                        return opened;
+                    }
+                }
+            }
         }
-        self.open_all(store.list(credential_type, known).await?, None)
+        Err(contended())
+    }
+}
+
+/// Whether a revision is that of a partition which has records. Then the store still has the names that
+/// it had when that revision was read: they change only with all records.
+fn is_certain(known: Option<Revision>) -> bool {
+    known.is_some_and(|known| known != Revision::ABSENT)
+}
+
+fn expected(change: &Change) -> Option<Revision> {
+    match change.expect() {
+        Expect::Revision(known) => Some(known),
+        Expect::Any => None,
+    }
+}
+
+fn puts(change: &Change) -> bool {
+    change.ops().iter().any(|op| matches!(op, Op::Put(_)))
+}
+
+fn puts_last(change: &Change) -> bool {
+    matches!(change.ops().last(), Some(Op::Put(_)))
+}
+
+/// What an empty store has of a partition.
+fn empty(known: Option<Revision>) -> Load {
+    match known {
+        Some(Revision::ABSENT) => Load::Unchanged,
+        _ => Load::Snapshot(Snapshot::new(Revision::ABSENT, Vec::new())),
+    }
+}
+
+fn is_absent(load: &Load, known: Option<Revision>) -> bool {
+    match load {
+        Load::Unchanged => !is_certain(known),
+        Load::Snapshot(snapshot) => snapshot.revision() == Revision::ABSENT,
     }
 }
 
@@ -246,7 +308,8 @@ impl<S: CacheStore> CacheStore for Sealed<S> {
     }
 
     fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        self.store.guard(&*self.sealer.partition(partition)?, wait)
+        let inner = now(self.guarded_partition(&Ready(&*self.store), partition))?;
+        self.store.guard(&inner, wait)
     }
 
     fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
@@ -255,10 +318,7 @@ impl<S: CacheStore> CacheStore for Sealed<S> {
 
     #[inline]
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
-        match self.sealer.partition(partition) {
-            Ok(inner) => self.store.is_unchanged(&inner, known),
-            Err(_) => false,
-        }
+        self.is_still(partition, known, |inner, known| self.store.is_unchanged(inner, known))
     }
 
     /// No: no other MSAL library can read them.
@@ -275,7 +335,7 @@ impl<S: CacheStore> CacheStore for Sealed<S> {
         Some(Arc::new(Sealed {
             store: Arc::new(store),
             sealer: self.sealer.clone(),
-            checked: self.checked.clone(),
+            header: self.header.clone(),
         }))
     }
 }
@@ -307,7 +367,7 @@ impl<S: AsyncCacheStore> AsyncCacheStore for Sealed<S> {
     }
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
-        let inner = self.sealer.partition(partition)?;
+        let inner = self.guarded_partition(&*self.store, partition).await?;
         self.store.guard(&inner, wait).await
     }
 
@@ -316,10 +376,7 @@ impl<S: AsyncCacheStore> AsyncCacheStore for Sealed<S> {
     }
 
     fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
-        match self.sealer.partition(partition) {
-            Ok(inner) => self.store.is_unchanged(&inner, known),
-            Err(_) => false,
-        }
+        self.is_still(partition, known, |inner, known| self.store.is_unchanged(inner, known))
     }
 
     /// As in the blocking form.

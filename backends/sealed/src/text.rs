@@ -15,17 +15,12 @@ use crate::key::{Key, Text};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Keys {
     pub(crate) sealing: BTreeMap<u32, Arc<Key>>,
-    /// The key that hides names.
-    pub(crate) names: Option<Arc<Key>>,
 }
 
-/// The word of the line with the key that hides names.
-const NAMES: &str = "names";
-
 impl Keys {
-    /// A new key with the number 1, and one that hides names.
+    /// A new key, with the number 1.
     pub(crate) fn generate() -> Result<Self> {
-        let mut keys = Self { names: Some(Arc::new(Key::generate()?)), ..Self::default() };
+        let mut keys = Self::default();
         keys.sealing.insert(1, Arc::new(Key::generate()?));
         Ok(keys)
     }
@@ -50,8 +45,8 @@ impl Keys {
         }
     }
 
-    /// Parses lines of a number, or `names`, and a key in Base64. Blank lines and those that begin
-    /// with `#` are comments.
+    /// Parses lines of a number and a key in Base64. Blank lines and those that begin with `#` are
+    /// comments.
     pub(crate) fn parse(place: &str, text: &str) -> Result<Self> {
         let mut keys = Self::default();
         for (index, line) in text.lines().enumerate() {
@@ -69,13 +64,8 @@ impl Keys {
             );
             let key = Key::from_bytes(&bytes)
                 .map_err(|_| wrong("the key has another size than 32 bytes"))?;
-            let is_new = if name == NAMES {
-                keys.names.replace(Arc::new(key)).is_none()
-            } else {
-                let number = name.parse().map_err(|_| wrong("the number is not one"))?;
-                keys.sealing.insert(number, Arc::new(key)).is_none()
-            };
-            if !is_new {
+            let number = name.parse().map_err(|_| wrong("the number is not one"))?;
+            if keys.sealing.insert(number, Arc::new(key)).is_some() {
                 return Err(wrong("there is a second key of this number"));
             }
         }
@@ -94,9 +84,6 @@ impl Keys {
         // Sized at once, so that no part of it is left behind by a reallocation.
         let mut text = Text::new(String::with_capacity(256 + 64 * (self.sealing.len() + 1)));
         text.push_str("# Keys of msal-cache: a number and a key. The highest number seals.\n");
-        if let Some(names) = &self.names {
-            line(&mut text, NAMES, names);
-        }
         for (number, key) in &self.sealing {
             line(&mut text, &number.to_string(), key);
         }

@@ -13,12 +13,12 @@ use tempfile::TempDir;
 /// The same keys in each process of a test.
 fn keys() -> KeyRing {
     let key = |byte| Key::from_bytes(&[byte; 32]).unwrap();
-    KeyRing::new([(1, key(1)), (7, key(7))]).unwrap().with_names_key(key(9))
+    KeyRing::new([(1, key(1)), (7, key(7))]).unwrap()
 }
 
 fn sealed<S>(store: S, hidden: bool) -> Sealed<S> {
     let sealed = Sealed::new(store, "conformance", keys());
-    if hidden { sealed.hide_names().unwrap() } else { sealed }
+    if hidden { sealed.hide_names() } else { sealed }
 }
 
 struct InMemory<const HIDDEN: bool>(Arc<Memory>);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Json, Memory, Partition, Record};
 use msal_cache_sealed::Sealed;
 use serde_json::{Value, json};
-use support::{keys, list, put, sorted, token};
+use support::{header, keys, list, put, sorted, stored, token};
 
 /// Passes jobs to the peer, and returns its results.
 fn peer(jobs: &[Value]) -> Vec<Value> {
@@ -54,7 +54,7 @@ fn records() -> Vec<Record> {
 
 fn sealed(inner: &Arc<Memory>, hidden: bool) -> Sealed<Arc<Memory>> {
     let sealed = Sealed::new(inner.clone(), "test", keys(&[5]));
-    if hidden { sealed.hide_names().unwrap() } else { sealed }
+    if hidden { sealed.hide_names() } else { sealed }
 }
 
 #[test]
@@ -64,9 +64,12 @@ fn pynacl_opens_what_this_crate_seals() {
         for record in records() {
             let inner = Arc::new(Memory::new());
             put(&sealed(&inner, hidden), std::slice::from_ref(&record));
-            let stored = list(&*inner).unwrap().remove(0);
+            let stored = stored(&*inner).remove(0);
             let mut job = job(&record, hidden);
             job["verb"] = "open".into();
+            // The peer finds the key of the names there.
+            job["names"] = Value::Null;
+            job["header"] = header(&*inner).value().expose().into();
             job["stored"] = stored.value().expose().into();
             job["stored_key"] = stored.key().into();
             jobs.push(job);
@@ -97,8 +100,12 @@ fn this_crate_opens_what_pynacl_seals() {
             } else {
                 record.partition().clone()
             };
+            let header = Json::from_stored(text("header"));
             let mut batch = Batch::new();
             batch.change(&partition, Expect::Any).put(stored);
+            batch
+                .change(Partition::app("msal-cache", "sealed", None), Expect::Any)
+                .put(Record::new(CredentialType::from("MsalCacheSealed"), "names", header));
             inner.commit(&batch).unwrap();
         }
         let sealed = sealed(&inner, hidden);

@@ -5,26 +5,27 @@ mod support;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
 use msal_cache_core::{
     Batch, Blob, BlobStore, CacheStore, CredentialType, Document, Error, Expect, Json, Memory,
     Partition, Record, Result, Revision,
 };
 use msal_cache_file::FileStore;
 use msal_cache_sealed::{KeyRing, SealFailure, Sealed, SealedBlob};
-use support::{keys, list, load, put, refusal, token, user};
+use support::{keys, list, load, put, refusal, stored, token, user};
 
 /// A sealed store and the one in it.
 fn stores(hidden: bool) -> (Arc<Memory>, Sealed<Arc<Memory>>) {
     let inner = Arc::new(Memory::new());
     let sealed = Sealed::new(inner.clone(), "test", keys(&[1, 2]));
-    (inner, if hidden { sealed.hide_names().unwrap() } else { sealed })
+    (inner, if hidden { sealed.hide_names() } else { sealed })
 }
 
 /// Where a stored record is.
 fn place(inner: &Memory, users: usize, sealed: &Sealed<Arc<Memory>>) -> HashMap<String, Partition> {
     let mut places = HashMap::new();
-    let stored = list(inner).unwrap();
-    for record in stored {
+    for record in stored(inner) {
         let text: serde_json::Value = serde_json::from_str(record.value().expose()).unwrap();
         let name = text["partition"].as_str().unwrap();
         places
@@ -46,7 +47,7 @@ fn p17_each_changed_byte_of_a_record_is_noticed() {
         let (inner, sealed) = stores(hidden);
         let record = token(1);
         put(&sealed, std::slice::from_ref(&record));
-        let stored = list(&*inner).unwrap().remove(0);
+        let stored = stored(&*inner).remove(0);
         let partition = place(&inner, 1, &sealed)[stored.key()].clone();
         let text = stored.value().expose().to_owned();
         for at in 0..text.len() {
@@ -64,6 +65,26 @@ fn p17_each_changed_byte_of_a_record_is_noticed() {
             overwrite(&inner, &partition, &stored.with_value(Json::from_stored(&text[..length])));
             refusal(load(&sealed, &user(1)));
         }
+        // Each bit of the envelope, and each of its truncations and extensions.
+        let begin = text.find(r#""sealed":""#).unwrap() + 10;
+        let envelope = STANDARD_NO_PAD.decode(&text[begin..text.len() - 2]).unwrap();
+        let check = |envelope: &[u8]| {
+            let envelope = STANDARD_NO_PAD.encode(envelope);
+            let text = format!(r#"{}{envelope}"}}"#, &text[..begin]);
+            overwrite(&inner, &partition, &stored.with_value(Json::from_stored(text)));
+            load(&sealed, &user(1))
+        };
+        for at in 0..envelope.len() {
+            for bit in 0..8 {
+                let mut changed = envelope.clone();
+                changed[at] ^= 1 << bit;
+                refusal(check(&changed));
+            }
+            refusal(check(&envelope[..at]));
+            refusal(check(&envelope[at + 1..]));
+            refusal(check(&[&envelope, &envelope[..=at]].concat()));
+        }
+        assert_eq!(check(&envelope).unwrap(), std::slice::from_ref(&record));
         overwrite(&inner, &partition, &stored);
         assert_eq!(load(&sealed, &user(1)).unwrap(), [record]);
     }
@@ -88,7 +109,7 @@ fn p17_each_exchange_among_a_thousand_records_is_noticed() {
         let records: Vec<_> = (0..USERS).map(token).collect();
         put(&sealed, &records);
         let places = place(&inner, USERS, &sealed);
-        let stored = list(&*inner).unwrap();
+        let stored = stored(&*inner);
         for (at, one) in stored.iter().enumerate() {
             // Its neighbour of the same section, and any other record.
             for other in [at + 3, at + 1 + fastrand::usize(..USERS - 1)] {
@@ -129,7 +150,7 @@ fn p17_each_exchange_among_a_thousand_records_is_noticed() {
 fn p17_a_row_that_is_moved_to_another_user_is_refused() {
     let (inner, sealed) = stores(false);
     put(&sealed, &[token(1), token(2)]);
-    let stored = list(&*inner).unwrap();
+    let stored = stored(&*inner);
     // The row as it is, under another partition.
     overwrite(&inner, &user(2), stored.iter().find(|it| it.key() == "u1.t-key").unwrap());
     assert!(matches!(refusal(load(&sealed, &user(2))), SealFailure::Broken { number: 2, .. }));
@@ -139,7 +160,7 @@ fn p17_a_row_that_is_moved_to_another_user_is_refused() {
 fn p17_an_expiry_that_was_changed_is_refused() {
     let (inner, sealed) = stores(false);
     put(&sealed, &[token(1)]);
-    let stored = list(&*inner).unwrap().remove(0);
+    let stored = stored(&*inner).remove(0);
     let text = stored.value().expose().replace("1001", "9001");
     overwrite(&inner, &user(1), &stored.with_value(Json::from_stored(text)));
     assert!(matches!(refusal(load(&sealed, &user(1))), SealFailure::Broken { .. }));
@@ -170,7 +191,7 @@ fn p17_a_plain_record_in_a_sealed_store_is_refused() {
         // One that is added later, next to sealed ones.
         let (inner, sealed) = stores(hidden);
         put(&sealed, &[token(1)]);
-        let stored = list(&*inner).unwrap().remove(0);
+        let stored = stored(&*inner).remove(0);
         let partition = place(&inner, 1, &sealed)[stored.key()].clone();
         overwrite(&inner, &partition, &stored.with_value(token(1).value().clone()));
         assert!(matches!(refusal(load(&sealed, &user(1))), SealFailure::NotSealed { .. }));
@@ -183,7 +204,7 @@ fn p17_hidden_and_legible_names_are_not_an_empty_cache_to_each_other() {
         let (inner, sealed) = stores(hidden);
         put(&sealed, &[token(1)]);
         let other = Sealed::new(inner, "test", keys(&[1, 2]));
-        let other = if hidden { other } else { other.hide_names().unwrap() };
+        let other = if hidden { other } else { other.hide_names() };
         assert_eq!(refusal(load(&other, &user(1))), SealFailure::Names { hidden });
     }
 }
@@ -241,6 +262,9 @@ fn p17_records_stay_with_the_purge_until_they_expire() {
     }
 }
 
+/// The length of the first line of a document.
+const MAGIC: usize = 18;
+
 /// A string that doesn't change.
 #[derive(Debug)]
 struct Stored(Vec<u8>);
@@ -267,14 +291,25 @@ fn p17_each_changed_byte_and_truncation_of_a_document_is_noticed() {
     let whole = std::fs::read(&path).unwrap();
     let blob = |bytes: &[u8]| SealedBlob::new(Stored(bytes.to_vec()), "test", keys(&[1]));
     for at in 0..whole.len() {
-        let mut changed = whole.clone();
-        changed[at] ^= 1 << (at % 8);
-        refusal(blob(&changed).read(None));
-    }
-    for length in 0..whole.len() {
-        refusal(blob(&whole[..length]).read(None));
+        for bit in 0..8 {
+            let mut changed = whole.clone();
+            changed[at] ^= 1 << bit;
+            refusal(blob(&changed).read(None));
+        }
+        refusal(blob(&whole[..at]).read(None));
+        refusal(blob(&whole[at + 1..]).read(None));
+        refusal(blob(&[&whole, &whole[..=at]].concat()).read(None));
     }
     blob(&whole).read(None).unwrap();
+    // Parts of two documents.
+    put(&open("test", &[1]), &[token(2)]);
+    let newer = std::fs::read(&path).unwrap();
+    let tags = (whole.len() - 16, newer.len() - 16);
+    for (end, begin) in [(MAGIC + 17, MAGIC + 17), (MAGIC + 29, MAGIC + 29), tags] {
+        refusal(blob(&[&whole[..end], &newer[begin..]].concat()).read(None));
+        refusal(blob(&[&newer[..begin], &whole[end..]].concat()).read(None));
+    }
+    std::fs::write(&path, &whole).unwrap();
 
     // Neither a reader nor a writer with other keys or another name changes the file.
     for store in [open("other", &[1]), open("test", &[2])] {

@@ -51,6 +51,32 @@ def place(job):
     return partition, key, "msal-cache hidden record"
 
 
+HEADER = ["app/msal-cache/sealed", "MsalCacheSealed", "names", ""]
+
+
+def seal_header(job):
+    """The header of the store, whose names are hidden by the key `names`."""
+    key, nonce = bytes.fromhex(job["secret"]), bytes.fromhex(job["nonce"])
+    plaintext = b"hidden" + bytes.fromhex(job["names"]) if job["hidden"] else b"legible"
+    fields = ["msal-cache header", job["cache"], *HEADER]
+    sealed = base64.b64encode(envelope(job["number"], key, nonce, fields, plaintext))
+    stored = {"partition": HEADER[0], "sealed": sealed.decode().rstrip("=")}
+    return json.dumps(stored, separators=(",", ":"))
+
+
+def open_header(job):
+    """The key by which names are hidden, in hexadecimal digits; that of legible names is None."""
+    stored = json.loads(job["header"])
+    assert stored["partition"] == HEADER[0] and len(stored) == 2
+    sealed = base64.b64decode(stored["sealed"] + "=" * (-len(stored["sealed"]) % 4))
+    keys = {job["number"]: bytes.fromhex(job["secret"])}
+    plaintext = opened(sealed, keys, ["msal-cache header", job["cache"], *HEADER])
+    if plaintext == b"legible":
+        return None
+    assert plaintext.startswith(b"hidden") and len(plaintext) == 6 + 32
+    return plaintext[6:].hex()
+
+
 def seal(job):
     key, nonce = bytes.fromhex(job["secret"]), bytes.fromhex(job["nonce"])
     if "document" in job:
@@ -66,7 +92,8 @@ def seal(job):
     stored = {"expires_on": job["expires_on"]} if job["expires_on"] else {}
     stored |= {"partition": partition, "sealed": sealed.decode().rstrip("=")}
     text = json.dumps(stored, separators=(",", ":"), ensure_ascii=False)
-    return {"partition": partition, "key": stored_key, "stored": text}
+    header = seal_header(job)
+    return {"partition": partition, "key": stored_key, "stored": text, "header": header}
 
 
 def unseal(job):
@@ -77,6 +104,8 @@ def unseal(job):
         fields = ["msal-cache document", job["cache"]]
         return opened(sealed[len(MAGIC) :], keys, fields).decode()
     stored = json.loads(job["stored"])
+    job["names"] = open_header(job)
+    assert (job["names"] is not None) == job["hidden"]
     partition, stored_key, kind = place(job)
     assert stored["partition"] == partition and job["stored_key"] == stored_key
     sealed = base64.b64decode(stored["sealed"] + "=" * (-len(stored["sealed"]) % 4))

@@ -12,14 +12,14 @@ use crate::support::{raw, token, unused_name, url};
 /// The same keys in each process of a test.
 fn keys() -> KeyRing {
     let key = |byte| Key::from_bytes(&[byte; 32]).unwrap();
-    KeyRing::new([(1, key(1)), (7, key(7))]).unwrap().with_names_key(key(9))
+    KeyRing::new([(1, key(1)), (7, key(7))]).unwrap()
 }
 
 fn open<const HIDDEN: bool>(name: &str) -> Blocking<Sealed<RedisStore>> {
     let connected = async {
         let store = RedisStore::builder(url()).name(name).connect().await?;
         let sealed = Sealed::new(store, "conformance", keys());
-        if HIDDEN { sealed.hide_names() } else { Ok(sealed) }
+        Ok(if HIDDEN { sealed.hide_names() } else { sealed })
     };
     Blocking::connect(connected).unwrap()
 }

@@ -15,7 +15,7 @@ pub(crate) fn key(byte: u8) -> Key {
 
 pub(crate) fn keys(numbers: &[u32]) -> KeyRing {
     let keys = numbers.iter().map(|number| (*number, key(u8::try_from(*number).unwrap())));
-    KeyRing::new(keys).unwrap().with_names_key(key(200))
+    KeyRing::new(keys).unwrap()
 }
 
 pub(crate) fn user(user: usize) -> Partition {
@@ -72,4 +72,21 @@ pub(crate) fn refusal<T: std::fmt::Debug>(result: Result<T>) -> SealFailure {
 pub(crate) fn sorted(mut records: Vec<Record>) -> Vec<Record> {
     records.sort_by(|a, b| a.key().cmp(b.key()));
     records
+}
+
+/// Whether a stored record is the header of a sealed store.
+pub(crate) fn is_header(record: &Record) -> bool {
+    record.credential_type().as_str() == "MsalCacheSealed"
+}
+
+/// The records in a store, as they are stored, without the header.
+pub(crate) fn stored(inner: &impl CacheStore) -> Vec<Record> {
+    let mut records = list(inner).unwrap();
+    records.retain(|it| !is_header(it));
+    records
+}
+
+/// The header in a store, as it is stored.
+pub(crate) fn header(inner: &impl CacheStore) -> Record {
+    list(inner).unwrap().into_iter().find(is_header).expect("the store has a header")
 }
