@@ -64,7 +64,11 @@ fn p10_no_trace_event_carries_a_secret() {
         std::fs::write(&path, format!("{{\"{CANARY}")).unwrap();
         exercise(msal_cache::FileStore::open(&path).unwrap());
     }
+    #[cfg(feature = "sealed")]
+    sealed();
     let traced = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+    #[cfg(feature = "sealed")]
+    assert!(!traced.contains(&KEY[..40]), "a trace event has a key: {traced}");
     assert!(traced.contains("stored a token response"), "no event was traced: {traced}");
     clean("a trace event", &traced);
     clean("a trace event", &traced.replace("alice", CANARY));
@@ -74,6 +78,43 @@ fn p10_no_trace_event_carries_a_secret() {
     // An audit can distinguish the events of users.
     let alice = Partition::user(&common::home("alice")).digest();
     assert!(traced.contains(&format!("of=\"{alice}\"")), "{traced}");
+}
+
+#[cfg(feature = "sealed")]
+const KEY: &str = "3q2+796tvu/erb7v3q2+796tvu/erb7v3q2+796tvu8=";
+
+/// Uses sealed stores, also with a wrong key and with changed records.
+#[cfg(feature = "sealed")]
+fn sealed() {
+    use msal_cache::sealed::{KeyRing, SealFailure, Sealed};
+    use msal_cache::store::{Batch, Expect, Json};
+    let keys = |number: u32| KeyRing::from_text(&format!("{number} {KEY}")).unwrap();
+    for hidden in [false, true] {
+        let inner = Arc::new(Memory::new());
+        let open = |keys| {
+            let sealed = Sealed::new(inner.clone(), "traces", keys);
+            if hidden { sealed.hide_names() } else { sealed }
+        };
+        exercise(open(keys(1)));
+        TokenCache::new(open(keys(1))).add(&event()).unwrap();
+        let refused = |keys| {
+            let error = TokenCache::new(open(keys)).entries(None).unwrap_err();
+            assert!(SealFailure::of(&error).is_some(), "{error}");
+            clean("SealFailure", &format!("{error} {error:?} {error:#?}"));
+        };
+        refused(keys(2));
+        let Load::Snapshot(stored) = inner.list(None, None).unwrap() else { unreachable!() };
+        clean("a sealed store", &format!("{stored:?}"));
+        let mut batch = Batch::new();
+        for record in stored.records() {
+            let text = record.value().expose();
+            clean("a sealed record", text);
+            let changed = Json::new(text.replace("sealed\":\"A", "sealed\":\"B")).unwrap();
+            batch.change(record.partition(), Expect::Any).put(record.with_value(changed));
+        }
+        inner.commit(&batch).unwrap();
+        refused(keys(1));
+    }
 }
 
 /// Sends a success, errors and no response in turn, with canaries in each value.
