@@ -10,7 +10,8 @@ const ATTEMPTS: u32 = 64;
 ///
 /// `attempt` has to read, plan and commit, so that each plan is based on the current contents. It
 /// must have no other lasting effect. From the third attempt on, it follows a random pause of up to
-/// 32 ms, so that writers that collided don't collide again.
+/// 4 ms, so that writers that collided don't collide again. After many conflicts the pause becomes
+/// shorter, so that a writer that lost often doesn't lose to writers that have just begun.
 ///
 /// This is the only level at which conflicts are retried: if every commit conflicts, there are 64.
 pub fn retry<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
@@ -53,12 +54,20 @@ impl Retry {
             return Next::Return(result);
         }
         event!(debug, attempts = self.attempts, "conflict: planning the commit again");
-        let pause = match self.attempts {
-            1 => 0,
-            attempts => fastrand::u64(0..250 << attempts.min(7)),
-        };
-        Next::Retry(Duration::from_micros(pause))
+        Next::Retry(pause(self.attempts))
     }
+}
+
+/// A random pause after this number of attempts that lost. Its limit rises to 4 ms, and is halved
+/// for each eight attempts: with a limit that only rises, a writer loses the more often the more it
+/// has lost.
+pub(crate) fn pause(attempts: u32) -> Duration {
+    let limit = match attempts {
+        0 | 1 => 0,
+        2..8 => 250 << attempts.min(4),
+        _ => 4_000 >> (attempts / 8 - 1),
+    };
+    Duration::from_micros(fastrand::u64(0..=limit))
 }
 
 #[cfg(test)]
@@ -81,6 +90,17 @@ mod tests {
         });
         assert!(matches!(failed, Err(Error::Invalid { .. })));
         assert_eq!(attempts, 1);
+    }
+
+    #[test]
+    fn the_pause_rises_to_four_milliseconds_and_falls() {
+        let longest = |attempts| (0..2_000).map(|_| pause(attempts)).max().unwrap().as_micros();
+        assert_eq!(longest(1), 0);
+        assert!((500..=1_000).contains(&longest(2)));
+        assert!((2_000..=4_000).contains(&longest(4)));
+        assert!((2_000..=4_000).contains(&longest(15)));
+        assert!((1_000..=2_000).contains(&longest(16)));
+        assert!(longest(ATTEMPTS - 1) < 100);
     }
 
     #[test]

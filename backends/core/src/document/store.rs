@@ -8,6 +8,7 @@ use crate::document::layout::DocumentFault;
 use crate::document::text::DocumentText;
 use crate::document::turns::{Turn, Turns};
 use crate::ready::now;
+use crate::retry::pause;
 use crate::{
     AsyncBlobStore, AsyncCacheStore, Batch, Blob, BlobStore, CacheStore, Change, ChangeSignal,
     CredentialType, Error, Expect, Hold, Load, Op, Partition, RefreshGuard, Result, Revision,
@@ -177,7 +178,7 @@ impl<B> Document<B> {
     ) -> Result<Arc<DocumentText>> {
         for attempt in 0..ATTEMPTS {
             if attempt > 1 {
-                io.pause(Duration::from_micros(fastrand::u64(0..250 << attempt.min(7))));
+                io.pause(pause(attempt));
             }
             let _hold = io.hold().await?;
             let (revision, text) = self.read_to_write(io, adds).await?;
