@@ -12,7 +12,7 @@ import { createRequire } from "node:module";
 const require = createRequire(`${process.env.MSAL_CACHE_NODE}/package.json`);
 const puppeteer = await import(require.resolve("puppeteer-core"));
 
-const [program, example, picture] = process.argv.slice(2);
+const [program, example, command, picture] = process.argv.slice(2);
 const server = process.env.MSAL_CACHE_OAUTH_SERVER;
 const folder = process.env.MSAL_CACHE_FOLDER;
 
@@ -50,12 +50,18 @@ let started = 0;
 const children = new Set();
 process.once("exit", () => children.forEach((it) => it.kill("SIGKILL")));
 
-// Starts the program. `lines` are the JSON lines that it writes.
+// Starts the program of this folder.
 function start(way, client, cache, ...options) {
-  const opened = `${folder}/opened-${++started}`;
   const browser = options.find((it) => it.startsWith("browser="))?.slice("browser=".length) ?? opener;
+  return run(program, [way, client, `${folder}/${cache}`, ...options], browser);
+}
+
+// Starts a program. `line` waits for the next line of JSON that it writes, and `address` for the one that
+// it opens.
+function run(path, args, browser) {
+  const opened = `${folder}/opened-${++started}`;
   const env = { ...process.env, BROWSER: browser, MSAL_CACHE_OPENED: opened, NO_PROXY: "*" };
-  const child = spawn(program, [way, client, `${folder}/${cache}`, ...options], { env });
+  const child = spawn(path, args, { env });
   children.add(child);
   const exited = new Promise((resolve) => {
     child.once("close", (code) => {
@@ -292,6 +298,52 @@ test("pages of other sites send what they like", async () => {
   await checkClosed(port);
   await user.close();
 });
+
+test("a user signs in by the command", async () => {
+  const host = new URL(server).host;
+  const client = ["--client", "desktop-app", "--tenant", "contoso", "--environment", host, "--json"];
+  const endpoint = `${server}/contoso/oauth2/v2.0`;
+  const addresses = ["--token-endpoint", `${endpoint}/token`, "--authorization-endpoint", `${endpoint}/authorize`];
+  const cache = `${folder}/command.json`;
+  const args = ["sign-in", cache, ...client, "--scope", "User.Read", ...addresses];
+  const [user, app] = [await newUser(), run(command, args, opener)];
+  const address = await app.address();
+  check((await signIn(await user.open(), address, "frank")).includes("Signed in"), "the page");
+  noteProcesses();
+  const result = await app.line();
+  check(result.username === "frank@contoso.example", JSON.stringify(result));
+  check((await app.exited) === 0, "the exit code");
+  await checkClosed(portOf(address));
+  await user.close();
+
+  // A user who declines.
+  const [other, next] = [await newUser(), run(command, args, opener)];
+  await signIn(await other.open(), await next.address(), "mallory", { declines: true });
+  check((await next.exited) === 8, "the exit code");
+  await other.close();
+
+  // The next tokens: from the cache, and by the refresh token where that has expired.
+  const token = async () => {
+    const more = ["--account", "frank", "--scope", "User.Read", "--refresh", ...addresses.slice(0, 2)];
+    const { stdout, code } = await finished(spawn(command, ["get-token", cache, ...client, ...more]));
+    check(code === 0, `get-token ended with ${code}`);
+    return JSON.parse(stdout).token;
+  };
+  const first = await token();
+  check((await token()) === first, "a token of the cache");
+  const stored = JSON.parse(readFileSync(cache));
+  for (const record of Object.values(stored.AccessToken)) record.expires_on = "1";
+  writeFileSync(cache, JSON.stringify(stored));
+  check((await token()) !== first, "a new token");
+});
+
+async function finished(child) {
+  let stdout = "";
+  child.stdout.on("data", (data) => (stdout += data));
+  child.stderr.on("data", (data) => seen.logs.push(String(data)));
+  const code = await new Promise((resolve) => child.once("close", resolve));
+  return { stdout, code };
+}
 
 test("a user signs in a device", async () => {
   const [user, app] = [await newUser(), start("device-code", "command-line-app", "device.json")];
