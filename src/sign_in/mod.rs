@@ -25,5 +25,6 @@ pub use builder::SignIn;
 pub use device_code::DeviceCodeSignIn;
 pub use error::SignInError;
 pub use options::{Prompt, ResponseMode};
+pub use refresh_token::RefreshTokenSignIn;
 pub use state::SignInState;
 pub use web_app::BegunSignIn;

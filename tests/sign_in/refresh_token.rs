@@ -57,3 +57,22 @@ fn the_id_token_of_another_app_or_server_is_not_stored() {
         server.claims.lock().unwrap().clear();
     }
 }
+
+#[test]
+fn another_issuer_is_accepted_if_the_app_has_set_it() {
+    let (server, cache) = (Redeems::default(), TokenCache::in_memory());
+    server.claims.lock().unwrap().push(("iss", json!("https://issuer.example/tenant")));
+    let client = cache.client("client-id", "https://login.example/contoso");
+    let sign_in = || client.refresh_token("CANARY", ["User.Read"]);
+    for sign_in in [sign_in(), sign_in().issuer("https://issuer.example/other")] {
+        clean("the options", &format!("{sign_in:?}"));
+        let failed = sign_in.run(&server);
+        assert!(matches!(failed, Err(AcquireError::InvalidResponse(_))), "{failed:?}");
+        assert!(is_empty(&cache));
+    }
+    let sign_in = sign_in().issuer("https://issuer.example/tenant");
+    let token = sign_in.claims_challenge(r#"{"access_token":{"a":null}}"#).run(&server).unwrap();
+    assert_eq!(token.account().unwrap().username(), Some("alice@contoso.example"));
+    let forms = server.forms.lock().unwrap();
+    assert_eq!(forms.last().unwrap()["claims"], r#"{"access_token":{"a":null}}"#);
+}
