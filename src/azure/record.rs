@@ -1,5 +1,7 @@
 use std::fmt;
 
+use http::Uri;
+use http::uri::Authority as Host;
 use msal_cache_core::{Error, Result};
 use serde::{Deserialize, Serialize};
 
@@ -48,8 +50,11 @@ impl AuthenticationRecord {
         };
         let profile = profiles.iter().find(within).or(profiles.first());
         let tenant_id = profile.map(TenantProfile::realm).or(tenant).unwrap_or_default();
+        // azure-identity for Python begins the address of its requests with this.
+        let port = authority.as_str().parse::<Uri>().ok().and_then(|it| it.port_u16());
+        let port = port.map(|it| format!(":{it}")).unwrap_or_default();
         Self {
-            authority: authority.environment().to_owned(),
+            authority: format!("{}{port}", authority.environment()),
             client_id: client_id.to_owned(),
             home_account_id: account.home_account_id().to_owned(),
             tenant_id: tenant_id.to_owned(),
@@ -82,7 +87,8 @@ impl AuthenticationRecord {
         serde_json::json!(self).to_string()
     }
 
-    /// The host of the authority, such as `login.microsoftonline.com`.
+    /// The host of the authority, such as `login.microsoftonline.com`, and its port if it has one. In a
+    /// record of azure-identity for Go, it begins with `https://`.
     pub fn authority(&self) -> &str {
         &self.authority
     }
@@ -110,7 +116,9 @@ impl AuthenticationRecord {
     /// The account, for a silent request.
     pub fn account(&self) -> AccountInfo {
         let username = Some(self.username.clone()).filter(|it| !it.is_empty());
-        let environment = Some(self.authority.clone()).filter(|it| !it.is_empty());
+        let host = self.authority.rsplit_once("://").map_or(&*self.authority, |(_, rest)| rest);
+        let host = host.split('/').next().and_then(|it| it.parse::<Host>().ok());
+        let environment = host.map(|it| it.host().to_ascii_lowercase());
         AccountInfo { environment, username, ..AccountInfo::of(&*self.home_account_id) }
     }
 }

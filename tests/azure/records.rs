@@ -37,6 +37,25 @@ async fn a_record_chooses_its_user_in_a_later_run() {
 }
 
 #[test]
+fn the_host_of_an_authority_is_the_environment_of_the_account() {
+    for (authority, environment) in [
+        ("login.example", Some("login.example")),
+        ("Login.Example:8443", Some("login.example")),
+        ("https://login.example", Some("login.example")),
+        ("https://login.example:8443/tenant", Some("login.example")),
+        ("", None),
+        ("a b", None),
+        ("https://", None),
+    ] {
+        let mut record = of_python();
+        record["authority"] = authority.into();
+        let record = AuthenticationRecord::from_json(&record.to_string()).unwrap();
+        assert_eq!(record.account().environment(), environment, "{authority}");
+        assert_eq!(record.authority(), authority);
+    }
+}
+
+#[test]
 fn a_record_has_a_version_and_a_user() {
     let mut more = of_python();
     more["added"] = json!([1]);

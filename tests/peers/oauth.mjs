@@ -159,6 +159,8 @@ provider.use(async (ctx, next) => {
     ctx.body = requests;
     return;
   }
+  // The metadata document of a tenant, as MSAL Python requests it.
+  if (ctx.path === "/contoso/v2.0/.well-known/openid-configuration") ctx.path = "/.well-known/openid-configuration";
   const isFirstVersion = /\/oauth2\/(token|devicecode)$/.test(ctx.path);
   if (isFirstVersion) await fromFirstVersion(ctx);
   // Microsoft's servers grant offline_access without the prompt that OpenID Connect asks for.
