@@ -55,7 +55,7 @@ pub mod acquire {
 pub mod authority {
     //! Authorities: who issues tokens, and where. The guide is
     //! [`docs::authorities_and_errors`](crate::docs::authorities_and_errors).
-    pub use crate::model::{Authority, AuthorityKind};
+    pub use crate::model::{Authority, AuthorityKind, Metadata};
 }
 
 pub mod clock {

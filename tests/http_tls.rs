@@ -18,16 +18,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
 
-const CERTIFICATE: &[u8] = include_bytes!("fixtures/tls/certificate.pem");
+pub(crate) const CERTIFICATE: &[u8] = include_bytes!("fixtures/tls/certificate.pem");
 const KEY: &[u8] = include_bytes!("fixtures/tls/key.pem");
 /// "user:pass word" in base64.
 const CREDENTIALS: &str = "dXNlcjpwYXNzIHdvcmQ=";
 
-trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
-fn acceptor() -> TlsAcceptor {
+pub(crate) fn acceptor() -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let certificates = vec![CertificateDer::from_pem_slice(CERTIFICATE).unwrap()];
     let config = ServerConfig::builder_with_provider(provider)
@@ -39,7 +39,7 @@ fn acceptor() -> TlsAcceptor {
 }
 
 /// Starts a server, with or without TLS.
-fn start<F>(
+pub(crate) fn start<F>(
     runtime: &Runtime,
     tls: Option<TlsAcceptor>,
     serve: impl Fn(Box<dyn Stream>) -> F + Send + 'static,
@@ -67,7 +67,7 @@ where
 }
 
 /// Reads a head up to its empty line.
-async fn head(stream: &mut Box<dyn Stream>) -> io::Result<String> {
+pub(crate) async fn head(stream: &mut Box<dyn Stream>) -> io::Result<String> {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         head.push(stream.read_u8().await?.into());
@@ -109,7 +109,7 @@ fn outcomes(
     [blocking, runtime.block_on(nonblocking.send(&request))]
 }
 
-fn runtime() -> Runtime {
+pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 

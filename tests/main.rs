@@ -18,6 +18,8 @@ mod common;
 mod conformance;
 #[cfg(feature = "http")]
 mod device_flow;
+#[cfg(all(feature = "http", feature = "http-async"))]
+mod discovery;
 mod family;
 #[cfg(all(feature = "file", unix))]
 mod file;

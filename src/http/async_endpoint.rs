@@ -10,14 +10,15 @@ use tokio::task::JoinHandle;
 
 use super::device::{self, DeviceFlow, DeviceFlowError};
 use super::exchange::{Exchange, ExchangeOptions, TIMEOUT};
+use super::metadata_error::MetadataError;
 use super::nonblocking::{AsyncWire, no_runtime};
 use super::proxy::ProxyRules;
 use super::throttle::SendResult;
 use crate::AsyncClient;
 use crate::engine::{RedeemError, Tokio};
 use crate::model::{
-    AsyncTokenEndpoint, ClientConfig, Event, TokenRequest, TokenResponse, TransportError,
-    TransportErrorKind,
+    AsyncTokenEndpoint, Authority, ClientConfig, Event, TokenRequest, TokenResponse,
+    TransportError, TransportErrorKind,
 };
 
 /// A token endpoint over HTTPS for async programs, from which an [`AsyncClient`] requests tokens, in
@@ -67,6 +68,30 @@ impl AsyncHttpEndpoint {
         options: ExchangeOptions,
     ) -> Self {
         Self(Arc::new(Exchange::new(AsyncWire::new(timeout, roots), options)))
+    }
+
+    /// Fetches the metadata document of an authority (`OpenID` Connect Discovery 1.0, section 4), validates
+    /// it, and returns the authority with its endpoints: for the token endpoint, sign-in by browser and by
+    /// device code. [`Authority::metadata`] has what it says.
+    ///
+    /// Documents are fetched once a day, without the credential of the client; clones of the endpoint share
+    /// them. The guide is [`docs::authorities_and_errors`](crate::docs::authorities_and_errors#discovery).
+    ///
+    /// # Errors
+    ///
+    /// See the variants of [`MetadataError`].
+    pub async fn discover(&self, authority: &Authority) -> Result<Authority, MetadataError> {
+        self.0.discover(authority).await
+    }
+
+    /// The `OpenID` Connect provider of an issuer with any path, such as
+    /// `https://idp.example/realms/staff`, with its metadata; see [`discover`](Self::discover).
+    ///
+    /// # Errors
+    ///
+    /// See the variants of [`MetadataError`].
+    pub async fn discover_issuer(&self, issuer: &str) -> Result<Authority, MetadataError> {
+        self.0.discover_issuer(issuer).await
     }
 
     /// Requests a device code (RFC 8628, section 3.1) for a sign-in with these scopes. Each item

@@ -5,6 +5,7 @@ use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
 
+use event_listener::{EventListener, Listener as _};
 use http::{Request, Response};
 use rustls::pki_types::CertificateDer;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -59,7 +60,7 @@ impl BlockingWire {
         Self { direct: agent(None), proxied }
     }
 
-    fn post(
+    fn run(
         &self,
         request: Request<RequestBody>,
         is_proxied: bool,
@@ -73,7 +74,10 @@ impl BlockingWire {
             (true, None) => return Err(transport_error(ureq::Error::InvalidProxyUrl)),
         };
         let (head, body) = request.into_parts();
-        let response = agent.run(Request::from_parts(head, body.as_ref()));
+        let response = match body.as_ref() {
+            [] => agent.run(Request::from_parts(head, ())),
+            body => agent.run(Request::from_parts(head, body)),
+        };
         Ok(read(response.map_err(transport_error)?))
     }
 }
@@ -84,7 +88,11 @@ impl Wire for BlockingWire {
         request: Request<RequestBody>,
         proxy: Option<&Proxy>,
     ) -> Result<Received, TransportError> {
-        self.post(request, proxy.is_some())
+        self.run(request, proxy.is_some())
+    }
+
+    async fn wait(&self, event: EventListener) {
+        event.wait();
     }
 
     async fn call<T: Send + 'static>(

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 #[cfg(feature = "http-async")]
 use super::async_endpoint::AsyncHttpEndpoint;
 use super::credential::{AssertionRequest, Credential};
+use super::discovery::DiscoveryOptions;
 #[cfg(feature = "http")]
 use super::endpoint::HttpEndpoint;
 use super::exchange::{ExchangeOptions, TIMEOUT};
@@ -33,6 +34,9 @@ pub struct HttpEndpointBuilder {
     root_certificates: Option<Vec<u8>>,
     proxy: Option<Zeroizing<String>>,
     app: Option<(String, String)>,
+    metadata_hosts: Vec<String>,
+    is_instance_discovery_off: bool,
+    instance_discovery_endpoint: Option<String>,
 }
 
 impl HttpEndpointBuilder {
@@ -127,6 +131,29 @@ impl HttpEndpointBuilder {
         self
     }
 
+    /// Allows a host for the endpoints that a metadata document names, besides the hosts of the authority
+    /// and of the issuer, such as `oauth2.googleapis.com` for the issuer `https://accounts.google.com`.
+    /// Those of other hosts are refused.
+    pub fn metadata_host(mut self, host: impl Into<String>) -> Self {
+        self.metadata_hosts.push(host.into());
+        self
+    }
+
+    /// Sets whether `discover` asks Microsoft about a host that looks like one of Entra ID and isn't among
+    /// those that Microsoft has published. It does so unless set, as MSAL does. Turn it off for a private
+    /// cloud, for a domain of your own, and where the public cloud can't be reached.
+    pub fn instance_discovery(mut self, is_on: bool) -> Self {
+        self.is_instance_discovery_off = !is_on;
+        self
+    }
+
+    /// Sets the address that instance discovery asks, such as that of another cloud. Unless set, it is
+    /// `https://login.microsoftonline.com/common/discovery/instance`.
+    pub fn instance_discovery_endpoint(mut self, address: impl Into<String>) -> Self {
+        self.instance_discovery_endpoint = Some(address.into());
+        self
+    }
+
     /// Builds the endpoint. This sends nothing.
     ///
     /// # Errors
@@ -181,6 +208,14 @@ impl HttpEndpointBuilder {
                 self.device_authorization_endpoint,
             )?,
             proxies,
+            discovery: DiscoveryOptions {
+                hosts: self.metadata_hosts,
+                is_instance_discovery_off: self.is_instance_discovery_off,
+                instance_discovery_endpoint: parse_address(
+                    "instance_discovery_endpoint",
+                    self.instance_discovery_endpoint,
+                )?,
+            },
             app,
         };
         Ok((timeout, roots, options))

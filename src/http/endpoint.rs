@@ -9,11 +9,12 @@ use rustls::pki_types::CertificateDer;
 use super::blocking::BlockingWire;
 use super::device::{self, CANCEL_CHECK, DeviceFlow, DeviceFlowError};
 use super::exchange::{Exchange, ExchangeOptions, TIMEOUT};
+use super::metadata_error::MetadataError;
 use super::proxy::ProxyRules;
 use crate::Client;
 use crate::engine::{RedeemError, Threads};
 use crate::model::{
-    ClientConfig, Event, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
+    Authority, ClientConfig, Event, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
 };
 
 /// A token endpoint over HTTPS, from which a [`Client`] requests tokens.
@@ -73,6 +74,41 @@ impl HttpEndpoint {
     ) -> Self {
         let wire = BlockingWire::new(timeout, roots, options.proxies.proxy());
         Self(Arc::new(Exchange::new(wire, options)))
+    }
+
+    /// Fetches the metadata document of an authority (`OpenID` Connect Discovery 1.0, section 4), validates
+    /// it, and returns the authority with its endpoints: for the token endpoint, sign-in by browser and by
+    /// device code. [`Authority::metadata`] has what it says.
+    ///
+    /// Documents are fetched once a day, without the credential of the client; clones of the endpoint share
+    /// them. The guide is [`docs::authorities_and_errors`](crate::docs::authorities_and_errors#discovery).
+    ///
+    /// ```no_run
+    /// use msal_cache::http::HttpEndpoint;
+    /// use msal_cache::{Authority, TokenCache};
+    ///
+    /// let endpoint = HttpEndpoint::new();
+    /// let authority = Authority::parse("https://login.contoso.example/contoso")?;
+    /// let client = TokenCache::in_memory().client("<client-id>", endpoint.discover(&authority)?);
+    /// # let _ = client;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// See the variants of [`MetadataError`].
+    pub fn discover(&self, authority: &Authority) -> Result<Authority, MetadataError> {
+        now(self.0.discover(authority))
+    }
+
+    /// The `OpenID` Connect provider of an issuer with any path, such as
+    /// `https://idp.example/realms/staff`, with its metadata; see [`discover`](Self::discover).
+    ///
+    /// # Errors
+    ///
+    /// See the variants of [`MetadataError`].
+    pub fn discover_issuer(&self, issuer: &str) -> Result<Authority, MetadataError> {
+        now(self.0.discover_issuer(issuer))
     }
 
     /// Requests a device code (RFC 8628, section 3.1) for a sign-in with these scopes. Each item

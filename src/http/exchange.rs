@@ -12,6 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri};
 use uuid::Uuid;
 
 use super::credential::{AssertionRequest, Authenticated, Credential};
+use super::discovery::DiscoveryOptions;
+use super::documents::Documents;
 use super::proxy::ProxyRules;
 use super::throttle::{SendResult, Throttle};
 use super::wire::{Received, RequestBody, Wire};
@@ -30,6 +32,7 @@ pub(super) struct ExchangeOptions {
     pub(super) token_endpoint: Option<Uri>,
     pub(super) device_authorization_endpoint: Option<Uri>,
     pub(super) proxies: ProxyRules,
+    pub(super) discovery: DiscoveryOptions,
     /// Name and version of the app.
     pub(super) app: Option<(HeaderValue, HeaderValue)>,
 }
@@ -38,12 +41,13 @@ pub(super) struct ExchangeOptions {
 pub(super) struct Exchange<W> {
     pub(super) wire: W,
     pub(super) options: ExchangeOptions,
+    pub(super) documents: Documents,
     throttle: Throttle,
 }
 
 impl<W: Wire> Exchange<W> {
     pub(super) fn new(wire: W, options: ExchangeOptions) -> Self {
-        Self { wire, options, throttle: Throttle::default() }
+        Self { wire, options, documents: Documents::default(), throttle: Throttle::default() }
     }
 
     /// Sends a token request.
@@ -120,42 +124,48 @@ impl<W: Wire> Exchange<W> {
         request: &TokenRequest,
         sent: &Authenticated,
     ) {
-        let mut insert = |name: &'static str, value: &str| {
-            // The user's id is read from the cache, so it may be invalid as a header.
-            if let Ok(value) = HeaderValue::from_str(value) {
-                headers.insert(HeaderName::from_static(name), value);
-            }
-        };
-        insert(CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded");
-        insert("client-request-id", id);
-        insert("x-client-ver", VERSION);
-        insert("x-client-os", OS);
+        insert(headers, CONTENT_TYPE.as_str(), "application/x-www-form-urlencoded");
         if let Some(mailbox) = request.anchor_mailbox() {
-            insert("x-anchormailbox", mailbox);
+            insert(headers, "x-anchormailbox", mailbox);
         }
-        for (name, value) in [
-            (ACCEPT.as_str(), "application/json"),
-            (USER_AGENT.as_str(), concat!("msal-cache/", env!("CARGO_PKG_VERSION"))),
-            ("x-client-sku", "msal-cache"),
-            // This client obeys `Retry-After` and status 429.
-            ("x-ms-lib-capability", "retry-after, h429"),
-        ] {
-            insert(name, value);
-        }
-        if let Some((name, version)) = &self.options.app {
-            headers.insert("x-app-name", name.clone());
-            headers.insert("x-app-ver", version.clone());
-        }
+        self.set_common_headers(headers, id);
         if let Some(Ok(mut value)) = sent.authorization.as_ref().map(|it| HeaderValue::from_str(it))
         {
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
     }
+
+    /// The headers of any request.
+    pub(super) fn set_common_headers(&self, headers: &mut HeaderMap, id: &str) {
+        for (name, value) in [
+            ("client-request-id", id),
+            ("x-client-ver", VERSION),
+            ("x-client-os", OS),
+            (ACCEPT.as_str(), "application/json"),
+            (USER_AGENT.as_str(), concat!("msal-cache/", env!("CARGO_PKG_VERSION"))),
+            ("x-client-sku", "msal-cache"),
+            // This client obeys `Retry-After` and status 429.
+            ("x-ms-lib-capability", "retry-after, h429"),
+        ] {
+            insert(headers, name, value);
+        }
+        if let Some((name, version)) = &self.options.app {
+            headers.insert("x-app-name", name.clone());
+            headers.insert("x-app-ver", version.clone());
+        }
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: &str) {
+    // The user's id is read from the cache, so it may be invalid as a header.
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
 }
 
 /// What a response means.
-fn read(received: Received) -> SendResult {
+pub(super) fn read(received: Received) -> SendResult {
     let Received { status, headers, body } = received;
     let wait = retry_after::parse(&headers, SystemTime::now());
     let malformed = |error: Box<dyn StdError + Send + Sync>| {
@@ -180,6 +190,7 @@ impl<W> Exchange<W> {
             token_endpoint,
             device_authorization_endpoint,
             proxies,
+            discovery,
             app,
         } = &self.options;
         let printable = |uri: &Option<Uri>| uri.as_ref().map(address::printable);
@@ -188,6 +199,7 @@ impl<W> Exchange<W> {
             .field("token_endpoint", &printable(token_endpoint))
             .field("device_authorization_endpoint", &printable(device_authorization_endpoint))
             .field("proxies", proxies)
+            .field("discovery", discovery)
             .field("app", app)
             .finish_non_exhaustive()
     }

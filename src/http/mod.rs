@@ -9,9 +9,12 @@ mod builder;
 mod certificates;
 mod credential;
 pub(crate) mod device;
+mod discovery;
+mod documents;
 #[cfg(feature = "http")]
 mod endpoint;
 mod exchange;
+mod metadata_error;
 #[cfg(feature = "http-async")]
 mod nonblocking;
 mod proxy;
@@ -26,3 +29,4 @@ pub use credential::AssertionRequest;
 pub use device::{DeviceFlow, DeviceFlowError};
 #[cfg(feature = "http")]
 pub use endpoint::HttpEndpoint;
+pub use metadata_error::MetadataError;

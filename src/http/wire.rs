@@ -4,6 +4,7 @@
 use std::io;
 use std::time::Duration;
 
+use event_listener::EventListener;
 use http::{HeaderMap, Request};
 use zeroize::Zeroizing;
 
@@ -28,6 +29,11 @@ impl AsRef<[u8]> for RequestBody {
 }
 
 impl RequestBody {
+    /// No body.
+    pub(super) fn none() -> Self {
+        Self(Zeroizing::default())
+    }
+
     /// Encodes a form (`application/x-www-form-urlencoded`).
     pub(super) fn of(form: &Form) -> Self {
         // Encoding triples the length at most, so the buffer never grows and leaves no unwiped copy.
@@ -62,6 +68,9 @@ pub(super) trait Wire: Send + Sync {
         request: Request<RequestBody>,
         proxy: Option<&Proxy>,
     ) -> impl Future<Output = Result<Received, TransportError>> + Send;
+
+    /// Waits for an event.
+    fn wait(&self, event: EventListener) -> impl Future<Output = ()> + Send;
 
     /// Calls a function that may block.
     fn call<T: Send + 'static>(

@@ -12,6 +12,7 @@ use crate::model::authority_kind::{
     ADFS, AuthorityKind, DSTS, METADATA, TRUST_FRAMEWORK, is, kind_of, strip, strip_pasted,
 };
 use crate::model::tenant::{CONSUMERS_ID, same_tenant};
+use crate::model::{Cloud, Metadata};
 
 /// Who issues tokens: a kind of server, its host, and the tenant or policy on it.
 ///
@@ -69,6 +70,8 @@ struct Parts {
     /// The realm of an app's own tokens.
     app_realm: String,
     token_endpoint: String,
+    metadata: Option<Arc<Metadata>>,
+    cloud: Option<Arc<Cloud>>,
 }
 
 impl Authority {
@@ -135,6 +138,34 @@ impl Authority {
         }
         address.clone_into(&mut parts.token_endpoint);
         Ok(Self(Arc::new(parts)))
+    }
+
+    /// The provider of this issuer, whose endpoints are not known yet.
+    #[cfg(any(feature = "http", feature = "http-async"))]
+    pub(crate) fn undiscovered(issuer: &str) -> Result<Self> {
+        Self::oidc(issuer, issuer)
+    }
+
+    /// The same authority with its validated metadata, and the cloud to which its host belongs.
+    #[cfg(any(feature = "http", feature = "http-async"))]
+    pub(crate) fn with_metadata(self, metadata: Metadata, cloud: Option<Cloud>) -> Result<Self> {
+        let authority = self.with_token_endpoint(metadata.token_endpoint())?;
+        let mut parts = Arc::unwrap_or_clone(authority.0);
+        parts.metadata = Some(Arc::new(metadata));
+        parts.cloud = cloud.map(Arc::new);
+        Ok(Self(Arc::new(parts)))
+    }
+
+    /// What its metadata document says, if it has been discovered (`HttpEndpoint::discover`).
+    pub fn metadata(&self) -> Option<&Metadata> {
+        self.0.metadata.as_deref()
+    }
+
+    /// The cloud of its host, if instance discovery has found it (`HttpEndpoint::discover`). A cache that
+    /// is to find tokens under the other hosts of the cloud has it in its
+    /// [`Clouds`](crate::cloud::Clouds), by [`TokenCacheBuilder::clouds`](crate::TokenCacheBuilder::clouds).
+    pub fn cloud(&self) -> Option<&Cloud> {
+        self.0.cloud.as_deref()
     }
 
     /// The kind of server.
@@ -282,6 +313,8 @@ impl Parts {
             // Keys ignore case, and paths of other providers don't.
             path: if kind == AuthorityKind::Oidc { without_capitals(&path) } else { path },
             app_realm: String::new(),
+            metadata: None,
+            cloud: None,
         };
         parts.app_realm = parts.port_and(&parts.path);
         parts

@@ -5,11 +5,11 @@ pub(crate) const DSTS: &str = "dstsv2";
 
 pub(super) const ADFS: &str = "adfs";
 pub(super) const TRUST_FRAMEWORK: &str = "tfp";
-const CIAM_DOMAIN: &str = ".ciamlogin.com";
+pub(crate) const CIAM_DOMAIN: &str = ".ciamlogin.com";
 const B2C_DOMAINS: [&str; 4] = [".b2clogin.com", ".b2clogin.cn", ".b2clogin.us", ".b2clogin.de"];
 
 /// Hosts of Microsoft Entra ID (`WELL_KNOWN_AUTHORITY_HOSTS` of MSAL Python).
-const ENTRA_HOSTS: [&str; 13] = [
+pub(crate) const ENTRA_HOSTS: [&str; 13] = [
     "login.microsoftonline.com",
     "login.microsoft.com",
     "login.windows.net",

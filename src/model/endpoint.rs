@@ -338,6 +338,8 @@ pub(crate) struct Route {
     pub(crate) address: Option<Arc<str>>,
     pub(crate) proxy: Option<Arc<str>>,
     pub(crate) correlation_id: Option<Arc<str>>,
+    /// Whether a document was requested, and not tokens.
+    pub(crate) is_document: bool,
 }
 
 /// The members of an object, or why the body isn't one, without quoting it.
@@ -481,7 +483,9 @@ impl fmt::Display for TransportError {
             TransportErrorKind::Malformed => ("", " returned an invalid response"),
             TransportErrorKind::Other => ("the request to ", " failed"),
         };
-        write!(f, "{before}the token endpoint")?;
+        let is_document = self.route.as_ref().is_some_and(|route| route.is_document);
+        let what = if is_document { "document" } else { "token endpoint" };
+        write!(f, "{before}the {what}")?;
         if let Some(address) = self.address() {
             write!(f, " {address}")?;
         }

@@ -29,6 +29,7 @@ pub(crate) mod jwt;
 mod keys;
 mod limits;
 mod marks;
+mod metadata;
 mod outage_policy;
 mod problem;
 mod profile;
@@ -73,6 +74,9 @@ pub(crate) use hosts::Hosts;
 pub(crate) use json_object::{FieldValue, Nulls, merge, write};
 pub(crate) use keys::KeyFields;
 pub use limits::Limits;
+pub use metadata::Metadata;
+#[cfg(any(feature = "http", feature = "http-async"))]
+pub(crate) use metadata::{document_address, is_known_cloud};
 pub use outage_policy::OutagePolicy;
 pub use problem::Problem;
 pub use profile::Profile;

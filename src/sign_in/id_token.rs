@@ -74,8 +74,12 @@ impl IdTokenRules<'_> {
             return if issuer == expected {
                 Ok(())
             } else {
-                Err(wrong("iss", "it is not the issuer that the app has set"))
+                Err(wrong("iss", "it is not the issuer that the app or the metadata has set"))
             };
+        }
+        let metadata = self.authority.metadata();
+        if metadata.is_some_and(|it| !it.is_issuer(issuer, tenant)) {
+            return Err(wrong("iss", "it is not the issuer of the metadata document"));
         }
         let set = "; if it is right, set it by `issuer`";
         let uri = address::parse(issuer).map_err(|it| wrong("iss", it))?;
@@ -85,7 +89,7 @@ impl IdTokenRules<'_> {
             || authority.kind() != AuthorityKind::Aad
         {
             let ciam = authority.kind() == AuthorityKind::Ciam && host.ends_with(".ciamlogin.com");
-            return if host == authority.environment() || ciam {
+            return if metadata.is_some() || host == authority.environment() || ciam {
                 Ok(())
             } else {
                 Err(wrong("iss", format!("its host is not that of the authority{set}")))

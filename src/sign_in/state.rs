@@ -12,7 +12,7 @@ use super::options::{Options, Prompt, ResponseMode};
 use super::random;
 use crate::http::address;
 use crate::model::{
-    AuthorityHosts, AuthorityKind, ClientConfig, ForeignText, merged_claims, schema,
+    AuthorityHosts, AuthorityKind, ClientConfig, ForeignText, Metadata, merged_claims, schema,
 };
 
 /// A sign-in that has begun: what the server was asked, and the secrets that tie its answer to it.
@@ -57,13 +57,15 @@ impl SignInState {
         scopes.extend(schema::REQUESTED_SCOPES.map(str::to_owned));
         let lifetime = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
         let challenge = options.claims_challenge.as_deref();
+        let authority = config.authority()?;
+        let only_issuer = authority.metadata().and_then(Metadata::only_issuer).map(str::to_owned);
         Ok(Self {
             client_id: config.id.clone(),
-            token_endpoint: config.authority()?.token_endpoint().to_owned(),
+            token_endpoint: authority.token_endpoint().to_owned(),
             scopes: sorted(scopes),
             claims: merged_claims(challenge, &config.capabilities, None)?,
             redirect_uri,
-            issuer: options.issuer.clone(),
+            issuer: options.issuer.clone().or(only_issuer),
             expires_on: now.saturating_add(lifetime),
             state: random::token()?,
             nonce: random::token()?,
@@ -144,18 +146,19 @@ fn sorted(mut scopes: Vec<String>) -> Vec<String> {
     scopes
 }
 
-/// The configured one, or the token endpoint's sibling.
+/// The configured one, that of the metadata, or the token endpoint's sibling.
 fn authorization_endpoint(authority: &AuthorityHosts, configured: Option<&str>) -> Result<Uri> {
     let invalid = |reason: &str| Error::invalid("authorization_endpoint", reason);
-    if let Some(address) = configured {
+    let discovered = authority.metadata().and_then(Metadata::authorization_endpoint);
+    if let Some(address) = configured.or(discovered) {
         return address::parse(address).map_err(invalid);
     }
     let sibling = authority.token_endpoint().strip_suffix("/token");
     match sibling.filter(|_| authority.kind() != AuthorityKind::Oidc) {
         Some(base) => address::parse(&format!("{base}/authorize")).map_err(invalid),
         None => Err(invalid(
-            "it doesn't follow from the authority; set it from the metadata document of the \
-             provider",
+            "it doesn't follow from the authority; use the authority that `discover_issuer` of the \
+             endpoint returns, or set it from the metadata document of the provider",
         )),
     }
 }

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use event_listener::EventListener;
 use http::header::{HOST, HeaderValue};
 use http::{Request, Uri};
 use http_body_util::{BodyExt, Full};
@@ -70,6 +71,10 @@ impl Wire for AsyncWire {
             Ok(Received { status: head.status.as_u16(), headers: head.headers, body })
         })
         .await
+    }
+
+    async fn wait(&self, event: EventListener) {
+        event.await;
     }
 
     async fn call<T: Send + 'static>(
