@@ -53,6 +53,45 @@ CREATE TABLE {sessions} (
     PRIMARY KEY (cache, id)
 ) WITH (fillfactor = 10);
 
+-- The guards that are leases, each until the server's clock passes `ends`. They need not survive a crash
+-- of the server: a holder whose lease is missing can't commit.
+CREATE UNLOGGED TABLE {guards} (
+    cache text NOT NULL,
+    id uuid NOT NULL,
+    token uuid NOT NULL,
+    ends timestamptz NOT NULL,
+    PRIMARY KEY (cache, id)
+) WITH (fillfactor = 50);
+
+-- Takes the guard of a partition as an advisory lock of this session, unless a lease is held.
+CREATE FUNCTION {enter}(c text, i uuid, k bigint) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    IF NOT pg_try_advisory_lock(k) THEN
+        RETURN false;
+    END IF;
+    -- A lease that was being taken is visible to this statement, which starts after the lock was taken.
+    IF EXISTS (SELECT 1 FROM {guards} WHERE cache = c AND id = i AND ends > clock_timestamp()) THEN
+        PERFORM pg_advisory_unlock(k);
+        RETURN false;
+    END IF;
+    RETURN true;
+END $$;
+
+-- Takes the guard of a partition as a lease, unless another lease or an advisory lock is held.
+CREATE FUNCTION {lease}(c text, i uuid, k bigint, t uuid, ms int) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms' AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(k) THEN
+        RETURN false;
+    END IF;
+    INSERT INTO {guards} AS g (cache, id, token, ends)
+    VALUES (c, i, t, clock_timestamp() + ms * interval '1 millisecond')
+    ON CONFLICT (cache, id) DO UPDATE SET token = excluded.token, ends = excluded.ends
+    WHERE g.ends < clock_timestamp() OR g.token = excluded.token;
+    RETURN FOUND;
+END $$;
+
 -- Notes the last change of a session, at the end of each transaction that changes records.
 --
 -- MS004: the session is closed, so its changes are rolled back.
@@ -216,8 +255,33 @@ BEGIN
     RETURN revisions;
 END $$;
 
+-- The same for a client that holds leases: those of the partitions `guarded`, with these tokens. Until the
+-- transaction ends, no other client takes them.
+--
+-- MS005: a lease was lost.
+CREATE FUNCTION {fenced}(
+    guarded uuid[], tokens uuid[],
+    c text, s uuid, ids uuid[], expected uuid[], drawn uuid,
+    op_partition int[], op_round int[], op_id uuid[], op_section bytea[], op_key bytea[],
+    op_value bytea[], op_expires bigint[]
+) RETURNS uuid[]
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    held bigint;
+BEGIN
+    PERFORM 1 FROM {guards} g JOIN unnest(guarded, tokens) AS t(i, token)
+        ON g.id = t.i AND g.token = t.token
+    WHERE g.cache = c ORDER BY g.id FOR SHARE OF g;
+    GET DIAGNOSTICS held = ROW_COUNT;
+    IF held < array_length(guarded, 1) THEN
+        RAISE EXCEPTION 'a guard was lost' USING ERRCODE = 'MS005';
+    END IF;
+    RETURN {commit}(c, s, ids, expected, drawn, op_partition, op_round, op_id, op_section, op_key,
+                    op_value, op_expires);
+END $$;
+
 -- Deletes what expires before a time in a number of partitions, and the rows of as many empty
--- partitions and of sessions that changed nothing for a day. Returns the number of records, or -1 if
+-- partitions, of sessions that changed nothing for a day, and of leases that ended a day ago. Returns the number of records, or -1 if
 -- there were none.
 CREATE FUNCTION {purge}(c text, s uuid, before bigint, drawn uuid, partitions int) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
@@ -234,6 +298,7 @@ BEGIN
             SELECT id FROM {partitions} WHERE cache = c AND revision = nil
             LIMIT partitions FOR UPDATE SKIP LOCKED
         )) AND revision = nil;
+        DELETE FROM {guards} WHERE cache = c AND ends < now() - interval '1 day';
         DELETE FROM {sessions} WHERE cache = c AND id = ANY(ARRAY(
             SELECT id FROM {sessions} WHERE cache = c AND id <> s AND used_at < now() - interval '1 day'
             LIMIT partitions FOR UPDATE SKIP LOCKED

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use crate::connection::Connector;
+use crate::connection::{Connector, Pooling};
 use crate::error::PostgresFailure;
 use crate::migration;
 use crate::names::{Names, quoted};
@@ -30,6 +30,7 @@ pub struct PostgresStoreBuilder {
     create_tables: bool,
     source: Option<CredentialSource>,
     tls: Tls,
+    pooler: Option<bool>,
 }
 
 impl PostgresStoreBuilder {
@@ -44,6 +45,7 @@ impl PostgresStoreBuilder {
             create_tables: true,
             source: None,
             tls: Tls::default(),
+            pooler: None,
         }
     }
 
@@ -93,6 +95,18 @@ impl PostgresStoreBuilder {
         F: Future<Output = Result<Credentials>> + Send + 'static,
     {
         self.source = Some(CredentialSource::new(source));
+        self
+    }
+
+    /// Whether the address is that of a pooler that gives each transaction any session of the server, such
+    /// as PgBouncer in transaction mode; found out for each new connection unless set.
+    ///
+    /// Through a pooler, statements are not prepared, each write has its settings in its transaction, and
+    /// guards are leases in a table in place of advisory locks, which belong to a session. `false`
+    /// is only right for a pooler that gives a session to one client at a time and passes on the `options` of
+    /// the connection.
+    pub fn pooler(mut self, is_pooler: bool) -> Self {
+        self.pooler = Some(is_pooler);
         self
     }
 
@@ -163,6 +177,7 @@ impl PostgresStoreBuilder {
             source: self.source,
             timeout: self.timeout,
             names,
+            pooling: Pooling::new(self.pooler),
         });
         let client = connector.connect().await?;
         migration::prepare(&connector, &client, self.create_tables).await?;
@@ -188,18 +203,12 @@ impl PostgresStore {
     }
 }
 
-/// The URL with the settings of the session.
+/// The URL with defaults.
 fn config(url: &str, timeout: Duration) -> Result<Config> {
     // The message of the parser could quote the password.
     let mut config = Config::from_str(url).map_err(|_| {
         PostgresFailure::Address("it is not postgres:// or postgresql:// and a host")
     })?;
-    let options = format!(
-        "{} -c default_transaction_isolation=read\\ committed -c statement_timeout={}",
-        config.get_options().unwrap_or_default(),
-        (timeout * 9 / 10).as_millis().max(1),
-    );
-    config.options(options.trim());
     if config.get_application_name().is_none() {
         config.application_name("msal-cache");
     }

@@ -1,11 +1,15 @@
 //! The statements of a store.
 
-/// A statement that each connection prepares.
+use tokio_postgres::types::Type;
+
+/// A statement that each connection prepares, unless a pooler gives the connection to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Call {
     Load,
     LoadMany,
     Commit,
+    /// A commit of a client that holds leases.
+    Fenced,
     Settle,
     Whole,
     List,
@@ -36,10 +40,11 @@ const WHOLE: &str = "\
     FROM {sessions} WHERE cache = $1";
 
 impl Call {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Load,
         Self::LoadMany,
         Self::Commit,
+        Self::Fenced,
         Self::Settle,
         Self::Whole,
         Self::List,
@@ -62,12 +67,49 @@ impl Call {
             Self::Commit => {
                 "SELECT {commit}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)".into()
             }
+            Self::Fenced => {
+                "SELECT {fenced}($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)"
+                    .into()
+            }
             Self::Settle => "SELECT {settle}($1, $2, $3)".into(),
             Self::Whole => WHOLE.into(),
             Self::List => list(" AND r.section = $2"),
             Self::ListAll => list(""),
             Self::Purge => "SELECT {purge}($1, $2, $3, $4, $5)".into(),
         }
+    }
+
+    /// The types of the parameters.
+    pub(crate) fn types(self) -> &'static [Type] {
+        const FENCED: &[Type] = &[
+            Type::UUID_ARRAY,
+            Type::UUID_ARRAY,
+            Type::TEXT,
+            Type::UUID,
+            Type::UUID_ARRAY,
+            Type::UUID_ARRAY,
+            Type::UUID,
+            Type::INT4_ARRAY,
+            Type::INT4_ARRAY,
+            Type::UUID_ARRAY,
+            Type::BYTEA_ARRAY,
+            Type::BYTEA_ARRAY,
+            Type::BYTEA_ARRAY,
+            Type::INT8_ARRAY,
+        ];
+        match self {
+            Self::Load | Self::Settle => const { &[Type::TEXT, Type::UUID, Type::UUID] },
+            Self::LoadMany => const { &[Type::TEXT, Type::UUID_ARRAY, Type::UUID_ARRAY] },
+            Self::Commit => &FENCED[2..],
+            Self::Fenced => FENCED,
+            Self::Whole | Self::ListAll => const { &[Type::TEXT] },
+            Self::List => const { &[Type::TEXT, Type::BYTEA] },
+            Self::Purge => const { &[Type::TEXT, Type::UUID, Type::INT8, Type::UUID, Type::INT4] },
+        }
+    }
+
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, Self::Commit | Self::Fenced | Self::Settle | Self::Purge)
     }
 }
 

@@ -1,16 +1,18 @@
-//! Connections, each with its prepared statements.
+//! Connections, and how their statements are sent.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::{join3, try_join_all};
 use msal_cache_core::internal::CredentialSource;
-use msal_cache_core::{Credentials, Error, Result, Revision};
+use msal_cache_core::{Credentials, Error, Result, Revision, event};
 use tokio_postgres::error::SqlState;
-use tokio_postgres::types::ToSql;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, Row, RowStream, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::calls::Call;
-use crate::error::{PostgresFailure, translate};
+use crate::error::{PostgresFailure, refuses_settings, translate};
 use crate::id::Id;
 use crate::names::{Names, quoted};
 
@@ -19,7 +21,15 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     /// Names the connection in the database. No other one has the same.
     pub(crate) id: Id,
-    statements: Vec<Statement>,
+    statements: Statements,
+}
+
+enum Statements {
+    /// Prepared by the session.
+    Prepared(Vec<Statement>),
+    /// Each transaction may have another session, so each call has its statement, and each write its
+    /// settings.
+    Sent { sql: Vec<String>, begin: String },
 }
 
 impl Session {
@@ -29,7 +39,34 @@ impl Session {
         call: Call,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        self.client.query(&self.statements[call as usize], parameters).await
+        match &self.statements {
+            Statements::Prepared(all) => self.client.query(&all[call as usize], parameters).await,
+            // Larger than that of a prepared statement, which so needs less memory.
+            Statements::Sent { sql, begin } => {
+                Box::pin(self.send(call, &sql[call as usize], begin, parameters)).await
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        call: Call,
+        sql: &str,
+        begin: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let typed: Vec<_> = typed(call, parameters).collect();
+        let query = self.client.query_typed(sql, &typed);
+        if !call.writes() {
+            return query.await;
+        }
+        // Sent together in this order, without waiting for the answers.
+        let run = |sql| self.client.batch_execute(sql);
+        let (started, rows, committed) = join3(run(begin), query, run("COMMIT")).await;
+        started?;
+        let rows = rows?;
+        committed?;
+        Ok(rows)
     }
 
     /// Makes a call whose rows come one after the other.
@@ -38,9 +75,23 @@ impl Session {
         call: Call,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<RowStream, tokio_postgres::Error> {
-        let parameters = parameters.iter().copied();
-        self.client.query_raw(&self.statements[call as usize], parameters).await
+        match &self.statements {
+            Statements::Prepared(all) => {
+                let parameters = parameters.iter().copied();
+                self.client.query_raw(&all[call as usize], parameters).await
+            }
+            Statements::Sent { sql, .. } => {
+                self.client.query_typed_raw(&sql[call as usize], typed(call, parameters)).await
+            }
+        }
     }
+}
+
+fn typed<'a>(
+    call: Call,
+    parameters: &[&'a (dyn ToSql + Sync)],
+) -> impl ExactSizeIterator<Item = (&'a (dyn ToSql + Sync), Type)> {
+    parameters.iter().copied().zip(call.types().iter().cloned())
 }
 
 /// How to connect.
@@ -52,35 +103,114 @@ pub(crate) struct Connector {
     pub(crate) names: Names,
     /// The address, for errors.
     pub(crate) server: String,
+    pub(crate) pooling: Pooling,
 }
 
+/// Whether a pooler gives each transaction any session of the server.
+pub(crate) struct Pooling {
+    is_pooled: AtomicBool,
+    /// Whether it is found out.
+    detects: bool,
+}
+
+impl Pooling {
+    pub(crate) fn new(set: Option<bool>) -> Self {
+        Self { is_pooled: set.unwrap_or_default().into(), detects: set.is_none() }
+    }
+}
+
+/// The setting that a session has if it is that of the connection.
+const MARK: &str = "msal_cache.connection";
+
 impl Connector {
+    /// Whether a transaction may have another session than the one before, as far as is known.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.pooling.is_pooled.load(Ordering::Relaxed)
+    }
+
+    fn found_pooler(&self) {
+        self.pooling.is_pooled.store(true, Ordering::Relaxed);
+        let server = self.server.as_str();
+        event!(
+            debug,
+            target: "msal_cache::postgres",
+            server,
+            "a pooler shares the sessions of the server; guards are leases"
+        );
+    }
+
     /// Opens a connection, which a task of the current runtime drives until the client is dropped.
     pub(crate) async fn connect(&self) -> Result<Client> {
-        let connecting = async {
-            let mut config = self.config.clone();
-            if let Some(source) = &self.source {
-                let Credentials { username, password } = source.get().await?;
-                if let Some(username) = username {
-                    config.user(username);
-                }
-                config.password(password);
+        self.in_time(self.find()).await.unwrap_or_else(|slow| Err(slow.into()))
+    }
+
+    /// Connects, and finds out whether the connection has a session of its own.
+    async fn find(&self) -> Result<Client> {
+        let mut config = self.config.clone();
+        if let Some(source) = &self.source {
+            let Credentials { username, password } = source.get().await?;
+            if let Some(username) = username {
+                config.user(username);
             }
-            let (client, connection) =
-                config.connect(self.tls.clone()).await.map_err(|error| self.error(&error))?;
-            tokio::spawn(connection);
-            Ok(client)
-        };
-        self.in_time(connecting).await.unwrap_or_else(|slow| Err(slow.into()))
+            config.password(password);
+        }
+        if self.is_pooled() {
+            return self.open(&config).await.map_err(|error| self.error(&error));
+        }
+        // A pooler refuses these settings, or ignores them.
+        let mark = format!("{:032x}", Id::from(Revision::unique()).0);
+        let mut with_settings = config.clone();
+        with_settings.options(format!(
+            "{} -c default_transaction_isolation=read\\ committed -c statement_timeout={} -c {MARK}={mark}",
+            config.get_options().unwrap_or_default(),
+            self.statement_timeout(),
+        ).trim_start());
+        match self.open(&with_settings).await {
+            Ok(client) if self.pooling.detects => {
+                let sql = "SELECT current_setting($1, true)";
+                let row = client.query_typed_one(sql, &[(&MARK, Type::TEXT)]).await;
+                let found: Option<String> = row.map_err(|error| self.error(&error))?.get(0);
+                if found != Some(mark) {
+                    self.found_pooler();
+                }
+                Ok(client)
+            }
+            Ok(client) => Ok(client),
+            Err(error) if self.pooling.detects && refuses_settings(&error) => {
+                let client = self.open(&config).await.map_err(|error| self.error(&error))?;
+                self.found_pooler();
+                Ok(client)
+            }
+            Err(error) => Err(self.error(&error)),
+        }
+    }
+
+    async fn open(&self, config: &Config) -> Result<Client, tokio_postgres::Error> {
+        let (client, connection) = config.connect(self.tls.clone()).await?;
+        tokio::spawn(connection);
+        Ok(client)
+    }
+
+    /// In milliseconds.
+    fn statement_timeout(&self) -> u128 {
+        (self.timeout * 9 / 10).as_millis().max(1)
     }
 
     /// Opens a connection and prepares its statements.
     pub(crate) async fn session(&self) -> Result<Session> {
         let client = self.connect().await?;
-        // The requests are sent without waiting for the answers.
         let sql = Call::ALL.map(|call| self.names.sql(&call.sql()));
-        let prepared = futures_util::future::try_join_all(sql.iter().map(|it| client.prepare(it)));
-        let statements = self.in_time(prepared).await?.map_err(|error| self.error(&error))?;
+        let statements = if self.is_pooled() {
+            let begin = format!(
+                "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {}",
+                self.statement_timeout()
+            );
+            Statements::Sent { sql: sql.into(), begin }
+        } else {
+            // The requests are sent without waiting for the answers.
+            let prepared = try_join_all(sql.iter().map(|it| client.prepare(it)));
+            Statements::Prepared(self.in_time(prepared).await?.map_err(|error| self.error(&error))?)
+        };
         Ok(Session { client, id: Revision::unique().into(), statements })
     }
 

@@ -75,10 +75,10 @@ pub enum PostgresFailure {
         grants: String,
     },
 
-    /// The address is that of a pooler, such as PgBouncer, which refuses the settings of a session.
+    /// The address is that of a pooler, such as PgBouncer, and has options that the pooler refuses.
     #[error(
-        "{server} is a pooler that refuses the settings of a session ({message}); connect to the \
-         database itself, since guards need a session of their own"
+        "{server} is a pooler that refuses an option of the address ({message}); leave it out, and \
+         don't exclude a pooler by PostgresStoreBuilder::pooler"
     )]
     Pooler {
         /// The server.
@@ -178,14 +178,14 @@ pub(crate) fn translate(
     };
     let (state, message) = (answer.code(), answer.message().to_owned());
     match state.code() {
-        "MS001" => return Error::Conflict,
+        "MS001" | "MS005" => return Error::Conflict,
         "55P03" => {
             let holder = Some("another session".into());
             return Error::Locked { path: server.into(), holder, waited: Duration::ZERO };
         }
         "42501" => PostgresFailure::Permission { server, message, grants: remedy(state) },
         "42P01" | "42883" | "3F000" => PostgresFailure::MissingTables { schema: remedy(state) },
-        "08P01" => PostgresFailure::Pooler { server, message },
+        _ if refuses_settings(error) => PostgresFailure::Pooler { server, message },
         "25006" => PostgresFailure::ReadOnly { server, reason: message },
         "53100" => PostgresFailure::OutOfSpace { server },
         code => match &code[..2] {
@@ -204,6 +204,22 @@ pub(crate) fn translate(
         },
     }
     .into()
+}
+
+/// Whether a pooler refused the settings of a session. PgBouncer has the same code for a database that
+/// can't be reached.
+pub(crate) fn refuses_settings(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|answer| match answer.code().code() {
+        "08P01" => answer.message().contains("startup parameter"),
+        // Amazon RDS Proxy.
+        "0A000" => answer.message().contains("command-line options"),
+        _ => false,
+    })
+}
+
+/// Whether a commit was refused since its client has lost a lease.
+pub(crate) fn is_fenced(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|state| state.code() == "MS005")
 }
 
 /// Whether the transaction was rolled back for the sake of another one, and should be repeated.

@@ -1,4 +1,5 @@
-//! Guards of partitions: advisory locks of a session that is kept.
+//! Guards of partitions: advisory locks of a session that is kept, or leases, where a pooler gives
+//! sessions away.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,9 +8,11 @@ use msal_cache_core::{Error, Guards, Partition, RefreshGuard, Result};
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::connection::Connector;
 use crate::id::Id;
+use crate::lease::{Lease, Leases};
 
 /// The longest pause between two attempts. The holder usually waits for a server.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
@@ -18,12 +21,22 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 /// free, also for a caller that doesn't wait.
 const RELEASE: Duration = Duration::from_millis(250);
 
-/// The guards that this store holds, and the session that holds their locks. A session may take a
+/// The guards that this store holds, and the connection by which it takes them. A session may take a
 /// lock twice, so other guards of this store are excluded in memory.
 #[derive(Default)]
-pub(crate) struct Sessions {
+pub(crate) struct HeldGuards {
     local: Guards,
-    session: Mutex<Option<Arc<Client>>>,
+    client: Mutex<Option<Arc<Client>>>,
+    pub(crate) leases: Arc<Leases>,
+}
+
+/// A partition of a cache, as the database knows it.
+#[derive(Clone)]
+pub(crate) struct Guarded {
+    pub(crate) cache: String,
+    pub(crate) partition: Id,
+    /// The key of the advisory lock.
+    pub(crate) key: i64,
 }
 
 /// A lock, and the guard in memory, which is released after the lock.
@@ -39,13 +52,39 @@ impl Drop for Held {
         let (client, key, local) = (self.client.clone(), self.key, self.local.take());
         self.runtime.spawn(async move {
             // If it fails, the session has ended, and its locks with it.
-            let _ = client.execute("SELECT pg_advisory_unlock($1)", &[&key]).await;
+            let sql = "SELECT pg_advisory_unlock($1)";
+            let _ = client.query_typed(sql, &[(&key, Type::INT8)]).await;
             drop(local);
         });
     }
 }
 
-impl Sessions {
+impl Guarded {
+    /// Takes the advisory lock.
+    async fn lock(
+        self,
+        connector: &Connector,
+        client: Arc<Client>,
+        local: RefreshGuard,
+    ) -> Result<Option<RefreshGuard>> {
+        let sql = connector.names.sql("SELECT {enter}($1, $2, $3)");
+        let Self { cache, partition, key } = &self;
+        let parameters: [(&(dyn ToSql + Sync), _); 3] =
+            [(cache, Type::TEXT), (partition, Type::UUID), (key, Type::INT8)];
+        let answer = client.query_typed_one(&sql, &parameters).await;
+        // A lock that was taken before the statement failed is released as well.
+        let held = Held {
+            client: client.clone(),
+            key: *key,
+            local: Some(local),
+            runtime: Handle::current(),
+        };
+        let taken: bool = answer.map_err(|error| connector.error(&error))?.get(0);
+        Ok(taken.then(|| RefreshGuard::new(held)))
+    }
+}
+
+impl HeldGuards {
     /// Takes the guard of a partition of a cache, or waits for it up to `wait`, and for as long as a
     /// release takes.
     pub(crate) async fn enter(
@@ -56,24 +95,25 @@ impl Sessions {
         wait: Duration,
     ) -> Result<RefreshGuard> {
         let (started, wait) = (Instant::now(), wait.max(RELEASE));
-        let schema = connector.names.of(cache);
-        let key = Id::of_record(&schema, partition.as_str()).lock_key();
+        let key = Id::of_record(&connector.names.of(cache), partition.as_str()).lock_key();
+        let guarded = Guarded { cache: cache.into(), partition: Id::of_partition(partition), key };
         let mut pause = Duration::from_millis(1);
         loop {
             if let Ok(local) = self.local.try_enter(partition) {
-                let client = self.session(connector).await?;
-                let (runtime, connector) = (Handle::current(), connector.clone());
-                // A task, since a lock that is taken for a dropped future must be released.
+                let client = self.client(connector).await?;
+                let (connector, leases, guarded) =
+                    (connector.clone(), self.leases.clone(), guarded.clone());
+                // A task, since a guard that is taken for a dropped future must be released.
                 let attempt = tokio::spawn(async move {
-                    let sql = "SELECT pg_try_advisory_lock($1)";
-                    let row = client.query_one(sql, &[&key]).await;
-                    let taken: bool = row.map_err(|error| connector.error(&error))?.get(0);
-                    Ok(taken.then(|| Held { client, key, local: Some(local), runtime }))
+                    if connector.is_pooled() {
+                        Lease::take(connector, client, leases, guarded, local).await
+                    } else {
+                        guarded.lock(&connector, client, local).await
+                    }
                 });
-                let attempt: Result<Option<Held>> =
-                    attempt.await.map_err(|_| Error::runtime_ended())?;
+                let attempt = attempt.await.map_err(|_| Error::runtime_ended())?;
                 if let Some(held) = attempt? {
-                    return Ok(RefreshGuard::new(held));
+                    return Ok(held);
                 }
             }
             let left = wait.saturating_sub(started.elapsed());
@@ -90,14 +130,11 @@ impl Sessions {
         }
     }
 
-    async fn session(&self, connector: &Connector) -> Result<Arc<Client>> {
-        let mut session = self.session.lock().await;
-        match &*session {
+    async fn client(&self, connector: &Connector) -> Result<Arc<Client>> {
+        let mut kept = self.client.lock().await;
+        match &*kept {
             Some(client) if !client.is_closed() => Ok(client.clone()),
-            _ => {
-                let client = Arc::new(connector.connect().await?);
-                Ok(session.insert(client).clone())
-            }
+            _ => Ok(kept.insert(Arc::new(connector.connect().await?)).clone()),
         }
     }
 }

@@ -36,8 +36,13 @@
 //!   once. Only where the server can't be asked within the time-out, the error is
 //!   [`PostgresFailure::OutcomeUnknown`].
 //! - **A guard** is an advisory lock of a session that the store keeps. It ends with the process
-//!   and with the connection. A pooler that gives a session to several clients, such as PgBouncer
-//!   in transaction mode, doesn't support it.
+//!   and with the connection. Through a pooler, which gives a session to several clients, it is a lease
+//!   of three seconds in a table, which a task renews. A holder that has lost its lease can't commit: its
+//!   next commit to the partition is an [`Error::Conflict`](msal_cache_core::Error::Conflict). Guards of both
+//!   kinds exclude each other.
+//! - **A pooler** that gives each transaction any session, such as PgBouncer in transaction mode, is
+//!   found out: each new connection checks whether its session has the settings that it asked for. Then
+//!   no statement is prepared, and each write has its settings in its transaction, still in one round trip.
 //! - **Text** is stored as `bytea`, so it can have NUL and any Unicode, whatever the encoding of the
 //!   database is.
 
@@ -49,6 +54,7 @@ mod connection;
 mod error;
 mod guard;
 mod id;
+mod lease;
 mod migration;
 mod names;
 mod pool;

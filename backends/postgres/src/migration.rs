@@ -2,6 +2,7 @@
 
 use msal_cache_core::Result;
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use crate::connection::Connector;
 use crate::error::PostgresFailure;
@@ -12,7 +13,7 @@ const VERSION: i32 = 1;
 /// Makes sure that the tables exist in the right version. Of many processes that open an empty
 /// schema at the same time, one creates the tables.
 pub(crate) async fn prepare(connector: &Connector, client: &Client, create: bool) -> Result<()> {
-    let row = client.query_one("SHOW server_version", &[]).await;
+    let row = client.query_typed_one("SHOW server_version", &[]).await;
     let found: String = row.map_err(|error| connector.error(&error))?.get(0);
     if is_too_old(&found) {
         return Err(PostgresFailure::TooOld { server: connector.server.clone(), found }.into());
@@ -32,7 +33,8 @@ pub(crate) async fn prepare(connector: &Connector, client: &Client, create: bool
     let created = async {
         if !check(connector, client).await? {
             let exists = "SELECT to_regnamespace($1) IS NOT NULL";
-            let row = client.query_one(exists, &[&format!("\"{schema}\"")]).await;
+            let row =
+                client.query_typed_one(exists, &[(&format!("\"{schema}\""), Type::TEXT)]).await;
             let row = row.map_err(|error| connector.error(&error))?;
             if !row.get::<_, bool>(0) {
                 run(&format!("CREATE SCHEMA \"{schema}\"")).await?;
@@ -57,7 +59,8 @@ async fn check(connector: &Connector, client: &Client) -> Result<bool> {
                      SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass($1) \
                      AND attname = 'application')";
     let (version, records) = (names.of("version"), names.of("records"));
-    let row = client.query_one(exist, &[&version, &records]).await;
+    let row =
+        client.query_typed_one(exist, &[(&version, Type::TEXT), (&records, Type::TEXT)]).await;
     let row = row.map_err(|error| connector.error(&error))?;
     match (row.get::<_, bool>(0), row.get::<_, bool>(1), row.get::<_, bool>(2)) {
         (false, false, _) => Ok(false),
@@ -66,7 +69,7 @@ async fn check(connector: &Connector, client: &Client) -> Result<bool> {
         (true, _, true) => {
             let sql =
                 format!("SELECT max(version) FROM {version} WHERE application = 'msal-cache'");
-            let row = client.query_one(&sql, &[]).await;
+            let row = client.query_typed_one(&sql, &[]).await;
             match row.map_err(|error| connector.error(&error))?.get(0) {
                 Some(VERSION) => Ok(true),
                 Some(found) => Err(PostgresFailure::NewerTables { found, known: VERSION }.into()),

@@ -16,7 +16,7 @@ const LONGEST: usize = 48;
 
 impl Names {
     /// The tables whose rows belong to a cache.
-    const TABLES: [&str; 3] = ["partitions", "records", "sessions"];
+    const TABLES: [&str; 4] = ["partitions", "records", "sessions", "guards"];
 
     pub(crate) fn new(schema: String, prefix: String) -> Result<Self> {
         for (field, name) in [("schema", &schema), ("prefix", &prefix)] {
@@ -42,9 +42,13 @@ impl Names {
             "records",
             "positions",
             "sessions",
+            "guards",
+            "enter",
+            "lease",
             "stamp",
             "settle",
             "commit",
+            "fenced",
             "purge",
         ];
         objects.iter().fold(template.to_owned(), |sql, object| {

@@ -12,8 +12,8 @@ use tokio_postgres::types::ToSql;
 
 use crate::calls::Call;
 use crate::connection::Connector;
-use crate::error::{PostgresFailure, STORE, is_definite, is_rolled_back};
-use crate::guard::Sessions;
+use crate::error::{PostgresFailure, STORE, is_definite, is_fenced, is_rolled_back};
+use crate::guard::HeldGuards;
 use crate::id::Id;
 use crate::pool::{Lent, Pool};
 use crate::write::Arguments;
@@ -29,7 +29,7 @@ struct Shared {
     name: String,
     pool: Pool,
     connector: Arc<Connector>,
-    guards: Sessions,
+    guards: HeldGuards,
 }
 
 /// How often a call is repeated that was rolled back for the sake of others.
@@ -45,6 +45,8 @@ const SETTLE_PAUSE: Duration = Duration::from_millis(100);
 enum Failure {
     /// The server has rolled it back, or it was never sent.
     Definite(Error),
+    /// A lease was lost, so it has rolled it back.
+    Fenced,
     /// The answer is lost.
     Lost(Error),
     /// The server didn't answer in time.
@@ -54,6 +56,7 @@ enum Failure {
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
         match failure {
+            Failure::Fenced => Error::Conflict,
             Failure::Definite(error) | Failure::Lost(error) | Failure::Late(error) => error,
         }
     }
@@ -61,7 +64,7 @@ impl From<Failure> for Error {
 
 impl PostgresStore {
     pub(crate) fn new(name: String, pool: Pool, connector: Arc<Connector>) -> Self {
-        Self(Arc::new(Shared { name, pool, connector, guards: Sessions::default() }))
+        Self(Arc::new(Shared { name, pool, connector, guards: HeldGuards::default() }))
     }
 
     /// Reads in one round trip. If the connection turns out to be lost, it is repeated once on a new
@@ -103,6 +106,10 @@ impl PostgresStore {
                 Err(error) if is_rolled_back(&error) => {
                     let pause = u64::from(attempt.min(20));
                     tokio::time::sleep(Duration::from_millis(fastrand::u64(0..=pause))).await;
+                }
+                Err(error) if is_fenced(&error) => {
+                    session.give_back();
+                    return Err(Failure::Fenced);
                 }
                 Err(error) => {
                     let definite = is_definite(&error);
@@ -220,6 +227,7 @@ impl AsyncCacheStore for PostgresStore {
             return Ok(Vec::new());
         }
         let arguments = Arguments::of(batch);
+        let (guarded, tokens) = self.0.guards.leases.of(batch);
         let name = self.0.name.as_str();
         let revisions = |ids: Vec<Id>| ids.into_iter().map(Revision::from).collect();
         let mut repeated = false;
@@ -227,9 +235,20 @@ impl AsyncCacheStore for PostgresStore {
             let session = self.0.pool.get().await?;
             let id = session.id;
             let parameters = arguments.parameters(&name, &id);
-            let done = self.write(session, Call::Commit, &parameters);
-            let (error, may_repeat) = match done.await {
+            let done = if guarded.is_empty() {
+                self.write(session, Call::Commit, &parameters).await
+            } else {
+                let mut fenced: Vec<&(dyn ToSql + Sync)> = vec![&guarded, &tokens];
+                fenced.extend(parameters);
+                self.write(session, Call::Fenced, &fenced).await
+            };
+            let (error, may_repeat) = match done {
                 Ok(row) => return Ok(revisions(row.get(0))),
+                Err(Failure::Fenced) => {
+                    // The caller reads again, and then may commit.
+                    self.0.guards.leases.forget(&guarded);
+                    return Err(Error::Conflict);
+                }
                 Err(Failure::Definite(error)) => return Err(error),
                 Err(Failure::Lost(error)) => (error, !repeated),
                 Err(Failure::Late(error)) => (error, false),

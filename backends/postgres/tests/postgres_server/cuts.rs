@@ -9,7 +9,7 @@ use msal_cache_postgres::{PostgresFailure, PostgresStore};
 
 use crate::proxy::{Cut, Proxy};
 use crate::rows::{load, put, record};
-use crate::support::{cause, execute, new_schema, open, port, url};
+use crate::support::{cause, execute, new_schema, open, pooler_url, port, port_of, url};
 
 fn through(proxy: &Proxy, schema: &str, timeout: Duration) -> Blocking<PostgresStore> {
     let url = url().replace(&format!(":{}/", port()), &format!(":{}/", proxy.port));
@@ -24,11 +24,29 @@ fn revision(store: &impl CacheStore, user: &str) -> Revision {
     }
 }
 
+/// A server, and how many messages a commit takes to it and from it.
+struct Target {
+    port: u16,
+    messages: [usize; 2],
+}
+
+fn server() -> Target {
+    // Bind, Execute, Sync; BindComplete, DataRow, CommandComplete, ReadyForQuery.
+    Target { port: port(), messages: [3, 4] }
+}
+
+fn pooler() -> Target {
+    // Query; Parse, Describe, Bind, Execute, Sync; Query. Two times CommandComplete, ReadyForQuery;
+    // ParseComplete, ParameterDescription, RowDescription, BindComplete, DataRow, CommandComplete,
+    // ReadyForQuery; CommandComplete, ReadyForQuery.
+    Target { port: port_of(&pooler_url()), messages: [7, 12] }
+}
+
 /// Runs a commit for each place at which a connection can be cut while it is under way.
-fn at_each_message(mut commit: impl FnMut(&Proxy, Cut) -> bool) {
+fn at_each_message(target: &Target, mut commit: impl FnMut(&Proxy, Cut) -> bool) {
     for from_client in [true, false] {
         for half in [false, true] {
-            let proxy = Proxy::to(port());
+            let proxy = Proxy::to(target.port);
             let mut cuts = 0;
             for after in 0.. {
                 if !commit(&proxy, Cut { from_client, after, half, refuse: false }) {
@@ -36,18 +54,16 @@ fn at_each_message(mut commit: impl FnMut(&Proxy, Cut) -> bool) {
                 }
                 cuts += 1;
             }
-            // Bind, Execute, Sync; BindComplete, DataRow, CommandComplete, ReadyForQuery.
-            assert_eq!(cuts, if from_client { 3 } else { 4 });
+            assert_eq!(cuts, target.messages[usize::from(!from_client)]);
         }
     }
 }
 
-#[test]
-fn a_commit_that_is_cut_at_any_message_is_applied_once_and_returns_its_revision() {
+fn is_applied_once(target: &Target) {
     let schema = new_schema();
     let direct = open(&schema);
     let mut turn = 0;
-    at_each_message(|proxy, cut| {
+    at_each_message(target, |proxy, cut| {
         let store = through(proxy, &schema, Duration::from_secs(20));
         load(&store, "u");
         turn += 1;
@@ -60,11 +76,10 @@ fn a_commit_that_is_cut_at_any_message_is_applied_once_and_returns_its_revision(
     });
 }
 
-#[test]
-fn a_commit_that_leaves_nothing_is_resolved_as_well() {
+fn is_resolved_if_it_leaves_nothing(target: &Target) {
     let schema = new_schema();
     let direct = open(&schema);
-    at_each_message(|proxy, cut| {
+    at_each_message(target, |proxy, cut| {
         let store = through(proxy, &schema, Duration::from_secs(20));
         let known = put(&store, "u", "k", "v");
         let mut batch = Batch::new();
@@ -77,6 +92,26 @@ fn a_commit_that_leaves_nothing_is_resolved_as_well() {
         assert!(load(&direct, "u").is_empty());
         was_cut
     });
+}
+
+#[test]
+fn a_commit_that_is_cut_at_any_message_is_applied_once_and_returns_its_revision() {
+    is_applied_once(&server());
+}
+
+#[test]
+fn a_commit_by_a_pooler_that_is_cut_at_any_message_is_applied_once() {
+    is_applied_once(&pooler());
+}
+
+#[test]
+fn a_commit_that_leaves_nothing_is_resolved_as_well() {
+    is_resolved_if_it_leaves_nothing(&server());
+}
+
+#[test]
+fn a_commit_by_a_pooler_that_leaves_nothing_is_resolved_as_well() {
+    is_resolved_if_it_leaves_nothing(&pooler());
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod conformance;
 mod cuts;
 mod faults;
 mod opening;
+mod pooler;
 mod proxy;
 mod rows;
 mod sealed;

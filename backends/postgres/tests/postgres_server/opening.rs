@@ -8,7 +8,7 @@ use msal_cache_core::{Blocking, Error};
 use msal_cache_postgres::{PostgresFailure, PostgresStore};
 
 use crate::rows::put;
-use crate::support::{builder, cause, execute, new_schema, open, runtime, url};
+use crate::support::{builder, cause, execute, new_schema, open, pooler_url, runtime, url};
 
 fn refused(schema: &str) -> Error {
     runtime().block_on(builder(schema).connect()).unwrap_err()
@@ -82,22 +82,33 @@ fn a_server_that_is_not_there_is_unavailable_and_no_error_quotes_a_password() {
 }
 
 #[test]
-fn a_pooler_that_refuses_the_settings_of_a_session_is_named() {
+fn a_pooler_that_refuses_an_option_of_the_address_is_named() {
+    let url = format!("{}&options=-c%20geqo%3Doff", pooler_url());
+    let error = runtime().block_on(PostgresStore::connect(url)).unwrap_err();
+    assert!(matches!(cause(&error), PostgresFailure::Pooler { .. }), "{error:?}");
+    assert!(!error.is_retryable());
+    let excluded = PostgresStore::builder(pooler_url()).pooler(false).connect();
+    let error = runtime().block_on(excluded).unwrap_err();
+    assert!(matches!(cause(&error), PostgresFailure::Pooler { .. }), "{error:?}");
+}
+
+#[test]
+fn a_pooler_without_its_server_is_unavailable() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let pooler = std::thread::spawn(move || {
         let (mut client, _) = listener.accept().unwrap();
         let mut startup = [0; 1024];
         assert!(client.read(&mut startup).unwrap() > 8);
-        // What PgBouncer answers.
-        let text = b"SFATAL\0C08P01\0Munsupported startup parameter: options\0\0";
+        // What PgBouncer answers, with the code that it has for most errors.
+        let text = b"SFATAL\0C08P01\0Mserver login has been failing, try again later\0\0";
         let length = u32::try_from(text.len() + 4).unwrap().to_be_bytes();
         client.write_all(&[b"E", &length[..], text].concat()).unwrap();
     });
     let url = format!("postgres://app@127.0.0.1:{port}/db?sslmode=disable");
     let error = runtime().block_on(PostgresStore::connect(url)).unwrap_err();
-    assert!(matches!(cause(&error), PostgresFailure::Pooler { .. }), "{error:?}");
-    assert!(!error.is_retryable());
+    assert!(matches!(cause(&error), PostgresFailure::Unreachable { .. }), "{error:?}");
+    assert!(error.is_retryable());
     pooler.join().unwrap();
 }
 

@@ -13,9 +13,23 @@ pub(crate) fn url() -> String {
     std::env::var("MSAL_CACHE_POSTGRES_URL").expect("run it by tests/servers/postgres")
 }
 
+/// A pooler in transaction mode, which refuses the settings of a session.
+pub(crate) fn pooler_url() -> String {
+    std::env::var("MSAL_CACHE_POSTGRES_POOLER_URL").expect("run it by tests/servers/postgres")
+}
+
+/// A pooler in transaction mode, which ignores the settings of a session.
+pub(crate) fn ignoring_pooler_url() -> String {
+    std::env::var("MSAL_CACHE_POSTGRES_IGNORING_POOLER_URL")
+        .expect("run it by tests/servers/postgres")
+}
+
 /// The port of the server.
 pub(crate) fn port() -> u16 {
-    let url = url();
+    port_of(&url())
+}
+
+pub(crate) fn port_of(url: &str) -> u16 {
     let after = url.rsplit_once(':').expect("the address has a port").1;
     after.split('/').next().unwrap().parse().unwrap()
 }
