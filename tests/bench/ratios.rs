@@ -5,6 +5,7 @@
 //! cargo bench --bench ratios --features sqlite-bundled,tokio -- --json  # as JSON
 //! cargo bench --bench ratios --features sqlite-bundled,tokio -- --max 1000000
 //! cargo bench --bench ratios --features sqlite-bundled,tokio -- --only async
+//! cargo bench --bench ratios --features sqlite-bundled,sealed -- --only sealed --no-peers
 //! cargo bench --bench ratios --features sqlite-bundled,tokio -- --picture FILE.svg
 //! ```
 
@@ -20,6 +21,8 @@ mod peers;
 mod picture;
 mod processes;
 mod report;
+#[cfg(feature = "sealed")]
+mod sealed;
 mod sqlite;
 mod workload;
 
@@ -94,6 +97,10 @@ fn main() {
         }
         if wanted("sqlite") {
             sqlite::measure(&mut report, options.effort, tokens);
+        }
+        #[cfg(feature = "sealed")]
+        if wanted("sealed") && tokens <= 10_000 {
+            sealed::measure(&mut report, options.effort, tokens);
         }
     }
     if wanted("memory") {

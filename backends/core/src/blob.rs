@@ -129,8 +129,9 @@ impl Bytes {
         &self.0.0
     }
 
-    /// The bytes as a vector: without a copy, unless there is another clone.
-    pub(crate) fn into_vec(self) -> Vec<u8> {
+    /// The bytes as a vector, which isn't overwritten: without a copy, unless there is another clone.
+    #[doc(hidden)]
+    pub fn into_vec(self) -> Vec<u8> {
         match Arc::try_unwrap(self.0) {
             Ok(mut bytes) => mem::take(&mut bytes.0),
             Err(shared) => shared.0.clone(),

@@ -60,15 +60,15 @@ impl<B> SealedBlob<B> {
         Ok(bytes)
     }
 
-    pub(crate) fn open(&self, sealed: &[u8], place: impl Fn() -> String + Copy) -> Result<Vec<u8>> {
-        let envelope = after_magic(sealed, place)?;
-        envelope::open(&self.ring, self.context(), envelope.to_vec(), place)
+    pub(crate) fn open(&self, sealed: Vec<u8>, place: impl Fn() -> String + Copy) -> Result<Bytes> {
+        after_magic(&sealed, place)?;
+        envelope::open(&self.ring, self.context(), sealed, MAGIC.len(), place).map(Bytes::from)
     }
 
     fn opened(&self, blob: Blob, place: impl Fn() -> String + Copy) -> Result<Blob> {
         Ok(match blob {
             Blob::Present(revision, bytes) => {
-                Blob::Present(revision, Bytes::from(self.open(bytes.expose(), place)?))
+                Blob::Present(revision, self.open(bytes.into_vec(), place)?)
             }
             other => other,
         })

@@ -76,29 +76,33 @@ pub(crate) fn seal<const N: usize>(
     Ok(())
 }
 
-/// Opens an envelope: afterwards, `bytes` is the text.
+/// Opens the envelope that begins at `start`: afterwards, `bytes` is the text. In place, since a copy of a
+/// large document takes longer than to decrypt it.
 pub(crate) fn open(
     ring: &KeyRing,
     context: Context,
     mut bytes: Vec<u8>,
+    start: usize,
     what: impl Fn() -> String + Copy,
 ) -> Result<Vec<u8>> {
-    let number = number(&bytes, what)?;
+    let number = number(&bytes[start..], what)?;
     let key = ring.opening(number, what)?;
-    let data = context.with_header(&bytes[..HEADER]);
-    let nonce: [u8; NONCE] = bytes[HEADER..][..NONCE].try_into().expect("its length was checked");
+    let data = context.with_header(&bytes[start..][..HEADER]);
+    let begin = start + HEADER + NONCE;
+    let nonce: [u8; NONCE] =
+        bytes[begin - NONCE..][..NONCE].try_into().expect("its length was checked");
     let end = bytes.len() - TAG;
     let tag: [u8; TAG] = bytes[end..].try_into().expect("its length was checked");
     key.cipher()
         .decrypt_inout_detached(
             &XNonce::from(nonce),
             &data,
-            (&mut bytes[HEADER + NONCE..end]).into(),
+            (&mut bytes[begin..end]).into(),
             &tag.into(),
         )
         .map_err(|_| SealFailure::Broken { what: what(), number })?;
     bytes.truncate(end);
-    bytes.drain(..HEADER + NONCE);
+    bytes.drain(..begin);
     Ok(bytes)
 }
 

@@ -50,7 +50,7 @@ impl Sealer {
     pub(crate) fn seal_header(&self, names: &Names) -> Result<Record> {
         let plain = match names {
             Names::Legible => [LEGIBLE, &[]],
-            Names::Hidden(key) => [HIDDEN, &key.expose()[..]],
+            Names::Hidden(hider) => [HIDDEN, hider.expose()],
         };
         let mut bytes = Vec::new();
         envelope::seal(&self.ring, self.header_context(), plain, &mut bytes)?;
@@ -68,13 +68,13 @@ impl Sealer {
         if stored.partition != PLACE.as_str() || stored.expires_on.is_some() {
             return Err(broken());
         }
-        let text = envelope::open(&self.ring, self.header_context(), envelope, what)?;
+        let text = envelope::open(&self.ring, self.header_context(), envelope, 0, what)?;
         let text = Zeroizing::new(text);
         if *text == LEGIBLE {
             return Ok(Names::Legible);
         }
         let key = text.strip_prefix(HIDDEN).ok_or_else(broken)?;
-        Ok(Names::Hidden(Arc::new(Key::from_bytes(key).map_err(|_| broken())?)))
+        Ok(Names::hidden_by(Key::from_bytes(key).map_err(|_| broken())?))
     }
 }
 

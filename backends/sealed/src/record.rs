@@ -3,10 +3,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD_NO_PAD;
+use base64_simd::STANDARD_NO_PAD;
 use msal_cache_core::{Bytes, CredentialType, Error, Json, Partition, Record, Result};
-use serde::Deserialize;
 
 use crate::envelope::{self, Context, length};
 use crate::error::SealFailure;
@@ -28,13 +26,9 @@ pub(crate) struct Sealer {
 const LEGIBLE: &str = "msal-cache record";
 const HIDDEN: &str = "msal-cache hidden record";
 
-/// The JSON object of a sealed record.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+/// The members of the JSON object of a sealed record.
 pub(crate) struct Stored<'a> {
-    #[serde(borrow, default)]
-    pub(crate) expires_on: Option<Cow<'a, str>>,
-    #[serde(borrow)]
+    pub(crate) expires_on: Option<&'a str>,
     pub(crate) partition: Cow<'a, str>,
     /// Base64, which needs no escapes.
     sealed: &'a str,
@@ -56,7 +50,7 @@ const TAIL: &str = "\"}";
 pub(crate) fn text(expires_on: Option<&str>, partition: &str, bytes: &[u8]) -> String {
     let mut text = head(expires_on, partition);
     text.reserve_exact(bytes.len().div_ceil(3) * 4 + TAIL.len());
-    STANDARD_NO_PAD.encode_string(bytes, &mut text);
+    STANDARD_NO_PAD.encode_append(bytes, &mut text);
     text.push_str(TAIL);
     text
 }
@@ -71,16 +65,34 @@ fn what(section: &CredentialType) -> String {
 }
 
 impl<'a> Stored<'a> {
-    /// Parses what [`Sealer::seal`] writes, to the byte.
+    /// Parses what [`Sealer::seal`] writes, to the byte, and nothing else. A general parser takes longer than
+    /// the decryption.
     pub(crate) fn parse(record: &'a Record) -> Result<Self> {
-        let text = record.value().expose();
-        let stored: Self = serde_json::from_str(text).map_err(|_| Self::not_sealed(record))?;
-        let head = head(stored.expires_on.as_deref(), &stored.partition);
-        let is_whole = text.len() == head.len() + stored.sealed.len() + TAIL.len();
-        if is_whole && text.starts_with(&head) && text.ends_with(TAIL) {
-            return Ok(stored);
-        }
-        Err(Self::not_sealed(record))
+        Self::parse_text(record.value().expose()).ok_or_else(|| Self::not_sealed(record))
+    }
+
+    fn parse_text(text: &'a str) -> Option<Self> {
+        let rest = text.strip_prefix('{')?;
+        let (expires_on, rest) = match rest.strip_prefix(r#""expires_on":""#) {
+            Some(rest) => {
+                let (at, rest) = rest.split_once(r#"","#)?;
+                // As a number is written.
+                (at.parse::<i64>().is_ok_and(|it| it.to_string() == at).then_some(Some(at))?, rest)
+            }
+            None => (None, rest),
+        };
+        let rest = rest.strip_prefix(r#""partition":"#)?;
+        // Not within the partition, where quotation marks are escaped.
+        let (partition, rest) = rest.split_once(r#","sealed":""#)?;
+        let name = partition.strip_prefix('"')?.strip_suffix('"')?;
+        let partition = if name.bytes().all(is_unescaped) {
+            Cow::Borrowed(name)
+        } else {
+            let name: String = serde_json::from_str(partition).ok()?;
+            (serde_json::to_string(&name).ok()? == partition).then_some(Cow::Owned(name))?
+        };
+        let sealed = rest.strip_suffix(TAIL)?;
+        Some(Self { expires_on, partition, sealed })
     }
 
     fn not_sealed(record: &Record) -> Error {
@@ -88,7 +100,7 @@ impl<'a> Stored<'a> {
     }
 
     pub(crate) fn envelope(&self, record: &Record) -> Result<Vec<u8>> {
-        STANDARD_NO_PAD.decode(self.sealed).map_err(|_| Self::not_sealed(record))
+        STANDARD_NO_PAD.decode_to_vec(self.sealed).map_err(|_| Self::not_sealed(record))
     }
 }
 
@@ -182,10 +194,10 @@ impl Sealer {
         if from.is_some_and(|(_, inner)| inner.as_str() != stored.partition) {
             return Err(broken());
         }
-        let expires_on = stored.expires_on.as_deref();
+        let expires_on = stored.expires_on;
         let context =
             self.context(self.hidden, &stored.partition, section, record.key(), expires_on);
-        let mut text = envelope::open(&self.ring, context, envelope, what)?;
+        let mut text = envelope::open(&self.ring, context, envelope, 0, what)?;
         let mut key = None;
         if self.hidden {
             // The stored key needs no check: it is authenticated, as what it was made of.
@@ -216,6 +228,11 @@ pub(crate) fn hidden_place(record: &Record) -> Result<Partition> {
     let stored = Stored::parse(record)?;
     let name = stored.partition.strip_prefix("user/");
     name.map(Partition::user).ok_or_else(|| Stored::not_sealed(record))
+}
+
+/// Whether JSON has a byte of a text as it is.
+fn is_unescaped(byte: u8) -> bool {
+    !matches!(byte, 0..0x20 | b'"' | b'\\')
 }
 
 /// Takes a text and its length from the front.

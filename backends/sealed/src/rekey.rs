@@ -327,7 +327,7 @@ impl<B: BlobStore> SealedBlob<B> {
             if key_of_document(bytes, &place)? == self.keys().newest() {
                 return Ok(false);
             }
-            let text = self.open(bytes, || place.clone()).map(msal_cache_core::Bytes::from)?;
+            let text = self.open(bytes.to_vec(), || place.clone())?;
             self.blob.swap(revision, &self.seal(text.expose())?)?;
             Ok(true)
         })
@@ -361,7 +361,7 @@ impl<B: BlobStore> SealedBlob<B> {
                 return Ok(false);
             }
             let place = self.blob.place();
-            let text = self.open(bytes, || place.clone()).map(msal_cache_core::Bytes::from)?;
+            let text = self.open(bytes.to_vec(), || place.clone())?;
             self.blob.swap(revision, text.expose())?;
             Ok(true)
         })

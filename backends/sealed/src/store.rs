@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use msal_cache_core::internal::now;
@@ -94,9 +94,15 @@ impl<S> Sealed<S> {
         if !self.sealer.hidden && is_certain(Some(known)) {
             return is_unchanged(partition, known);
         }
-        let Some(header) = self.known_header() else { return false };
-        is_unchanged(&self.inner(&header, partition), known)
-            && (is_certain(Some(known)) || is_unchanged(&PLACE, header.revision))
+        let header = self.header.read().unwrap_or_else(PoisonError::into_inner);
+        let Some(header) = &*header else { return false };
+        let is_still = match &header.names {
+            Names::Legible => is_unchanged(partition, known),
+            Names::Hidden(hider) => {
+                hider.with(&self.sealer.name, partition, |inner| is_unchanged(inner, known))
+            }
+        };
+        is_still && (is_certain(Some(known)) || is_unchanged(&PLACE, header.revision))
     }
 
     async fn load_from(
@@ -104,8 +110,11 @@ impl<S> Sealed<S> {
         store: &impl AsyncCacheStore,
         partition: &Partition,
         known: Option<Revision>,
+        is_local: bool,
     ) -> Result<Load> {
-        if is_certain(known) {
+        // What is there proves that the names are as they were. Where a call is a round trip, the header is
+        // read by the same one, since what is loaded without a known revision may be absent.
+        if is_local || is_certain(known) {
             let Some(header) = self.header(store).await? else { return Ok(empty(known)) };
             let inner = self.inner(&header, partition);
             let load = store.load(&inner, known).await?;
@@ -284,7 +293,7 @@ pub(crate) fn records(load: Load) -> Result<Vec<Record>> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: CacheStore> CacheStore for Sealed<S> {
     fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        now(self.load_from(&Ready(&*self.store), partition, known))
+        now(self.load_from(&Ready(&*self.store), partition, known, true))
     }
 
     fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {
@@ -343,7 +352,7 @@ impl<S: CacheStore> CacheStore for Sealed<S> {
 #[deny(clippy::missing_trait_methods)]
 impl<S: AsyncCacheStore> AsyncCacheStore for Sealed<S> {
     async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
-        self.load_from(&*self.store, partition, known).await
+        self.load_from(&*self.store, partition, known, false).await
     }
 
     async fn load_many(&self, wanted: &[(&Partition, Option<Revision>)]) -> Result<Vec<Load>> {

@@ -201,8 +201,10 @@ fn p17_a_changed_header_is_refused() {
             inner.commit(&batch).unwrap();
         };
         let check = || {
-            for handle in [&app, &open(inner.clone(), &[1, 2], hidden)] {
-                refusal(load(handle, &user(1)));
+            // A handle that knows the header goes on reading what is there, and nothing else.
+            let new = open(inner.clone(), &[1, 2], hidden);
+            refusal(load(&new, &user(1)));
+            for handle in [&app, &new] {
                 refusal(load(handle, &user(2)));
                 refusal(try_put(handle, &token(2)));
             }

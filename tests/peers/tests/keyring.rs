@@ -155,6 +155,22 @@ fn azure_identity_and_this_crate_find_and_write_the_same_entry() {
     // A sign-out by this crate is one for Python.
     client.remove_account(&account).unwrap();
     assert_eq!(python.users(), ["rust.tenant"]);
+
+    // A hundred writes in turn lose nothing.
+    for n in 0..50 {
+        cache.add(&sign_in(&format!("rust-{n}"))).unwrap();
+        python.call(&json!({"add": format!("python-{n}")}));
+    }
+    assert_eq!(users(&cache).len(), 101);
+    assert_eq!(python.users().len(), 101);
+    assert_eq!(cache.entries(Some(CredentialType::RefreshToken)).unwrap().len(), 101);
+    for name in ["rust-0", "python-0", "rust-49", "python-49"] {
+        let user = format!("{name}@example");
+        assert_eq!(python.call(&json!({"token": user.clone()})), format!("AT-{name}"));
+        let account = client.accounts_named(&user).unwrap().remove(0);
+        let token = client.acquire_token_silent(GRAPH, &account, &NoServer).unwrap();
+        assert_eq!(token.secret().expose(), format!("AT-{name}"));
+    }
     assert!(cache.check().unwrap().is_empty());
 }
 
