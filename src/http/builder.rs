@@ -16,7 +16,7 @@ use super::discovery::DiscoveryOptions;
 use super::endpoint::HttpEndpoint;
 use super::exchange::{ExchangeOptions, TIMEOUT};
 use super::proxy::{Proxy, ProxyRules};
-use super::{address, certificates};
+use super::{address, certificates, region};
 
 /// The upper limit of a timeout: the HTTP clients add it to the time.
 const LONGEST_TIMEOUT: Duration = Duration::from_secs(86_400);
@@ -34,6 +34,7 @@ pub struct HttpEndpointBuilder {
     root_certificates: Option<Vec<u8>>,
     proxy: Option<Zeroizing<String>>,
     app: Option<(String, String)>,
+    region: Option<String>,
     metadata_hosts: Vec<String>,
     is_instance_discovery_off: bool,
     instance_discovery_endpoint: Option<String>,
@@ -131,6 +132,23 @@ impl HttpEndpointBuilder {
         self
     }
 
+    /// Sets the region of Azure in which the app runs, such as `westus2`, as `azure_region` of MSAL Python: an
+    /// app's own tokens are then requested from `<region>.login.microsoft.com`, or from the region of a
+    /// sovereign cloud. Other requests, and those of `token_endpoint`, are sent as without a region.
+    /// Tokens are stored as without a region, too.
+    pub fn region(mut self, name: impl Into<String>) -> Self {
+        self.region = Some(name.into());
+        self
+    }
+
+    /// Sets the region that the variable `REGION_NAME` names now, as hosts of Azure such as App Service set it;
+    /// none where it is empty or missing. The metadata service of a virtual machine is not asked: read its
+    /// `location`, and set the [`region`](Self::region).
+    pub fn region_from_env(mut self) -> Self {
+        self.region = region::of_env();
+        self
+    }
+
     /// Allows a host for the endpoints that a metadata document names, besides the hosts of the authority
     /// and of the issuer, such as `oauth2.googleapis.com` for the issuer `https://accounts.google.com`.
     /// Those of other hosts are refused.
@@ -201,6 +219,11 @@ impl HttpEndpointBuilder {
             None => None,
         };
         let options = ExchangeOptions {
+            region: self
+                .region
+                .map(|name| region::parse(&name))
+                .transpose()
+                .map_err(|reason| Error::invalid("region", reason))?,
             credential: self.credential,
             token_endpoint: parse_address("token_endpoint", self.token_endpoint)?,
             device_authorization_endpoint: parse_address(

@@ -17,7 +17,7 @@ use super::documents::Documents;
 use super::proxy::ProxyRules;
 use super::throttle::{SendResult, Throttle};
 use super::wire::{Received, RequestBody, Wire};
-use super::{address, retry_after};
+use super::{address, region, retry_after};
 use crate::model::{Form, Route, TokenRequest, TokenResponse, TransportError, TransportErrorKind};
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -31,6 +31,8 @@ pub(super) struct ExchangeOptions {
     pub(super) credential: Credential,
     pub(super) token_endpoint: Option<Uri>,
     pub(super) device_authorization_endpoint: Option<Uri>,
+    /// Where an app requests its own tokens.
+    pub(super) region: Option<String>,
     pub(super) proxies: ProxyRules,
     pub(super) discovery: DiscoveryOptions,
     /// Name and version of the app.
@@ -56,7 +58,9 @@ impl<W: Wire> Exchange<W> {
             return self.post(address, request).await;
         }
         let address = address::parse_for_request(request.token_endpoint())?;
-        self.post(&address, request).await
+        let region = self.options.region.as_deref();
+        let regional = region.and_then(|it| region::regional(&address, request.form(), it));
+        self.post(&regional.unwrap_or(address), request).await
     }
 
     /// Sends a request with the client's credential to an address.
@@ -189,6 +193,7 @@ impl<W> Exchange<W> {
             credential,
             token_endpoint,
             device_authorization_endpoint,
+            region,
             proxies,
             discovery,
             app,
@@ -198,6 +203,7 @@ impl<W> Exchange<W> {
             .field("credential", credential)
             .field("token_endpoint", &printable(token_endpoint))
             .field("device_authorization_endpoint", &printable(device_authorization_endpoint))
+            .field("region", region)
             .field("proxies", proxies)
             .field("discovery", discovery)
             .field("app", app)

@@ -18,6 +18,7 @@ mod metadata_error;
 #[cfg(feature = "http-async")]
 mod nonblocking;
 mod proxy;
+mod region;
 mod retry_after;
 mod throttle;
 mod wire;

@@ -50,6 +50,8 @@ pub use added::Added;
 pub use authority::Authority;
 pub(crate) use authority_hosts::AuthorityHosts;
 pub use authority_kind::AuthorityKind;
+#[cfg(any(feature = "http", feature = "http-async"))]
+pub(crate) use authority_kind::CIAM_DOMAIN;
 pub use authority_type::AuthorityType;
 pub(crate) use claims::merged as merged_claims;
 pub(crate) use client::ClientConfig;

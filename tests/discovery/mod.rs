@@ -3,6 +3,7 @@
 mod cache;
 mod instance;
 mod metadata;
+mod region;
 mod sign_in;
 
 use std::collections::HashMap;
