@@ -13,11 +13,17 @@ use crate::engine::refresh::is_outage;
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{
-    AcquireError, AcquiredToken, AsyncTokenEndpoint, AuthorityHosts, Clouds, Event, RefreshReason,
-    ServerError, TokenOwner, TokenRequest, TokenResponse, TransportError, TransportErrorKind,
+    AcquireError, AcquiredToken, AsyncTokenEndpoint, AuthorityHosts, Clouds, Event, Fields,
+    RefreshReason, ServerError, TokenOwner, TokenRequest, TokenResponse, TransportError,
+    TransportErrorKind,
 };
 use crate::plan::refresh::granted;
 use crate::plan::{Facts, records};
+
+/// How long the keys of a provider are used.
+const KEYS_LIFETIME: Duration = Duration::from_secs(86_400);
+/// How long after a request for keys there is no other one, whatever the tokens say.
+const KEYS_INTERVAL: Duration = Duration::from_secs(300);
 
 /// A grant of a user who signs in.
 pub(crate) trait Grant: Send + Sync {
@@ -32,6 +38,16 @@ pub(crate) trait Grant: Send + Sync {
 
     /// Checks the ID token of the response.
     fn check(&self, response: &TokenResponse, clouds: &Clouds, now: i64) -> Result<()>;
+
+    /// Where the keys are that sign the ID token, where its signature is checked.
+    fn keys(&self) -> Option<&str> {
+        None
+    }
+
+    /// Checks the signature of the ID token. `false` where no key has its id.
+    fn check_signature(&self, _: &TokenResponse, _keys: &Fields) -> Result<bool> {
+        Ok(true)
+    }
 }
 
 /// Why a grant led to no stored token.
@@ -75,8 +91,16 @@ where
     /// Sends the request, and stores the response.
     pub(crate) async fn run(self) -> Result<AcquiredToken, RedeemError> {
         let meter = Meter::new(Duration::ZERO);
+        // First, since a code can be redeemed once.
+        let keys = match self.grant.keys() {
+            Some(address) => Some(meter.in_http(self.keys(address, KEYS_LIFETIME)).await?),
+            None => None,
+        };
         let sent = meter.in_http(self.endpoint.send(self.grant.request())).await;
         let response = usable(sent)?;
+        if let Some(keys) = keys {
+            self.check_signature(&response, &keys, &meter).await?;
+        }
         let event = self.event(&response).map_err(RedeemError::InvalidResponse)?;
         let token = self.store(&event, &meter).await?;
         let cost = meter.cost();
@@ -87,6 +111,33 @@ where
             "a user signed in"
         );
         Ok(token.at_cost(cost))
+    }
+
+    async fn keys(&self, address: &str, longest: Duration) -> Result<Fields, TransportError> {
+        self.endpoint.document(address, longest).await
+    }
+
+    async fn check_signature(
+        &self,
+        response: &TokenResponse,
+        keys: &Fields,
+        meter: &Meter,
+    ) -> Result<(), RedeemError> {
+        let check = |keys: &Fields| {
+            self.grant.check_signature(response, keys).map_err(RedeemError::InvalidResponse)
+        };
+        if check(keys)? {
+            return Ok(());
+        }
+        // The provider may have replaced its keys.
+        let address = self.grant.keys().unwrap_or_default();
+        let reason = match meter.in_http(self.keys(address, KEYS_INTERVAL)).await {
+            Ok(keys) if check(&keys)? => return Ok(()),
+            Ok(_) => "the provider publishes no key for it".into(),
+            // Not the error of a request that can be sent again: the grant is used up.
+            Err(error) => format!("the provider has published no key for it, and {error}"),
+        };
+        Err(RedeemError::InvalidResponse(Error::invalid("response.id_token.kid", reason)))
     }
 
     fn event(&self, response: &TokenResponse) -> Result<Event> {

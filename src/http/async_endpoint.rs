@@ -17,7 +17,7 @@ use super::throttle::SendResult;
 use crate::AsyncClient;
 use crate::engine::{RedeemError, Tokio};
 use crate::model::{
-    AsyncTokenEndpoint, Authority, ClientConfig, Event, TokenRequest, TokenResponse,
+    AsyncTokenEndpoint, Authority, ClientConfig, Event, Fields, TokenRequest, TokenResponse,
     TransportError, TransportErrorKind,
 };
 
@@ -172,6 +172,10 @@ impl Default for AsyncHttpEndpoint {
 impl AsyncTokenEndpoint for AsyncHttpEndpoint {
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         self.0.send(request).await
+    }
+
+    async fn document(&self, address: &str, longest: Duration) -> Result<Fields, TransportError> {
+        self.0.document_fields(address, longest).await
     }
 
     fn identity(&self) -> usize {

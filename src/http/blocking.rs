@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::time::Duration;
 
 use event_listener::{EventListener, Listener as _};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use rustls::pki_types::CertificateDer;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 use ureq::{Agent, ProxyProtocol};
@@ -74,9 +74,10 @@ impl BlockingWire {
             (true, None) => return Err(transport_error(ureq::Error::InvalidProxyUrl)),
         };
         let (head, body) = request.into_parts();
-        let response = match body.as_ref() {
-            [] => agent.run(Request::from_parts(head, ())),
-            body => agent.run(Request::from_parts(head, body)),
+        let response = if head.method == Method::GET {
+            agent.run(Request::from_parts(head, ()))
+        } else {
+            agent.run(Request::from_parts(head, body.as_ref()))
         };
         Ok(read(response.map_err(transport_error)?))
     }

@@ -154,6 +154,24 @@ impl<W: Wire> Exchange<W> {
         }
     }
 
+    /// The members of a document. A refusal of the server is an error with its status.
+    pub(super) async fn document_fields(
+        &self,
+        to: &str,
+        longest: Duration,
+    ) -> Result<Fields, TransportError> {
+        match self.document(to, longest).await {
+            Ok(document) => Ok((*document.fields).clone()),
+            Err(DocumentError::Transport(error)) => Err(error),
+            Err(DocumentError::Refused(error)) => {
+                let route = Route { is_document: true, ..Route::default() };
+                let shown = to.parse().map(|it| address::printable(&it)).unwrap_or_default();
+                let error = TransportError::new(TransportErrorKind::Malformed, error);
+                Err(error.with_route(&Arc::new(route)).with_address(shown))
+            }
+        }
+    }
+
     async fn fetch(&self, to: &str) -> Result<Fields, DocumentError> {
         match usable(self.get(to).await) {
             Ok(response) => Ok(response.body().clone()),
@@ -185,5 +203,33 @@ impl<W: Wire> Exchange<W> {
             Ok(response) => Ok(response.with_route(&route)),
             Err(error) => Err(error.with_route(&route)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_requested_again_where_it_is_older_than_allowed() {
+        let entry = Arc::<DocumentEntry>::default();
+        let (five, day) = (Duration::from_secs(300), Duration::from_secs(86_400));
+        let Turn::Fetch(first) = entry.turn(day, None) else { panic!("there is none yet") };
+        let Turn::Wait(1, _) = entry.turn(day, None) else { panic!("it is in flight") };
+        let Some(requested) = Instant::now().checked_sub(Duration::from_secs(360)) else { return };
+        entry.store(requested, Ok(Fields::new()));
+        drop(first);
+        assert!(matches!(entry.turn(day, None), Turn::Take(Ok(_))));
+        assert!(matches!(entry.turn(day, Some(1)), Turn::Take(Ok(_))));
+        assert!(matches!(entry.turn(five, None), Turn::Fetch(_)));
+    }
+
+    #[test]
+    fn the_number_of_documents_is_limited() {
+        let documents = Documents::default();
+        for number in 0..2 * CAPACITY {
+            documents.entry(&number.to_string());
+        }
+        assert_eq!(documents.0.lock().unwrap().len(), CAPACITY);
     }
 }

@@ -14,7 +14,8 @@ use super::proxy::ProxyRules;
 use crate::Client;
 use crate::engine::{RedeemError, Threads};
 use crate::model::{
-    Authority, ClientConfig, Event, TokenEndpoint, TokenRequest, TokenResponse, TransportError,
+    Authority, ClientConfig, Event, Fields, TokenEndpoint, TokenRequest, TokenResponse,
+    TransportError,
 };
 
 /// A token endpoint over HTTPS, from which a [`Client`] requests tokens.
@@ -173,6 +174,10 @@ impl Default for HttpEndpoint {
 impl TokenEndpoint for HttpEndpoint {
     fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         now(self.0.send(request))
+    }
+
+    fn document(&self, address: &str, longest: Duration) -> Result<Fields, TransportError> {
+        now(self.0.document_fields(address, longest))
     }
 
     fn detached(&self) -> Option<Arc<dyn TokenEndpoint>> {

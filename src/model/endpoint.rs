@@ -1,5 +1,6 @@
 use std::error::Error as StdError;
 use std::fmt;
+use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,17 @@ pub trait TokenEndpoint: Send + Sync {
     /// is not an error, whatever its status.
     fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError>;
 
+    /// Returns a JSON document that a provider publishes, such as its keys, which was requested at most
+    /// `longest` ago. It sends no credential. Only the check of a signature calls it.
+    ///
+    /// # Errors
+    ///
+    /// [`TransportError`] where there is no such document, and from the provided body.
+    fn document(&self, address: &str, longest: Duration) -> Result<Fields, TransportError> {
+        let _ = (address, longest);
+        Err(TransportError::no_documents())
+    }
+
     /// Identifies the endpoint: clones that authenticate the client alike have the same number.
     /// Callers with the same endpoint share a refusal of the server.
     #[doc(hidden)]
@@ -65,6 +77,10 @@ macro_rules! forward {
                 (**self).send(request)
             }
 
+            fn document(&self, address: &str, longest: Duration) -> Result<Fields, TransportError> {
+                (**self).document(address, longest)
+            }
+
             fn detached(&self) -> Option<Arc<dyn TokenEndpoint>> {
                 (**self).detached()
             }
@@ -77,6 +93,10 @@ forward!(&E, Box<E>);
 impl<E: TokenEndpoint + ?Sized + 'static> TokenEndpoint for Arc<E> {
     fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         (**self).send(request)
+    }
+
+    fn document(&self, address: &str, longest: Duration) -> Result<Fields, TransportError> {
+        (**self).document(address, longest)
     }
 
     fn detached(&self) -> Option<Arc<dyn TokenEndpoint>> {
@@ -98,6 +118,16 @@ pub trait AsyncTokenEndpoint: Send + Sync {
         request: &TokenRequest,
     ) -> impl Future<Output = Result<TokenResponse, TransportError>> + Send;
 
+    /// See [`TokenEndpoint::document`].
+    fn document(
+        &self,
+        address: &str,
+        longest: Duration,
+    ) -> impl Future<Output = Result<Fields, TransportError>> + Send {
+        let _ = (address, longest);
+        ready(Err(TransportError::no_documents()))
+    }
+
     /// Identifies the endpoint: clones that authenticate the client alike have the same number.
     /// Callers with the same endpoint share a refusal of the server.
     #[doc(hidden)]
@@ -110,6 +140,10 @@ pub trait AsyncTokenEndpoint: Send + Sync {
 impl<E: TokenEndpoint> AsyncTokenEndpoint for Ready<E> {
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         self.0.send(request)
+    }
+
+    async fn document(&self, address: &str, longest: Duration) -> Result<Fields, TransportError> {
+        self.0.document(address, longest)
     }
 
     fn identity(&self) -> usize {
@@ -125,6 +159,14 @@ macro_rules! forward_async {
                 request: &TokenRequest,
             ) -> impl Future<Output = Result<TokenResponse, TransportError>> + Send {
                 (**self).send(request)
+            }
+
+            fn document(
+                &self,
+                address: &str,
+                longest: Duration,
+            ) -> impl Future<Output = Result<Fields, TransportError>> + Send {
+                (**self).document(address, longest)
             }
 
             fn identity(&self) -> usize {
@@ -150,6 +192,13 @@ pub trait DynAsyncTokenEndpoint: Send + Sync {
         request: &'a TokenRequest,
     ) -> BoxFuture<'a, Result<TokenResponse, TransportError>>;
 
+    /// See [`TokenEndpoint::document`].
+    fn document<'a>(
+        &'a self,
+        address: &'a str,
+        longest: Duration,
+    ) -> BoxFuture<'a, Result<Fields, TransportError>>;
+
     /// See [`AsyncTokenEndpoint::identity`].
     #[doc(hidden)]
     fn identity(&self) -> usize;
@@ -163,6 +212,14 @@ impl<E: AsyncTokenEndpoint> DynAsyncTokenEndpoint for E {
         Box::pin(AsyncTokenEndpoint::send(self, request))
     }
 
+    fn document<'a>(
+        &'a self,
+        address: &'a str,
+        longest: Duration,
+    ) -> BoxFuture<'a, Result<Fields, TransportError>> {
+        Box::pin(AsyncTokenEndpoint::document(self, address, longest))
+    }
+
     fn identity(&self) -> usize {
         AsyncTokenEndpoint::identity(self)
     }
@@ -171,6 +228,10 @@ impl<E: AsyncTokenEndpoint> DynAsyncTokenEndpoint for E {
 impl AsyncTokenEndpoint for dyn DynAsyncTokenEndpoint {
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         DynAsyncTokenEndpoint::send(self, request).await
+    }
+
+    async fn document(&self, address: &str, longest: Duration) -> Result<Fields, TransportError> {
+        DynAsyncTokenEndpoint::document(self, address, longest).await
     }
 
     fn identity(&self) -> usize {
@@ -186,6 +247,14 @@ impl<E: TokenEndpoint + 'static> AsyncTokenEndpoint for msal_cache_core::Offload
         let request = request.clone();
         match self.call(move |endpoint| endpoint.send(&request)).await {
             Ok(sent) => sent,
+            Err(error) => Err(TransportError::new(TransportErrorKind::Other, error)),
+        }
+    }
+
+    async fn document(&self, address: &str, longest: Duration) -> Result<Fields, TransportError> {
+        let address = address.to_owned();
+        match self.call(move |endpoint| endpoint.document(&address, longest)).await {
+            Ok(document) => document,
             Err(error) => Err(TransportError::new(TransportErrorKind::Other, error)),
         }
     }
@@ -391,6 +460,13 @@ impl TransportError {
         source: impl Into<Box<dyn StdError + Send + Sync>>,
     ) -> Self {
         Self { source: Some(Arc::from(source.into())), ..Self::without_source(kind) }
+    }
+
+    /// The error of an endpoint that only sends token requests.
+    fn no_documents() -> Self {
+        let reason = "this endpoint fetches no documents, such as the keys of a provider; implement \
+                      `document`, or use an HttpEndpoint";
+        Self::new(TransportErrorKind::Other, reason)
     }
 
     /// An error of this kind without a cause.

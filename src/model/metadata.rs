@@ -18,7 +18,7 @@ pub struct Metadata {
 
 /// What replaces the tenant in the issuer of a document for several tenants of Entra ID.
 #[cfg(any(feature = "http", feature = "http-async"))]
-const TENANT_PLACEHOLDER: &str = "{tenantid}";
+pub(crate) const TENANT_PLACEHOLDER: &str = "{tenantid}";
 
 impl Metadata {
     /// The issuer, as it is written in ID tokens. For `common` and `organizations` of Entra ID it contains

@@ -78,7 +78,7 @@ pub(crate) use keys::KeyFields;
 pub use limits::Limits;
 pub use metadata::Metadata;
 #[cfg(any(feature = "http", feature = "http-async"))]
-pub(crate) use metadata::{document_address, is_known_cloud};
+pub(crate) use metadata::{TENANT_PLACEHOLDER, document_address, is_known_cloud};
 pub use outage_policy::OutagePolicy;
 pub use problem::Problem;
 pub use profile::Profile;

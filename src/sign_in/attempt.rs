@@ -66,7 +66,7 @@ where
     let code = wait(&receiver, engine.runtime, &mut options, deadline).await;
     // Nothing listens while the code is redeemed.
     drop(receiver);
-    let grant = CodeGrant::new(begun, authority, &code?);
+    let grant = CodeGrant::new(begun, authority, &code?)?;
     Ok(finish(Redemption::new(engine, endpoint, grant)).await?)
 }
 

@@ -98,6 +98,15 @@ impl<C> SignIn<C> {
         self.with(|it| it.issuer = Some(issuer.into()))
     }
 
+    /// Checks the signature of the ID token, too, by the keys of the provider: `jwks_uri` of the metadata of
+    /// an authority that has been discovered. See [`docs::sign_in`](crate::docs::sign_in#signatures).
+    ///
+    /// The token endpoint is an `HttpEndpoint` or an `AsyncHttpEndpoint`, or implements
+    /// [`document`](crate::endpoint::TokenEndpoint::document).
+    pub fn verify_signature(self) -> Self {
+        self.with(|it| it.verifies_signature = true)
+    }
+
     /// Sets the port of the redirect URI, where the server requires one, or where it is forwarded from
     /// another machine. Any free port unless set.
     pub fn port(self, port: u16) -> Self {

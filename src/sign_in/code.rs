@@ -5,9 +5,10 @@ use std::sync::Arc;
 use msal_cache_core::Result;
 
 use super::id_token::IdTokenRules;
+use super::signature;
 use super::state::SignInState;
 use crate::engine::Grant;
-use crate::model::{AuthorityHosts, Clouds, Event, Form, TokenRequest, TokenResponse};
+use crate::model::{AuthorityHosts, Clouds, Event, Fields, Form, TokenRequest, TokenResponse};
 
 const GRANT: &str = "authorization_code";
 
@@ -16,10 +17,17 @@ pub(super) struct CodeGrant {
     begun: SignInState,
     authority: Arc<AuthorityHosts>,
     request: TokenRequest,
+    keys: Option<String>,
 }
 
 impl CodeGrant {
-    pub(super) fn new(begun: SignInState, authority: Arc<AuthorityHosts>, code: &str) -> Self {
+    /// Fails where the signature is to be checked, and the authority has no keys.
+    pub(super) fn new(
+        begun: SignInState,
+        authority: Arc<AuthorityHosts>,
+        code: &str,
+    ) -> Result<Self> {
+        let keys = begun.verifies_signature.then(|| signature::jwks_uri(&authority)).transpose()?;
         let mut form = Form::new()
             .with("client_id", begun.client_id())
             .with("grant_type", GRANT)
@@ -32,7 +40,7 @@ impl CodeGrant {
             form = form.with("claims", claims);
         }
         let request = TokenRequest::new(authority.token_endpoint(), begun.client_id(), form);
-        Self { begun, authority, request }
+        Ok(Self { begun, authority, request, keys })
     }
 }
 
@@ -59,5 +67,13 @@ impl Grant for CodeGrant {
             now,
         };
         rules.check(response.body())
+    }
+
+    fn keys(&self) -> Option<&str> {
+        self.keys.as_deref()
+    }
+
+    fn check_signature(&self, response: &TokenResponse, keys: &Fields) -> Result<bool> {
+        signature::check(response, keys)
     }
 }

@@ -13,6 +13,7 @@ use super::detached;
 use super::error::SignInError;
 use super::id_token::IdTokenRules;
 use super::options::LONGEST_TIMEOUT;
+use super::signature;
 #[cfg(feature = "http-async")]
 use crate::AsyncClient;
 #[cfg(feature = "http")]
@@ -29,8 +30,8 @@ use crate::http::DeviceFlow;
 use crate::http::HttpEndpoint;
 use crate::http::device::{CANCEL_CHECK, PollEnd, Watch};
 use crate::model::{
-    AcquiredToken, AsyncTokenEndpoint, AuthorityHosts, ClientConfig, Clouds, Event, TokenRequest,
-    TokenResponse, TransportError, schema,
+    AcquiredToken, AsyncTokenEndpoint, AuthorityHosts, ClientConfig, Clouds, Event, Fields,
+    TokenRequest, TokenResponse, TransportError, schema,
 };
 
 type OnPoll = Box<dyn FnMut(&DeviceFlow, Option<&TransportError>) + Send>;
@@ -49,9 +50,18 @@ pub struct DeviceCodeSignIn<C> {
 struct DeviceCodeOptions {
     claims_challenge: Option<String>,
     issuer: Option<String>,
+    verifies_signature: bool,
     timeout: Option<Duration>,
     is_cancelled: Option<Box<dyn FnMut() -> bool + Send>>,
     on_poll: Option<OnPoll>,
+}
+
+impl DeviceCodeOptions {
+    /// Where the keys are, if the signature is checked.
+    fn keys(&self, config: &ClientConfig) -> Result<Option<String>> {
+        let authority = config.authority()?;
+        self.verifies_signature.then(|| signature::jwks_uri(&authority)).transpose()
+    }
 }
 
 impl<C> DeviceCodeSignIn<C> {
@@ -74,6 +84,12 @@ impl<C> DeviceCodeSignIn<C> {
     /// Sets the issuer of the ID token. See [`SignIn::issuer`](super::SignIn::issuer).
     pub fn issuer(self, issuer: impl Into<String>) -> Self {
         self.with(|it| it.issuer = Some(issuer.into()))
+    }
+
+    /// Checks the signature of the ID token, too. See
+    /// [`SignIn::verify_signature`](super::SignIn::verify_signature).
+    pub fn verify_signature(self) -> Self {
+        self.with(|it| it.verifies_signature = true)
     }
 
     /// Sets how long to wait for the user: as long as the code is valid unless set, and never longer.
@@ -116,6 +132,7 @@ impl<S: CacheStore> DeviceCodeSignIn<&Client<S>> {
     ) -> Result<AcquiredToken, SignInError> {
         let Self { client, scopes, options } = self;
         let config = client.config();
+        options.keys(config)?;
         let challenge = options.claims_challenge.as_deref();
         let flow = endpoint.begin_device_flow(config, scopes, challenge)??;
         show(&flow);
@@ -140,6 +157,7 @@ impl<S: AsyncCacheStore + 'static> DeviceCodeSignIn<&AsyncClient<S>> {
         let Self { client, scopes, options } = self;
         detached::check()?;
         let config = client.config();
+        options.keys(config)?;
         let challenge = options.claims_challenge.as_deref();
         let flow = endpoint.begin_device_flow(config, scopes, challenge).await??;
         show(&flow);
@@ -163,6 +181,7 @@ where
     E: AsyncTokenEndpoint + Clone,
     F: Future<Output = Result<AcquiredToken, RedeemError>>,
 {
+    let keys = options.keys(config)?;
     let DeviceCodeOptions { issuer, timeout, is_cancelled, on_poll, .. } = options;
     let (flow, authority) = (Arc::new(flow), config.authority()?);
     let deadline = timeout.map(|it| Instant::now() + it);
@@ -170,7 +189,7 @@ where
     let watch = Watching { deadline, is_cancelled, on_poll };
     let poll = || {
         let (flow, authority) = (flow.clone(), authority.clone());
-        let grant = DeviceCodeGrant { flow, authority, issuer: issuer.clone() };
+        let grant = DeviceCodeGrant { flow, authority, issuer: issuer.clone(), keys: keys.clone() };
         finish(Redemption::new(engine, endpoint.clone(), grant))
     };
     flow.wait(runtime, check, watch, poll).await.map_err(|end| match end {
@@ -208,6 +227,7 @@ struct DeviceCodeGrant {
     flow: Arc<DeviceFlow>,
     authority: Arc<AuthorityHosts>,
     issuer: Option<String>,
+    keys: Option<String>,
 }
 
 impl Grant for DeviceCodeGrant {
@@ -233,6 +253,14 @@ impl Grant for DeviceCodeGrant {
             now,
         };
         rules.check_if_present(response.body())
+    }
+
+    fn keys(&self) -> Option<&str> {
+        self.keys.as_deref()
+    }
+
+    fn check_signature(&self, response: &TokenResponse, keys: &Fields) -> Result<bool> {
+        signature::check(response, keys)
     }
 }
 

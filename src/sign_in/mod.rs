@@ -18,6 +18,7 @@ mod page;
 mod random;
 mod receiver;
 mod refresh_token;
+mod signature;
 mod state;
 mod web_app;
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::error::SignInError;
 use super::options::{Options, Prompt, ResponseMode};
-use super::random;
+use super::{random, signature};
 use crate::http::address;
 use crate::model::{
     AuthorityHosts, AuthorityKind, ClientConfig, ForeignText, Metadata, merged_claims, schema,
@@ -30,6 +30,9 @@ pub struct SignInState {
     claims: Option<String>,
     redirect_uri: String,
     pub(super) issuer: Option<String>,
+    /// Whether the signature of the ID token is checked.
+    #[serde(default)]
+    pub(super) verifies_signature: bool,
     /// When it can no longer be finished, in seconds since the epoch.
     expires_on: i64,
     /// Sent to the server and back, so that only its answers are taken (RFC 6749, section 10.12).
@@ -58,6 +61,9 @@ impl SignInState {
         let lifetime = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
         let challenge = options.claims_challenge.as_deref();
         let authority = config.authority()?;
+        if options.verifies_signature {
+            signature::jwks_uri(&authority)?;
+        }
         let only_issuer = authority.metadata().and_then(Metadata::only_issuer).map(str::to_owned);
         Ok(Self {
             client_id: config.id.clone(),
@@ -66,6 +72,7 @@ impl SignInState {
             claims: merged_claims(challenge, &config.capabilities, None)?,
             redirect_uri,
             issuer: options.issuer.clone().or(only_issuer),
+            verifies_signature: options.verifies_signature,
             expires_on: now.saturating_add(lifetime),
             state: random::token()?,
             nonce: random::token()?,

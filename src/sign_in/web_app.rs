@@ -80,6 +80,6 @@ where
         Answer::Error(error) | Answer::Stateless(error) => return Err(SignInError::of(error)),
         Answer::Foreign => return Err(SignInError::ForeignAnswer),
     };
-    let grant = CodeGrant::new(state, authority, &code);
+    let grant = CodeGrant::new(state, authority, &code)?;
     Ok(finish(Redemption::new(engine, endpoint, grant)).await?)
 }

@@ -2,6 +2,7 @@
 
 mod cache;
 mod instance;
+mod keys;
 mod metadata;
 mod region;
 mod sign_in;
