@@ -17,6 +17,7 @@ mod large;
 mod output;
 mod purpose;
 mod robust;
+mod sealed;
 mod secrets;
 #[cfg(feature = "http")]
 mod sign_in;

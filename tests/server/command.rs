@@ -47,7 +47,8 @@ fn runs(subcommand: &str, store: &str) -> Vec<Vec<String>> {
         "watch" => &[&[store, "--count", "0"]],
         // Nothing answers there; what a sign-in stores is tested on a file.
         "sign-in" => &[&[&[store][..], &sign_in[..]].concat()],
-        "places" | "completions" | "man" => &[],
+        // `a_cache_on_a_server_is_sealed_and_made_plain_again` runs those that seal.
+        "seal" | "unseal" | "rekey" | "keys" | "places" | "completions" | "man" => &[],
         other => panic!("no runs are defined for {other}"),
     };
     let all = args.iter().map(|args| args.iter().map(|it| (*it).to_owned()).collect());
@@ -207,4 +208,28 @@ fn errors_name_the_server_and_the_remedy() {
     let (kind, message, hint) = error(&limited, 7);
     assert_eq!(kind, "store-failed");
     assert!(message.contains("permission") && hint.contains("docs::redis"), "{message} {hint}");
+}
+
+#[test]
+fn a_cache_on_a_server_is_sealed_and_made_plain_again() {
+    let store = address();
+    let tool = with_fixture(&store);
+    let keys = ["--key-file", "cache.keys"];
+    tool.run(&[&["keys", "--create"][..], &keys].concat()).expect_code(0);
+    let run = |args: &[&str]| tool.run(&[args, &keys].concat());
+    tool.run(&["import", &store, "cache.json"]).expect_code(0);
+    // A server lists in no order.
+    let contents = |export: Run| -> Value { serde_json::from_str(&export.expect_code(0)).unwrap() };
+    let expected = contents(tool.run(&["export", &store, "--show-secrets"]));
+    run(&["seal", &store, "--hide-names"]).expect_code(0);
+    let refused = tool.run(&["tokens", &store, "--json"]);
+    assert_eq!((refused.code, &refused.error()["kind"]), (9, &Value::from("sealed")));
+    run(&["rekey", &store, "--new-key"]).expect_code(0);
+    let check = run(&["check", &store, "--json"]).json();
+    assert_eq!(check["sealed"]["needed"], serde_json::json!([2]));
+    assert_eq!(check["sealed"]["names"], "hidden");
+    assert_eq!(contents(run(&["export", &store, "--show-secrets"])), expected);
+    run(&["keys", &store, "--remove", "1"]).expect_code(0);
+    run(&["unseal", &store]).expect_code(0);
+    assert_eq!(contents(tool.run(&["export", &store, "--show-secrets"])), expected);
 }

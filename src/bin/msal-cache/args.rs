@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand, ValueHint};
 #[cfg(feature = "http")]
 use crate::flags::SignInArgs;
 use crate::flags::{
-    DeleteArgs, DryRunArg, EntryFilter, GlobalArgs, OwnerFilter, ProfileArg, RedeemArgs,
+    DeleteArgs, DryRunArg, EntryFilter, GlobalArgs, KeyChange, OwnerFilter, ProfileArg, RedeemArgs,
     RefreshArgs, Sort, StoreArg, TokenArgs, selector,
 };
 
@@ -31,7 +31,11 @@ STORE is one of:
   file:PATH, sqlite:PATH  a path, with the kind of store given explicitly
   azure-cli, app:NAME     a well-known location; see `msal-cache places`
   redis://HOST#NAME       a cache on Redis or Valkey; rediss:// with TLS
+  secret-service:PLACE    app:NAME, shared or dotnet in the desktop's key store
   -                       an MSAL JSON document on standard input, to be read
+
+A sealed STORE is opened with its keys, such as --key-file cache.keys. Its
+backups and exports are sealed, too.
 
 Other users can read the arguments of a process. Set REDISCLI_AUTH to the
 password of a server instead of writing it into its address.
@@ -40,13 +44,15 @@ Getting started:
   msal-cache accounts ~/.azure/msal_token_cache.json
   msal-cache check azure-cli
   msal-cache stats redis://app@cache.example:6379#web
+  msal-cache tokens cache.db --key-file cache.keys --seal-name my-app
 
 Exit codes:
-  0  success                      4  the store is not a token cache
-  1  no match, or problems found  5  other users can access the store
-  2  invalid usage or input       6  missing, or can't be read or written
-  3  locked by another process    7  any other failure of the store
-                                  8  the server refused, or didn't respond"
+  0  success                      5  other users can access the store
+  1  no match, or problems found  6  missing, or can't be read or written
+  2  invalid usage or input       7  any other failure of the store
+  3  locked by another process    8  the server refused, or didn't respond
+  4  the store is not a token     9  sealed, and the keys are missing or wrong;
+     cache                           or not sealed, and keys are given"
 )]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -122,8 +128,11 @@ Examples:
   msal-cache check azure-cli --all
   msal-cache check cache.db --json | jq -r '.findings[].kind' | sort | uniq -c
 
+Of a sealed store, it says which keys are needed, and what is legible without.
+
 The exit code is 0 if there are only notes, 1 if there are warnings or errors,
-5 if other users can access the store, and 4 if it isn't a token cache.")]
+5 if other users can access the store, 4 if it isn't a token cache, and 9 if it
+is sealed and the keys are missing or wrong.")]
     Check {
         #[command(flatten)]
         store: StoreArg,
@@ -316,7 +325,11 @@ are first written to a backup next to the store, which contains tokens.")]
 Examples:
   msal-cache export token_cache.json > for-a-bug-report.json
   msal-cache export token_cache.json --account alice
-  msal-cache export cache.db --show-secrets --output token_cache.json")]
+  msal-cache export cache.db --show-secrets --output token_cache.json
+  msal-cache export cache.db --key-file cache.keys --show-secrets --output copy
+
+The file of a sealed store is sealed by its keys, and `import` reads it. With
+--plain, it is plain text.")]
     Export {
         #[command(flatten)]
         store: StoreArg,
@@ -329,6 +342,9 @@ Examples:
         /// Write to a new file that only its owner can access [example: --output backup.json]
         #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
         output: Option<PathBuf>,
+        /// Write secrets of a sealed store or of the key store in plain text [example: --plain]
+        #[arg(long, requires = "output")]
+        plain: bool,
     },
 
     /// Import the entries of a JSON document
@@ -366,8 +382,10 @@ backup next to the store, which contains tokens.")]
 Examples:
   msal-cache copy token_cache.json sqlite:cache.db
   msal-cache copy azure-cli file:mine.json --account alice
+  msal-cache copy token_cache.json sqlite:sealed.db --key-file cache.keys
 
-Entries with the same key are overwritten; all other entries are kept.")]
+Entries with the same key are overwritten; all other entries are kept. With
+keys, the destination is sealed, and STORE may be sealed or not.")]
     Copy {
         #[command(flatten)]
         store: StoreArg,
@@ -377,8 +395,75 @@ Entries with the same key are overwritten; all other entries are kept.")]
         /// Only the entries of this user [example: --account alice@contoso.com]
         #[arg(long, value_name = "USER", value_parser = selector)]
         account: Option<String>,
+        /// Write to a destination that is not sealed, also from a sealed store or the key store
+        /// [example: --plain]
+        #[arg(long)]
+        plain: bool,
         #[command(flatten)]
         dry: DryRunArg,
+    },
+
+    /// Seal a plain store, and its backups
+    #[command(after_help = "\
+Examples:
+  msal-cache seal cache.db --key-file cache.keys --seal-name my-app
+  msal-cache seal app:my-app --key-secret-service my-app
+  msal-cache seal redis://cache.example#web --key-env CACHE_KEYS --hide-names
+
+All entries are sealed in one step, or none. Files next to the store that hold
+older contents (NAME.backup-TIME.json, NAME.corrupt-N) are sealed, too, and the
+log and free pages of a database are emptied. Apps have to open the store with
+the same keys and the same name. What it can't reach are snapshots, and blocks
+that a disk has freed. The exit code is 1 if a database could not be emptied.")]
+    Seal {
+        #[command(flatten)]
+        store: StoreArg,
+    },
+
+    /// Make a sealed store plain, and its backups
+    #[command(after_help = "\
+Examples:
+  msal-cache unseal cache.db --key-file cache.keys --seal-name my-app")]
+    Unseal {
+        #[command(flatten)]
+        store: StoreArg,
+    },
+
+    /// Seal a sealed store anew, by the newest key
+    #[command(after_help = "\
+Examples:
+  msal-cache rekey cache.db --key-file cache.keys --seal-name my-app --new-key
+  msal-cache rekey redis://cache.example#web --key-credential cache-keys
+
+Apps go on working. If it is interrupted, run it again: it seals what another
+key than the newest has sealed. Afterwards it says which keys are still needed.
+The exit code is 1 if an app has sealed by an older key meanwhile: reload its
+keys or restart it, and run it again. Then `keys --remove` removes old keys.")]
+    Rekey {
+        #[command(flatten)]
+        store: StoreArg,
+        /// Add a new key first, to a file or to the key store [example: --new-key]
+        #[arg(long)]
+        new_key: bool,
+    },
+
+    /// List, create, add and remove keys
+    #[command(after_help = "\
+Examples:
+  msal-cache keys --create --key-file cache.keys
+  msal-cache keys --key-file cache.keys
+  msal-cache keys --add --key-secret-service my-app
+  msal-cache keys cache.db --key-file cache.keys --seal-name my-app --remove 1
+
+No key is printed. With STORE, it counts what each key has sealed there and in
+the backups beside it. A key that they need isn't removed: other backups aren't
+known.")]
+    Keys {
+        /// Sealed store, named like STORE of the other subcommands
+        #[arg(value_name = "STORE", value_hint = ValueHint::FilePath)]
+        store: Option<OsString>,
+        #[command(flatten)]
+        change: KeyChange,
     },
 
     /// Print changes as they happen, and the process that made them

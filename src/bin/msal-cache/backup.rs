@@ -12,16 +12,25 @@ use crate::failure::{Failure, printable};
 use crate::flags::GlobalArgs;
 use crate::out::DIM;
 use crate::run::Run;
+use crate::sealing::Sealing;
 use crate::store::{StoreRef, file, permissions};
 
-/// Writes the whole cache to a new file next to the store that only its owner can access.
+/// Writes the whole cache to a new file next to the store that only its owner can access. That of a sealed
+/// store is sealed.
 pub(crate) fn back_up(run: &Run<'_>, store: &StoreRef, cache: &Cache) -> Result<PathBuf, Failure> {
     let document = Zeroizing::new(cache.serialize()?);
+    let sealing = Sealing::of(run.common, store)?;
+    if sealing.is_none() && store.is_protected(run.common) {
+        let reason = "the backup would be a file in plain text, and the store is encrypted";
+        let hint = "--no-backup writes none; `msal-cache export STORE --show-secrets --output FILE --plain` \
+                    writes the tokens in plain text";
+        return Err(Failure::usage(reason).with_hint(hint));
+    }
     let stamp = run.out.calendar.stamp(run.now());
     for number in 1..1000 {
         let again = if number == 1 { String::new() } else { format!("-{number}") };
         let path = beside(store.path(), &format!(".backup-{stamp}{again}.json"));
-        match write_new(run.common, &path, document.as_bytes()) {
+        match write_new(run.common, &path, document.as_bytes(), sealing.as_ref()) {
             Err(Failure::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {}
             written => return written.map(|()| path),
         }
@@ -30,8 +39,13 @@ pub(crate) fn back_up(run: &Run<'_>, store: &StoreRef, cache: &Cache) -> Result<
 }
 
 /// Writes a new file as a cache is written: in a folder in which no other user can replace it, with
-/// access for its owner only, and as a whole.
-pub(crate) fn write_new(common: &GlobalArgs, path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+/// access for its owner only, and as a whole. With keys, it is sealed.
+pub(crate) fn write_new(
+    common: &GlobalArgs,
+    path: &Path,
+    bytes: &[u8],
+    sealing: Option<&Sealing>,
+) -> Result<(), Failure> {
     let failed = |source| Failure::File { operation: "write", path: path.to_owned(), source };
     if path.symlink_metadata().is_ok() {
         return Err(failed(exists()));
@@ -39,7 +53,11 @@ pub(crate) fn write_new(common: &GlobalArgs, path: &Path, bytes: &[u8]) -> Resul
     let folder = path.parent().filter(|it| !it.as_os_str().is_empty());
     folder.map_or(Ok(()), |folder| folder.metadata().map(drop)).map_err(failed)?;
     let blob = file(common, path, permissions(common)).open_blob()?;
-    match blob.swap(Revision::ABSENT, bytes) {
+    let written = match sealing {
+        Some(sealing) => sealing.text(blob).swap(Revision::ABSENT, bytes),
+        None => blob.swap(Revision::ABSENT, bytes),
+    };
+    match written {
         Ok(_) => Ok(()),
         Err(Error::Conflict) => Err(failed(exists())),
         Err(error) => Err(error.into()),
@@ -57,8 +75,10 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// A line about a backup.
-pub(crate) fn backup_line(backup: &Path) -> String {
+/// A line about a backup, which is sealed if keys are given.
+pub(crate) fn backup_line(common: &GlobalArgs, backup: &Path) -> String {
+    let what =
+        if common.keys.any() { "sealed by the keys of the store" } else { "contains tokens" };
     let backup = printable(&backup.display().to_string());
-    format!("{DIM}Backup: {backup} (contains tokens){DIM:#}")
+    format!("{DIM}Backup: {backup} ({what}){DIM:#}")
 }

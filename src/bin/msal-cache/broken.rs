@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use msal_cache::Error;
-use msal_cache::file::{FileBlob, Permissions};
+use msal_cache::file::Permissions;
 use msal_cache::store::{Blob, BlobStore, Bytes, Revision};
 use zeroize::Zeroizing;
 
@@ -42,7 +42,7 @@ pub(crate) fn remove_mark(
 
 /// A file that isn't a valid token cache.
 pub(crate) struct BrokenFile {
-    blob: FileBlob,
+    blob: Box<dyn BlobStore>,
     bytes: Bytes,
     /// A document of the recovered records.
     recovered: Zeroizing<String>,

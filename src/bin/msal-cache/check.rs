@@ -9,6 +9,7 @@ use std::ffi::OsStr;
 use crate::failure::{Failure, Outcome, printable};
 use crate::out::{BAD, BOLD, DIM, GOOD, NAME, WARN, count};
 use crate::run::Run;
+use crate::sealed::Sealed;
 use crate::select::{Users, type_of};
 use crate::trouble::{Trouble, examine};
 use crate::{clients, redact};
@@ -28,10 +29,17 @@ pub(crate) fn check(run: &mut Run<'_>, name: &OsStr, all: bool) -> Result<Outcom
             "store": store.name(),
             "entries": found.entries.len(),
             "troubles": found.troubles.iter().map(Trouble::as_json).collect::<Vec<_>>(),
+            "sealed": found.sealed.as_ref().map(Sealed::as_json),
             "readers": found.readers.map(|it| json!({"python": it.python, "node": it.node})),
             "findings": shown,
         }))?;
         return Ok(outcome);
+    }
+    for line in found.sealed.iter().flat_map(Sealed::lines) {
+        for (at, line) in wrapped(&line, text_width(run)).iter().enumerate() {
+            let word = if at == 0 { "keys" } else { "" };
+            run.out.line(format!("{NAME}{word:<7}{NAME:#}  {}", printable(line)))?;
+        }
     }
     for trouble in &found.troubles {
         let message = printable(&trouble.message);
@@ -54,6 +62,8 @@ fn outcome(troubles: &[Trouble], findings: &[Finding]) -> Outcome {
         Outcome::Corrupt
     } else if has("insecure") {
         Outcome::Insecure
+    } else if has("sealed") || has("not-sealed") {
+        Outcome::Sealed
     } else if !troubles.is_empty() || findings.iter().any(|it| it.severity() > Severity::Note) {
         Outcome::Found
     } else {
@@ -172,7 +182,8 @@ fn summary(
         number if number == all => "`msal-cache repair` fixes all of them".into(),
         number => format!("`msal-cache repair` fixes {number} of them"),
     };
-    let unreadable = troubles.iter().any(|it| it.kind == "corrupt");
+    let unreadable = ["corrupt", "sealed", "not-sealed"];
+    let unreadable = troubles.iter().any(|it| unreadable.contains(&it.kind));
     let within =
         if unreadable { String::new() } else { format!(" in {}", count(entries, "entry")) };
     run.out.line("")?;

@@ -1,5 +1,6 @@
 //! What a file is that is not a token cache, and what can be done about it.
 
+use msal_cache::sealed::is_sealed_document;
 use msal_cache::{Error, check};
 
 use crate::store::{StoreRef, begin};
@@ -73,7 +74,17 @@ fn has(bytes: &[u8], name: &[u8]) -> bool {
 
 /// Advice about a store that is not a token cache.
 pub(crate) fn advice(store: &StoreRef, error: &Error) -> &'static str {
-    let StoreRef::File(path) = store else { return database(error) };
+    let path = match store {
+        StoreRef::File(path) => path,
+        StoreRef::KeyStore(_) => {
+            return "it belongs to another program, or is damaged, and is left as it is";
+        }
+        StoreRef::Sqlite(_) | StoreRef::Server(_) | StoreRef::Input => return database(error),
+    };
+    if is_sealed_document(&begin(path)) {
+        return "its text is damaged; `msal-cache repair STORE` with the same keys moves the file aside and \
+                recovers its readable records";
+    }
     match Content::of(&begin(path)) {
         Content::Foreign(what) => what,
         Content::Adal => ADAL,

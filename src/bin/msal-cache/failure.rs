@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use msal_cache::Error;
+use msal_cache::sealed::SealFailure;
 
 /// The name of standard input.
 pub(crate) const STDIN: &str = "-";
@@ -21,6 +22,8 @@ pub(crate) enum Outcome {
     Insecure,
     /// A check found that the store is not a token cache.
     Corrupt,
+    /// A check found that the store is sealed, and the keys are missing or wrong.
+    Sealed,
 }
 
 impl From<Outcome> for ExitCode {
@@ -30,6 +33,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Found => 1,
             Outcome::Corrupt => 4,
             Outcome::Insecure => 5,
+            Outcome::Sealed => 9,
         })
     }
 }
@@ -57,6 +61,10 @@ pub(crate) enum Failure {
     NotAFile { path: PathBuf, what: &'static str },
     /// The store can't be repaired.
     Beyond { reason: String, hint: String },
+    /// The store is sealed, and no keys are given.
+    Sealed(String),
+    /// The keys can't be read.
+    Keys(Error),
     /// A file other than the store can't be read or written.
     File { operation: &'static str, path: PathBuf, source: io::Error },
     /// Standard output can't be written.
@@ -112,12 +120,19 @@ impl Failure {
             Self::NotText { .. } | Self::Beyond { .. } => return ("corrupt", 4),
             Self::Missing(_) | Self::Dangling { .. } => return ("missing", 6),
             Self::File { .. } | Self::NotAFile { .. } | Self::Output(_) => return ("io", 6),
-            Self::Cache(error) | Self::Input { source: error, .. } => error,
+            Self::Sealed(_) => return ("sealed", 9),
+            Self::Cache(error) | Self::Input { source: error, .. } | Self::Keys(error) => error,
             #[cfg(feature = "http")]
             Self::Shared(error) => error,
             #[cfg(feature = "http")]
             Self::Server(_) => return ("server", 8),
         };
+        match SealFailure::of(error) {
+            Some(SealFailure::Keys { .. }) => return ("keys", 9),
+            Some(SealFailure::NotSealed { .. }) => return ("not-sealed", 9),
+            Some(_) => return ("sealed", 9),
+            None => {}
+        }
         match error {
             Error::Invalid { .. } => ("invalid-input", 2),
             Error::Locked { .. } => ("locked", 3),
@@ -152,7 +167,8 @@ impl Failure {
                 format!("{} is not {expected}: it is not UTF-8", input_name(path))
             }
             Self::EmptyInput { path } => format!("{} is empty", input_name(path)),
-            Self::Cache(error) => with_causes(error),
+            Self::Cache(error) | Self::Keys(error) => with_causes(error),
+            Self::Sealed(reason) => reason.clone(),
             #[cfg(feature = "http")]
             Self::Shared(error) => with_causes(error),
             #[cfg(feature = "http")]
@@ -199,7 +215,8 @@ fn plain(error: &io::Error) -> String {
     text.split_once(" (os error").map_or(text.as_str(), |(reason, _)| reason).to_owned()
 }
 
-fn input_name(path: &Path) -> String {
+/// An input in a message.
+pub(crate) fn input_name(path: &Path) -> String {
     match path.to_str() {
         Some(STDIN) => "standard input".into(),
         _ => path.display().to_string(),

@@ -3,6 +3,7 @@
 #![allow(clippy::doc_markdown, reason = "clap prints the doc comments verbatim")]
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
@@ -48,6 +49,84 @@ pub(crate) struct GlobalArgs {
     /// The time to use instead of the system clock, in seconds since the Unix epoch.
     #[arg(long, global = true, hide = true, value_name = "SECONDS", allow_negative_numbers = true)]
     pub(crate) now: Option<i64>,
+
+    #[command(flatten)]
+    pub(crate) keys: KeyArgs,
+}
+
+/// The keys of a sealed store, and how it is sealed.
+#[derive(Args, Debug, Default)]
+#[command(next_help_heading = "Sealed stores")]
+pub(crate) struct KeyArgs {
+    /// File with the keys [example: --key-file cache.keys]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        value_hint = ValueHint::FilePath,
+        conflicts_with_all = ["key_credential", "key_env", "key_secret_service"]
+    )]
+    pub(crate) key_file: Option<PathBuf>,
+
+    /// Credential of systemd with the keys [example: --key-credential cache-keys]
+    #[arg(
+        long,
+        global = true,
+        value_name = "NAME",
+        value_parser = selector,
+        conflicts_with_all = ["key_env", "key_secret_service"]
+    )]
+    pub(crate) key_credential: Option<String>,
+
+    /// Environment variable with the keys [example: --key-env CACHE_KEYS]
+    #[arg(
+        long,
+        global = true,
+        value_name = "VARIABLE",
+        value_parser = selector,
+        conflicts_with = "key_secret_service"
+    )]
+    pub(crate) key_env: Option<String>,
+
+    /// App whose keys are in the key store of the desktop [example: --key-secret-service my-app]
+    #[arg(long, global = true, value_name = "APP", value_parser = selector)]
+    pub(crate) key_secret_service: Option<String>,
+
+    /// Name by which the app seals its cache; by default that of app:NAME and of a server's #NAME,
+    /// else msal-cache [example: --seal-name my-app]
+    #[arg(long, global = true, value_name = "NAME", value_parser = selector)]
+    pub(crate) seal_name: Option<String>,
+
+    /// Hide keys and users of a database or server that has no entries yet; else the store says
+    /// whether it hides them [example: --hide-names]
+    #[arg(long, global = true)]
+    pub(crate) hide_names: bool,
+}
+
+impl KeyArgs {
+    /// Whether keys are given.
+    pub(crate) fn any(&self) -> bool {
+        self.key_file.is_some()
+            || self.key_credential.is_some()
+            || self.key_env.is_some()
+            || self.key_secret_service.is_some()
+    }
+}
+
+/// What to do to a key ring.
+#[derive(Args, Debug, Default)]
+pub(crate) struct KeyChange {
+    /// Create the file, or the entry of the key store, with new keys [example: --create]
+    #[arg(long, conflicts_with_all = ["add", "remove"])]
+    pub(crate) create: bool,
+
+    /// Add a new key, which then seals [example: --add]
+    #[arg(long, conflicts_with = "remove")]
+    pub(crate) add: bool,
+
+    /// Remove the key of this number, which STORE must not need [example: --remove 1]
+    #[arg(long, value_name = "NUMBER", requires = "store")]
+    pub(crate) remove: Option<u32>,
 }
 
 impl GlobalArgs {
@@ -97,7 +176,8 @@ pub(crate) enum Color {
 #[derive(Args, Debug)]
 pub(crate) struct StoreArg {
     /// A path, file:PATH, sqlite:PATH, the address of a server such as redis://HOST#NAME, a
-    /// well-known location such as azure-cli, or - for a document on standard input
+    /// well-known location such as azure-cli, secret-service:app:NAME in the key store of the
+    /// desktop, or - for a document on standard input
     #[arg(value_name = "STORE", value_hint = ValueHint::FilePath)]
     pub(crate) store: OsString,
 }

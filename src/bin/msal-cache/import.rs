@@ -30,7 +30,7 @@ pub(crate) fn import(
     delete: &DeleteArgs,
 ) -> Result<Outcome, Failure> {
     input::refuse_twice(name, input)?;
-    let text = input::text(input, TOKEN_CACHE)?;
+    let text = input::document(run.common, &StoreRef::parse(name)?, input)?;
     if content::is_adal(text.as_bytes()) {
         #[cfg(feature = "http")]
         return crate::adal::import(run, name, input, &text, redeem, delete.dry.dry_run);
@@ -62,7 +62,8 @@ pub(crate) fn import(
         );
     }
     let store = run.store(name)?;
-    put(run, &entries, &store, replace.then_some(delete), delete.dry.dry_run)
+    let to = Destination { store: &store, access: Access::Create };
+    put(run, &entries, to, replace.then_some(delete), delete.dry.dry_run)
 }
 
 pub(crate) fn copy(
@@ -70,15 +71,34 @@ pub(crate) fn copy(
     from: &OsStr,
     to: &OsStr,
     account: Option<&str>,
+    plain: bool,
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
-    let loaded = run.load(from, Access::Read)?;
+    let loaded = run.load(from, Access::ReadEither)?;
     let entries = of_account(&loaded.entries, account)?;
     let store = run.store(to)?;
     if loaded.store.is_same(&store) {
         return Err(Failure::usage("the source and the destination are the same store"));
     }
-    put(run, &entries, &store, None, dry_run)
+    let stays_plain = !plain && !store.is_protected(run.common);
+    if stays_plain && loaded.store.is_protected(run.common) {
+        let reason = format!(
+            "{} would have tokens in plain text, and {} is encrypted",
+            store.text(),
+            loaded.store.text()
+        );
+        return Err(Failure::usage(reason)
+            .with_hint("--plain copies them; with keys, the destination is sealed"));
+    }
+    let access = if plain { Access::CreatePlain } else { Access::Create };
+    put(run, &entries, Destination { store: &store, access }, None, dry_run)
+}
+
+/// Where entries are written.
+#[derive(Clone, Copy)]
+struct Destination<'a> {
+    store: &'a StoreRef,
+    access: Access,
 }
 
 /// Writes entries to a store in one commit, then verifies them. With `replace`, deletes all other
@@ -86,13 +106,13 @@ pub(crate) fn copy(
 fn put(
     run: &mut Run<'_>,
     entries: &[Entry],
-    store: &StoreRef,
+    Destination { store, access }: Destination<'_>,
     replace: Option<&DeleteArgs>,
     dry_run: bool,
 ) -> Result<Outcome, Failure> {
     let (mut deleted, mut backup) = (0, None);
     if !dry_run || store.exists() {
-        let access = if dry_run { Access::Read } else { Access::Create };
+        let access = if dry_run { Access::ReadEither } else { access };
         let cache = run.waiting("Opening", || store.open(run.common, access))?;
         let stored = if replace.is_some() { cache.entries(None)? } else { Vec::new() };
         let new: HashSet<_> = entries.iter().map(|it| (it.credential_type(), it.key())).collect();
@@ -134,7 +154,7 @@ fn put(
         run.out.line(format!("{DIM}{other} {done}{DIM:#}"))?;
     }
     if let Some(backup) = backup {
-        run.out.line(backup_line(&backup))?;
+        run.out.line(backup_line(run.common, &backup))?;
     }
     Ok(Outcome::Done)
 }

@@ -11,8 +11,10 @@ use msal_cache::{Error, TokenCache};
 use zeroize::Zeroizing;
 
 use crate::cache::{Cache, clock};
-use crate::failure::{Failure, STDIN};
+use crate::failure::{Failure, STDIN, input_name};
 use crate::flags::GlobalArgs;
+use crate::sealing::{Sealing, sealed_by, sealed_without_keys};
+use crate::store::StoreRef;
 
 /// Reads a file, or standard input for `-`.
 pub(crate) fn bytes(input: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -37,8 +39,32 @@ pub(crate) fn refuse_twice(store: &OsStr, input: &Path) -> Result<(), Failure> {
 /// Reads a text that is expected to be something, and is not empty. What produced an empty text has
 /// failed.
 pub(crate) fn text(input: &Path, expected: &'static str) -> Result<Zeroizing<String>, Failure> {
+    of_bytes(&bytes(input)?, input, expected)
+}
+
+/// Reads a document as [`text`], which may be sealed as `store` is.
+pub(crate) fn document(
+    common: &GlobalArgs,
+    store: &StoreRef,
+    input: &Path,
+) -> Result<Zeroizing<String>, Failure> {
     let bytes = bytes(input)?;
-    match str::from_utf8(&bytes) {
+    let Some(key) = sealed_by(&bytes, &input_name(input))? else {
+        return of_bytes(&bytes, input, TOKEN_CACHE);
+    };
+    let Some(sealing) = Sealing::of(common, store)? else {
+        return Err(sealed_without_keys(&input_name(input), [key]));
+    };
+    let opened = sealing.open_document(bytes.to_vec().into(), input)?;
+    of_bytes(opened.expose(), input, TOKEN_CACHE)
+}
+
+fn of_bytes(
+    bytes: &[u8],
+    input: &Path,
+    expected: &'static str,
+) -> Result<Zeroizing<String>, Failure> {
+    match str::from_utf8(bytes) {
         Ok(text) if text.trim().is_empty() => Err(Failure::EmptyInput { path: input.to_owned() }),
         Ok(text) => Ok(Zeroizing::new(text.to_owned())),
         Err(_) => Err(Failure::NotText { path: input.to_owned(), expected }),
@@ -48,7 +74,7 @@ pub(crate) fn text(input: &Path, expected: &'static str) -> Result<Zeroizing<Str
 /// The document on standard input, as a cache that can't be changed.
 pub(crate) fn cache(common: &GlobalArgs) -> Result<Cache, Failure> {
     let path = Path::new(STDIN);
-    let text = text(path, TOKEN_CACHE)?;
+    let text = document(common, &StoreRef::Input, path)?;
     let blob = InputText { revision: Revision::unique(), text };
     let store: Box<dyn CacheStore> = Box::new(Document::new(blob));
     let cache = TokenCache::with_clock(store, clock(common));

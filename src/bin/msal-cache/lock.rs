@@ -1,4 +1,4 @@
-//! Shows the holder of a file's lock.
+//! Shows the holder of the lock of a file, or of an entry of the key store.
 
 use std::ffi::OsStr;
 
@@ -14,8 +14,9 @@ use crate::store::StoreRef;
 
 pub(crate) fn lock(run: &mut Run<'_>, name: &OsStr) -> Result<Outcome, Failure> {
     let store = run.store(name)?;
-    let path = match &store {
-        StoreRef::File(path) => path,
+    let holder = match &store {
+        StoreRef::File(path) => FileStore::lock_holder(path)?,
+        StoreRef::KeyStore(entry) => entry.lock_holder()?,
         StoreRef::Sqlite(_) => {
             let reason = "a database has no lock file: SQLite locks it during each transaction";
             return Err(Failure::usage(reason));
@@ -26,7 +27,6 @@ pub(crate) fn lock(run: &mut Run<'_>, name: &OsStr) -> Result<Outcome, Failure> 
         }
         StoreRef::Input => return Err(Failure::usage("standard input has no lock")),
     };
-    let holder = FileStore::lock_holder(path)?;
     let since = holder.as_ref().and_then(LockHolder::since).and_then(|since| {
         let since = since.duration_since(std::time::UNIX_EPOCH).ok()?;
         i64::try_from(since.as_secs()).ok()

@@ -21,6 +21,8 @@ mod failure;
 mod flags;
 mod import;
 mod input;
+mod key_store;
+mod keys;
 mod lock;
 mod manual;
 mod out;
@@ -31,6 +33,9 @@ mod remove;
 mod repair;
 mod report;
 mod run;
+mod seal;
+mod sealed;
+mod sealing;
 mod select;
 mod server;
 mod show;
@@ -133,19 +138,20 @@ fn dispatch(run: &mut Run<'_>, command: &Command) -> Result<Outcome, Failure> {
         }
         Command::Purge { store, dry } => remove::purge(run, &store.store, dry.dry_run),
         Command::Clear { store, delete } => remove::clear(run, &store.store, delete),
-        Command::Export { store, account, show_secrets, output } => export::export(
-            run,
-            &store.store,
-            account.as_deref(),
-            (*show_secrets).into(),
-            output.as_deref(),
-        ),
+        Command::Export { store, account, show_secrets, output, plain } => {
+            let output = output.as_deref().map(|path| export::Output { path, plain: *plain });
+            export::export(run, &store.store, account.as_deref(), (*show_secrets).into(), output)
+        }
         Command::Import { store, input, replace, redeem, delete } => {
             import::import(run, &store.store, input, *replace, redeem, delete)
         }
-        Command::Copy { store, to, account, dry } => {
-            import::copy(run, &store.store, to, account.as_deref(), dry.dry_run)
+        Command::Copy { store, to, account, plain, dry } => {
+            import::copy(run, &store.store, to, account.as_deref(), *plain, dry.dry_run)
         }
+        Command::Seal { store } => seal::seal(run, &store.store),
+        Command::Unseal { store } => seal::unseal(run, &store.store),
+        Command::Rekey { store, new_key } => seal::rekey(run, &store.store, *new_key),
+        Command::Keys { store, change } => keys::keys(run, store.as_deref(), change),
         Command::Watch { store, count, interval } => {
             watch::watch(run, &store.store, *count, *interval)
         }

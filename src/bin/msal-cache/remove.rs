@@ -156,7 +156,7 @@ fn clear_broken(run: &mut Run<'_>, error: Error, args: &DeleteArgs) -> Result<Ou
     let broken = BrokenFile::read(run, &store, permissions(run.common))?;
     let lost = broken.lost();
     if lost == Some(Content::Empty) && !args.dry.dry_run {
-        store.begin_if_empty(run.common)?;
+        store.begin_if_empty(run.common, Access::Create)?;
         return clear(run, store.path().as_os_str(), args);
     }
     let foreign = match lost {
@@ -235,7 +235,7 @@ fn report(
         run.out.line(format!("{GOOD}✓{GOOD:#} {what} {done}"))?;
     }
     if let Some(backup) = backup {
-        run.out.line(backup_line(backup))?;
+        run.out.line(backup_line(run.common, backup))?;
     }
     Ok(outcome)
 }

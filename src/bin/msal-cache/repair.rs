@@ -216,7 +216,7 @@ fn report(
         run.out.line(format!("{BOLD}{problems} {would}fixed{BOLD:#}"))?;
     }
     if let Some(backup) = &repaired.backup {
-        run.out.line(backup_line(backup))?;
+        run.out.line(backup_line(run.common, backup))?;
     }
     if left > 0 {
         let left = count(left, "finding");

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use msal_cache::Error;
+use msal_cache::sealed::SealFailure;
 use serde_json::json;
 
 use crate::content;
 use crate::failure::{Failure, complain, is_mode, printable};
-use crate::server;
 use crate::store::StoreRef;
+use crate::{key_store, server};
 
 /// How a failure is reported.
 #[derive(Debug, Default)]
@@ -76,14 +77,61 @@ fn hint(failure: &Failure, store: Option<&StoreRef>) -> Option<String> {
                 "--insecure opens it as it is"
             }
         }
+        Failure::Sealed(_) => {
+            "--key-file, --key-credential, --key-env or --key-secret-service has its keys, and --seal-name the \
+             name by which the app seals it"
+        }
+        Failure::Keys(error) => return keys_hint(error).map(str::to_owned),
+        Failure::Cache(error) if SealFailure::of(error).is_some() => {
+            return seal_hint(error).map(str::to_owned);
+        }
         Failure::Missing(_) => "`msal-cache places` lists well-known cache locations",
         Failure::Cache(Error::Conflict | Error::Contended { .. }) => {
             "other processes keep writing to the store; try again"
         }
-        Failure::Cache(error) => return server::advice(error).map(str::to_owned),
+        Failure::Cache(error) => {
+            let advice = server::advice(error).or_else(|| key_store::advice(error));
+            return advice.map(str::to_owned);
+        }
         _ => return None,
     };
     Some(hint.into())
+}
+
+/// Advice about keys that can't be read.
+fn keys_hint(error: &Error) -> Option<&'static str> {
+    Some(match error {
+        Error::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+            "`msal-cache keys --create --key-file FILE` creates keys"
+        }
+        Error::Backend { .. } if SealFailure::of(error).is_some() => {
+            "a key ring has a line for each key, with its number and 32 bytes in Base64; \
+             `msal-cache keys --create` creates one"
+        }
+        _ => return key_store::advice(error),
+    })
+}
+
+/// Advice about a sealed store that can't be opened.
+fn seal_hint(error: &Error) -> Option<&'static str> {
+    Some(match SealFailure::of(error)? {
+        SealFailure::MissingKey { .. } => {
+            "add the key to the key ring, from a backup of the keys; nothing was changed"
+        }
+        SealFailure::Broken { .. } => {
+            "--seal-name is the name by which the app seals it; nothing was changed"
+        }
+        SealFailure::NotSealed { .. } => {
+            "`msal-cache seal STORE` seals a plain store; without keys, it is opened as it is"
+        }
+        SealFailure::Names { hidden: false } => "leave out --hide-names",
+        SealFailure::Names { hidden: true } => "add --hide-names",
+        SealFailure::NoHeader => {
+            "restore a backup; or `msal-cache unseal STORE`, then `msal-cache seal STORE`"
+        }
+        SealFailure::Version { .. } => "install the newer version of msal-cache",
+        _ => return None,
+    })
 }
 
 /// Whether a store is refused for this reason with `--insecure`, too: it would be damaged, or it is

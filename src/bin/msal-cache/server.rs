@@ -69,6 +69,11 @@ impl Address {
         &self.shown
     }
 
+    /// The name of the cache.
+    pub(crate) fn cache_name(&self) -> &str {
+        &self.name
+    }
+
     /// What a backup is beside: a path in the current folder that names the server.
     pub(crate) fn local_path(&self) -> &Path {
         &self.local_path

@@ -97,8 +97,8 @@ pub(crate) fn stats(run: &mut Run<'_>, name: &OsStr) -> Result<Outcome, Failure>
     let stats = Stats::of(&loaded.entries, run.now());
     let users = Users::of(&loaded.entries).len();
     let size = match loaded.store {
-        // A server doesn't say how much of it is the cache.
-        StoreRef::Server(_) => None,
+        // They don't say how much of them is the cache.
+        StoreRef::Server(_) | StoreRef::KeyStore(_) => None,
         _ => Some(loaded.store.path().metadata().map_or(0, |found| found.len())),
     };
     if run.out.json {

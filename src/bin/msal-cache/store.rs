@@ -5,13 +5,16 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use msal_cache::file::{FileBlob, FileStoreBuilder, OnCorrupt, Permissions};
-use msal_cache::store::{Batch, Blob, BlobStore, CacheStore, Expect, Record};
+use msal_cache::file::{FileStoreBuilder, OnCorrupt, Permissions};
+use msal_cache::sealed::is_sealed_document;
+use msal_cache::store::{Batch, Blob, BlobStore, CacheStore, Document, Expect, Record};
 use msal_cache::{Entry, Error, FileStore, SqliteStore, TokenCache};
 
 use crate::cache::{Cache, clock};
 use crate::failure::{Failure, STDIN, printable};
 use crate::flags::GlobalArgs;
+use crate::key_store::KeyStoreEntry;
+use crate::sealing::{Raw, Sealing, sealed_without_keys};
 use crate::server::Address;
 use crate::{input, well_known};
 
@@ -22,6 +25,8 @@ pub(crate) enum StoreRef {
     Sqlite(PathBuf),
     /// A cache on a server.
     Server(Address),
+    /// A cache in the key store of the desktop.
+    KeyStore(KeyStoreEntry),
     /// A document on standard input, which can't be changed.
     Input,
 }
@@ -31,10 +36,14 @@ pub(crate) enum StoreRef {
 pub(crate) enum Access {
     /// Reads a store that exists.
     Read,
+    /// Reads a store that exists, sealed or not.
+    ReadEither,
     /// Changes a store that exists.
     Change,
     /// Adds to a store, which is created if it is missing or empty.
     Create,
+    /// The same for a store that isn't sealed.
+    CreatePlain,
 }
 
 /// The extensions of databases.
@@ -63,6 +72,9 @@ impl StoreRef {
         if let Some(address) = Address::parse(text) {
             return Ok(Self::Server(address));
         }
+        if let Some(entry) = KeyStoreEntry::parse(text)? {
+            return Ok(Self::KeyStore(entry));
+        }
         if let Some(path) = well_known::find(text)? {
             return Ok(Self::of_path(path));
         }
@@ -84,10 +96,11 @@ impl StoreRef {
         }
     }
 
-    /// The path; what a backup is beside, for a server.
+    /// The path; what a backup is beside, for a server and a key store.
     pub(crate) fn path(&self) -> &Path {
         match self {
             Self::Server(address) => address.local_path(),
+            Self::KeyStore(entry) => entry.local_path(),
             Self::File(path) | Self::Sqlite(path) => path,
             Self::Input => Path::new(STDIN),
         }
@@ -98,13 +111,15 @@ impl StoreRef {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Server(address) => address.shown().to_owned(),
+            Self::KeyStore(entry) => entry.name().to_owned(),
             _ => self.path().display().to_string(),
         }
     }
 
     /// Whether there is a store to read.
     pub(crate) fn exists(&self) -> bool {
-        matches!(self, Self::Server(_)) || self.path().symlink_metadata().is_ok()
+        matches!(self, Self::Server(_) | Self::KeyStore(_))
+            || self.path().symlink_metadata().is_ok()
     }
 
     /// Whether both are one store.
@@ -114,7 +129,10 @@ impl StoreRef {
         match (self, other) {
             // Under another user or encryption, it is the same cache.
             (Self::Server(_), Self::Server(_)) => one == two,
-            (Self::Server(_), _) | (_, Self::Server(_)) => false,
+            (Self::KeyStore(one), Self::KeyStore(two)) => one == two,
+            (Self::Server(_) | Self::KeyStore(_), _) | (_, Self::Server(_) | Self::KeyStore(_)) => {
+                false
+            }
             _ => one == two || real(one).is_some_and(|it| Some(it) == real(two)),
         }
     }
@@ -124,6 +142,7 @@ impl StoreRef {
         match self {
             Self::Input => "standard input".into(),
             Self::Server(address) => printable(address.shown()),
+            Self::KeyStore(entry) => printable(entry.name()),
             Self::File(path) | Self::Sqlite(path) => printable(&path.display().to_string()),
         }
     }
@@ -133,6 +152,7 @@ impl StoreRef {
             Self::File(_) => "file",
             Self::Sqlite(_) => "sqlite",
             Self::Server(_) => "redis",
+            Self::KeyStore(_) => "secret-service",
             Self::Input => "document",
         }
     }
@@ -140,8 +160,8 @@ impl StoreRef {
     /// Opens the store with the permissions of the command line. A broken file is an error.
     pub(crate) fn open(&self, common: &GlobalArgs, access: Access) -> Result<Cache, Failure> {
         let permissions = permissions(common);
-        if access == Access::Create {
-            self.begin_if_empty(common)?;
+        if matches!(access, Access::Create | Access::CreatePlain) {
+            self.begin_if_empty(common, access)?;
         }
         self.open_with(common, access, permissions, OnCorrupt::Error)
     }
@@ -153,27 +173,72 @@ impl StoreRef {
         permissions: Permissions,
         on_corrupt: OnCorrupt,
     ) -> Result<Cache, Failure> {
-        self.look(access)?;
-        let store: Box<dyn CacheStore> = match self {
-            Self::File(path) => {
-                Box::new(file(common, path, permissions).on_corrupt(on_corrupt).open()?)
+        let Some(raw) = self.open_raw(common, access, permissions, on_corrupt)? else {
+            return input::cache(common);
+        };
+        let keys = match self.sealing(common, access)? {
+            // A destination has keys, and the source may have none.
+            Some(_) if access == Access::ReadEither && !self.is_sealed(&raw)? => None,
+            None if self.is_sealed(&raw)? => {
+                return Err(sealed_without_keys(&self.text(), raw.seals()?.keys.into_keys()));
             }
-            Self::Sqlite(path) => Box::new(sqlite(common, path, permissions)?),
-            Self::Server(address) => address.open()?,
-            Self::Input => return input::cache(common),
+            keys => keys,
+        };
+        let store: Box<dyn CacheStore> = match (keys, raw) {
+            (Some(keys), Raw::Text(blob)) => Box::new(Document::new(keys.text(blob))),
+            (Some(keys), Raw::Rows(rows)) => Box::new(keys.rows(rows)),
+            (None, Raw::Text(blob)) => Box::new(Document::new(blob)),
+            (None, Raw::Rows(rows)) => rows,
         };
         Ok(TokenCache::with_clock(store, clock(common)))
     }
 
-    /// The file as a blob, for what a store of records can't do.
+    fn is_sealed(&self, raw: &Raw) -> Result<bool, Failure> {
+        match self {
+            // Without reading it all.
+            Self::File(path) => Ok(is_sealed_document(&begin(path))),
+            _ => raw.is_sealed(),
+        }
+    }
+
+    /// The keys by which the store is opened.
+    fn sealing(&self, common: &GlobalArgs, access: Access) -> Result<Option<Sealing>, Failure> {
+        if access == Access::CreatePlain { Ok(None) } else { Sealing::of(common, self) }
+    }
+
+    /// Opens the store without its keys; `None` for standard input.
+    pub(crate) fn open_raw(
+        &self,
+        common: &GlobalArgs,
+        access: Access,
+        permissions: Permissions,
+        on_corrupt: OnCorrupt,
+    ) -> Result<Option<Raw>, Failure> {
+        self.look(access)?;
+        Ok(Some(match self {
+            Self::File(path) => Raw::Text(Box::new(
+                file(common, path, permissions).on_corrupt(on_corrupt).open_blob()?,
+            )),
+            Self::KeyStore(entry) => Raw::Text(entry.open(common)?),
+            Self::Sqlite(path) => Raw::Rows(Box::new(sqlite(common, path, permissions)?)),
+            Self::Server(address) => Raw::Rows(address.open()?),
+            Self::Input => return Ok(None),
+        }))
+    }
+
+    /// The text of a file as a blob, for what a store of records can't do. With keys, it is sealed.
     pub(crate) fn open_blob(
         &self,
         common: &GlobalArgs,
         permissions: Permissions,
-    ) -> Result<Option<FileBlob>, Failure> {
+    ) -> Result<Option<Box<dyn BlobStore>>, Failure> {
         let Self::File(path) = self else { return Ok(None) };
         let builder = file(common, path, permissions).on_corrupt(OnCorrupt::Quarantine);
-        Ok(Some(builder.open_blob()?))
+        let blob = builder.open_blob()?;
+        Ok(Some(match Sealing::of(common, self)? {
+            Some(keys) => Box::new(keys.text(blob)),
+            None => Box::new(blob),
+        }))
     }
 
     /// The database, for what no other store has.
@@ -189,13 +254,13 @@ impl StoreRef {
     /// Finds out whether the store can be opened. Opening a database creates it, and opening a pipe
     /// waits for its other end.
     fn look(&self, access: Access) -> Result<(), Failure> {
-        if matches!(self, Self::Server(_)) {
+        if matches!(self, Self::Server(_) | Self::KeyStore(_)) {
             return Ok(());
         }
         let (Self::File(path) | Self::Sqlite(path)) = self else {
             return match access {
-                Access::Read => Ok(()),
-                Access::Change | Access::Create => {
+                Access::Read | Access::ReadEither => Ok(()),
+                Access::Change | Access::Create | Access::CreatePlain => {
                     let reason = "standard input can be read, and not changed";
                     Err(Failure::usage(reason).with_hint("name a file, a database or a server"))
                 }
@@ -206,7 +271,11 @@ impl StoreRef {
         match path.metadata() {
             Ok(found) if found.is_file() => Ok(()),
             Ok(found) => Err(Failure::NotAFile { path: path.clone(), what: what(&found) }),
-            Err(error) if missing(&error) && access == Access::Create => Ok(()),
+            Err(error)
+                if missing(&error) && matches!(access, Access::Create | Access::CreatePlain) =>
+            {
+                Ok(())
+            }
             Err(error) if missing(&error) => match fs::read_link(path) {
                 Ok(target) => Err(Failure::Dangling { path: path.clone(), target }),
                 Err(_) => Err(Failure::Missing(path.clone())),
@@ -216,16 +285,24 @@ impl StoreRef {
     }
 
     /// Makes an empty file an empty cache, as the other MSAL libraries do.
-    pub(crate) fn begin_if_empty(&self, common: &GlobalArgs) -> Result<(), Failure> {
+    pub(crate) fn begin_if_empty(
+        &self,
+        common: &GlobalArgs,
+        access: Access,
+    ) -> Result<(), Failure> {
         let Self::File(path) = self else { return Ok(()) };
         if !path.metadata().is_ok_and(|found| found.is_file() && found.len() == 0) {
             return Ok(());
         }
-        let Some(blob) = self.open_blob(common, permissions(common))? else { return Ok(()) };
+        let blob = file(common, path, permissions(common)).open_blob()?;
         let _hold = blob.hold()?;
         match blob.read(None)? {
             Blob::Present(revision, bytes) if bytes.expose().is_empty() => {
-                match blob.swap(revision, b"{}") {
+                let begun = match self.sealing(common, access)? {
+                    Some(keys) => keys.text(&blob).swap(revision, b"{}"),
+                    None => blob.swap(revision, b"{}"),
+                };
+                match begun {
                     // Another program has written it.
                     Ok(_) | Err(Error::Conflict) => Ok(()),
                     Err(error) => Err(error.into()),
@@ -233,6 +310,16 @@ impl StoreRef {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether it is one text, and not a row for each record.
+    pub(crate) fn is_text(&self) -> bool {
+        matches!(self, Self::File(_) | Self::KeyStore(_) | Self::Input)
+    }
+
+    /// Whether its tokens are encrypted where they are kept: what is written elsewhere is then not plain.
+    pub(crate) fn is_protected(&self, common: &GlobalArgs) -> bool {
+        common.keys.any() || matches!(self, Self::KeyStore(_))
     }
 }
 

@@ -2,19 +2,23 @@
 
 use msal_cache::check::{Readers, TextFault, readers, salvage};
 use msal_cache::file::{OnCorrupt, Permissions};
+use msal_cache::store::{Blob, BlobStore, Bytes};
 use msal_cache::{Entry, Error};
 use serde_json::{Value, json};
 
 use crate::cache::Cache;
 use crate::content::{self, Content};
 use crate::failure::Failure;
+use crate::out::count;
 use crate::report::can_be_repaired;
 use crate::run::Run;
+use crate::sealed::Sealed;
+use crate::sealing::numbers;
 use crate::store::{Access, StoreRef};
 
 /// A problem of a store as a whole.
 pub(crate) struct Trouble {
-    /// `corrupt`, `insecure`, or `text`.
+    /// `corrupt`, `insecure`, `sealed`, `not-sealed` or `text`.
     pub(crate) kind: &'static str,
     pub(crate) message: String,
     /// The consequences, and what can be done.
@@ -41,11 +45,14 @@ pub(crate) struct Examined {
     pub(crate) troubles: Vec<Trouble>,
     /// Which libraries can read the file.
     pub(crate) readers: Option<Readers>,
+    /// What is sealed, and by which keys.
+    pub(crate) sealed: Option<Sealed>,
 }
 
 /// Opens and reads a store, even if other users can access it.
 pub(crate) fn examine(run: &Run<'_>, store: &StoreRef) -> Result<Examined, Failure> {
-    let mut found = Examined { entries: Vec::new(), troubles: Vec::new(), readers: None };
+    let (entries, troubles) = (Vec::new(), Vec::new());
+    let mut found = Examined { entries, troubles, readers: None, sealed: None };
     let (cache, permissions) = match open(run, store, Permissions::Refuse) {
         // Other users can access the store: report it, and check the content as well.
         Err(Failure::Cache(error @ Error::Insecure { .. })) => {
@@ -58,16 +65,35 @@ pub(crate) fn examine(run: &Run<'_>, store: &StoreRef) -> Result<Examined, Failu
         Ok(cache) => run.waiting("Reading", || cache.entries(None)).map_err(Failure::from),
         Err(failure) => Err(failure),
     };
+    // Standard input is read once.
+    if read.as_ref().err().is_none_or(is_seal) {
+        found.sealed = Sealed::find(run, store, permissions)?;
+    }
+    if let Err(failure) = &read
+        && is_seal(failure)
+    {
+        found.troubles.push(seal(store, failure, found.sealed.as_ref()));
+        return Ok(found);
+    }
     if let Err(failure) = &read
         && !matches!(failure, Failure::Cache(Error::Corrupt { .. }))
     {
         return read.map(|_| found);
     }
     let bytes = match store {
-        StoreRef::File(path) => std::fs::read(path).ok().map(zeroize::Zeroizing::new),
-        StoreRef::Sqlite(_) | StoreRef::Server(_) | StoreRef::Input => None,
+        StoreRef::File(path) if !run.common.keys.any() => std::fs::read(path).ok().map(Bytes::from),
+        // No other library can read it.
+        StoreRef::File(_) => match store.open_blob(run.common, permissions)? {
+            Some(blob) => match blob.read(None)? {
+                Blob::Present(_, bytes) => Some(bytes),
+                Blob::Absent | Blob::Unchanged => None,
+            },
+            None => None,
+        },
+        StoreRef::Sqlite(_) | StoreRef::Server(_) | StoreRef::KeyStore(_) | StoreRef::Input => None,
     };
-    found.readers = bytes.as_deref().map(|bytes| readers(bytes));
+    let is_plain = !run.common.keys.any();
+    found.readers = bytes.as_ref().filter(|_| is_plain).map(|bytes| readers(bytes.expose()));
     match read {
         Ok(entries) => {
             found.entries = entries;
@@ -84,7 +110,7 @@ pub(crate) fn examine(run: &Run<'_>, store: &StoreRef) -> Result<Examined, Failu
             }
         }
         Err(Failure::Cache(error @ Error::Corrupt { .. })) => {
-            let bytes = bytes.as_ref().map(|bytes| bytes.as_slice());
+            let bytes = bytes.as_ref().map(Bytes::expose);
             found.troubles.push(corrupt(&error, bytes, found.readers.as_ref()));
         }
         Err(failure) => return Err(failure),
@@ -103,6 +129,27 @@ pub(crate) fn examine(run: &Run<'_>, store: &StoreRef) -> Result<Examined, Failu
         });
     }
     Ok(found)
+}
+
+fn is_seal(failure: &Failure) -> bool {
+    matches!(failure.kind().0, "sealed" | "not-sealed")
+}
+
+/// A store that can't be opened by the given keys, or without keys.
+fn seal(store: &StoreRef, failure: &Failure, sealed: Option<&Sealed>) -> Trouble {
+    let missing = sealed.and_then(Sealed::missing).unwrap_or_default();
+    let meaning = match failure.kind().0 {
+        "not-sealed" => {
+            let plain = sealed.map_or(1, |it| it.seals.plain);
+            let plain = count(plain, if store.is_text() { "document" } else { "record" });
+            format!("Not sealed: {plain}. `msal-cache seal` seals what is plain.")
+        }
+        _ if !missing.is_empty() => {
+            format!("The key ring lacks {}. The entries could not be checked.", numbers(missing))
+        }
+        _ => "The entries could not be checked; give its keys and its name (--seal-name).".into(),
+    };
+    Trouble { kind: failure.kind().0, message: failure.message(), meaning, repairable: false }
 }
 
 fn open(run: &Run<'_>, store: &StoreRef, permissions: Permissions) -> Result<Cache, Failure> {

@@ -24,7 +24,7 @@ const ENTRY: &[&str] = &[
 const FINDING: &[&str] = &["severity", "kind", "id", "type", "username", "message"];
 
 /// The lists whose items are rows, and the columns of each.
-const LISTS: [(&str, &[&str]); 8] = [
+const LISTS: [(&str, &[&str]); 9] = [
     (
         "accounts",
         &[
@@ -45,6 +45,7 @@ const LISTS: [(&str, &[&str]); 8] = [
     ("repaired", FINDING),
     ("candidates", &["id", "verdict", "message"]),
     ("places", &["name", "exists", "path", "of"]),
+    ("keys", &["number", "newest", "records", "files"]),
 ];
 
 /// The lines of a result: a row for each item of its list, or else a name and a value for each

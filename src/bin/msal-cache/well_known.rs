@@ -61,3 +61,9 @@ pub(crate) fn find(name: &str) -> Result<Option<PathBuf>, Failure> {
     }
     Ok(Some(path))
 }
+
+/// The app whose cache is at this path.
+pub(crate) fn app_of(path: &Path) -> Option<&str> {
+    let app = path.parent()?.file_name()?.to_str()?;
+    Location::app(app).is_ok_and(|location| location.path() == path).then_some(app)
+}
