@@ -180,6 +180,13 @@ pub(crate) fn is_moving(error: &RedisError) -> bool {
     matches!(code_of(error), "MOVED" | "ASK" | "TRYAGAIN")
 }
 
+/// Whether the server doesn't know `HELLO`, so it is older than Redis 6. The client recognizes the
+/// quotes of Redis 5 only.
+fn is_unknown_hello(error: &RedisError) -> bool {
+    let names = |text: &str| text.starts_with("unknown command") && text.contains("HELLO");
+    error.kind() == ErrorKind::RESP3NotSupported || error.detail().is_some_and(names)
+}
+
 /// The error of a command.
 pub(crate) fn translate(server: &str, error: &RedisError) -> Error {
     let place = || server.to_owned();
@@ -203,7 +210,7 @@ pub(crate) fn translate(server: &str, error: &RedisError) -> Error {
         ("LOADING" | "MASTERDOWN" | "CLUSTERDOWN" | "TRYAGAIN" | "ASK" | "MOVED" | "BUSY", _) => {
             RedisFailure::Unreachable { server: place(), reason: code.to_owned() }.into()
         }
-        (_, ErrorKind::RESP3NotSupported) => {
+        _ if is_unknown_hello(error) => {
             RedisFailure::TooOld { server: place(), found: "before 6".into() }.into()
         }
         _ if is_lost(error) => unreachable_error(server, error),

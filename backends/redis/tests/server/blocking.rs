@@ -1,8 +1,11 @@
 //! How long the calls keep a server from others. It does nothing else while a script runs.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Json, Partition, Record};
+use msal_cache_core::{
+    Batch, Blocking, CacheStore, CredentialType, Expect, Json, Load, Partition, Record, Revision,
+};
+use msal_cache_redis::RedisStore;
 use redis::Connection;
 
 use crate::servers::Server;
@@ -56,6 +59,32 @@ fn cpu(connection: &mut Connection) -> f64 {
 }
 
 #[test]
+fn without_local_answers_an_unchanged_load_runs_no_script() {
+    let server = Server::start(&[]);
+    let builder = RedisStore::builder(format!("redis://127.0.0.1:{}", server.port));
+    let store = Blocking::connect(builder.max_staleness(Duration::ZERO).connect()).unwrap();
+    let client = redis::Client::open(format!("redis://127.0.0.1:{}", server.port)).unwrap();
+    let mut connection = client.get_connection().unwrap();
+    let user = Partition::user("u");
+    let mut known = store.commit(&puts(Expect::Any, &[token("u", "k", "x")])).unwrap()[0];
+    let before = scripts(&mut connection);
+    for _ in 0..100 {
+        assert_eq!(store.load(&user, Some(known)).unwrap(), Load::Unchanged);
+        assert_eq!(
+            store.load(&Partition::user("v"), Some(Revision::ABSENT)).unwrap(),
+            Load::Unchanged
+        );
+    }
+    assert_eq!((scripts(&mut connection) - before).to_bits(), 0, "scripts of unchanged loads");
+    for secret in ["y", "z"] {
+        let changed = store.commit(&puts(Expect::Any, &[token("u", "k", secret)])).unwrap()[0];
+        let found = snapshot(store.load(&user, Some(known)).unwrap());
+        assert_eq!((found.revision(), found.records().len()), (changed, 1));
+        known = changed;
+    }
+}
+
+#[test]
 fn with_a_hundred_thousand_users_no_call_blocks_the_server_for_long() {
     let server =
         Server::start(&["--slowlog-log-slower-than", "2000", "--slowlog-max-len", "10000"]);
@@ -79,7 +108,7 @@ fn with_a_hundred_thousand_users_no_call_blocks_the_server_for_long() {
                 let record = token(&format!("u{n}"), &format!("rt{n}"), "y");
                 let user = Partition::user(&format!("u{n}"));
                 store.load(&user, None).unwrap();
-                let held = store.guard(&user, std::time::Duration::ZERO).unwrap();
+                let held = store.guard(&user, Duration::ZERO).unwrap();
                 store.commit(&puts(Expect::Any, std::slice::from_ref(&record))).unwrap();
                 drop(held);
                 let mut batch = Batch::new();

@@ -207,7 +207,7 @@ fn a_server_that_is_killed_has_the_commits_that_its_persistence_promises() {
 
 #[test]
 fn a_failover_loses_no_commit_that_replicas_have_confirmed() {
-    let mut primary = Server::start(&[]);
+    let mut primary = Server::start(&["--repl-diskless-sync-delay", "0"]);
     let replica = Server::start(&["--replicaof", "127.0.0.1", &primary.port.to_string()]);
     let on_replica = |command: &str| -> String {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", replica.port)).unwrap();
