@@ -6,6 +6,10 @@ mod common;
 
 mod canary;
 
+#[cfg(feature = "azure")]
+#[path = "traces/azure.rs"]
+mod azure;
+
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -66,9 +70,18 @@ fn p10_no_trace_event_carries_a_secret() {
     }
     #[cfg(feature = "sealed")]
     sealed();
+    #[cfg(feature = "azure")]
+    let drawn = azure::exercise();
     let traced = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
     #[cfg(feature = "sealed")]
     assert!(!traced.contains(&KEY[..40]), "a trace event has a key: {traced}");
+    #[cfg(feature = "azure")]
+    {
+        for secret in drawn {
+            assert!(secret.len() > 40 && !traced.contains(&secret), "{secret}: {traced}");
+        }
+        assert!(traced.contains("a user signed in"), "no sign-in was traced: {traced}");
+    }
     assert!(traced.contains("stored a token response"), "no event was traced: {traced}");
     clean("a trace event", &traced);
     clean("a trace event", &traced.replace("alice", CANARY));
