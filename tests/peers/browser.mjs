@@ -3,7 +3,7 @@
 // address, a page or the list of processes. Exits with 1 if something is wrong.
 
 import { spawn } from "node:child_process";
-import { readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import http from "node:http";
 import { connect } from "node:net";
 import { createInterface } from "node:readline";
@@ -40,11 +40,11 @@ function noteProcesses() {
 // The browser that the programs start: it writes the address to a file, from which Chromium gets it. It
 // runs on for a while, as a browser does, and so is in the list of processes.
 const opener = `${folder}/open-browser`;
-const script = `#!/bin/sh
-printf "%s" "$1" > "$MSAL_CACHE_OPENED.new" && mv "$MSAL_CACHE_OPENED.new" "$MSAL_CACHE_OPENED"
+const opens = (address) => `#!/bin/sh
+printf "%s" "${address}" > "$MSAL_CACHE_OPENED.new" && mv "$MSAL_CACHE_OPENED.new" "$MSAL_CACHE_OPENED"
 sleep 2
 `;
-writeFileSync(opener, script, { mode: 0o700 });
+writeFileSync(opener, opens("$1"), { mode: 0o700 });
 
 let started = 0;
 const children = new Set();
@@ -58,9 +58,9 @@ function start(way, client, cache, ...options) {
 
 // Starts a program. `line` waits for the next line of JSON that it writes, and `address` for the one that
 // it opens.
-function run(path, args, browser) {
+function run(path, args, browser, more = {}) {
   const opened = `${folder}/opened-${++started}`;
-  const env = { ...process.env, BROWSER: browser, MSAL_CACHE_OPENED: opened, NO_PROXY: "*" };
+  const env = { ...process.env, BROWSER: browser, MSAL_CACHE_OPENED: opened, NO_PROXY: "*", ...more };
   const child = spawn(path, args, { env });
   children.add(child);
   const exited = new Promise((resolve) => {
@@ -232,6 +232,50 @@ test("no browser opens", async () => {
     check(result.error === "Browser", JSON.stringify(result));
     check(performance.now() - began < 5000, "it ends at once");
   }
+});
+
+// Programs that are found before those of the system.
+function withPrograms(name, programs) {
+  const place = `${folder}/${name}`;
+  mkdirSync(place);
+  for (const [program, text] of Object.entries(programs)) {
+    writeFileSync(`${place}/${program}`, text, { mode: 0o700 });
+  }
+  return { PATH: `${place}:${process.env.PATH}` };
+}
+
+test("a user signs in by the browser of the system", async () => {
+  const programs = { "xdg-open": "#!/bin/sh\nexit 3\n", gio: opens("$2") };
+  const args = ["browser", "desktop-app", `${folder}/system.json`];
+  const [user, app] = [await newUser(), run(program, args, "", withPrograms("system", programs))];
+  await signIn(await user.open(), await app.address(), "grace");
+  const result = await app.line();
+  check(result.user === "grace@contoso.example", JSON.stringify(result));
+  await user.close();
+});
+
+// Runs a program as in the Windows Subsystem for Linux: the kernel has its name, and `/` has no file that is
+// the mark of a container.
+const asInWindows = `set -e
+root=$MSAL_CACHE_FOLDER/root
+mkdir "$root"
+for it in /*; do
+  if [ -L "$it" ]; then cp -P "$it" "$root$it"
+  elif [ -d "$it" ]; then mkdir "$root$it"; mount --rbind "$it" "$root$it"; fi
+done
+echo 5.15.90.1-microsoft-standard-WSL2 > "$MSAL_CACHE_FOLDER/kernel"
+mount --bind "$MSAL_CACHE_FOLDER/kernel" "$root/proc/sys/kernel/osrelease"
+exec chroot "$root" "$@"
+`;
+
+test("a user signs in by the browser of Windows, within its Subsystem for Linux", async () => {
+  const programs = { "powershell.exe": opens("$OPEN_RS_TARGET"), "xdg-open": opens("another browser") };
+  const args = ["-rm", "sh", "-c", asInWindows, "sh", program, "browser", "desktop-app", `${folder}/windows.json`];
+  const [user, app] = [await newUser(), run("unshare", args, "", withPrograms("windows", programs))];
+  await signIn(await user.open(), await app.address(), "heidi");
+  const result = await app.line();
+  check(result.user === "heidi@contoso.example", JSON.stringify(result));
+  await user.close();
 });
 
 test("two sign-ins at once in one browser", async () => {
