@@ -1,13 +1,12 @@
 //! The same sign-in with a server within the example, and with a browser that has no window.
 
 use std::error::Error;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
 
 use msal_cache::sign_in::ResponseMode;
 use msal_cache::{FileStore, TokenCache, http::HttpEndpoint};
 
 use crate::stand_in::StandIn;
+use crate::stand_in::browser::visit;
 use crate::{SCOPES, name};
 
 pub(crate) fn run() -> Result<(), Box<dyn Error>> {
@@ -34,24 +33,4 @@ pub(crate) fn run() -> Result<(), Box<dyn Error>> {
     let token = client.acquire_token_silent(SCOPES, &account, &endpoint)?;
     println!("   {} from {}", name(&token), token.source().as_str());
     Ok(())
-}
-
-/// A browser: it follows redirects until a page comes.
-fn visit(address: &str) -> io::Result<()> {
-    let wrong = || io::Error::other("not an http address");
-    let mut address = address.to_owned();
-    loop {
-        let rest = address.strip_prefix("http://").ok_or_else(wrong)?;
-        let start = rest.find(['/', '?']).ok_or_else(wrong)?;
-        let (host, target) = rest.split_at(start);
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        let mut stream = TcpStream::connect(host)?;
-        write!(stream, "GET {slash}{target} HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response)?;
-        match response.lines().find_map(|line| line.strip_prefix("Location: ")) {
-            Some(location) => address = location.to_owned(),
-            None => return Ok(()),
-        }
-    }
 }

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each example uses a part of it")]
 
+pub(crate) mod browser;
 pub(crate) mod server;
 
 use std::collections::BTreeSet;

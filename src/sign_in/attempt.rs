@@ -1,10 +1,9 @@
-//! One sign-in from the listener to the stored tokens, for both faces.
+//! One sign-in from the listener to the code, for both faces.
 
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use msal_cache_core::{AsyncCacheStore, Error};
+use msal_cache_core::Error;
 
 use super::answer::Answer;
 use super::browser;
@@ -15,27 +14,21 @@ use super::options::{Options, ResponseMode, TIMEOUT};
 use super::page::{FAILURE, Pages, SUCCESS};
 use super::receiver::{Bound, Receiver, ReceiverOutcome};
 use super::state::SignInState;
-use crate::engine::{Engine, RedeemError, Redemption, Runtime};
-use crate::model::{AcquiredToken, AsyncTokenEndpoint, ClientConfig};
+use crate::engine::Runtime;
+use crate::model::ClientConfig;
 
 /// How often the caller is asked whether it has cancelled the sign-in.
 const CANCEL_CHECK: Duration = Duration::from_millis(50);
 /// How long after an error without a state another answer may follow: anyone can send such an error.
 const GRACE: Duration = Duration::from_secs(3);
 
-pub(super) async fn run<S, R, E, F>(
-    engine: &Arc<Engine<S, R>>,
+/// Has the user sign in, and returns the code that the browser has brought. Nothing listens then.
+pub(super) async fn run(
+    runtime: impl Runtime,
+    now: i64,
     config: &ClientConfig,
     mut options: Options,
-    endpoint: E,
-    finish: impl FnOnce(Redemption<S, R, E, CodeGrant>) -> F,
-) -> Result<AcquiredToken, SignInError>
-where
-    S: AsyncCacheStore,
-    R: Runtime,
-    E: AsyncTokenEndpoint,
-    F: Future<Output = Result<AcquiredToken, RedeemError>>,
-{
+) -> Result<CodeGrant, SignInError> {
     let timeout = options.timeout.unwrap_or(TIMEOUT);
     let deadline = Instant::now() + timeout;
     let is_plain = |it: u8| it.is_ascii_alphanumeric() || b"/-._~".contains(&it);
@@ -48,7 +41,7 @@ where
     // Microsoft's servers ignore the port of `localhost` in a registered address, and compare the path.
     let path = if options.path == "/" { "" } else { &options.path };
     let redirect_uri = format!("http://localhost:{}{path}", bound.port);
-    let begun = SignInState::new(config, &options, redirect_uri, engine.now(), timeout)?;
+    let begun = SignInState::new(config, &options, redirect_uri, now, timeout)?;
     let mode = options.response_mode.unwrap_or(ResponseMode::FormPost);
     let address = begun.address(&authority, &options, mode)?;
     let expected = Expected {
@@ -63,11 +56,8 @@ where
     };
     let receiver = Receiver::start(bound, expected)?;
     open(&receiver, address, &mut options).map_err(SignInError::Browser)?;
-    let code = wait(&receiver, engine.runtime, &mut options, deadline).await;
-    // Nothing listens while the code is redeemed.
-    drop(receiver);
-    let grant = CodeGrant::new(begun, authority, &code?)?;
-    Ok(finish(Redemption::new(engine, endpoint, grant)).await?)
+    let code = wait(&receiver, runtime, &mut options, deadline).await?;
+    Ok(CodeGrant::new(begun, authority, &code)?)
 }
 
 /// Opens the browser in a thread: a program that opens one may wait until it is closed.

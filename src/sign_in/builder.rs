@@ -18,8 +18,11 @@ use super::web_app::{self, BegunSignIn};
 use crate::AsyncClient;
 #[cfg(feature = "http")]
 use crate::Client;
-#[cfg(feature = "http")]
 use crate::engine::Redemption;
+#[cfg(feature = "http")]
+use crate::engine::Threads;
+#[cfg(feature = "http-async")]
+use crate::engine::Tokio;
 #[cfg(feature = "http-async")]
 use crate::model::AsyncTokenEndpoint;
 #[cfg(feature = "http")]
@@ -164,8 +167,9 @@ impl<S: CacheStore> SignIn<&Client<S>> {
     /// See the variants of [`SignInError`].
     pub fn run(self, endpoint: &dyn TokenEndpoint) -> Result<AcquiredToken, SignInError> {
         let Self { client, options } = self;
-        let (engine, endpoint) = (&client.cache().0, Ready(endpoint));
-        now(attempt::run(engine, client.config(), options, endpoint, Redemption::run))
+        let engine = &client.cache().0;
+        let code = now(attempt::run(Threads, engine.now(), client.config(), options))?;
+        Ok(now(Redemption::new(engine, Ready(endpoint), code).run())?)
     }
 
     /// Begins a sign-in to a web app: returns the address to send the browser to, and the state that
@@ -213,8 +217,9 @@ impl<S: AsyncCacheStore> SignIn<&AsyncClient<S>> {
     {
         let Self { client, options } = self;
         detached::check()?;
-        let (engine, endpoint) = (&client.cache().0, endpoint.clone());
-        attempt::run(engine, client.config(), options, endpoint, detached::redeem).await
+        let engine = &client.cache().0;
+        let code = attempt::run(Tokio, engine.now(), client.config(), options).await?;
+        Ok(detached::redeem(Redemption::new(engine, endpoint.clone(), code)).await?)
     }
 
     /// See `begin_sign_in` of the blocking form. It waits for nothing.
@@ -286,8 +291,9 @@ impl<S: CacheStore> Client<S> {
         answer: &str,
         endpoint: &dyn TokenEndpoint,
     ) -> Result<AcquiredToken, SignInError> {
-        let (engine, config, endpoint) = (&self.cache().0, self.config(), Ready(endpoint));
-        now(web_app::finish(engine, config, state, answer, endpoint, Redemption::run))
+        let engine = &self.cache().0;
+        let code = web_app::code(self.config(), state, answer, engine.now())?;
+        Ok(now(Redemption::new(engine, Ready(endpoint), code).run())?)
     }
 }
 
@@ -316,8 +322,9 @@ impl<S: AsyncCacheStore> AsyncClient<S> {
         S: 'static,
     {
         detached::check()?;
-        let (engine, config, endpoint) = (&self.cache().0, self.config(), endpoint.clone());
-        web_app::finish(engine, config, state, answer, endpoint, detached::redeem).await
+        let engine = &self.cache().0;
+        let code = web_app::code(self.config(), state, answer, engine.now())?;
+        Ok(detached::redeem(Redemption::new(engine, endpoint.clone(), code)).await?)
     }
 }
 

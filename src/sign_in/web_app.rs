@@ -1,19 +1,17 @@
 //! The two halves of a sign-in to a web app: the browser is sent away, and it comes back.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
-use msal_cache_core::{AsyncCacheStore, Error};
+use msal_cache_core::Error;
 
 use super::answer::Answer;
 use super::code::CodeGrant;
 use super::error::SignInError;
 use super::options::{Options, ResponseMode};
 use super::state::SignInState;
-use crate::engine::{Engine, RedeemError, Redemption, Runtime};
-use crate::model::{AcquiredToken, AsyncTokenEndpoint, ClientConfig};
+use crate::model::ClientConfig;
 
 /// How long the user has, unless set.
 const LIFETIME: Duration = Duration::from_secs(600);
@@ -58,21 +56,14 @@ pub(super) fn begin(
     Ok(BegunSignIn { address, state })
 }
 
-pub(super) async fn finish<S, R, E, F>(
-    engine: &Arc<Engine<S, R>>,
+/// The code in the answer that the browser has brought.
+pub(super) fn code(
     config: &ClientConfig,
     state: SignInState,
     answer: &str,
-    endpoint: E,
-    finish: impl FnOnce(Redemption<S, R, E, CodeGrant>) -> F,
-) -> Result<AcquiredToken, SignInError>
-where
-    S: AsyncCacheStore,
-    R: Runtime,
-    E: AsyncTokenEndpoint,
-    F: Future<Output = Result<AcquiredToken, RedeemError>>,
-{
-    let authority = state.authority(config, engine.now())?;
+    now: i64,
+) -> Result<CodeGrant, SignInError> {
+    let authority = state.authority(config, now)?;
     let issuer = state.issuer.as_deref();
     let answer = Answer::parse(answer.strip_prefix('?').unwrap_or(answer), &state.state, issuer);
     let code = match answer {
@@ -80,6 +71,5 @@ where
         Answer::Error(error) | Answer::Stateless(error) => return Err(SignInError::of(error)),
         Answer::Foreign => return Err(SignInError::ForeignAnswer),
     };
-    let grant = CodeGrant::new(state, authority, &code)?;
-    Ok(finish(Redemption::new(engine, endpoint, grant)).await?)
+    Ok(CodeGrant::new(state, authority, &code)?)
 }

@@ -1,7 +1,6 @@
 //! Credentials that sign users in.
 
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -16,6 +15,7 @@ use tokio::time::sleep;
 
 use super::{VAULT, failure, token};
 use crate::stand_in::StandIn;
+use crate::stand_in::browser::visit;
 
 type Client = AsyncClient<Offload<Memory>>;
 
@@ -45,24 +45,6 @@ fn as_user<'a>(
             std::thread::sleep(Duration::from_millis(100));
             visit(address)
         })
-}
-
-/// A browser: it follows redirects until a page comes.
-fn visit(address: &str) -> io::Result<()> {
-    let mut address = address.to_owned();
-    loop {
-        let rest = address.strip_prefix("http://").unwrap();
-        let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap());
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        let mut stream = TcpStream::connect(host)?;
-        write!(stream, "GET {slash}{target} HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response)?;
-        match response.lines().find_map(|line| line.strip_prefix("Location: ")) {
-            Some(location) => address = location.to_owned(),
-            None => return Ok(()),
-        }
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,11 +1,11 @@
 //! Sign-ins and refreshes against a server on the loopback interface.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::io::{BufRead, BufReader};
 
 use serde_json::Value;
 
 use crate::stand_in::StandIn;
+use crate::stand_in::browser::visit;
 use crate::tool::{Run, Tool};
 
 const CLIENT: [&str; 4] = ["--client", "app", "--tenant", "contoso"];
@@ -93,24 +93,6 @@ fn a_user_signs_in_by_the_browser_that_gets_the_printed_address() {
     let done = child.wait_with_output().unwrap();
     let out = String::from_utf8(done.stdout).unwrap();
     assert!(done.status.success() && out.starts_with("Signed in bob@contoso.example"), "{out}");
-}
-
-/// A browser: it follows redirects until a page comes.
-fn visit(address: &str) -> io::Result<()> {
-    let mut address = address.to_owned();
-    loop {
-        let rest = address.strip_prefix("http://").unwrap();
-        let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap());
-        let slash = if target.starts_with('/') { "" } else { "/" };
-        let mut stream = TcpStream::connect(host)?;
-        write!(stream, "GET {slash}{target} HTTP/1.1\r\nHost: {host}\r\n\r\n")?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response)?;
-        match response.lines().find_map(|line| line.strip_prefix("Location: ")) {
-            Some(location) => address = location.to_owned(),
-            None => return Ok(()),
-        }
-    }
 }
 
 #[test]
