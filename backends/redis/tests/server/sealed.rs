@@ -52,12 +52,9 @@ impl<const HIDDEN: bool> Processes for Place<HIDDEN> {
     }
 }
 
+// With hidden names: on a PostgreSQL server.
 mod legible_names {
     msal_cache_core::conformance!(super::Place<false>: Persistent, Guarding, Processes);
-}
-
-mod hidden_names {
-    msal_cache_core::conformance!(super::Place<true>: Persistent, Guarding, Processes);
 }
 
 /// Everything that the server has of one cache, as it stores it.
