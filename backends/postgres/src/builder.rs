@@ -1,5 +1,4 @@
 use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,9 @@ use tokio::runtime::Handle;
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use crate::address::{Address, Variables};
 use crate::connection::{Connector, Pooling};
+#[cfg(doc)]
 use crate::error::PostgresFailure;
 use crate::migration;
 use crate::names::{Names, quoted};
@@ -31,6 +32,7 @@ pub struct PostgresStoreBuilder {
     source: Option<CredentialSource>,
     tls: Tls,
     pooler: Option<bool>,
+    environment: bool,
 }
 
 impl PostgresStoreBuilder {
@@ -46,6 +48,7 @@ impl PostgresStoreBuilder {
             source: None,
             tls: Tls::default(),
             pooler: None,
+            environment: false,
         }
     }
 
@@ -110,6 +113,19 @@ impl PostgresStoreBuilder {
         self
     }
 
+    /// Completes the address as PostgreSQL's own programs do: by the variables of the environment `PGHOST`,
+    /// `PGHOSTADDR`, `PGPORT`, `PGUSER`, `PGPASSWORD`, `PGDATABASE`, `PGSSLMODE`, `PGSSLROOTCERT`, `PGSSLCERT`,
+    /// `PGSSLKEY`, `PGAPPNAME`, `PGOPTIONS`, `PGCONNECT_TIMEOUT` and `PGTARGETSESSIONATTRS`, by the service
+    /// `PGSERVICE`, and by the file of passwords `PGPASSFILE`, or `~/.pgpass`. What the address has is not
+    /// overridden. The address may be `postgres://`.
+    ///
+    /// With several hosts, the password is that of the first one. A file of passwords that other users
+    /// can read is refused.
+    pub fn environment(mut self) -> Self {
+        self.environment = true;
+        self
+    }
+
     /// The certificates of the authorities that may sign that of the server, in PEM format; those
     /// that the system trusts unless set.
     pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
@@ -169,11 +185,16 @@ impl PostgresStoreBuilder {
             return Err(Error::invalid("name", "must have 1 to 200 bytes, and no NUL"));
         }
         Handle::try_current().map_err(|_| Error::no_runtime())?;
-        let config = config(&self.url, self.timeout)?;
+        let mut tls = self.tls;
+        let read = |name: &str| std::env::var(name).ok();
+        let variables = self.environment.then_some(&read as Variables<'_>);
+        let address = Address::parse(&self.url, variables, self.source.is_none())?;
+        tls.add(&address)?;
+        let config = with_defaults(address.config, self.timeout);
         let connector = Arc::new(Connector {
             server: server(&config),
             config,
-            tls: self.tls.connector()?,
+            tls: tls.connector()?,
             source: self.source,
             timeout: self.timeout,
             names,
@@ -203,19 +224,14 @@ impl PostgresStore {
     }
 }
 
-/// The URL with defaults.
-fn config(url: &str, timeout: Duration) -> Result<Config> {
-    // The message of the parser could quote the password.
-    let mut config = Config::from_str(url).map_err(|_| {
-        PostgresFailure::Address("it is not postgres:// or postgresql:// and a host")
-    })?;
+fn with_defaults(mut config: Config, timeout: Duration) -> Config {
     if config.get_application_name().is_none() {
         config.application_name("msal-cache");
     }
     if config.get_connect_timeout().is_none() {
         config.connect_timeout(timeout);
     }
-    Ok(config)
+    config
 }
 
 /// The hosts, for errors.

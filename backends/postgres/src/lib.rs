@@ -48,6 +48,7 @@
 
 #![forbid(unsafe_code)]
 
+mod address;
 mod builder;
 mod calls;
 mod connection;
@@ -57,6 +58,7 @@ mod id;
 mod lease;
 mod migration;
 mod names;
+mod passfile;
 mod pool;
 mod store;
 mod tls;

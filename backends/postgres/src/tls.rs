@@ -7,7 +7,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore, crypto};
 use rustls_platform_verifier::Verifier;
+use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
+
+use crate::address::{Address, read_file};
 
 /// What the server's certificate is checked against, and how the client proves who it is.
 #[derive(Clone, Default)]
@@ -19,6 +22,29 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
+    /// Reads the files that an address names, unless the builder has set their contents.
+    pub(crate) fn add(&mut self, address: &Address) -> Result<()> {
+        if address.config.get_ssl_mode() == SslMode::Disable {
+            return Ok(());
+        }
+        if let (None, Some(path)) = (&self.roots, &address.root) {
+            self.roots = Some(read_file("sslrootcert", path)?);
+        }
+        match (&self.client, &address.certificate, &address.key) {
+            (Some(_), ..) | (None, None, None) => {}
+            (None, Some(certificate), Some(key)) => {
+                self.client = Some((read_file("sslcert", certificate)?, read_file("sslkey", key)?));
+            }
+            _ => {
+                return Err(Error::invalid(
+                    "sslcert",
+                    "a certificate needs `sslcert` and `sslkey`",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn connector(&self) -> Result<MakeRustlsConnect> {
         // Not the default of the process, which an app may not have chosen.
         let provider = Arc::new(crypto::ring::default_provider());

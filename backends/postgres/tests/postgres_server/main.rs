@@ -2,6 +2,7 @@
 
 mod conformance;
 mod cuts;
+mod environment;
 mod faults;
 mod opening;
 mod pooler;

@@ -37,7 +37,7 @@ fn make_certificates(folder: &Path) {
     fs::write(folder.join("pg_hba.conf"), rules).unwrap();
 }
 
-fn start() -> Server {
+pub(crate) fn start() -> Server {
     let server = Server::start_with(
         &["ssl=on", "ssl_cert_file=server.pem", "ssl_key_file=server.key", "ssl_ca_file=ca.pem"],
         make_certificates,
