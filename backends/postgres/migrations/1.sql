@@ -67,6 +67,10 @@ CREATE UNLOGGED TABLE {guards} (
 CREATE FUNCTION {enter}(c text, i uuid, k bigint) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
+    -- A standby has locks of its own, and its clients can't store what they get for a refresh token.
+    IF pg_is_in_recovery() THEN
+        RAISE EXCEPTION 'a standby has no guards' USING ERRCODE = '25006';
+    END IF;
     IF NOT pg_try_advisory_lock(k) THEN
         RETURN false;
     END IF;

@@ -103,17 +103,24 @@ impl HeldGuards {
                 let client = self.client(connector).await?;
                 let (connector, leases, guarded) =
                     (connector.clone(), self.leases.clone(), guarded.clone());
+                let session = client.clone();
                 // A task, since a guard that is taken for a dropped future must be released.
                 let attempt = tokio::spawn(async move {
                     if connector.is_pooled() {
-                        Lease::take(connector, client, leases, guarded, local).await
+                        Lease::take(connector, session, leases, guarded, local).await
                     } else {
-                        guarded.lock(&connector, client, local).await
+                        guarded.lock(&connector, session, local).await
                     }
                 });
                 let attempt = attempt.await.map_err(|_| Error::runtime_ended())?;
-                if let Some(held) = attempt? {
-                    return Ok(held);
+                match attempt {
+                    Ok(Some(held)) => return Ok(held),
+                    Ok(None) => {}
+                    Err(error) => {
+                        // The next attempt may find another server. Guards that are held keep this one.
+                        self.client.lock().await.take_if(|kept| Arc::ptr_eq(kept, &client));
+                        return Err(error);
+                    }
                 }
             }
             let left = wait.saturating_sub(started.elapsed());

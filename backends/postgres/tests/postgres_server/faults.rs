@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use msal_cache_core::{Batch, Blocking, CacheStore, Error, Expect, Result};
+use msal_cache_core::{Batch, Blocking, CacheStore, Error, Expect, Partition, Result};
 use msal_cache_postgres::{PostgresFailure, PostgresStore};
 
 use crate::rows::{load, put, record};
@@ -114,6 +114,9 @@ fn a_failover_to_a_synchronous_standby_loses_no_acknowledged_commit() {
         std::thread::sleep(Duration::from_millis(50));
     };
     assert_eq!(load(&on_standby, "u0").len(), 1, "a standby can be read");
+    let user = Partition::user("u0");
+    let refused = on_standby.guard(&user, Duration::ZERO).unwrap_err();
+    assert!(matches!(cause(&refused), PostgresFailure::ReadOnly { .. }), "{refused:?}");
     let refused = try_put(&on_standby, "u0", "k", "v").unwrap_err();
     assert!(matches!(cause(&refused), PostgresFailure::ReadOnly { .. }), "{refused:?}");
     let acknowledged = writes_survive(
@@ -129,6 +132,7 @@ fn a_failover_to_a_synchronous_standby_loses_no_acknowledged_commit() {
     println!("{acknowledged} acknowledged commits, 0 lost");
     assert!(acknowledged > 20);
     put(&on_standby, "u0", "after", "the promotion");
+    drop(on_standby.guard(&user, Duration::from_secs(60)).unwrap());
 }
 
 #[test]
