@@ -85,7 +85,7 @@ fn adal(refresh_token: &Value) -> String {
 fn runs(subcommand: &str, store: &str, id: &str) -> Vec<Vec<String>> {
     let request = ["--client", "client", "--account", "alice", "--scope", "a"];
     let args: &[&[&str]] = match subcommand {
-        "places" | "man" => &[&[]],
+        "places" | "man" | "ddl" => &[&[]],
         "completions" => &[&["bash"]],
         "show" => &[&[store, id], &[store, "good"], &[store, "odd"], &[store, "unreadable"]],
         "tokens" => &[&[store], &[store, "--type", "other", "--type", "account", "--wide"]],

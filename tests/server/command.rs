@@ -1,28 +1,21 @@
 //! The command `msal-cache` over a cache on a server.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::TcpStream;
-
 use clap::CommandFactory;
 use serde_json::Value;
 
+use crate::administration::administer;
 use crate::args::Arguments;
-use crate::stores::{unused_name, url};
+use crate::stores::{Server, open, unused_name};
 use crate::tool::{Run, Tool};
 
 /// The address of an unused cache.
 fn address() -> String {
-    format!("{}#{}", url(), unused_name())
+    format!("{}#{}", Server::started().url(), unused_name())
 }
 
-/// Sends a command to the server.
-fn send(line: &str) {
-    let host = url().trim_start_matches("redis://").to_owned();
-    let mut stream = TcpStream::connect(host).unwrap();
-    stream.write_all(format!("{line}\r\n").as_bytes()).unwrap();
-    let mut reply = String::new();
-    BufReader::new(stream).read_line(&mut reply).unwrap();
-    assert_eq!(reply, "+OK\r\n");
+/// The address of an unused cache, as the command prints it.
+fn shown(address: &str) -> String {
+    address.replace("?sslmode=disable", "")
 }
 
 /// The runs of a subcommand, after the fixture was imported.
@@ -48,7 +41,7 @@ fn runs(subcommand: &str, store: &str) -> Vec<Vec<String>> {
         // Nothing answers there; what a sign-in stores is tested on a file.
         "sign-in" => &[&[&[store][..], &sign_in[..]].concat()],
         // `a_cache_on_a_server_is_sealed_and_made_plain_again` runs those that seal.
-        "seal" | "unseal" | "rekey" | "keys" | "places" | "completions" | "man" => &[],
+        "seal" | "unseal" | "rekey" | "keys" | "places" | "ddl" | "completions" | "man" => &[],
         other => panic!("no runs are defined for {other}"),
     };
     let all = args.iter().map(|args| args.iter().map(|it| (*it).to_owned()).collect());
@@ -112,7 +105,7 @@ fn a_backup_is_written_to_the_current_folder_and_can_be_restored() {
     let cleared = tool.run(&["clear", &store, "--yes", "--json"]).json();
     let backup = cleared["backup"].as_str().unwrap().to_owned();
     assert!(backup.starts_with("127.0.0.1-") && !backup.contains('/'), "{backup}");
-    assert_eq!(cleared["store"], store.as_str());
+    assert_eq!(cleared["store"], shown(&store));
     tool.run(&["import", &store, &backup, "--replace", "--yes"]).expect_code(0);
     assert_eq!(tool.run(&["export", &store, "--show-secrets"]).out, before);
 }
@@ -137,12 +130,26 @@ fn a_change_by_another_process_is_watched() {
 #[test]
 fn no_password_of_a_server_is_printed() {
     let (canary, name) = ("CANARY-p4ss", unused_name());
-    send(&format!("ACL SETUSER {name} on >{canary} ~* &* +@all"));
-    let at = |user: &str, server: &str| server.replace("redis://", &format!("redis://{user}@"));
-    let good = at(&format!("{name}:{canary}"), &address());
-    let shown = good.replace(&format!(":{canary}"), "");
-    let down = format!("redis://app:{canary}@127.0.0.1:1#x");
-    let wrong = at(&format!("{name}:{canary}-wrong"), &address());
+    let server = Server::started();
+    let down = match server {
+        Server::Postgres(_) => {
+            administer(&format!(
+                "CREATE ROLE \"{name}\" SUPERUSER LOGIN PASSWORD '{canary}' IN ROLE with_password"
+            ));
+            format!("postgres://app:{canary}@127.0.0.1:1/d?password={canary}#x")
+        }
+        Server::Redis(_) => {
+            administer(&format!("ACL SETUSER {name} on >{canary} ~* &* +@all"));
+            format!("redis://app:{canary}@127.0.0.1:1#x")
+        }
+    };
+    let cache = address();
+    let at = |user: &str| {
+        let (scheme, host) = cache.split_once("://").unwrap();
+        format!("{scheme}://{user}@{}", host.trim_start_matches("msal@"))
+    };
+    let good = at(&format!("{name}:{canary}"));
+    let wrong = at(&format!("{name}:{canary}-wrong"));
     let mut printed = Vec::new();
     for command in Arguments::command().get_subcommands() {
         let subcommand = command.get_name();
@@ -161,19 +168,29 @@ fn no_password_of_a_server_is_printed() {
     }
     let tool = Tool::new();
     let verbose = tool.run(&["stats", &good, "-v"]);
-    assert!(verbose.err.contains(&shown), "{verbose:?}");
+    assert!(verbose.err.contains(&shown(&at(&name))), "{verbose:?}");
 
     // From the environment.
     let of_environment = |variable: &str, password: &str| {
-        let args = ["accounts", &shown, "--json"];
+        let args = ["accounts", &at(&name), "--json"];
         let done = tool.command().env(variable, password).args(args).output().unwrap();
         (done.status.code().unwrap(), String::from_utf8(done.stderr).unwrap())
     };
-    for variable in ["REDISCLI_AUTH", "VALKEYCLI_AUTH"] {
+    let variables: &[_] = match server {
+        Server::Postgres(_) => &["PGPASSWORD"],
+        Server::Redis(_) => &["REDISCLI_AUTH", "VALKEYCLI_AUTH"],
+    };
+    for variable in variables {
         let (code, refused) = of_environment(variable, canary);
         assert!([0, 1].contains(&code), "{refused}");
         let (code, refused) = of_environment(variable, "wrong");
-        assert!(code == 7 && refused.contains("REDISCLI_AUTH"), "{refused}");
+        assert!(code == 7 && refused.contains(variables[0]), "{refused}");
+    }
+    if let Server::Postgres(_) = server {
+        tool.write("passwords", format!("*:*:*:*:{canary}\n"));
+        tool.chmod("passwords", 0o600);
+        let (code, refused) = of_environment("PGPASSFILE", "passwords");
+        assert!([0, 1].contains(&code), "{refused}");
     }
 }
 
@@ -187,27 +204,96 @@ fn errors_name_the_server_and_the_remedy() {
         let text = |name: &str| error[name].as_str().unwrap_or_default().to_owned();
         (text("kind"), text("message"), text("hint"))
     };
-    let (kind, message, hint) = error("redis://127.0.0.1:1", 6);
+    let server = Server::started();
+    let [down, malformed, example, unnamed] = match &server {
+        Server::Postgres(url) => {
+            ["postgres://127.0.0.1:1", "postgres://[", "postgres://USER@HOST", &format!("{url}#")]
+                .map(str::to_owned)
+        }
+        Server::Redis(url) => {
+            ["redis://127.0.0.1:1", "redis://[", "redis://USER@HOST", &format!("{url}#no name")]
+                .map(str::to_owned)
+        }
+    };
+    let (kind, message, hint) = error(&down, 6);
     assert_eq!(kind, "unavailable");
     assert!(message.contains("127.0.0.1:1"), "{message}");
     assert!(hint.contains("host and port"), "{hint}");
-    let (kind, message, hint) = error("redis://[", 7);
+    let (kind, message, hint) = error(&malformed, 7);
     assert_eq!(kind, "store-failed");
-    assert!(message.contains("address") && hint.contains("redis://USER@HOST"), "{message} {hint}");
-    let (kind, message, _) = error(&format!("{}#no name", url()), 2);
+    assert!(message.contains("address") && hint.contains(&example), "{message} {hint}");
+    let (kind, message, _) = error(&unnamed, 2);
     assert_eq!(kind, "invalid-input");
     assert!(message.contains("name"), "{message}");
 
     let name = unused_name();
-    send(&format!("SET {{msal:{name}}}:meta other"));
-    let (kind, _, hint) = error(&format!("{}#{name}", url()), 4);
-    assert_eq!(kind, "corrupt");
-    assert!(hint.contains("another program"), "{hint}");
-    send(&format!("ACL SETUSER {name} on nopass ~* &* +@all -info"));
-    let limited = url().replace("redis://", &format!("redis://{name}:x@"));
-    let (kind, message, hint) = error(&limited, 7);
-    assert_eq!(kind, "store-failed");
-    assert!(message.contains("permission") && hint.contains("docs::redis"), "{message} {hint}");
+    let url = server.url();
+    match server {
+        Server::Postgres(_) => {
+            let schema = name.replace('-', "_");
+            let (kind, message, hint) = error(&format!("{url}&schema={schema}"), 7);
+            assert_eq!(kind, "store-failed");
+            assert!(
+                message.contains(&schema) && hint.contains("msal-cache ddl"),
+                "{message} {hint}"
+            );
+            // Nothing was created.
+            administer(&format!(
+                "CREATE SCHEMA {schema}; CREATE TABLE {schema}.msal_version (a int)"
+            ));
+            let (kind, message, hint) = error(&format!("{url}&schema={schema}"), 7);
+            assert_eq!(kind, "store-failed");
+            assert!(message.contains("another application"), "{message}");
+            assert!(hint.contains("?schema="), "{hint}");
+            drop(open(&name));
+            administer(&format!("CREATE ROLE \"{name}\" LOGIN"));
+            let limited = url.replace("msal@", &format!("{name}@"));
+            let (kind, message, hint) = error(&limited, 7);
+            assert_eq!(kind, "store-failed");
+            assert!(
+                message.contains("GRANT") && hint.contains("msal-cache ddl"),
+                "{message} {hint}"
+            );
+        }
+        Server::Redis(_) => {
+            administer(&format!("SET {{msal:{name}}}:meta other"));
+            let (kind, _, hint) = error(&format!("{url}#{name}"), 4);
+            assert_eq!(kind, "corrupt");
+            assert!(hint.contains("another program"), "{hint}");
+            administer(&format!("ACL SETUSER {name} on nopass ~* &* +@all -info"));
+            let limited = url.replace("redis://", &format!("redis://{name}:x@"));
+            let (kind, message, hint) = error(&limited, 7);
+            assert_eq!(kind, "store-failed");
+            assert!(message.contains("permission"), "{message}");
+            assert!(hint.contains("docs::redis"), "{hint}");
+        }
+    }
+}
+
+#[test]
+fn an_application_works_with_the_tables_that_an_operator_creates() {
+    let Server::Postgres(url) = Server::started() else { return };
+    let role = unused_name().replace('-', "_");
+    administer(&format!("CREATE ROLE {role} LOGIN"));
+    let tool = Tool::new();
+    let options = ["--schema", &role, "--prefix", "web_", "--role", &role, "--row-level-security"];
+    let sql = tool.run(&[&["ddl"][..], &options].concat()).expect_code(0);
+    administer(&sql);
+    let json = tool.run(&[&["ddl", "--json"][..], &options].concat()).json();
+    assert_eq!(json["sql"], sql.trim_end());
+    let of = |cache: &str| {
+        let url = url.replace("msal@", &format!("{role}@"));
+        format!("{url}&schema={role}&prefix=web_#{cache}")
+    };
+    let tool = with_fixture(&of(&role));
+    tool.run(&["accounts", &of(&role)]).expect_code(0);
+    // The cache of another role.
+    let refused = tool.run(&["import", &of("other"), "cache.json", "--json"]);
+    assert_eq!(refused.code, 7, "{refused:?}");
+
+    for wrong in [["--schema", "a b"], ["--prefix", ""], ["--role", ""]] {
+        assert_eq!(tool.run(&[&["ddl"][..], &wrong].concat()).code, 2, "{wrong:?}");
+    }
 }
 
 #[test]

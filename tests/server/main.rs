@@ -1,5 +1,7 @@
-//! Tests over a server. `tests/servers/redis` starts one, and sets `MSAL_CACHE_REDIS_URL`.
+//! Tests over a server. `tests/servers/postgres` and `tests/servers/redis` start one, and set
+//! `MSAL_CACHE_POSTGRES_URL` or `MSAL_CACHE_REDIS_URL`.
 
+mod administration;
 #[allow(dead_code, reason = "only the names of the subcommands are used")]
 #[path = "../../src/bin/msal-cache/args.rs"]
 mod args;

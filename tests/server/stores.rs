@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use msal_cache::TokenCache;
 use msal_cache::clock::ManualClock;
+use msal_cache::postgres::PostgresStore;
 use msal_cache::redis::RedisStore;
 use msal_cache::store::{Blocking, CacheStore};
 
@@ -16,11 +17,28 @@ pub(crate) type Opened = (TokenCache<Box<dyn CacheStore>>, Arc<ManualClock>);
 /// Opens a new, separate cache.
 pub(crate) type Open = fn() -> Opened;
 
-/// The address of the server, without the name of a cache.
-pub(crate) fn url() -> String {
-    let variable = "MSAL_CACHE_REDIS_URL";
-    std::env::var(variable)
-        .unwrap_or_else(|_| panic!("{variable} is not set: run the tests by tests/servers/redis"))
+/// A server, with its address without the name of a cache.
+#[derive(Debug)]
+pub(crate) enum Server {
+    Postgres(String),
+    Redis(String),
+}
+
+impl Server {
+    /// The server that a script in `tests/servers` has started.
+    pub(crate) fn started() -> Self {
+        let url = |name| std::env::var(format!("MSAL_CACHE_{name}_URL")).ok();
+        match (url("POSTGRES"), url("REDIS")) {
+            (Some(url), None) => Self::Postgres(url),
+            (None, Some(url)) => Self::Redis(url),
+            _ => panic!("run the tests by tests/servers/postgres or tests/servers/redis"),
+        }
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        let (Self::Postgres(url) | Self::Redis(url)) = self;
+        url
+    }
 }
 
 /// The name of a cache that no other test uses.
@@ -30,12 +48,21 @@ pub(crate) fn unused_name() -> String {
 }
 
 /// A store, as another process opens it.
-pub(crate) fn open(name: &str) -> Blocking<RedisStore> {
-    Blocking::connect(RedisStore::builder(url()).name(name).connect()).unwrap()
+pub(crate) fn open(name: &str) -> Box<dyn CacheStore> {
+    match Server::started() {
+        Server::Postgres(url) => {
+            // Many tests run at the same time.
+            let builder = PostgresStore::builder(url).name(name).pool_size(3);
+            Box::new(Blocking::connect(builder.connect()).unwrap())
+        }
+        Server::Redis(url) => {
+            Box::new(Blocking::connect(RedisStore::builder(url).name(name).connect()).unwrap())
+        }
+    }
 }
 
 pub(crate) fn server() -> Opened {
-    over(Box::new(open(&unused_name())))
+    over(open(&unused_name()))
 }
 
 /// All stores.

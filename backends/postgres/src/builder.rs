@@ -6,7 +6,7 @@ use msal_cache_core::internal::CredentialSource;
 use msal_cache_core::{Credentials, Error, Result};
 use tokio::runtime::Handle;
 use tokio_postgres::Config;
-use tokio_postgres::config::Host;
+use tokio_postgres::config::{Host, SslMode};
 
 use crate::address::{Address, Variables};
 use crate::connection::{Connector, Pooling};
@@ -193,8 +193,8 @@ impl PostgresStoreBuilder {
         let config = with_defaults(address.config, self.timeout);
         let connector = Arc::new(Connector {
             server: server(&config),
+            tls: tls.connector(config.get_ssl_mode() != SslMode::Disable)?,
             config,
-            tls: tls.connector()?,
             source: self.source,
             timeout: self.timeout,
             names,

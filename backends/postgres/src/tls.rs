@@ -45,7 +45,8 @@ impl Tls {
         Ok(())
     }
 
-    pub(crate) fn connector(&self) -> Result<MakeRustlsConnect> {
+    /// Reads the roots of the system only if they are `used`.
+    pub(crate) fn connector(&self, used: bool) -> Result<MakeRustlsConnect> {
         // Not the default of the process, which an app may not have chosen.
         let provider = Arc::new(crypto::ring::default_provider());
         let invalid = |error: rustls::Error| Error::invalid("tls", error.to_string());
@@ -54,6 +55,7 @@ impl Tls {
             .map_err(invalid)?;
         let builder = match &self.roots {
             Some(pem) => builder.with_root_certificates(roots(pem)?),
+            None if !used => builder.with_root_certificates(RootCertStore::empty()),
             None => builder.dangerous().with_custom_certificate_verifier(Arc::new(
                 Verifier::new(provider).map_err(invalid)?,
             )),

@@ -31,14 +31,16 @@ STORE is one of:
   file:PATH, sqlite:PATH  a path, with the kind of store given explicitly
   azure-cli, app:NAME     a well-known location; see `msal-cache places`
   redis://HOST#NAME       a cache on Redis or Valkey; rediss:// with TLS
+  postgres://HOST/DATABASE?schema=SCHEMA#NAME
+                          a cache in a PostgreSQL database
   secret-service:PLACE    app:NAME, shared or dotnet in the desktop's key store
   -                       an MSAL JSON document on standard input, to be read
 
 A sealed STORE is opened with its keys, such as --key-file cache.keys. Its
 backups and exports are sealed, too.
 
-Other users can read the arguments of a process. Set REDISCLI_AUTH to the
-password of a server instead of writing it into its address.
+Other users can read the arguments of a process. Set REDISCLI_AUTH or
+PGPASSWORD to the password of a server instead of writing it into its address.
 
 Getting started:
   msal-cache accounts ~/.azure/msal_token_cache.json
@@ -493,6 +495,34 @@ The exit code is 1 if the lock is held.")]
     Lock {
         #[command(flatten)]
         store: StoreArg,
+    },
+
+    /// Print the SQL statements that create the tables of a PostgreSQL store
+    #[cfg(feature = "postgres")]
+    #[command(after_help = "\
+Examples:
+  msal-cache ddl | psql -1 postgres://owner@db.example/tokens
+  msal-cache ddl --schema web --role app > tables.sql
+  msal-cache ddl --row-level-security
+
+For operators who don't let applications create tables. It connects to no
+server.
+Applications then connect with `create_tables(false)`.")]
+    Ddl {
+        /// Schema of the tables, created if it is missing [example: --schema web]
+        #[arg(long, value_name = "NAME", default_value = "public")]
+        schema: String,
+        /// What the names of the tables begin with [example: --prefix web_]
+        #[arg(long, value_name = "TEXT", default_value = "msal_")]
+        prefix: String,
+        /// Grant this role the rights that an application needs; can be repeated
+        /// [example: --role app]
+        #[arg(long, value_name = "ROLE")]
+        role: Vec<String>,
+        /// Let each role see only the cache that has the name of the role
+        /// [example: --row-level-security]
+        #[arg(long)]
+        row_level_security: bool,
     },
 
     /// List well-known cache locations and whether they exist

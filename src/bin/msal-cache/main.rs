@@ -16,6 +16,8 @@ mod clients;
 mod complete;
 mod confirm;
 mod content;
+#[cfg(feature = "postgres")]
+mod ddl;
 mod export;
 mod failure;
 mod flags;
@@ -156,6 +158,10 @@ fn dispatch(run: &mut Run<'_>, command: &Command) -> Result<Outcome, Failure> {
             watch::watch(run, &store.store, *count, *interval)
         }
         Command::Lock { store } => lock::lock(run, &store.store),
+        #[cfg(feature = "postgres")]
+        Command::Ddl { schema, prefix, role, row_level_security } => {
+            ddl::ddl(run, [schema, prefix], role, *row_level_security)
+        }
         Command::Places => places::list(run),
         Command::Completions { shell } => complete::completions(run, *shell),
         Command::Man { output } => manual::man(run, output.as_deref()),

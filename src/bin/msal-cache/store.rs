@@ -151,7 +151,7 @@ impl StoreRef {
         match self {
             Self::File(_) => "file",
             Self::Sqlite(_) => "sqlite",
-            Self::Server(_) => "redis",
+            Self::Server(address) => address.kind().name(),
             Self::KeyStore(_) => "secret-service",
             Self::Input => "document",
         }
@@ -221,7 +221,9 @@ impl StoreRef {
             )),
             Self::KeyStore(entry) => Raw::Text(entry.open(common)?),
             Self::Sqlite(path) => Raw::Rows(Box::new(sqlite(common, path, permissions)?)),
-            Self::Server(address) => Raw::Rows(address.open()?),
+            Self::Server(address) => {
+                Raw::Rows(address.open(matches!(access, Access::Create | Access::CreatePlain))?)
+            }
             Self::Input => return Ok(None),
         }))
     }
