@@ -21,12 +21,13 @@ use crate::{Permissions, folder, platform};
 /// server.
 const LONGEST_PAUSE: Duration = Duration::from_millis(25);
 
-/// The guard of one partition of a store: the file `<path>.refresh-<hash>`, locked until this is
-/// dropped and removed then. The name doesn't reveal the partition.
+/// The guard of one partition of a store, or of a file that is replaced: the file
+/// `<path>.refresh-<hash>`, or one that the caller names, locked until this is dropped and removed
+/// then. The hash doesn't reveal the partition.
 ///
 /// It is `Send + 'static`, so it can be moved to another thread and dropped there. A process that
-/// is killed leaves the file behind, empty and unlocked; the next refresh of the partition takes it
-/// over without waiting.
+/// is killed leaves the file behind, empty and unlocked; the next holder takes it over without
+/// waiting.
 pub struct GuardFile {
     path: PathBuf,
     /// Closing it releases the lock.
@@ -48,7 +49,15 @@ impl GuardFile {
         wait: Duration,
     ) -> Result<Self> {
         permissions.check_names(&[store.to_owned()])?;
-        let path = folder::beside(store, &format!(".refresh-{}", partition.digest()));
+        Self::lock(folder::beside(store, &format!(".refresh-{}", partition.digest())), wait)
+    }
+
+    /// Takes a guard that has this file, waiting for up to `wait`. The caller has checked the folder.
+    ///
+    /// # Errors
+    ///
+    /// As for [`take`](Self::take).
+    pub fn lock(path: PathBuf, wait: Duration) -> Result<Self> {
         let started = Instant::now();
         let mut pause = Duration::from_millis(1);
         loop {

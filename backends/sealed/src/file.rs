@@ -3,10 +3,11 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use msal_cache_core::{Error, Result};
-use msal_cache_disk::error::{io, writing};
-use msal_cache_disk::{Permissions, platform};
+use msal_cache_disk::error::{absent, io, writing};
+use msal_cache_disk::{GuardFile, Permissions, folder, platform};
 use zeroize::Zeroizing;
 
 use crate::error::SealFailure;
@@ -15,6 +16,9 @@ use crate::text::Keys;
 
 /// The size of the largest key ring that is read: about 5,000 keys.
 const LIMIT: u64 = 1 << 18;
+
+/// How long a change of the keys waits for another one, which takes milliseconds.
+const WAIT: Duration = Duration::from_secs(10);
 
 /// Reads the keys of a file that only this user can read and replace.
 pub(crate) fn read(path: &Path) -> Result<Keys> {
@@ -65,36 +69,26 @@ pub(crate) fn create(path: &Path, keys: &Keys) -> Result<()> {
     sync_folder(path)
 }
 
-/// Replaces the keys of a file, as a whole. Another process that does the same meets an error.
+/// Replaces the keys of a file, as a whole. One process does that at a time.
 pub(crate) fn replace<T>(path: &Path, change: impl FnOnce(&mut Keys) -> Result<T>) -> Result<T> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = Path::new(&new);
-    // Created before the keys are read, so that it excludes others.
-    create(new, &Keys::default())?;
-    let changed = (|| {
-        let mut keys = read(path)?;
-        let result = change(&mut keys)?;
-        let mut file =
-            fs::File::options().write(true).truncate(true).open(new).map_err(io("write", new))?;
-        file.write_all(keys.text().as_bytes()).map_err(io("write", new))?;
-        file.sync_all().map_err(io("write", new))?;
-        fs::rename(new, path).map_err(io("replace", path))?;
-        sync_folder(path)?;
-        Ok(result)
-    })();
-    if changed.is_err() {
-        let _ = fs::remove_file(new);
+    Permissions::Refuse.check_way(path)?;
+    let _guard = GuardFile::lock(folder::beside(path, ".lock"), WAIT)?;
+    let mut keys = read(path)?;
+    let result = change(&mut keys)?;
+    let new = folder::beside(path, ".new");
+    // Only a process that was killed leaves it.
+    absent(fs::remove_file(&new)).map_err(io("remove", &new))?;
+    create(&new, &keys)?;
+    if let Err(error) = fs::rename(&new, path) {
+        let _ = fs::remove_file(&new);
+        return Err(io("replace", path)(error));
     }
-    changed
+    sync_folder(path)?;
+    Ok(result)
 }
 
 /// A name survives a power failure once its folder is synchronised.
 fn sync_folder(path: &Path) -> Result<()> {
-    #[cfg(unix)]
-    if let Some(folder) = path.parent() {
-        fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(io("write", folder))?;
-    }
-    let _ = path;
-    Ok(())
+    let folder = folder::of(path);
+    platform::sync_folder(folder).map_err(io("write", folder))
 }

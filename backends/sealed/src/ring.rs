@@ -100,7 +100,8 @@ impl KeyRing {
     ///
     /// # Errors
     ///
-    /// As for [`from_file`](Self::from_file); [`Error::Io`] where another process adds a key.
+    /// As for [`from_file`](Self::from_file); [`Error::Locked`] where another process changes the keys
+    /// for 10 seconds.
     pub fn add_key_to_file(path: impl AsRef<Path>) -> Result<u32> {
         let path = msal_cache_disk::absolute(path.as_ref())?;
         file::replace(&path, |keys| keys.add(&path.display().to_string()))

@@ -116,6 +116,47 @@ fn a_missing_variable_or_credential_names_itself() {
     }
 }
 
+#[test]
+fn a_change_that_was_interrupted_does_not_prevent_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    KeyRing::create_file(&path).unwrap();
+    // What a process leaves that is killed before it renames the file, and while it has the guard.
+    for name in ["keys.new", "keys.lock"] {
+        fs::write(folder.path().join(name), "").unwrap();
+    }
+    assert_eq!(KeyRing::add_key_to_file(&path).unwrap(), 2);
+    assert_eq!(KeyRing::from_file(&path).unwrap().numbers(), [1, 2]);
+    let names = fs::read_dir(folder.path()).unwrap().map(|it| it.unwrap().file_name());
+    assert_eq!(names.collect::<Vec<_>>(), ["keys"]);
+}
+
+#[test]
+fn keys_that_are_added_at_once_are_all_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    KeyRing::create_file(&path).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| KeyRing::add_key_to_file(&path).unwrap());
+        }
+    });
+    assert_eq!(KeyRing::from_file(&path).unwrap().numbers(), (1..=9).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_key_file_may_be_a_bare_name() {
+    struct InTheCurrentFolder(String);
+    impl Drop for InTheCurrentFolder {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+    let file = InTheCurrentFolder(format!("keys-{:x}.tmp", fastrand::u64(..)));
+    KeyRing::create_file(&file.0).unwrap();
+    assert_eq!(KeyRing::add_key_to_file(&file.0).unwrap(), 2);
+}
+
 /// Runs this test again with other variables, since a process must not change its own.
 #[test]
 fn keys_come_from_a_credential_and_from_a_variable() {
