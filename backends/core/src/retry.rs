@@ -9,9 +9,10 @@ const ATTEMPTS: u32 = 64;
 /// Runs `attempt` again as long as it returns [`Error::Conflict`], up to 64 times.
 ///
 /// `attempt` has to read, plan and commit, so that each plan is based on the current contents. It
-/// must have no other lasting effect. From the third attempt on, it follows a random pause of up to
-/// 4 ms, so that writers that collided don't collide again. After many conflicts the pause becomes
-/// shorter, so that a writer that lost often doesn't lose to writers that have just begun.
+/// must have no other lasting effect. From the third attempt on, it follows a random pause, which
+/// is the longer the more attempts there were, up to 128 ms, so that writers that collided don't
+/// collide again. After 32 attempts it becomes shorter, so that a writer that lost often doesn't
+/// lose to writers that have just begun.
 ///
 /// This is the only level at which conflicts are retried: if every commit conflicts, there are 64.
 pub fn retry<T>(mut attempt: impl FnMut() -> Result<T>) -> Result<T> {
@@ -58,14 +59,14 @@ impl Retry {
     }
 }
 
-/// A random pause after this number of attempts that lost. Its limit rises to 4 ms, and is halved
-/// for each eight attempts: with a limit that only rises, a writer loses the more often the more it
-/// has lost.
+/// A random pause after this number of attempts that lost. Its limit rises to 128 ms, so that many
+/// writers spread, and then falls: with one that only rises, a writer loses the more often the more
+/// it has lost.
 pub(crate) fn pause(attempts: u32) -> Duration {
     let limit = match attempts {
         0 | 1 => 0,
-        2..8 => 250 << attempts.min(4),
-        _ => 4_000 >> (attempts / 8 - 1),
+        2..32 => 250 << attempts.min(9),
+        _ => 128_000 >> ((attempts - 28) / 4),
     };
     Duration::from_micros(fastrand::u64(0..=limit))
 }
@@ -93,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn the_pause_rises_to_four_milliseconds_and_falls() {
+    fn the_pause_rises_and_falls() {
         let longest = |attempts| (0..2_000).map(|_| pause(attempts)).max().unwrap().as_micros();
         assert_eq!(longest(1), 0);
         assert!((500..=1_000).contains(&longest(2)));
-        assert!((2_000..=4_000).contains(&longest(4)));
-        assert!((2_000..=4_000).contains(&longest(15)));
-        assert!((1_000..=2_000).contains(&longest(16)));
-        assert!(longest(ATTEMPTS - 1) < 100);
+        assert!((64_000..=128_000).contains(&longest(9)));
+        assert!((64_000..=128_000).contains(&longest(31)));
+        assert!((32_000..=64_000).contains(&longest(32)));
+        assert!(longest(ATTEMPTS - 1) < 1_000);
     }
 
     #[test]
