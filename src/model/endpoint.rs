@@ -225,7 +225,7 @@ impl<E: AsyncTokenEndpoint> DynAsyncTokenEndpoint for E {
     }
 }
 
-impl AsyncTokenEndpoint for dyn DynAsyncTokenEndpoint {
+impl AsyncTokenEndpoint for dyn DynAsyncTokenEndpoint + '_ {
     async fn send(&self, request: &TokenRequest) -> Result<TokenResponse, TransportError> {
         DynAsyncTokenEndpoint::send(self, request).await
     }

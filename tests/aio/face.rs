@@ -101,6 +101,25 @@ async fn all_futures_can_be_moved<S: AsyncCacheStore + 'static>(
     Ok(())
 }
 
+/// A handler of a web framework, over a store and an endpoint that are chosen at run time: its future
+/// is `Send` whatever it borrows.
+#[allow(dead_code, reason = "it only has to compile")]
+fn handler(
+    client: AsyncClient<BoxedCacheStore>,
+    endpoint: SharedTokenEndpoint,
+    entry: Entry,
+) -> tokio::task::JoinHandle<bool> {
+    tokio::spawn(async move {
+        let (query, fields, event) = (Query::new(), Fields::new(), Event::new(CLIENT));
+        let (account, request) = (user(), SilentRequest::for_client(SCOPE));
+        let what = (&entry, &fields, &query);
+        let how = (&event, &endpoint);
+        let done =
+            all_futures_can_be_moved(client.cache(), &client, what, (&account, &request), how);
+        done.await.is_ok()
+    })
+}
+
 /// A server that grants each request.
 struct Grants;
 

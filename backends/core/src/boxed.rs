@@ -123,7 +123,7 @@ impl<S: AsyncCacheStore> DynAsyncCacheStore for S {
 }
 
 #[deny(clippy::missing_trait_methods)]
-impl AsyncCacheStore for dyn DynAsyncCacheStore {
+impl AsyncCacheStore for dyn DynAsyncCacheStore + '_ {
     async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
         DynAsyncCacheStore::load(self, partition, known).await
     }
@@ -223,7 +223,7 @@ impl<B: AsyncBlobStore> DynAsyncBlobStore for B {
 }
 
 #[deny(clippy::missing_trait_methods)]
-impl AsyncBlobStore for dyn DynAsyncBlobStore {
+impl AsyncBlobStore for dyn DynAsyncBlobStore + '_ {
     async fn read(&self, known: Option<Revision>) -> Result<Blob> {
         DynAsyncBlobStore::read(self, known).await
     }
