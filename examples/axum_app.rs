@@ -9,6 +9,9 @@
 //!     cargo run --example axum_app --features http-async,sqlite-bundled,metrics
 //! ```
 //!
+//! The argument is where it keeps its tokens: a path, or, with the features `postgres` and `redis`, the
+//! address of a server that several machines share, such as `redis://127.0.0.1`.
+//!
 //! `tests/peers/web-app` drives it with a thousand users.
 
 use std::env;
@@ -25,10 +28,8 @@ use axum::response::{AppendHeaders, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use msal_cache::http::AsyncHttpEndpoint;
 use msal_cache::sign_in::SignInError;
-use msal_cache::store::Offload;
-use msal_cache::{
-    AcquireError, AsyncClient, AsyncTokenCache, SilentRequest, SqliteStore, TokenCache,
-};
+use msal_cache::store::BoxedCacheStore;
+use msal_cache::{AcquireError, AsyncClient, SilentRequest};
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -44,6 +45,8 @@ mod recorder;
 #[path = "axum_app/session.rs"]
 mod session;
 mod stand_in;
+#[path = "axum_app/store.rs"]
+mod store;
 
 use client::{Browser, HttpClient};
 use health::Lateness;
@@ -59,7 +62,7 @@ type Failure = Box<dyn Error + Send + Sync>;
 
 /// What all requests share.
 struct App {
-    client: AsyncClient<Offload<SqliteStore>>,
+    client: AsyncClient<BoxedCacheStore>,
     endpoint: AsyncHttpEndpoint,
     api: HttpClient,
     /// The address of the API, which takes the user's access token.
@@ -98,11 +101,8 @@ async fn main() -> Result<(), Failure> {
 
 impl App {
     async fn open(server: &str, address: &str) -> Result<Self, Failure> {
-        let path = env::var("MSAL_CACHE_DATABASE").unwrap_or_else(|_| PATH.into());
         fs::create_dir_all("demo")?;
-        // The statements of a blocking store run on tokio's threads for blocking work.
-        let store = tokio::task::spawn_blocking(move || SqliteStore::open(path)).await??;
-        let cache = AsyncTokenCache::from(TokenCache::new(store));
+        let cache = store::open(&env::args().nth(1).unwrap_or_else(|| PATH.into())).await?;
         let client_id = "axum-app";
         // An app omits the token endpoint, the authorization endpoint and the issuer, which then follow
         // from the authority, and reads the secret from a vault.

@@ -61,7 +61,7 @@
 //! | `azure_sdk` | a client of the Azure SDK whose user signs in once |
 //! | `daemon` | an app without a user: client credentials |
 //! | `web_app` | a web app with a thousand users, on SQLite |
-//! | `axum_app` | an async web app on axum: sign-in by code, an API, graceful shutdown, health, metrics |
+//! | `axum_app` | an async web app on axum, on `SQLite`, PostgreSQL or Redis: sign-in by code, an API, graceful shutdown, health, metrics |
 //! | `your_own_store` | a store for a string that can be read and swapped |
 //! | `store_in_redb` | a store for records, in an embedded database |
 //!

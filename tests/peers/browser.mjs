@@ -437,7 +437,7 @@ async function confirmDevice(page, name) {
 
 test("users sign in to a web app", async () => {
   const env = { ...process.env, PORT: "0" };
-  const app = spawn(example, { env, stdio: ["ignore", "pipe", "pipe"] });
+  const app = spawn(example, [`${folder}/tokens.db`], { env, stdio: ["ignore", "pipe", "pipe"] });
   children.add(app);
   const ended = new Promise((resolve) => app.once("close", resolve));
   app.stderr.on("data", (data) => seen.logs.push(String(data)));

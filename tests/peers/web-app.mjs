@@ -5,13 +5,13 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
-const USERS = 1000;
+const USERS = Number(process.env.MSAL_CACHE_USERS ?? 1000);
 const AT_ONCE = 64;
 // The longest lateness of a task that wakes every 10 ms: the 99th percentile, in milliseconds.
 const LATENESS = 50;
 
 const server = process.env.MSAL_CACHE_OAUTH_SERVER;
-const app = spawn(process.argv[2], { stdio: ["ignore", "pipe", "inherit"] });
+const app = spawn(process.argv[2], process.argv.slice(3), { stdio: ["ignore", "pipe", "inherit"] });
 const exited = new Promise((resolve) => app.once("exit", (code, signal) => resolve(code ?? signal)));
 const lines = createInterface({ input: app.stdout })[Symbol.asyncIterator]();
 const address = (await lines.next()).value;
