@@ -50,6 +50,14 @@ fn a_database_that_is_mounted_as_a_single_file_is_refused() {
     }
 }
 
+/// Frees the space of a file, of which a process that another test starts may have a descriptor for a
+/// moment.
+fn free(filler: fs::File, path: &Path) {
+    filler.set_len(0).unwrap();
+    drop(filler);
+    fs::remove_file(path).unwrap();
+}
+
 fn is_full(error: &Error) -> bool {
     matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::StorageFull)
 }
@@ -72,8 +80,7 @@ fn p9_a_full_disk_is_reported_as_such_to_readers_and_writers() {
     assert!(is_full(&error), "{error:?}");
 
     // Its space is free once it is closed.
-    drop(filler);
-    fs::remove_file(small.join("filler")).unwrap();
+    free(filler, &small.join("filler"));
     let store = SqliteStore::open(&path).unwrap();
     let mut filler = fs::File::create(small.join("filler")).unwrap();
     while filler.write_all(&[0; 512]).is_ok() {}
@@ -83,8 +90,7 @@ fn p9_a_full_disk_is_reported_as_such_to_readers_and_writers() {
     let verified =
         std::iter::repeat_with(|| now(verify(&Ready(&store), 1))).take(1000).find_map(Result::err);
     assert!(verified.as_ref().is_some_and(is_full), "{verified:?}");
-    drop(filler);
-    fs::remove_file(small.join("filler")).unwrap();
+    free(filler, &small.join("filler"));
     assert_eq!(list(&store, None), [account("u", "k", "1")]);
     put(&store, Expect::Any, &[account("v", "k2", "2")]).unwrap();
 }
