@@ -3,12 +3,16 @@
 // token server hangs. Prints what it measured, and exits with 1 if something is wrong.
 
 import { spawn } from "node:child_process";
+import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createInterface } from "node:readline";
 
 const USERS = Number(process.env.MSAL_CACHE_USERS ?? 1000);
 const AT_ONCE = 64;
-// The longest lateness of a task that wakes every 10 ms: the 99th percentile, in milliseconds.
+// How much later a task of the app that wakes every 10 ms may be than one of this program, which shows how
+// busy the machine is: the 99th percentiles, in milliseconds. A thread that waits for the server is seconds late.
 const LATENESS = 50;
+const own = monitorEventLoopDelay({ resolution: 10 });
+own.enable();
 
 const server = process.env.MSAL_CACHE_OAUTH_SERVER;
 const app = spawn(process.argv[2], process.argv.slice(3), { stdio: ["ignore", "pipe", "inherit"] });
@@ -135,6 +139,7 @@ check(sources.size === 1 && sources.has("cache"), `the tokens are from ${[...sou
 
 // The token server hangs. Each of 64 users has three tabs, and some close one of them.
 await post("/hang?on=true");
+own.reset();
 const waiting = users.slice(0, AT_ONCE);
 const closed = [];
 const pages = waiting.flatMap((user, index) => {
@@ -160,7 +165,8 @@ check(others.results.every((it) => it === "cache"), "their tokens are cached");
 await pause(Math.max(0, 10500 - others.seconds * 1000));
 const { lateness_ms: late } = await health();
 console.log(`lateness of a 10 ms tick: p99 ${late.p99.toFixed(1)} ms, at most ${late.max.toFixed(1)} ms`);
-check(late.p99 < LATENESS, `a thread of the app was blocked: ${JSON.stringify(late)}`);
+const busy = Math.max(0, own.percentile(99) / 1e6 - 10);
+check(late.p99 < LATENESS + busy, `a thread of the app was blocked: ${JSON.stringify({ ...late, busy })}`);
 await post("/hang?on=false");
 await settled;
 const afterHang = await requests();
