@@ -112,8 +112,10 @@ fn p4_a_sign_in_is_one_commit_and_a_read_is_none() {
 
 #[test]
 fn a_sign_in_does_not_reread_a_known_user_unless_another_process_wrote() {
-    let store = Arc::new(Counting::new(Memory::new()));
-    let [cache, other] = [(); 2].map(|()| TokenCache::new(store.clone()));
+    // Entries of one second: `find` and `entries` return them in the same order.
+    let (cache, clock) = over(Arc::new(Counting::new(Memory::new())));
+    let store = cache.store().clone();
+    let other = TokenCache::with_clock(store.clone(), clock);
     let found = || {
         let query = Query::new().home_account_id(home("alice"));
         secrets(&cache.find(CredentialType::AccessToken, &query).unwrap())
