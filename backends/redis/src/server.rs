@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 use std::time::{Duration, Instant};
 
 use msal_cache_core::internal::CredentialSource;
@@ -41,12 +41,10 @@ pub(crate) struct Server {
     tracking: Option<Arc<Tracking>>,
     /// Whether the keys of users expire, so that a full server may delete them early.
     limits_users: bool,
-    current: Arc<Mutex<Current>>,
-}
-
-#[derive(Default)]
-struct Current {
-    connection: Option<Connection>,
+    /// Read by each call, and never while a task waits.
+    current: Arc<RwLock<Option<Connection>>>,
+    /// Held by the call that connects; other calls wait for its connection instead of making their own.
+    connecting: Mutex<()>,
 }
 
 struct Connection {
@@ -84,15 +82,28 @@ impl Server {
     ) -> Self {
         let (name, numbers) = (nodes.name(), AtomicU64::new(1));
         let probe = Script::new(include_str!("scripts/probe.lua"));
-        let current = Arc::default();
-        Self { nodes, source, timeout, numbers, meta, probe, name, tracking, limits_users, current }
+        Self {
+            nodes,
+            source,
+            timeout,
+            numbers,
+            meta,
+            probe,
+            name,
+            tracking,
+            limits_users,
+            current: Arc::default(),
+            connecting: Mutex::default(),
+        }
     }
 
     async fn attempt(&self, again: bool) -> Result<Attempt> {
-        // Other calls wait for this connection instead of making their own.
-        let mut current = self.current.lock().await;
-        if let Some(Connection { calls, number, .. }) = &current.connection {
-            return Ok(Attempt { connection: calls.clone(), number: *number, again });
+        if let Some(attempt) = self.connected(again) {
+            return Ok(attempt);
+        }
+        let _connecting = self.connecting.lock().await;
+        if let Some(attempt) = self.connected(again) {
+            return Ok(attempt);
         }
         Handle::try_current().map_err(|_| Error::no_runtime())?;
         let connection = match tokio::time::timeout(self.timeout, self.connect()).await {
@@ -100,8 +111,15 @@ impl Server {
             Err(_) => return Err(self.unreachable("it doesn't answer")),
         };
         let (calls, number) = (connection.calls.clone(), connection.number);
-        current.connection = Some(connection);
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
         Ok(Attempt { connection: calls, number, again })
+    }
+
+    /// What a call is made with, if there is a connection.
+    fn connected(&self, again: bool) -> Option<Attempt> {
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
+        let Connection { calls, number, .. } = current.as_ref()?;
+        Some(Attempt { connection: calls.clone(), number: *number, again })
     }
 
     /// Connects to the first node that answers, or to the one that it names.
@@ -188,7 +206,7 @@ impl Server {
         let current = Arc::downgrade(&self.current);
         Ok(Some(Heartbeat(tokio::spawn(async move {
             tracking.run(calls, number, known).await;
-            drop_connection(&current, number).await;
+            drop_connection(&current, number);
         }))))
     }
 
@@ -249,7 +267,7 @@ impl Server {
                 Ok(value) => return Ok(value),
                 Err(error) => error,
             };
-            self.after(&error, number).await;
+            self.after(&error, number);
             if is_moving(&error) {
                 let started = started.get_or_insert_with(Instant::now);
                 if started.elapsed() < self.timeout {
@@ -265,12 +283,12 @@ impl Server {
     }
 
     /// Drops a connection that failed, or whose server became a replica after a failover.
-    async fn after(&self, error: &RedisError, number: u64) {
+    fn after(&self, error: &RedisError, number: u64) {
         if is_lost(error) || matches!(code_of(error), "READONLY" | "MOVED") {
             if let Some(tracking) = &self.tracking {
                 tracking.local.end(number);
             }
-            drop_connection(&Arc::downgrade(&self.current), number).await;
+            drop_connection(&Arc::downgrade(&self.current), number);
         }
     }
 
@@ -291,11 +309,13 @@ impl Server {
     }
 }
 
-async fn drop_connection(current: &Weak<Mutex<Current>>, number: u64) {
-    if let Some(current) = current.upgrade() {
-        let mut current = current.lock().await;
-        current.connection.take_if(|connection| connection.number == number);
-    }
+fn drop_connection(current: &Weak<RwLock<Option<Connection>>>, number: u64) {
+    let Some(current) = current.upgrade() else { return };
+    let mut current = current.write().unwrap_or_else(PoisonError::into_inner);
+    let dropped = current.take_if(|connection| connection.number == number);
+    // The end of a connection runs other code, which may ask for the next one.
+    drop(current);
+    drop(dropped);
 }
 
 impl fmt::Debug for Server {
