@@ -1,5 +1,7 @@
 //! The scripts, one for each verb. They are loaded once, and again where a server lacks them.
 
+use std::time::Duration;
+
 use redis::Script;
 
 pub(crate) struct Scripts {
@@ -43,4 +45,9 @@ impl Scripts {
 /// Deletes what is over.
 pub(crate) fn sweep() -> Script {
     Script::new(concat!(include_str!("scripts/common.lua"), include_str!("scripts/sweep.lua")))
+}
+
+/// A time in milliseconds, as the scripts have it; 0 if there is none.
+pub(crate) fn millis(time: Option<Duration>) -> u64 {
+    time.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1))
 }

@@ -27,8 +27,3 @@ pub(crate) struct Replication {
     pub(crate) replicas: u32,
     pub(crate) wait: Duration,
 }
-
-/// A time in milliseconds, as the scripts have it; 0 if there is none.
-pub(crate) fn millis(time: Option<Duration>) -> u64 {
-    time.map_or(0, |time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1))
-}

@@ -15,9 +15,9 @@ use crate::keys::{Keys, field};
 use crate::leases::Leases;
 use crate::local::{LocalRevisions, Stamp};
 use crate::reply::{Placed, Reply, hex};
-use crate::scripts::Scripts;
+use crate::scripts::{Scripts, millis};
 use crate::server::{Attempt, Server};
-use crate::state::{Replication, StoreState, millis};
+use crate::state::{Replication, StoreState};
 use crate::tracking::sweep;
 use crate::watch;
 
@@ -254,8 +254,11 @@ impl AsyncCacheStore for RedisStore {
                 let copies = match (replication, &reply) {
                     (Some(Replication { replicas, wait, .. }), Value::Array(_)) => {
                         let mut command = cmd("WAIT");
-                        let wait = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX).max(1);
-                        command.arg(replicas).arg(wait).query_async(&mut connection).await?
+                        command
+                            .arg(replicas)
+                            .arg(millis(Some(*wait)))
+                            .query_async(&mut connection)
+                            .await?
                     }
                     _ => 0,
                 };

@@ -12,8 +12,7 @@ use redis::{PushInfo, PushKind, RedisResult, Script, Value, cmd};
 use crate::keys::Keys;
 use crate::local::{LocalRevisions, now};
 use crate::reply::hex;
-use crate::scripts;
-use crate::state::millis;
+use crate::scripts::{self, millis};
 
 /// How many heartbeats are sent while local answers count.
 const BEATS: u32 = 4;
