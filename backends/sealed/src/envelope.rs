@@ -1,12 +1,13 @@
-//! The envelope: version, number of the key, nonce, ciphertext, tag.
+//! The envelope: version, number of the key, nonce, ciphertext in segments, their tags.
 
-use chacha20poly1305::XNonce;
-use chacha20poly1305::aead::AeadInOut;
-use msal_cache_core::{Error, Result};
+use chacha20poly1305::aead::{self, AeadInOut};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use msal_cache_core::{Bytes, Error, Result};
 
 use crate::error::SealFailure;
 use crate::key::random;
 use crate::ring::KeyRing;
+use crate::segments::{self, TAG};
 
 /// The version of what this crate writes.
 const VERSION: u8 = 1;
@@ -14,11 +15,12 @@ const VERSION: u8 = 1;
 /// Version and number of the key.
 const HEADER: usize = 5;
 
+/// The length of the text, in the authenticated data.
+const LENGTH: usize = 8;
+
 const NONCE: usize = 24;
 
-const TAG: usize = 16;
-
-/// What an envelope belongs to: the authenticated data after the header.
+/// What an envelope belongs to: the authenticated data after the header and the length of the text.
 #[derive(Clone)]
 pub(crate) struct Context(Vec<u8>);
 
@@ -26,8 +28,8 @@ impl Context {
     /// Each field is preceded by its length, so that no two lists of fields are the same bytes.
     pub(crate) fn of<const N: usize>(fields: [&str; N]) -> Self {
         let size = fields.iter().map(|field| field.len() + 4).sum::<usize>();
-        let mut bytes = Vec::with_capacity(HEADER + size);
-        bytes.extend_from_slice(&[0; HEADER]);
+        let mut bytes = Vec::with_capacity(HEADER + LENGTH + size);
+        bytes.extend_from_slice(&[0; HEADER + LENGTH]);
         for field in fields {
             bytes.extend_from_slice(&length(field.len()));
             bytes.extend_from_slice(field.as_bytes());
@@ -35,8 +37,10 @@ impl Context {
         Self(bytes)
     }
 
-    fn with_header(mut self, header: &[u8]) -> Vec<u8> {
+    /// The authenticated data of each segment. A text that loses or gets segments has another length.
+    fn with_header(mut self, header: &[u8], length: usize) -> Vec<u8> {
         self.0[..HEADER].copy_from_slice(header);
+        self.0[HEADER..][..LENGTH].copy_from_slice(&(length as u64).to_be_bytes());
         self.0
     }
 }
@@ -57,7 +61,7 @@ pub(crate) fn seal<const N: usize>(
     let size = text.iter().map(|it| it.len()).sum::<usize>();
     let start = to.len();
     // At once, since a reallocation would leave the text behind.
-    to.reserve_exact(HEADER + NONCE + size + TAG);
+    to.reserve_exact(HEADER + NONCE + segments::sealed_size(size));
     to.push(VERSION);
     to.extend_from_slice(&number.to_be_bytes());
     let mut nonce = [0; NONCE];
@@ -67,17 +71,23 @@ pub(crate) fn seal<const N: usize>(
     for part in text {
         to.extend_from_slice(part);
     }
-    let data = context.with_header(&to[start..start + HEADER]);
-    let tag = key
-        .cipher()
-        .encrypt_inout_detached(&XNonce::from(nonce), &data, (&mut to[begin..]).into())
-        .map_err(|_| Error::invalid("record", "it is too long to be sealed"))?;
-    to.extend_from_slice(&tag);
-    Ok(())
+    to.resize(begin + segments::sealed_size(size), 0);
+    let data = context.with_header(&to[start..start + HEADER], size);
+    let cipher = key.cipher();
+    let (text, tags) = to[begin..].split_at_mut(size);
+    segments::each(text, tags, |index, text, tag| {
+        tag.copy_from_slice(&cipher.encrypt_inout_detached(
+            &nonce_of(nonce, index),
+            &data,
+            text.into(),
+        )?);
+        Ok(())
+    })
+    .map_err(|_| Error::invalid("record", "it is too long to be sealed"))
 }
 
 /// Opens the envelope that begins at `start`: afterwards, `bytes` is the text. In place, since a copy of a
-/// large document takes longer than to decrypt it.
+/// large document takes as long as a tenth of its decryption.
 pub(crate) fn open(
     ring: &KeyRing,
     context: Context,
@@ -87,23 +97,44 @@ pub(crate) fn open(
 ) -> Result<Vec<u8>> {
     let number = number(&bytes[start..], what)?;
     let key = ring.opening(number, what)?;
-    let data = context.with_header(&bytes[start..][..HEADER]);
     let begin = start + HEADER + NONCE;
-    let nonce: [u8; NONCE] =
-        bytes[begin - NONCE..][..NONCE].try_into().expect("its length was checked");
-    let end = bytes.len() - TAG;
-    let tag: [u8; TAG] = bytes[end..].try_into().expect("its length was checked");
-    key.cipher()
-        .decrypt_inout_detached(
-            &XNonce::from(nonce),
-            &data,
-            (&mut bytes[begin..end]).into(),
-            &tag.into(),
-        )
-        .map_err(|_| SealFailure::Broken { what: what(), number })?;
-    bytes.truncate(end);
+    let opened = open_text(&key.cipher(), context, &mut bytes[start..]);
+    let Ok(size) = opened else {
+        // Segments that were opened before another one was refused are overwritten.
+        drop(Bytes::from(bytes));
+        return Err(SealFailure::Broken { what: what(), number }.into());
+    };
+    bytes.truncate(begin + size);
     bytes.drain(..begin);
     Ok(bytes)
+}
+
+/// Decrypts the text of an envelope, which is at least as long as an empty one, in its place, and returns
+/// its length.
+fn open_text(
+    cipher: &XChaCha20Poly1305,
+    context: Context,
+    envelope: &mut [u8],
+) -> std::result::Result<usize, aead::Error> {
+    let (head, sealed) = envelope.split_at_mut(HEADER + NONCE);
+    let size = segments::text_size(sealed.len()).ok_or(aead::Error)?;
+    let data = context.with_header(&head[..HEADER], size);
+    let nonce: [u8; NONCE] = head[HEADER..].try_into().map_err(|_| aead::Error)?;
+    let (text, tags) = sealed.split_at_mut(size);
+    segments::each(text, tags, |index, text, tag| {
+        let nonce = nonce_of(nonce, index);
+        cipher.decrypt_inout_detached(&nonce, &data, text.into(), (&*tag).into())
+    })?;
+    Ok(size)
+}
+
+/// The nonce of a segment: the last four bytes, as an integer, are larger by its index. The other 20 are
+/// random, and belong to one envelope.
+fn nonce_of(mut nonce: [u8; NONCE], index: u32) -> XNonce {
+    if let Some(last) = nonce.last_chunk_mut::<4>() {
+        *last = u32::from_be_bytes(*last).wrapping_add(index).to_be_bytes();
+    }
+    nonce.into()
 }
 
 /// The number of the key that sealed an envelope.

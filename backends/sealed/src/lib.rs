@@ -16,6 +16,7 @@ mod names;
 mod record;
 mod rekey;
 mod ring;
+mod segments;
 mod store;
 mod stored;
 mod text;

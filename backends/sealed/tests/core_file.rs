@@ -11,8 +11,10 @@ use std::process::{Child, Command, Stdio};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use msal_cache_core::{CacheStore, CredentialType, Document, Json, Record};
-use msal_cache_file::FileStore;
+use msal_cache_core::{
+    Blob, BlobStore, CacheStore, CredentialType, Document, Json, Record, Revision,
+};
+use msal_cache_file::{FileBlob, FileStore};
 use msal_cache_sealed::{KeyRing, SealFailure, Sealed, SealedBlob};
 use msal_cache_sqlite::SqliteStore;
 use support::{list, load, put, user};
@@ -27,6 +29,12 @@ fn open(folder: &Path, keys: &KeyRing) -> (impl CacheStore, impl CacheStore) {
         Sealed::new(rows, "test", keys.clone()).hide_names(),
         Document::new(SealedBlob::new(file, "test", keys.clone())),
     )
+}
+
+/// A document of several segments, which several threads open; a store can't read it.
+fn large(folder: &Path, name: &str, keys: &KeyRing) -> SealedBlob<FileBlob> {
+    let file = FileStore::builder(folder.join(name)).open_blob().unwrap();
+    SealedBlob::new(file, "test", keys.clone())
 }
 
 /// The process that is looked at. It knows neither keys nor tokens but from the files.
@@ -48,6 +56,11 @@ fn look(folder: &Path) {
         put(&document, &held[1]);
         let (rows, document) = open(folder, &keys);
         assert_eq!(list(&rows).unwrap().len(), list(&document).unwrap().len());
+        let whole = large(folder, "large", &keys).read(None).unwrap();
+        assert!(matches!(&whole, Blob::Present(_, text) if text.expose().len() > 1 << 20));
+        // All but one of its segments are opened.
+        let broken = large(folder, "broken", &keys).read(None).unwrap_err();
+        assert!(SealFailure::of(&broken).is_some());
         step("open");
         drop(held);
     }
@@ -142,6 +155,14 @@ fn p17_a_core_file_has_no_key_and_no_token() {
     put(&rows, &records);
     put(&document, &records);
     drop((rows, document));
+    let text = format!("{canary}\n").repeat(50_000);
+    for name in ["large", "broken"] {
+        large(folder.path(), name, &keys).swap(Revision::ABSENT, text.as_bytes()).unwrap();
+    }
+    let broken = folder.path().join("broken");
+    let mut bytes = fs::read(&broken).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(&broken, bytes).unwrap();
 
     let mut looked = Looked::start(folder.path());
     looked.wait("open");

@@ -6,8 +6,14 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use msal_cache_core::{Batch, CacheStore, CredentialType, Expect, Json, Memory, Partition, Record};
-use msal_cache_sealed::Sealed;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use msal_cache_core::{
+    Batch, Blob, BlobStore, CacheStore, CredentialType, Expect, Json, Memory, Partition, Record,
+    Revision,
+};
+use msal_cache_file::{FileBlob, FileStore};
+use msal_cache_sealed::{Sealed, SealedBlob};
 use serde_json::{Value, json};
 use support::{header, keys, list, put, sorted, stored, token};
 
@@ -114,4 +120,61 @@ fn this_crate_opens_what_pynacl_seals() {
             assert!(support::load(&sealed, record.partition()).unwrap().contains(&record));
         }
     }
+}
+
+/// Documents around the sizes of one segment, of two and of many.
+fn documents() -> impl Iterator<Item = String> {
+    let segment = 262_144;
+    let near = |size: usize| [size - 1, size, size + 1, size + 16];
+    let sizes = [segment, 2 * segment, 5 * segment].into_iter().flat_map(near);
+    [0, 1, 2].into_iter().chain(sizes).map(|size| {
+        let lines: Vec<_> = (0..=size / 10).map(|number| format!("{number:09}\n")).collect();
+        let text = lines.concat();
+        text[..size].to_owned()
+    })
+}
+
+/// A job with a document, for the cache `test` and the key 5.
+fn document_job(verb: &str, document: &str, nonce: usize) -> Value {
+    let secret = "05".repeat(32);
+    let nonce = format!("{nonce:040x}{:08x}", u32::MAX - 2);
+    json!({"verb": verb, "cache": "test", "number": 5, "secret": secret, "document": document, "nonce": nonce})
+}
+
+fn sealed_file(path: &std::path::Path) -> SealedBlob<FileBlob> {
+    let file = FileStore::builder(path).open_blob().unwrap();
+    SealedBlob::new(file, "test", keys(&[5]))
+}
+
+#[test]
+fn pynacl_opens_documents_that_this_crate_seals() {
+    let folder = tempfile::tempdir().unwrap();
+    let jobs = documents().enumerate().map(|(number, document)| {
+        let path = folder.path().join(number.to_string());
+        sealed_file(&path).swap(Revision::ABSENT, document.as_bytes()).unwrap();
+        let mut job = document_job("open", "", 0);
+        job["stored"] = STANDARD.encode(std::fs::read(path).unwrap()).into();
+        job
+    });
+    let opened = peer(&jobs.collect::<Vec<_>>());
+    assert!(opened.into_iter().eq(documents().map(Value::from)));
+}
+
+#[test]
+fn this_crate_opens_documents_that_pynacl_seals() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("document");
+    // With the permissions of a cache.
+    sealed_file(&path).swap(Revision::ABSENT, b"").unwrap();
+    let jobs = documents().enumerate().map(|(at, document)| document_job("seal", &document, at));
+    let sealed = peer(&jobs.collect::<Vec<_>>());
+    for (sealed, document) in sealed.iter().zip(documents()) {
+        std::fs::write(&path, STANDARD.decode(sealed["stored"].as_str().unwrap()).unwrap())
+            .unwrap();
+        let Blob::Present(_, text) = sealed_file(&path).read(None).unwrap() else {
+            panic!("absent")
+        };
+        assert!(text.expose() == document.as_bytes(), "{} bytes", document.len());
+    }
+    assert_eq!(sealed.len(), documents().count());
 }

@@ -279,6 +279,79 @@ impl BlobStore for Stored {
     }
 }
 
+/// The size of a segment of a document.
+const SEGMENT: usize = 262_144;
+
+#[test]
+fn p17_segments_of_a_document_can_not_be_exchanged_removed_or_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let seal = |name: &str, text: &[u8]| {
+        let path = folder.path().join(name);
+        let file = FileStore::builder(&path).open_blob().unwrap();
+        SealedBlob::new(file, "test", keys(&[1])).swap(Revision::ABSENT, text).unwrap();
+        std::fs::read(&path).unwrap()
+    };
+    let read =
+        |bytes: &[u8]| SealedBlob::new(Stored(bytes.to_vec()), "test", keys(&[1])).read(None);
+    let text: Vec<_> = (b'a'..=b'z').cycle().take(3 * SEGMENT + 1_000).collect();
+    let whole = seal("one", &text);
+    let other = seal("other", &text);
+    let Ok(Blob::Present(_, opened)) = read(&whole) else { panic!("it is refused") };
+    assert!(opened.expose() == text);
+
+    let begin = MAGIC + 29;
+    let parts = |bytes: &[u8]| -> (Vec<Vec<u8>>, Vec<Vec<u8>>) {
+        let (text, tags) = bytes[begin..].split_at(text.len());
+        let pieces = |it: &[u8], size| it.chunks(size).map(<[u8]>::to_vec).collect();
+        (pieces(text, SEGMENT), pieces(tags, 16))
+    };
+    let (texts, tags) = parts(&whole);
+    let (other_texts, other_tags) = parts(&other);
+    assert_eq!((texts.len(), tags.len()), (4, 4));
+    let check = |texts: &[Vec<u8>], tags: &[Vec<u8>]| {
+        refusal(read(&[&whole[..begin], &texts.concat(), &tags.concat()].concat()));
+    };
+    for one in 0..4 {
+        for two in 0..one {
+            let (mut texts, mut tags) = (texts.clone(), tags.clone());
+            tags.swap(one, two);
+            check(&texts, &tags);
+            texts.swap(one, two);
+            check(&texts, &tags);
+        }
+        // Of another envelope, with its tag and without.
+        let (mut mixed, mut mixed_tags) = (texts.clone(), tags.clone());
+        mixed[one].clone_from(&other_texts[one]);
+        check(&mixed, &tags);
+        mixed_tags[one].clone_from(&other_tags[one]);
+        check(&mixed, &mixed_tags);
+        check(&texts, &mixed_tags);
+        // The first of them alone, the last ones, one less, one twice.
+        check(&texts[..one], &tags[..one]);
+        check(&texts[one + 1..], &tags[one + 1..]);
+        let without = |all: &[Vec<u8>]| [&all[..one], &all[one + 1..]].concat();
+        check(&without(&texts), &without(&tags));
+        let twice = |all: &[Vec<u8>]| [&all[..=one], &all[one..]].concat();
+        check(&twice(&texts), &twice(&tags));
+        // A bit in each part of a segment and of its tag.
+        for at in [0, texts[one].len() / 2, texts[one].len() - 1] {
+            let mut changed = texts.clone();
+            changed[one][at] ^= 1;
+            check(&changed, &tags);
+        }
+        for at in [0, 7, 15] {
+            let mut changed = tags.clone();
+            changed[one][at] ^= 0x80;
+            check(&texts, &changed);
+        }
+    }
+    // A part of the text under the tags of the whole.
+    for size in [0, 1, SEGMENT, text.len() - 1] {
+        refusal(read(&[&whole[..begin + size], &tags.concat()].concat()));
+        refusal(read(&[&whole[..begin + size], &tags[0]].concat()));
+    }
+}
+
 #[test]
 fn p17_each_changed_byte_and_truncation_of_a_document_is_noticed() {
     let folder = tempfile::tempdir().unwrap();

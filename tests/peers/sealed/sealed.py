@@ -23,17 +23,39 @@ def field(data):
     return len(data).to_bytes(4, "big") + data
 
 
+SEGMENT = 1 << 18
+
+
+def segments(header, nonce, size, fields):
+    """The range, the nonce and the authenticated data of each segment of a text of `size` bytes."""
+    aad = header + size.to_bytes(8, "big") + b"".join(map(field, fields))
+    last = int.from_bytes(nonce[20:], "big")
+    for index, start in enumerate(range(0, max(size, 1), SEGMENT)):
+        one = nonce[:20] + ((last + index) % (1 << 32)).to_bytes(4, "big")
+        yield start, min(start + SEGMENT, size), one, aad
+
+
 def envelope(number, key, nonce, fields, plaintext):
     header = b"\x01" + number.to_bytes(4, "big")
-    aad = header + b"".join(map(field, fields))
-    return header + nonce + encrypt(plaintext, aad, nonce, key)
+    texts, tags = [], []
+    for start, end, one, aad in segments(header, nonce, len(plaintext), fields):
+        sealed = encrypt(plaintext[start:end], aad, one, key)
+        texts.append(sealed[:-16])
+        tags.append(sealed[-16:])
+    return header + nonce + b"".join(texts + tags)
 
 
 def opened(sealed, keys, fields):
     header, nonce, rest = sealed[:5], sealed[5:29], sealed[29:]
     assert header[0] == 1
     key = keys[int.from_bytes(header[1:], "big")]
-    return decrypt(rest, header + b"".join(map(field, fields)), nonce, key)
+    # Each segment has a tag, and all but the last one are whole.
+    size = len(rest) - 16 * -(-len(rest) // (SEGMENT + 16))
+    tags = [rest[at : at + 16] for at in range(size, len(rest), 16)]
+    parts = list(segments(header, nonce, size, fields))
+    assert len(parts) == len(tags)
+    pairs = zip(parts, tags)
+    return b"".join(decrypt(rest[a:b] + tag, aad, one, key) for (a, b, one, aad), tag in pairs)
 
 
 def hidden(names, cache, *fields):
@@ -81,8 +103,11 @@ def seal(job):
     key, nonce = bytes.fromhex(job["secret"]), bytes.fromhex(job["nonce"])
     if "document" in job:
         fields = ["msal-cache document", job["cache"]]
-        sealed = envelope(job["number"], key, nonce, fields, job["document"].encode())
-        return {"stored": base64.b64encode(MAGIC + sealed).decode()}
+        plaintext = job["document"].encode() * job.get("times", 1)
+        stored = MAGIC + envelope(job["number"], key, nonce, fields, plaintext)
+        if "times" in job:
+            return {"sha256": hashlib.sha256(stored).hexdigest()}
+        return {"stored": base64.b64encode(stored).decode()}
     partition, stored_key, kind = place(job)
     fields = [kind, job["cache"], partition, job["section"], stored_key, job["expires_on"] or ""]
     plaintext = job["value"].encode()
@@ -145,6 +170,9 @@ def vectors():
     }
     jobs = [record, record | {"hidden": True}, metadata, metadata | {"hidden": True}]
     jobs.append(common | {"document": '{"AccessToken":{}}'})
+    # Of five segments, whose nonces reach the end of the numbers of four bytes.
+    nonce = (bytes(range(64, 84)) + b"\xff\xff\xff\xfe").hex()
+    jobs.append(common | {"document": "0123456789abcdef\n", "times": 70_000, "nonce": nonce})
     return [job | seal(job) | {"plain_key": job.get("key")} for job in jobs]
 
 
