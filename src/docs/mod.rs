@@ -55,7 +55,8 @@
 //! | `query_and_clean_up` | querying a cache, and keeping it small |
 //! | `share_between_apps` | two processes, one file |
 //! | `share_with_python` | a Python app and a Rust app, one file; needs Python 3 with `venv` |
-//! | `fall_back_to_memory` | when a cache can't be used |
+//! | `fall_back_to_memory` | when a cache can't be used, a file or a sealed one |
+//! | `sealed` | an encrypted database, and a key that changes |
 //! | `sign_in` | a desktop or command-line app that signs in by the system browser |
 //! | `device_code` | a command-line app that signs in by device code and stays signed in |
 //! | `azure_sdk` | a client of the Azure SDK whose user signs in once |
