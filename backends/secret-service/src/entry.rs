@@ -8,7 +8,13 @@ use msal_cache_file::{Cae, Location};
 use crate::Encoding;
 
 /// The attribute that holds the name of the schema.
-const SCHEMA: &str = "xdg:schema";
+pub(crate) const SCHEMA: &str = "xdg:schema";
+
+/// The schema of the cache of an app.
+pub(crate) const APP_SCHEMA: &str = "msal-cache";
+
+/// The attribute that names the app.
+pub(crate) const APP: &str = "app";
 
 /// Names an entry of the key store: its schema and attributes, by which it is found; its collection and
 /// label; the encoding of the document; and the signal file, by which programs learn of changes and whose
@@ -175,8 +181,8 @@ impl SecretEntry {
     ///
     /// Those of [`Location::app`].
     pub fn app(name: &str) -> Result<Self> {
-        let entry = Self::new("msal-cache", Location::app(name)?)?;
-        Ok(entry.attribute("app", name).label(format!("Tokens of {name}")))
+        let entry = Self::new(APP_SCHEMA, Location::app(name)?)?;
+        Ok(entry.attribute(APP, name).label(format!("Tokens of {name}")))
     }
 
     /// The keys of one app, which seal a cache that is kept elsewhere. The signal file is `keys` in the folder of
@@ -191,7 +197,7 @@ impl SecretEntry {
     pub fn keys_of(app: &str) -> Result<Self> {
         let signal = Location::app(app)?.path().with_file_name("keys");
         let entry = Self::new("msal-cache.keys", signal)?;
-        Ok(entry.attribute("app", app).label(format!("Keys of {app}")))
+        Ok(entry.attribute(APP, app).label(format!("Keys of {app}")))
     }
 
     /// Adds an attribute, or replaces the one of this name. A search finds entries that have more attributes, too:

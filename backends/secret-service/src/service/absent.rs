@@ -18,6 +18,14 @@ impl Connection {
         match *self {}
     }
 
+    pub(super) fn contains(&self, _: &SecretEntry) -> Result<bool, Failure> {
+        match *self {}
+    }
+
+    pub(super) fn apps(&self) -> Result<Vec<String>, Failure> {
+        match *self {}
+    }
+
     pub(super) fn write(&self, _: &SecretEntry, _: &[u8]) -> Result<(), Failure> {
         match *self {}
     }

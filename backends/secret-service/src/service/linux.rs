@@ -1,6 +1,7 @@
 //! The calls to the service over D-Bus.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::Display;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use secret_service::{Collection, EncryptionType, Error as ServiceError, Item};
 use super::{OnLocked, SecretServiceOptions};
 use crate::SecretEntry;
 use crate::SecretServiceFailure as Failure;
+use crate::entry::{APP, APP_SCHEMA, SCHEMA};
 
 /// The content type of all libraries.
 const TEXT: &str = "text/plain";
@@ -51,6 +53,28 @@ impl Connection {
             let Some(item) = self.find(entry).await? else { return Ok(None) };
             let secret = self.call("read", entry, item.get_secret()).await?;
             Ok(Some(secret.into()))
+        })
+    }
+
+    pub(super) fn contains(&self, entry: &SecretEntry) -> Result<bool, Failure> {
+        wait(async {
+            let attributes = entry.searched_attributes().collect();
+            let found = self.call("find", entry, self.service.search_items(attributes)).await?;
+            Ok(!found.unlocked.is_empty() || !found.locked.is_empty())
+        })
+    }
+
+    pub(super) fn apps(&self) -> Result<Vec<String>, Failure> {
+        const PLACE: &&str = &"the caches of apps";
+        wait(async {
+            let search = self.service.search_items(HashMap::from([(SCHEMA, APP_SCHEMA)]));
+            let found = self.call("find", PLACE, search).await?;
+            let mut apps = BTreeSet::new();
+            for item in found.unlocked.iter().chain(&found.locked) {
+                let mut attributes = self.call("find", PLACE, item.get_attributes()).await?;
+                apps.extend(attributes.remove(APP));
+            }
+            Ok(apps.into_iter().collect())
         })
     }
 
@@ -168,11 +192,11 @@ impl Connection {
     fn call<'a, T: 'a>(
         &'a self,
         operation: &'static str,
-        entry: &'a SecretEntry,
+        place: &'a dyn Display,
         call: impl Future<Output = Result<T, ServiceError>> + 'a,
     ) -> Call<'a, T> {
         let call = async move {
-            call.await.map_err(|error| translate(operation, &entry.to_string(), &error))
+            call.await.map_err(|error| translate(operation, &place.to_string(), &error))
         };
         limited(self.options.timeout, operation, call)
     }

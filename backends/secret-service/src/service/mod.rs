@@ -122,6 +122,24 @@ impl SecretService {
         secret.map(|secret| entry.own_encoding().decode(secret, &entry.to_string())).transpose()
     }
 
+    /// Whether there is an entry. Nothing is unlocked: it is also found in a locked collection.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] and [`Error::Backend`] with a [`SecretServiceFailure`].
+    pub fn contains(&self, entry: &SecretEntry) -> Result<bool> {
+        self.call(|connection| connection.contains(entry))
+    }
+
+    /// The names of the apps that have an entry of [`SecretEntry::app`], in order. Nothing is unlocked.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] and [`Error::Backend`] with a [`SecretServiceFailure`].
+    pub fn apps(&self) -> Result<Vec<String>> {
+        self.call(Connection::apps)
+    }
+
     /// Replaces the contents of an entry, or creates it.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use msal_cache_core::internal::{now, verify};
 use msal_cache_core::{Error, Ready};
 use msal_cache_file::Cae;
 use msal_cache_secret_service::{
-    DeveloperToolsStore, OnLocked, SecretService, SecretServiceFailure, SecretServiceOptions,
-    SecretServiceStore,
+    DeveloperToolsStore, OnLocked, SecretEntry, SecretService, SecretServiceFailure,
+    SecretServiceOptions, SecretServiceStore,
 };
 
 use crate::support::{account, entry, failure, job, keys, printed, put, run_job, unused_name};
@@ -118,6 +118,8 @@ fn a_locked_collection_is_an_error_or_a_prompt() {
     let name = unused_name();
     let store = SecretServiceStore::open(entry(&folder, &name)).unwrap();
     put(&store, &account("a", "1")).unwrap();
+    let of_app = SecretEntry::app(&name).unwrap();
+    SecretService::connect().unwrap().write(&of_app, b"{}").unwrap();
     let locked = Command::new("dbus-send")
         .args(["--session", "--print-reply", "--dest=org.freedesktop.secrets"])
         .args(["/org/freedesktop/secrets", "org.freedesktop.Secret.Service.Lock"])
@@ -125,6 +127,13 @@ fn a_locked_collection_is_an_error_or_a_prompt() {
         .output()
         .unwrap();
     assert!(locked.status.success(), "{locked:?}");
+
+    // What is there is found without a prompt.
+    let service = SecretService::connect().unwrap();
+    assert!(service.contains(&entry(&folder, &name)).unwrap());
+    assert!(service.contains(&of_app).unwrap());
+    assert!(!service.contains(&entry(&folder, "new")).unwrap());
+    assert_eq!(service.apps().unwrap(), [&*name]);
 
     let never = SecretServiceStore::builder(entry(&folder, &name)).on_locked(OnLocked::Error);
     let never = never.open().unwrap();
