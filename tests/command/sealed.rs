@@ -1,5 +1,6 @@
 //! The command on sealed stores.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -280,6 +281,116 @@ fn a_plain_store_is_sealed_with_its_backups_and_nothing_plain_is_left_and_the_re
         assert_eq!(contents(tool.run(&["export", store, "--show-secrets"])), before);
         assert_eq!(files_with(&tool, CANARY), plain);
     }
+}
+
+/// The files of the directory and what is in them, without those that SQLite keeps while it is open.
+fn files(tool: &Tool) -> BTreeMap<String, Vec<u8>> {
+    let files = fs::read_dir(tool.path("")).unwrap().map(|it| it.unwrap().path());
+    let named = files.map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), path));
+    let kept = named.filter(|(name, _)| !name.ends_with("-wal") && !name.ends_with("-shm"));
+    kept.map(|(name, path)| (name, fs::read(path).unwrap())).collect()
+}
+
+#[test]
+fn a_dry_run_of_seal_rekey_and_unseal_counts_what_they_change_and_changes_nothing() {
+    for (store, hide) in [("cache.json", false), ("cache.db", false), ("cache.db", true)] {
+        let tool = tool();
+        import(&tool, &[store]);
+        tool.run(&["remove", store, "--type", "access", "--yes"]).expect_code(0);
+        tool.write(&format!("{store}.corrupt-1"), format!("{{\"AccessToken\": {{\"{CANARY}"));
+        let hide: &[&str] = if hide { &["--hide-names"] } else { &[] };
+        tool.run(&["keys", "--create", "--key-file", "other.keys"]).expect_code(0);
+        for (args, member, what) in [
+            (["seal", store].as_slice(), "sealed", "would be sealed by key 1"),
+            (&["rekey", store, "--new-key"], "sealed", "would be sealed by key 2"),
+            (&["unseal", store], "unsealed", "would be plain"),
+        ] {
+            let args = [args, hide].concat();
+            let dry = [&args[..], &["--dry-run"]].concat();
+            let before = files(&tool);
+            let counted = run(&tool, &[&dry[..], &["--json"]].concat());
+            assert_eq!(counted.code, 0, "{counted:?}");
+            let text = run(&tool, &dry).expect_code(0);
+            assert!(text.contains(what) && !text.contains('✓'), "{text}");
+            if args[0] != "seal" {
+                // What fails without it fails with it.
+                let keys = ["--key-file", "other.keys", "--seal-name", "my-app"];
+                tool.run(&[&dry[..], &keys].concat()).expect_code(9);
+            }
+            assert_eq!(files(&tool), before, "{dry:?}");
+            let counted = counted.json();
+            assert_eq!(counted["dry_run"], true);
+            let done = run(&tool, &[&args[..], &["--json"]].concat()).json();
+            assert_eq!(done["dry_run"], false);
+            for member in [member, "files", "key"] {
+                assert_eq!(counted[member], done[member], "{dry:?}: {member}");
+            }
+            assert!(done[member].as_u64().unwrap() > 0, "{done}");
+            assert_eq!(done["files"].as_array().unwrap().len(), 2);
+            assert_ne!(files(&tool), before);
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_of_seal_leaves_an_empty_file_empty() {
+    let tool = tool();
+    tool.write("cache.json", "");
+    for dry in [&["--dry-run"][..], &[]] {
+        let done = run(&tool, &[&["seal", "cache.json", "--json"], dry].concat());
+        assert_eq!((done.code, &done.json()["sealed"]), (0, &json!(0)), "{done:?}");
+        assert_eq!(fs::read(tool.path("cache.json")).unwrap().is_empty(), !dry.is_empty());
+    }
+}
+
+#[test]
+fn a_dry_run_with_a_new_key_is_refused_where_no_key_can_be_added() {
+    let tool = tool();
+    import(&tool, &with_keys(&["cache.json"]));
+    let keys = fs::read_to_string(tool.path("cache.keys")).unwrap();
+    for dry in [&[][..], &["--dry-run"]] {
+        let mut command = tool.command();
+        command.args(["rekey", "cache.json", "--new-key", "--key-env", "CACHE_KEYS"]);
+        let done = command.args(["--seal-name", "my-app"]).args(dry).env("CACHE_KEYS", &keys);
+        assert_eq!(done.output().unwrap().status.code(), Some(9));
+    }
+}
+
+#[test]
+fn an_export_of_a_sealed_store_has_secrets_only_where_they_are_asked_for() {
+    for store in STORES {
+        // The arguments, whether the secrets are printed, and whether they are in a file.
+        let exports: [(&[&str], bool, bool); 8] = [
+            (&["export", store], false, false),
+            (&["export", store, "--output", "new"], false, false),
+            (&["export", store, "--output", "new", "--plain"], false, false),
+            (&["export", store, "--show-secrets"], true, false),
+            (&["export", store, "--show-secrets", "--output", "new"], false, false),
+            (&["export", store, "--show-secrets", "--output", "new", "--plain"], false, true),
+            (&["copy", store, "new.json"], false, false),
+            (&["copy", store, "new.json", "--plain"], false, true),
+        ];
+        for (args, printed, written) in exports {
+            let tool = tool();
+            import(&tool, &with_keys(&[store]));
+            let done = run(&tool, args);
+            assert_eq!(done.code, 0, "{args:?}: {done:?}");
+            assert_eq!(done.out.contains(CANARY), printed, "{args:?}");
+            assert!(!done.err.contains(CANARY), "{args:?}");
+            assert_eq!(!files_with(&tool, CANARY).is_empty(), written, "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn the_document_of_a_sealed_cache_is_plain_and_what_is_read_from_it_is_sealed() {
+    let inner = std::sync::Arc::new(msal_cache::Memory::new());
+    let keys = KeyRing::generate().unwrap();
+    let cache = TokenCache::new(Sealed::new(inner.clone(), "my-app", keys).hide_names());
+    cache.deserialize(&document()).unwrap();
+    let stored = TokenCache::new(inner).serialize().unwrap();
+    assert!(!stored.contains(CANARY) && !stored.contains("alice"), "{stored}");
+    assert!(cache.serialize().unwrap().contains(CANARY));
 }
 
 #[test]

@@ -44,6 +44,17 @@ fn a_cache_in_the_key_store_is_a_store_of_the_command_and_no_plain_text_leaves_i
     assert_eq!(contents(run(&tool, &["export", store, "--show-secrets"])), expected);
     let stats = run(&tool, &["stats", store, "--json"]).json();
     assert_eq!((&stats["kind"], &stats["store"]), (&json!("secret-service"), &json!(store)));
+    let places = run(&tool, &["places", "--json"]).json();
+    let place = |name: &str| {
+        let places = places["places"].as_array().unwrap();
+        places.iter().find(|it| it["name"] == name).unwrap_or(&Value::Null).clone()
+    };
+    assert_eq!(place(store), json!({"name": store, "of": "an app", "path": null, "exists": true}));
+    for (name, owner) in [("shared", "developer tools"), ("dotnet-cae", ".NET tools (CAE)")] {
+        let place = place(&format!("secret-service:{name}"));
+        assert!(place["exists"].is_boolean() && place["of"] == owner, "{place}");
+    }
+    assert!(run(&tool, &["places"]).expect_code(0).contains(store));
     for args in [&["accounts", store][..], &["tokens", store], &["check", store], &["lock", store]]
     {
         run(&tool, args).expect_code(0);
@@ -119,4 +130,10 @@ fn without_a_session_bus_the_error_names_the_way_out() {
         assert_eq!(done.status.code(), Some(6), "{err}");
         assert!(err.contains("hint:") && err.contains("dbus-run-session"), "{err}");
     }
+    let mut command = tool.command();
+    command.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus");
+    let done = command.env("HOME", tool.path("")).args(["places", "--json"]).output().unwrap();
+    let places: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let unknown = places["places"].as_array().unwrap().iter().filter(|it| it["exists"].is_null());
+    assert_eq!(unknown.count(), 4, "{places}");
 }

@@ -411,6 +411,7 @@ Examples:
   msal-cache seal cache.db --key-file cache.keys --seal-name my-app
   msal-cache seal app:my-app --key-secret-service my-app
   msal-cache seal redis://cache.example#web --key-env CACHE_KEYS --hide-names
+  msal-cache seal cache.db --key-file cache.keys --dry-run
 
 All entries are sealed in one step, or none. Files next to the store that hold
 older contents (NAME.backup-TIME.json, NAME.corrupt-N) are sealed, too, and the
@@ -420,15 +421,20 @@ that a disk has freed. The exit code is 1 if a database could not be emptied.")]
     Seal {
         #[command(flatten)]
         store: StoreArg,
+        #[command(flatten)]
+        dry: DryRunArg,
     },
 
     /// Make a sealed store plain, and its backups
     #[command(after_help = "\
 Examples:
-  msal-cache unseal cache.db --key-file cache.keys --seal-name my-app")]
+  msal-cache unseal cache.db --key-file cache.keys --seal-name my-app
+  msal-cache unseal app:my-app --key-secret-service my-app --dry-run")]
     Unseal {
         #[command(flatten)]
         store: StoreArg,
+        #[command(flatten)]
+        dry: DryRunArg,
     },
 
     /// Seal a sealed store anew, by the newest key
@@ -447,6 +453,8 @@ keys or restart it, and run it again. Then `keys --remove` removes old keys.")]
         /// Add a new key first, to a file or to the key store [example: --new-key]
         #[arg(long)]
         new_key: bool,
+        #[command(flatten)]
+        dry: DryRunArg,
     },
 
     /// List, create, add and remove keys
@@ -525,11 +533,14 @@ Applications then connect with `create_tables(false)`.")]
         row_level_security: bool,
     },
 
-    /// List well-known cache locations and whether they exist
+    /// List well-known cache locations, and caches in the key store, and whether they exist
     #[command(after_help = "\
 Examples:
   msal-cache places
-  msal-cache places --json | jq -r '.places[] | select(.exists) | .path'")]
+  msal-cache places --json | jq -r '.places[] | select(.exists) | .name'
+
+With the feature secret-service, it lists caches in the key store of the Linux
+desktop, too, and unlocks nothing: those of the developer tools and of apps.")]
     Places,
 
     /// Print a shell completion script

@@ -97,8 +97,8 @@ pub(crate) struct KeyArgs {
     #[arg(long, global = true, value_name = "NAME", value_parser = selector)]
     pub(crate) seal_name: Option<String>,
 
-    /// Hide keys and users of a database or server that has no entries yet; else the store says
-    /// whether it hides them [example: --hide-names]
+    /// Hide the ids of users, clients and tenants in a database or on a server when `seal`, or the
+    /// first entry, seals it; a sealed store stays as it is [example: --hide-names]
     #[arg(long, global = true)]
     pub(crate) hide_names: bool,
 }

@@ -15,6 +15,25 @@ const PREFIX: &str = "secret-service:";
 /// The caches of the developer tools, by the names of their files.
 const SHARED: [&str; 4] = ["shared", "shared-cae", "dotnet", "dotnet-cae"];
 
+/// Whether this build and this system have a key store.
+pub(crate) const IS_SUPPORTED: bool = cfg!(all(feature = "secret-service", target_os = "linux"));
+
+/// The names of the entries of the developer tools.
+pub(crate) fn shared() -> impl Iterator<Item = String> {
+    SHARED.iter().map(|it| format!("{PREFIX}{it}"))
+}
+
+/// Whether a store has the name of an entry.
+pub(crate) fn is_entry(name: &str) -> bool {
+    name.starts_with(PREFIX)
+}
+
+/// The name of the entry of an app.
+#[cfg(feature = "secret-service")]
+fn name_of(app: &str) -> String {
+    format!("{PREFIX}{APP}{app}")
+}
+
 /// A cache in the key store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeyStoreEntry {
@@ -57,7 +76,9 @@ impl KeyStoreEntry {
 mod service {
     use msal_cache::FileStore;
     use msal_cache::file::{Cae, LockHolder};
-    use msal_cache::secret_service::{SecretEntry, SecretServiceFailure, SecretServiceStore};
+    use msal_cache::secret_service::{
+        SecretEntry, SecretService, SecretServiceFailure, SecretServiceStore,
+    };
     use std::error::Error as _;
 
     use super::{APP, BlobStore, Error, Failure, GlobalArgs, KeyStoreEntry, PREFIX};
@@ -80,6 +101,23 @@ mod service {
         pub(crate) fn lock_holder(&self) -> Result<Option<LockHolder>, Failure> {
             Ok(FileStore::lock_holder(self.entry()?.signal())?)
         }
+    }
+
+    /// The names of the entries that are in the key store, locked or not. Those of apps come last.
+    pub(crate) fn present() -> Result<Vec<String>, Failure> {
+        let service = SecretService::connect()?;
+        let mut names = Vec::new();
+        for name in super::shared() {
+            let Some(entry) = KeyStoreEntry::parse(&name)? else { continue };
+            // Where the environment doesn't name the signal file, no program uses the entry.
+            if let Ok(entry) = entry.entry()
+                && service.contains(&entry)?
+            {
+                names.push(name);
+            }
+        }
+        names.extend(service.apps()?.iter().map(|app| super::name_of(app)));
+        Ok(names)
     }
 
     /// The keys of an app.
@@ -125,6 +163,10 @@ mod service {
         }
     }
 
+    pub(crate) fn present() -> Result<Vec<String>, Failure> {
+        Err(lacks())
+    }
+
     pub(crate) fn keys_of(_: &str, _: &GlobalArgs) -> Result<Box<dyn BlobStore>, Failure> {
         Err(lacks())
     }
@@ -141,4 +183,4 @@ mod service {
     }
 }
 
-pub(crate) use service::{advice, keys_of};
+pub(crate) use service::{advice, keys_of, present};

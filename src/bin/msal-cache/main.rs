@@ -29,6 +29,7 @@ mod lock;
 mod manual;
 mod out;
 mod places;
+mod preview;
 mod progress;
 mod redact;
 mod remove;
@@ -63,6 +64,7 @@ use crate::flags::Format;
 use crate::out::Out;
 use crate::report::Report;
 use crate::run::Run;
+use crate::seal::Change;
 
 fn main() -> ExitCode {
     // Arguments may be in another encoding than UTF-8.
@@ -150,9 +152,14 @@ fn dispatch(run: &mut Run<'_>, command: &Command) -> Result<Outcome, Failure> {
         Command::Copy { store, to, account, plain, dry } => {
             import::copy(run, &store.store, to, account.as_deref(), *plain, dry.dry_run)
         }
-        Command::Seal { store } => seal::seal(run, &store.store),
-        Command::Unseal { store } => seal::unseal(run, &store.store),
-        Command::Rekey { store, new_key } => seal::rekey(run, &store.store, *new_key),
+        Command::Seal { store, dry } => seal::change(run, &store.store, Change::Seal, dry.dry_run),
+        Command::Unseal { store, dry } => {
+            seal::change(run, &store.store, Change::Unseal, dry.dry_run)
+        }
+        Command::Rekey { store, new_key, dry } => {
+            let change = Change::Rekey { new_key: *new_key };
+            seal::change(run, &store.store, change, dry.dry_run)
+        }
         Command::Keys { store, change } => keys::keys(run, store.as_deref(), change),
         Command::Watch { store, count, interval } => {
             watch::watch(run, &store.store, *count, *interval)

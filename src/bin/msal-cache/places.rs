@@ -12,6 +12,7 @@ use crate::out::{DIM, GOOD};
 use crate::run::Run;
 use crate::table::{Cell, Column, Table};
 use crate::well_known::{APP, WellKnown, all};
+use crate::{key_store, well_known};
 
 /// A path as shells understand it, with `~` for the home folder, which leaves room for the owner.
 fn below_home(path: &Path) -> String {
@@ -22,17 +23,61 @@ fn below_home(path: &Path) -> String {
     }
 }
 
+/// A row of the list.
+struct Place {
+    name: String,
+    owner: &'static str,
+    /// Its path; `None` in the key store, and where the environment doesn't say it.
+    path: Option<PathBuf>,
+    /// `None` where it can't be found out.
+    exists: Option<bool>,
+}
+
+fn of_file(it: &WellKnown) -> Place {
+    let path = it.path.as_ref().ok();
+    let exists = path.is_some_and(|path| path.symlink_metadata().is_ok());
+    Place { name: it.name.into(), owner: it.owner, path: path.cloned(), exists: Some(exists) }
+}
+
+/// The entries of the developer tools in the key store, and those of apps which are there.
+fn of_key_store(present: Option<&[String]>) -> Vec<Place> {
+    let owner = |name: &str| {
+        let shared =
+            well_known::all().into_iter().find(|it| name.ends_with(&format!(":{}", it.name)));
+        shared.map_or("an app", |it| it.owner)
+    };
+    let place = |name: String| {
+        let exists = present.map(|present| present.contains(&name));
+        Place { owner: owner(&name), name, path: None, exists }
+    };
+    let shared: Vec<_> = key_store::shared().collect();
+    let apps = present.unwrap_or_default().iter().filter(|it| !shared.contains(it)).cloned();
+    let apps: Vec<_> = apps.collect();
+    shared.into_iter().chain(apps).map(place).collect()
+}
+
 pub(crate) fn list(run: &mut Run<'_>) -> Result<Outcome, Failure> {
-    let places = all();
-    let exists =
-        |it: &WellKnown| it.path.as_ref().is_ok_and(|path| path.symlink_metadata().is_ok());
-    let outcome = if places.iter().any(exists) { Outcome::Done } else { Outcome::Found };
+    let files = all();
+    let mut places: Vec<_> = files.iter().map(of_file).collect();
+    let mut reasons: Vec<_> = files
+        .iter()
+        .find_map(|it| it.path.as_ref().err())
+        .into_iter()
+        .map(ToString::to_string)
+        .collect();
+    if key_store::IS_SUPPORTED {
+        let present = run.waiting("Asking the key store", key_store::present);
+        places.extend(of_key_store(present.as_deref().ok()));
+        reasons.extend(present.err().map(|error| error.message()));
+    }
+    let is_any = places.iter().any(|it| it.exists == Some(true));
+    let outcome = if is_any { Outcome::Done } else { Outcome::Found };
     if run.out.json {
         let places: Vec<_> = places
             .iter()
             .map(|it| {
-                let path = it.path.as_ref().ok().map(|path| path.display().to_string());
-                json!({"name": it.name, "of": it.owner, "path": path, "exists": exists(it)})
+                let path = it.path.as_ref().map(|path| path.display().to_string());
+                json!({"name": it.name, "of": it.owner, "path": path, "exists": it.exists})
             })
             .collect();
         run.out.json(&json!({ "places": places }))?;
@@ -45,16 +90,21 @@ pub(crate) fn list(run: &mut Run<'_>) -> Result<Outcome, Failure> {
         Column::new("OWNER").shrinks(12).optional(),
     ]);
     for place in &places {
-        let found = if exists(place) { Cell::styled("✓", GOOD) } else { Cell::dim("-") };
-        let path = match &place.path {
-            Ok(path) => Cell::new(below_home(path)),
-            Err(_) => Cell::dim("unknown"),
+        let found = match place.exists {
+            Some(true) => Cell::styled("✓", GOOD),
+            Some(false) => Cell::dim("-"),
+            None => Cell::dim("?"),
         };
-        table.row([Cell::new(place.name), found, path, Cell::dim(place.owner)]);
+        let path = match &place.path {
+            Some(path) => Cell::new(below_home(path)),
+            None if key_store::is_entry(&place.name) => Cell::dim("key store"),
+            None => Cell::dim("unknown"),
+        };
+        table.row([Cell::new(&place.name), found, path, Cell::dim(place.owner)]);
     }
     run.out.table(&table)?;
-    if let Some(error) = places.iter().find_map(|place| place.path.as_ref().err()) {
-        run.out.line(format!("{DIM}{}{DIM:#}", printable(&error.to_string())))?;
+    for reason in reasons {
+        run.out.line(format!("{DIM}{}{DIM:#}", printable(&reason)))?;
     }
     if let Ok(of_app) = Location::app("NAME").map(PathBuf::from) {
         let app = printable(&format!("{APP}NAME is the cache of an app: {}", of_app.display()));

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use msal_cache::sealed::{
-    KeyRing, Sealed, SealedBlob, is_sealed_document, is_sealed_record, key_of_document,
+    Key, KeyRing, Sealed, SealedBlob, is_sealed_document, is_sealed_record, key_of_document,
     key_of_record,
 };
 use msal_cache::store::{Blob, BlobStore, Bytes, CacheStore, Load, Record, Revision};
 use msal_cache::{CredentialType, Error};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::flags::{GlobalArgs, KeyArgs};
@@ -51,6 +54,28 @@ impl Sealing {
     /// An error without keys.
     pub(crate) fn required(common: &GlobalArgs, store: &StoreRef) -> Result<Self, Failure> {
         Self::of(common, store)?.ok_or_else(|| no_keys("the keys of the store are missing"))
+    }
+
+    /// Replaces the keys by those that there would be after a new one was added. The new one only seals what
+    /// is thrown away.
+    pub(crate) fn expect_new_key(&mut self, common: &GlobalArgs) -> Result<(), Failure> {
+        if common.keys.key_file.is_none() && common.keys.key_secret_service.is_none() {
+            // An error, since these keys can't be changed.
+            self.ring.add_key().map_err(Failure::Keys)?;
+        }
+        let kept = self.ring.to_text();
+        let line = format!(
+            "{} {}\n",
+            self.ring.newest().saturating_add(1),
+            STANDARD.encode([0; Key::SIZE])
+        );
+        // Sized at once, so that no key is left behind by a reallocation.
+        let mut text = Zeroizing::new(Vec::with_capacity(kept.expose().len() + line.len()));
+        text.extend_from_slice(kept.expose());
+        text.extend_from_slice(line.as_bytes());
+        let text = str::from_utf8(&text).map_err(|_| Failure::usage("the keys are no text"))?;
+        self.ring = KeyRing::from_text(text).map_err(Failure::Keys)?;
+        Ok(())
     }
 
     pub(crate) fn text<B: BlobStore>(&self, blob: B) -> SealedBlob<B> {

@@ -286,6 +286,12 @@ impl StoreRef {
         }
     }
 
+    /// Whether it is a file without content.
+    pub(crate) fn is_empty_file(&self) -> bool {
+        let Self::File(path) = self else { return false };
+        path.metadata().is_ok_and(|found| found.is_file() && found.len() == 0)
+    }
+
     /// Makes an empty file an empty cache, as the other MSAL libraries do.
     pub(crate) fn begin_if_empty(
         &self,
@@ -293,7 +299,7 @@ impl StoreRef {
         access: Access,
     ) -> Result<(), Failure> {
         let Self::File(path) = self else { return Ok(()) };
-        if !path.metadata().is_ok_and(|found| found.is_file() && found.len() == 0) {
+        if !self.is_empty_file() {
             return Ok(());
         }
         let blob = file(common, path, permissions(common)).open_blob()?;
