@@ -25,7 +25,7 @@ use msal_cache::acquire::TokenSource;
 use msal_cache::clock::ManualClock;
 use msal_cache::endpoint::{TokenEndpoint, TokenRequest, TokenResponse, TransportError};
 use msal_cache::store::{
-    Batch, CacheStore, Load, Op, Partition, RefreshGuard, Revision, delegate_store,
+    Batch, CacheStore, Change, Load, Op, Partition, RefreshGuard, Revision, delegate_store,
 };
 use msal_cache::{AccountInfo, Client, CredentialType, Event, Fields, Memory, Result, TokenCache};
 
@@ -137,7 +137,7 @@ impl<S: CacheStore> CacheStore for Counted<S> {
 
     fn commit(&self, batch: &Batch) -> Result<Vec<Revision>> {
         self.calls.fetch_add(1, Relaxed);
-        let puts = batch.changes().iter().flat_map(|change| change.ops()).map(|op| match op {
+        let puts = batch.changes().iter().flat_map(Change::ops).map(|op| match op {
             Op::Put(record) => record.value().expose().len() as u64,
             Op::Delete { .. } => 0,
         });
@@ -317,7 +317,7 @@ impl<S: CacheStore> Worker<'_, S> {
         for _ in 0..hits {
             self.acquire(user);
         }
-        if quarter == WORK - 1 && user % SIGN_OUT == 0 {
+        if quarter == WORK - 1 && user.is_multiple_of(SIGN_OUT) {
             let account = AccountInfo::of(home(user));
             self.counted(|it| {
                 it.client.remove_account(&account).unwrap();
