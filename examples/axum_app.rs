@@ -44,6 +44,8 @@ mod health;
 mod recorder;
 #[path = "axum_app/session.rs"]
 mod session;
+#[path = "axum_app/sign_ins.rs"]
+mod sign_ins;
 mod stand_in;
 #[path = "axum_app/store.rs"]
 mod store;
@@ -51,6 +53,7 @@ mod store;
 use client::{Browser, HttpClient};
 use health::Lateness;
 use session::Sessions;
+use sign_ins::SignIns;
 
 const PATH: &str = "demo/axum_app.db";
 const AUTHORITY: &str = "https://login.example/contoso";
@@ -72,6 +75,7 @@ struct App {
     issuer: Option<String>,
     redirect_uri: String,
     sessions: Sessions,
+    sign_ins: SignIns,
     lateness: Lateness,
 }
 
@@ -120,8 +124,9 @@ impl App {
             api_address: format!("{server}/me"),
             authorization_endpoint: format!("{server}/contoso/oauth2/v2.0/authorize"),
             issuer: None,
-            redirect_uri: format!("{address}/signed-in"),
+            redirect_uri: format!("{address}{}", sign_ins::FINISH),
             sessions: Sessions::default(),
+            sign_ins: SignIns::new()?,
             lateness,
         })
     }
@@ -135,8 +140,8 @@ async fn serve(
 ) -> Result<(), Failure> {
     let router = Router::new()
         .route("/", get(home))
-        .route("/sign-in", get(begin_sign_in))
-        .route("/signed-in", get(finish_sign_in))
+        .route(sign_ins::BEGIN, get(begin_sign_in))
+        .route(sign_ins::FINISH, get(finish_sign_in))
         .route("/me", get(me))
         .route("/sign-out", post(sign_out))
         .route("/health", get(health_page));
@@ -161,6 +166,7 @@ async fn home(State(app): State<Arc<App>>, headers: HeaderMap) -> String {
 /// Sends the browser to the server. `?as=NAME` suggests a user.
 async fn begin_sign_in(
     State(app): State<Arc<App>>,
+    headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
     let query = query.unwrap_or_default();
@@ -175,8 +181,9 @@ async fn begin_sign_in(
         sign_in = sign_in.issuer(issuer);
     }
     let begun = sign_in.begin_sign_in(&*app.redirect_uri).map_err(Problem::SignIn)?;
-    let id = app.sessions.begin_sign_in(begun.state).ok_or(Problem::TooMany)?;
-    Ok((set_cookie("sign_in", &id), Redirect::to(&begun.address)).into_response())
+    let cookie = app.sign_ins.begin(&headers, &begun.state);
+    let cookie = cookie.map_err(|error| Problem::Other(error.into()))?;
+    Ok((cookie, Redirect::to(&begun.address)).into_response())
 }
 
 /// The server sends the browser back to here.
@@ -185,12 +192,19 @@ async fn finish_sign_in(
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Result<Response, Problem> {
-    let state = app.sessions.take_sign_in(&headers).ok_or(Problem::NoSignIn)?;
     let answer = query.unwrap_or_default();
-    let signed_in = app.client.finish_sign_in(state, &answer, &app.endpoint).await;
-    let user = signed_in.map_err(Problem::SignIn)?.account().ok_or(Problem::NoSignIn)?;
-    let session = app.sessions.begin(user);
-    Ok((set_cookie("session", &session), Redirect::to("/me")).into_response())
+    // Those of several tabs. The answer belongs to one of them at most.
+    for (cookie, state) in app.sign_ins.begun(&headers) {
+        let user = match app.client.finish_sign_in(state, &answer, &app.endpoint).await {
+            Ok(token) => token.account().ok_or(Problem::NoSignIn)?,
+            Err(SignInError::ForeignAnswer | SignInError::TimedOut) => continue,
+            Err(error) => return Err(Problem::SignIn(error)),
+        };
+        let session = app.sessions.begin(user);
+        let cookies = (app.sign_ins.end(&headers, cookie), set_cookie("session", &session));
+        return Ok((cookies, Redirect::to("/me")).into_response());
+    }
+    Err(Problem::NoSignIn)
 }
 
 /// Calls the API in the name of the user. `?refresh` asks for a new token.
@@ -252,8 +266,8 @@ enum Problem {
     Token(AcquireError),
     SignIn(SignInError),
     Api(Failure),
+    Other(Failure),
     NoSignIn,
-    TooMany,
 }
 
 impl From<AcquireError> for Problem {
@@ -278,17 +292,11 @@ impl IntoResponse for Problem {
             Self::SignIn(SignInError::Declined(_)) => {
                 (StatusCode::FORBIDDEN, "You have declined. See /sign-in.").into_response()
             }
-            Self::SignIn(SignInError::ForeignAnswer | SignInError::TimedOut) => {
-                Self::NoSignIn.into_response()
-            }
             Self::SignIn(error) => failed(&error),
-            Self::Api(error) => failed(&*error),
+            Self::Api(error) | Self::Other(error) => failed(&*error),
             Self::NoSignIn => {
                 let page = "The sign-in is over, or began in another browser. See /sign-in.";
                 (StatusCode::BAD_REQUEST, page).into_response()
-            }
-            Self::TooMany => {
-                (StatusCode::SERVICE_UNAVAILABLE, "Too many sign-ins have begun.").into_response()
             }
         }
     }

@@ -69,7 +69,10 @@ impl Browser {
             for cookie in page.headers.get_all(SET_COOKIE) {
                 let pair = cookie.to_str()?.split(';').next().and_then(|it| it.split_once('='));
                 let (name, value) = pair.ok_or("a cookie has a name")?;
-                self.cookies.insert(name.to_owned(), value.to_owned());
+                match value {
+                    "" => self.cookies.remove(name),
+                    _ => self.cookies.insert(name.to_owned(), value.to_owned()),
+                };
             }
             let Some(location) = page.headers.get(LOCATION) else { return Ok(page) };
             let location = location.to_str()?;

@@ -1,6 +1,6 @@
 // Drives headless Chromium as a user who signs in, and as the pages of other sites that the user has open.
 // Checks what the programs return, that nothing listens afterwards, and that no secret is in a log, an
-// address, a page or the list of processes. Exits with 1 if something is wrong.
+// address, a page, a cookie or the list of processes. Exits with 1 if something is wrong.
 
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
@@ -23,7 +23,7 @@ function check(holds, what) {
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 // Everything that must contain no secret, by its name.
-const seen = { logs: [], addresses: [], pages: [], processes: [] };
+const seen = { logs: [], addresses: [], pages: [], processes: [], cookies: [] };
 
 function noteProcesses() {
   for (const id of readdirSync("/proc").filter((it) => /^\d+$/.test(it))) {
@@ -117,7 +117,14 @@ async function newUser() {
     page.on("framenavigated", (frame) => seen.addresses.push([frame.url(), "GET"]));
     return page;
   };
-  return { open, close: () => context.close() };
+  // Those in which the web app keeps the sign-ins that have begun.
+  const signIns = async () => {
+    const all = (await context.cookies()).filter((it) => it.name.startsWith("sign_in_"));
+    const values = all.map((it) => decodeURIComponent(it.value));
+    seen.cookies.push(...values, ...values.map((it) => Buffer.from(it, "base64").toString("latin1")));
+    return all;
+  };
+  return { open, signIns, close: () => context.close() };
 }
 
 // Opens an address, signs in and consents, by clicks. `declines` clicks on the link that aborts.
@@ -459,7 +466,7 @@ test("users sign in to a web app", async () => {
   let answer;
   await own.setRequestInterception(true);
   own.on("request", (request) => {
-    if (request.url().startsWith(`${address}/signed-in`)) {
+    if (request.url().startsWith(`${address}/sign-in/finish`)) {
       answer = request.url();
       return request.abort();
     }
@@ -478,6 +485,24 @@ test("users sign in to a web app", async () => {
   await page.goto(`${address}/me`);
   const still = JSON.parse(await page.evaluate(() => document.body.innerText));
   check(still.sub === "alice", `alice sees ${still.sub}`);
+
+  // Two tabs of one browser. The first one ends last; the browser has a session then.
+  const ivan = await newUser();
+  const tabs = [await ivan.open(), await ivan.open()];
+  for (const tab of tabs) await tab.goto(`${address}/sign-in`, { waitUntil: "load" });
+  const begun = await ivan.signIns();
+  check(begun.length === 2, `${begun.length} sign-ins have begun`);
+  for (const { httpOnly, sameSite, path, size } of begun) {
+    check(httpOnly && sameSite === "Lax" && path === "/sign-in", "the cookie of a sign-in");
+    check(size < 2048, `the cookie of a sign-in has ${size} bytes`);
+  }
+  for (const tab of tabs.toReversed()) {
+    await tab.bringToFront();
+    const said = await answerForms(tab, "ivan");
+    check(JSON.parse(said).sub === "ivan", `the page says ${said}`);
+  }
+  check((await ivan.signIns()).length === 0, "the cookies of sign-ins that have ended are deleted");
+  await ivan.close();
 
   const eve = await newUser();
   const declined = await eve.open();
@@ -513,7 +538,7 @@ const texts = {
   ...seen,
   addresses: seen.addresses
     .map(([address]) => address)
-    .filter((address) => !/[?&]code=/.test(address) || !/localhost|signed-in/.test(address)),
+    .filter((address) => !/[?&]code=/.test(address) || !/localhost|sign-in\/finish/.test(address)),
 };
 for (const [where, all] of Object.entries(texts)) {
   check(all.length > 3, `there are ${where} to look at`);
@@ -525,5 +550,5 @@ for (const [where, all] of Object.entries(texts)) {
 const addresses = seen.addresses.map(([address]) => address);
 const found = secrets.filter((secret) => addresses.some((address) => address.includes(secret)));
 check(found.length >= 2, `${found.length} codes are in the answers in a query`);
-console.log(`${secrets.length} secrets are in no log, address, page or process`);
+console.log(`${secrets.length} secrets are in no log, address, page, cookie or process`);
 process.exit(0);

@@ -70,7 +70,7 @@ const provider = new Provider(issuer, {
       grant_types: ["authorization_code", "refresh_token"],
       response_types: ["code"],
       // The port of a native app's loopback address is any (RFC 8252, section 7.3).
-      redirect_uris: ["http://127.0.0.1/signed-in"],
+      redirect_uris: ["http://127.0.0.1/sign-in/finish"],
       token_endpoint_auth_method: "client_secret_post",
       client_secret: secret,
     }),
