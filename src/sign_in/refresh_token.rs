@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 #[cfg(feature = "http-async")]
 use super::detached;
 use super::id_token::IdTokenRules;
+use super::signature;
 #[cfg(feature = "http-async")]
 use crate::AsyncClient;
 #[cfg(feature = "http")]
@@ -23,8 +24,8 @@ use crate::model::AsyncTokenEndpoint;
 #[cfg(feature = "http")]
 use crate::model::TokenEndpoint;
 use crate::model::{
-    AcquireError, AcquiredToken, AuthorityHosts, ClientConfig, Clouds, Event, Form, TokenRequest,
-    TokenResponse, merged_claims, schema,
+    AcquireError, AcquiredToken, AuthorityHosts, ClientConfig, Clouds, Event, Fields, Form,
+    TokenRequest, TokenResponse, merged_claims, schema,
 };
 
 const GRANT: &str = "refresh_token";
@@ -39,6 +40,7 @@ pub struct RefreshTokenSignIn<C> {
     scopes: Vec<String>,
     claims_challenge: Option<String>,
     issuer: Option<String>,
+    verifies_signature: bool,
 }
 
 impl<C> RefreshTokenSignIn<C> {
@@ -49,7 +51,8 @@ impl<C> RefreshTokenSignIn<C> {
     ) -> Self {
         let (refresh_token, scopes) = (refresh_token.to_owned(), schema::scopes_of_all(scopes));
         let refresh_token = refresh_token.into();
-        Self { client, refresh_token, scopes, claims_challenge: None, issuer: None }
+        let (claims_challenge, issuer, verifies_signature) = Default::default();
+        Self { client, refresh_token, scopes, claims_challenge, issuer, verifies_signature }
     }
 
     /// Sets the claims challenge of an API or of an earlier response
@@ -66,6 +69,17 @@ impl<C> RefreshTokenSignIn<C> {
     /// replaced the refresh token, the new one is lost.
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Checks the signature of the ID token, too. See
+    /// [`SignIn::verify_signature`](super::SignIn::verify_signature). The keys are requested before the
+    /// token is redeemed.
+    ///
+    /// A response without an ID token, or with a wrong signature, is not stored, and where the server has
+    /// replaced the refresh token, the new one is lost.
+    pub fn verify_signature(mut self) -> Self {
+        self.verifies_signature = true;
         self
     }
 
@@ -89,6 +103,8 @@ struct RefreshTokenGrant {
     issuer: Option<String>,
     authority: Arc<AuthorityHosts>,
     request: TokenRequest,
+    /// Where the keys are, if the signature is checked.
+    keys: Option<String>,
 }
 
 impl RefreshTokenGrant {
@@ -99,6 +115,8 @@ impl RefreshTokenGrant {
             return Err(Error::invalid("refresh_token", "it is empty"));
         }
         let authority = config.authority()?;
+        let keys =
+            sign_in.verifies_signature.then(|| signature::jwks_uri(&authority)).transpose()?;
         let mut form = Form::new()
             .with("client_id", config.id.as_str())
             .with("grant_type", GRANT)
@@ -111,7 +129,7 @@ impl RefreshTokenGrant {
             form = form.with("claims", claims);
         }
         let request = TokenRequest::new(authority.token_endpoint(), &config.id, form);
-        Ok(Self { scopes, issuer, authority, request })
+        Ok(Self { scopes, issuer, authority, request, keys })
     }
 }
 
@@ -139,6 +157,14 @@ impl Grant for RefreshTokenGrant {
             now,
         };
         rules.check_if_present(response.body())
+    }
+
+    fn keys(&self) -> Option<&str> {
+        self.keys.as_deref()
+    }
+
+    fn check_signature(&self, response: &TokenResponse, keys: &Fields) -> Result<bool> {
+        signature::check(response, keys)
     }
 }
 

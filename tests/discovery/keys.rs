@@ -16,17 +16,17 @@ use rustls::pki_types::pem::PemObject;
 
 use super::*;
 
-const DOCUMENT: &str = "/.well-known/openid-configuration";
+pub(super) const DOCUMENT: &str = "/.well-known/openid-configuration";
 const RSA_KEY: &[u8] = include_bytes!("../fixtures/tls/signing-key.pem");
 
 /// Makes the signature of a message.
-type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
+pub(super) type Sign = Arc<dyn Fn(&[u8]) -> Vec<u8> + Send + Sync>;
 
 fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-fn rsa(padding: &'static dyn RsaEncoding) -> (Value, Sign) {
+pub(super) fn rsa(padding: &'static dyn RsaEncoding) -> (Value, Sign) {
     let key = PrivatePkcs8KeyDer::from_pem_slice(RSA_KEY).unwrap();
     let pair = RsaKeyPair::from_pkcs8(key.secret_pkcs8_der()).unwrap();
     let public: ring::rsa::PublicKeyComponents<Vec<u8>> = pair.public().into();
@@ -52,7 +52,7 @@ fn ec() -> (Value, Sign) {
 
 impl Provider {
     /// A provider that publishes these keys.
-    fn with_keys(keys: &[&Value]) -> Self {
+    pub(super) fn with_keys(keys: &[&Value]) -> Self {
         let provider = Self::start();
         provider.publish(DOCUMENT, &provider.good(""));
         provider.publish("/keys", &json!({ "keys": keys }));
@@ -60,7 +60,7 @@ impl Provider {
     }
 
     /// Issues ID tokens with this header, these further claims and this signature, without a nonce.
-    fn issue(&self, header: &Value, more: &[(&str, Value)], sign: &Sign) {
+    pub(super) fn issue(&self, header: &Value, more: &[(&str, Value)], sign: &Sign) {
         let now = SystemClock.now();
         let mut claims = json!({
             "iss": self.issuer(""), "aud": "client-id", "sub": "alice", "exp": now + 3600,
@@ -99,7 +99,7 @@ impl Provider {
         [first, second]
     }
 
-    fn fetched_keys(&self) -> usize {
+    pub(super) fn fetched_keys(&self) -> usize {
         self.requests().iter().filter(|it| *it == "GET /keys").count()
     }
 }

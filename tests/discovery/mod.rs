@@ -6,6 +6,7 @@ mod keys;
 mod metadata;
 mod region;
 mod sign_in;
+mod signatures;
 
 use std::collections::HashMap;
 use std::io;
