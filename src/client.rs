@@ -108,7 +108,8 @@ impl<S: CacheStore> TokenCache<S> {
     where
         A: TryInto<Authority, Error: Into<Error>>,
     {
-        let config = ClientConfig::new(client_id.into(), authority, self.0.clouds());
+        let config =
+            ClientConfig::new(client_id.into(), self.0.authority(authority), self.0.clouds());
         Client { cache: self.clone(), config }
     }
 }

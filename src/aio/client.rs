@@ -40,7 +40,8 @@ impl<S: AsyncCacheStore> AsyncTokenCache<S> {
     where
         A: TryInto<Authority, Error: Into<Error>>,
     {
-        let config = ClientConfig::new(client_id.into(), authority, self.0.clouds());
+        let config =
+            ClientConfig::new(client_id.into(), self.0.authority(authority), self.0.clouds());
         AsyncClient { cache: self.clone(), config }
     }
 }
@@ -56,6 +57,14 @@ impl<S: AsyncCacheStore> AsyncClient<S> {
     #[cfg(feature = "http-async")]
     pub(crate) fn config(&self) -> &ClientConfig {
         &self.config
+    }
+
+    /// The same client at an authority, mostly its own one with its metadata.
+    #[cfg(feature = "azure")]
+    pub(crate) fn at(&self, authority: Authority) -> Self {
+        let (cache, mut client) = (&self.cache.0, self.clone());
+        client.config.set_authority(cache.authority(authority), cache.clouds());
+        client
     }
 
     /// See [`Client::authority`](crate::Client::authority).

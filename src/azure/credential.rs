@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +7,7 @@ use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions}
 use azure_core::error::{Error as AzureError, ErrorKind};
 use azure_core::time::OffsetDateTime;
 use msal_cache_core::{AsyncCacheStore, event};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::challenge::ClaimsChallenge;
 use super::chosen::Chosen;
@@ -14,6 +15,7 @@ use super::error::CredentialError;
 use super::interaction::{Interaction, Wish};
 use super::record::AuthenticationRecord;
 use crate::AsyncClient;
+use crate::http::AsyncHttpEndpoint;
 use crate::model::{
     AccountInfo, AcquireError, AcquiredToken, AsyncTokenEndpoint, InteractionRequired,
     SilentRequest,
@@ -46,6 +48,11 @@ const LAST_SECOND: i64 = 253_402_300_799;
 /// id: it acquires tokens by its own refresh tokens, and by those of a family of clients where the
 /// server accepts that.
 ///
+/// **Authorities.** Where an [`AsyncHttpEndpoint`] has no token endpoint of its own, and the client's
+/// authority is one whose endpoints are not known, such as that of a private cloud, the first call discovers
+/// them ([`AsyncHttpEndpoint::discover_unknown`]). For an endpoint of another type, make the client with an
+/// authority that has been discovered.
+///
 /// **Tenants.** A credential is for the tenant of its client, as in `azure_identity`. For another
 /// tenant of the same user, make a second client and credential over the same cache, with the same
 /// [`record`](super::CredentialBuilder::record); that needs no sign-in unless the tenant requires one.
@@ -59,6 +66,8 @@ const LAST_SECOND: i64 = 253_402_300_799;
 /// `Debug` prints no secret.
 pub struct Credential<S, E> {
     client: AsyncClient<S>,
+    /// The client with the endpoints of its authority.
+    located: OnceCell<AsyncClient<S>>,
     endpoint: E,
     /// `None` for the app itself.
     user: Option<User<S, E>>,
@@ -85,8 +94,8 @@ where
     E: AsyncTokenEndpoint + Clone + 'static,
 {
     pub(super) fn new(client: AsyncClient<S>, endpoint: E, user: Option<User<S, E>>) -> Self {
-        let (last_sign_in, ended) = Default::default();
-        Self { client, endpoint, user, last_sign_in, ended }
+        let (located, last_sign_in, ended) = Default::default();
+        Self { client, located, endpoint, user, last_sign_in, ended }
     }
 
     /// A credential for the app itself (client credentials). The endpoint authenticates it, by a
@@ -129,8 +138,25 @@ where
     }
 
     fn record_of(&self, account: &AccountInfo) -> Result<AuthenticationRecord, CredentialError> {
-        let (config, authority) = (self.client.config(), self.client.authority()?);
+        let client = self.located.get().unwrap_or(&self.client);
+        let (config, authority) = (client.config(), client.authority()?);
         Ok(AuthenticationRecord::new(account, &config.id, &authority))
+    }
+
+    /// The client, whose authority has been discovered where it isn't known. What has failed is tried again
+    /// by the next call.
+    async fn client(&self) -> Result<&AsyncClient<S>, CredentialError> {
+        let locate = async || {
+            let http = (&self.endpoint as &dyn Any).downcast_ref::<AsyncHttpEndpoint>();
+            Ok(match http {
+                Some(http) => {
+                    let authority = self.client.authority()?;
+                    self.client.at(http.discover_unknown(&authority).await?)
+                }
+                None => self.client.clone(),
+            })
+        };
+        self.located.get_or_try_init(locate).await
     }
 
     async fn token(
@@ -176,7 +202,7 @@ where
         scopes: &[String],
         claims: Option<&str>,
     ) -> Result<Silent, CredentialError> {
-        let candidates = chosen.candidates(&self.client).await?;
+        let candidates = chosen.candidates(self.client().await?).await?;
         let [account] = &candidates[..] else {
             return Ok(Silent::Needs(Need::Choice(candidates.len())));
         };
@@ -202,7 +228,7 @@ where
         if let Some(claims) = claims {
             request = request.claims_challenge(claims);
         }
-        match self.client.acquire(&request, &self.endpoint).await {
+        match self.client().await?.acquire(&request, &self.endpoint).await {
             // It is valid, and asking again would send the same request.
             Err(AcquireError::NotStored { token, .. }) => {
                 event!(warn, target: "msal_cache::azure", "a token was returned, and not stored");
@@ -221,12 +247,15 @@ where
         is_fixed: bool,
         last: &mut LastSignIn,
     ) -> Result<AcquiredToken, CredentialError> {
-        let signed_in = match interaction(&self.client, &self.endpoint, wish).await {
-            Err(SignInError::NotStored { token, .. }) => {
-                event!(warn, target: "msal_cache::azure", "a user has signed in, and is not stored");
-                Ok(*token)
-            }
-            result => result.map_err(|error| CredentialError::SignIn(Arc::new(error))),
+        let signed_in = match self.client().await {
+            Ok(client) => match interaction(client, &self.endpoint, wish).await {
+                Err(SignInError::NotStored { token, .. }) => {
+                    event!(warn, target: "msal_cache::azure", "a user has signed in, and is not stored");
+                    Ok(*token)
+                }
+                result => result.map_err(|error| CredentialError::SignIn(Arc::new(error))),
+            },
+            Err(error) => Err(error),
         };
         let result = signed_in.and_then(|token| {
             let account = token.account();

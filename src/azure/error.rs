@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use msal_cache_core::Error;
 
+use crate::http::MetadataError;
 use crate::model::{AcquireError, ServerError};
 use crate::sign_in::SignInError;
 
@@ -17,6 +18,10 @@ pub enum CredentialError {
     /// The sign-in failed. Calls that waited for it have the same error.
     #[error(transparent)]
     SignIn(Arc<SignInError>),
+
+    /// It isn't known where the endpoints of the authority are, and discovery failed.
+    #[error(transparent)]
+    Discovery(Arc<MetadataError>),
 
     /// The cache has no account that matches, and no sign-in is configured.
     #[error(
@@ -58,6 +63,11 @@ impl CredentialError {
         match self {
             Self::Acquire(error) => error.server_error(),
             Self::SignIn(error) => error.server_error(),
+            Self::Discovery(error) => match &**error {
+                MetadataError::Refused { source, .. }
+                | MetadataError::UnknownHost { source, .. } => Some(source),
+                _ => None,
+            },
             _ => None,
         }
     }
@@ -69,6 +79,12 @@ impl CredentialError {
             Self::SignIn(_) | Self::NoAccount | Self::OtherUser => true,
             _ => false,
         }
+    }
+}
+
+impl From<MetadataError> for CredentialError {
+    fn from(error: MetadataError) -> Self {
+        Self::Discovery(Arc::new(error))
     }
 }
 

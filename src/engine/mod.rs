@@ -9,6 +9,7 @@ mod back_off;
 mod decoded_cache;
 mod in_flight;
 mod known;
+mod known_clouds;
 mod meter;
 mod metrics;
 mod outages;

@@ -2,16 +2,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use msal_cache_core::{Batch, ChangeSignal, Guards, Result};
+use msal_cache_core::{Batch, ChangeSignal, Error, Guards, Result};
 
 use crate::engine::back_off::BackOff;
 use crate::engine::decoded_cache::DecodedCache;
 use crate::engine::in_flight::InFlight;
+use crate::engine::known_clouds::KnownClouds;
 #[cfg(feature = "metrics")]
 use crate::engine::meter::timed;
 use crate::engine::metrics;
 use crate::engine::outages::{Moment, Outages};
-use crate::model::{Clock, Clouds, Limits, OutagePolicy, Profile, SystemClock};
+use crate::model::{Authority, Clock, Clouds, Limits, OutagePolicy, Profile, SystemClock};
 
 /// The options of a cache.
 #[derive(Clone)]
@@ -56,6 +57,7 @@ pub(crate) struct Engine<S, R> {
 /// What a cache knows besides its store.
 pub(crate) struct CacheState {
     pub(crate) options: CacheOptions,
+    pub(crate) clouds: KnownClouds,
     pub(crate) decoded: DecodedCache,
     /// Approximately how many access tokens are stored, where their number is limited.
     pub(crate) stored: AtomicUsize,
@@ -78,6 +80,7 @@ impl<S, R> Engine<S, R> {
         let state = Arc::new(CacheState {
             decoded: DecodedCache::new(options.limits.decoded_bytes),
             outages: Outages::new(options.outages, &*options.clock),
+            clouds: KnownClouds::new(options.clouds.clone()),
             options,
             // Unknown: the first sign-in counts.
             stored: AtomicUsize::new(usize::MAX / 2),
@@ -106,7 +109,19 @@ impl<S, R> Engine<S, R> {
     }
 
     pub(crate) fn clouds(&self) -> &Clouds {
-        &self.state.options.clouds
+        self.state.clouds.latest()
+    }
+
+    /// Parses an authority, and learns to which cloud its host belongs, if that has been discovered.
+    pub(crate) fn authority<A>(&self, authority: A) -> Result<Authority>
+    where
+        A: TryInto<Authority, Error: Into<Error>>,
+    {
+        let authority = authority.try_into().map_err(Into::into)?;
+        if let Some(cloud) = authority.cloud() {
+            self.state.clouds.learn(cloud);
+        }
+        Ok(authority)
     }
 
     pub(crate) fn set_changed(&self) {

@@ -81,7 +81,8 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
 
     /// The rules of a plan at this time.
     pub(crate) fn rules(&self, now: i64) -> Rules<'_> {
-        let CacheOptions { profile, clouds, limits, .. } = &self.state.options;
+        let CacheOptions { profile, limits, .. } = &self.state.options;
+        let clouds = self.clouds();
         let most = limits.access_tokens_of_one_owner;
         Rules { now, profile: *profile, clouds, most, is_shared: self.store.is_shared() }
     }

@@ -46,6 +46,21 @@ impl<W: Wire> Exchange<W> {
         self.discover(&Authority::undiscovered(issuer)?).await
     }
 
+    /// The authority with its metadata, if it is not known where its endpoints are.
+    pub(super) async fn discover_unknown(
+        &self,
+        authority: &Authority,
+    ) -> Result<Authority, MetadataError> {
+        let is_unknown = match authority.kind() {
+            AuthorityKind::Aad => !is_known_cloud(authority.environment()),
+            AuthorityKind::Oidc => true,
+            _ => false,
+        };
+        let is_set = authority.has_own_token_endpoint() || self.options.token_endpoint.is_some();
+        let is_set = is_set || authority.metadata().is_some();
+        if is_unknown && !is_set { self.discover(authority).await } else { Ok(authority.clone()) }
+    }
+
     /// The authority with its metadata.
     pub(super) async fn discover(&self, authority: &Authority) -> Result<Authority, MetadataError> {
         let is_asked = authority.kind() == AuthorityKind::Aad

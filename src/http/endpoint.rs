@@ -102,6 +102,19 @@ impl HttpEndpoint {
         now(self.0.discover(authority))
     }
 
+    /// The authority with its metadata, as [`discover`](Self::discover), if its endpoints are not known: those
+    /// of an `OpenID` Connect provider that isn't Microsoft's, and of a tenant on a host that Microsoft hasn't
+    /// published. Others are returned as they are, without a request; so is each one whose token endpoint is set,
+    /// by [`Authority::with_token_endpoint`] or by
+    /// [`HttpEndpointBuilder::token_endpoint`](super::HttpEndpointBuilder::token_endpoint).
+    ///
+    /// # Errors
+    ///
+    /// See the variants of [`MetadataError`].
+    pub fn discover_unknown(&self, authority: &Authority) -> Result<Authority, MetadataError> {
+        now(self.0.discover_unknown(authority))
+    }
+
     /// The `OpenID` Connect provider of an issuer with any path, such as
     /// `https://idp.example/realms/staff`, with its metadata; see [`discover`](Self::discover).
     ///

@@ -146,6 +146,13 @@ impl Authority {
         Self::oidc(issuer, issuer)
     }
 
+    /// Whether the token endpoint was set, and doesn't follow from the address.
+    #[cfg(any(feature = "http", feature = "http-async"))]
+    pub(crate) fn has_own_token_endpoint(&self) -> bool {
+        let rest = self.0.token_endpoint.strip_prefix(&self.0.address);
+        rest.is_none_or(|it| it != format!("/{}", endpoint_path(self.0.kind)))
+    }
+
     /// The same authority with its validated metadata, and the cloud to which its host belongs.
     #[cfg(any(feature = "http", feature = "http-async"))]
     pub(crate) fn with_metadata(self, metadata: Metadata, cloud: Option<Cloud>) -> Result<Self> {
@@ -161,9 +168,9 @@ impl Authority {
         self.0.metadata.as_deref()
     }
 
-    /// The cloud of its host, if instance discovery has found it (`HttpEndpoint::discover`). A cache that
-    /// is to find tokens under the other hosts of the cloud has it in its
-    /// [`Clouds`](crate::cloud::Clouds), by [`TokenCacheBuilder::clouds`](crate::TokenCacheBuilder::clouds).
+    /// The cloud of its host, if instance discovery has found it (`HttpEndpoint::discover`). A cache adds it
+    /// to its [`Clouds`](crate::cloud::Clouds) when it makes a client of this authority, and then finds
+    /// tokens under all hosts of the cloud.
     pub fn cloud(&self) -> Option<&Cloud> {
         self.0.cloud.as_deref()
     }
@@ -299,9 +306,7 @@ impl Parts {
             full.push('/');
             full.push_str(&path);
         }
-        // AD FS has no version in its paths.
-        let endpoint =
-            if kind == AuthorityKind::Adfs { "oauth2/token" } else { "oauth2/v2.0/token" };
+        let endpoint = endpoint_path(kind);
         let mut parts = Self {
             kind,
             environment: address.host.clone(),
@@ -340,6 +345,12 @@ impl Parts {
                 .is_some_and(|it| it.eq_ignore_ascii_case(policy))
         })
     }
+}
+
+/// The path of the token endpoint below the address of an authority.
+fn endpoint_path(kind: AuthorityKind) -> &'static str {
+    // AD FS has no version in its paths.
+    if kind == AuthorityKind::Adfs { "oauth2/token" } else { "oauth2/v2.0/token" }
 }
 
 /// A path in lower case that differs wherever the original differs: capitals are encoded, and

@@ -28,13 +28,10 @@ pub(crate) struct ClientConfig {
 }
 
 impl ClientConfig {
-    pub(crate) fn new<A>(id: String, authority: A, clouds: &Clouds) -> Self
-    where
-        A: TryInto<Authority, Error: Into<Error>>,
-    {
+    pub(crate) fn new(id: String, authority: Result<Authority>, clouds: &Clouds) -> Self {
         Self {
             id,
-            authority: checked(authority.try_into().map_err(Into::into), clouds),
+            authority: checked(authority, clouds),
             capabilities: Arc::default(),
             skew: SKEW,
             guard_wait: GUARD_WAIT,
@@ -48,6 +45,11 @@ impl ClientConfig {
             return Err(Error::invalid("client_id", "it is empty"));
         }
         Ok(())
+    }
+
+    #[cfg(feature = "azure")]
+    pub(crate) fn set_authority(&mut self, authority: Result<Authority>, clouds: &Clouds) {
+        self.authority = checked(authority, clouds);
     }
 
     pub(crate) fn set_token_endpoint(&mut self, address: &str, clouds: &Clouds) {

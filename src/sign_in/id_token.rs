@@ -85,7 +85,9 @@ impl IdTokenRules<'_> {
         let uri = address::parse(issuer).map_err(|it| wrong("iss", it))?;
         let host = address::bare_host(&uri).to_ascii_lowercase();
         let authority = self.authority;
-        if self.clouds.of(authority.environment()).is_none()
+        // The metadata has the issuer of a cloud that has been discovered.
+        if authority.cloud().is_some()
+            || self.clouds.of(authority.environment()).is_none()
             || authority.kind() != AuthorityKind::Aad
         {
             let ciam = authority.kind() == AuthorityKind::Ciam && host.ends_with(".ciamlogin.com");

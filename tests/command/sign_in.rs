@@ -95,6 +95,27 @@ fn a_user_signs_in_by_the_browser_that_gets_the_printed_address() {
     assert!(done.status.success() && out.starts_with("Signed in bob@contoso.example"), "{out}");
 }
 
+#[cfg(unix)]
+#[test]
+fn a_well_known_place_is_a_store_to_sign_in_to() {
+    let (tool, server) = (Tool::new(), StandIn::start().unwrap());
+    let endpoint = format!("{}/contoso/oauth2/v2.0/token", server.url());
+    let place = ["--environment", "login.example", "--token-endpoint", &endpoint];
+    for store in ["app:my-tool", "azure-cli"] {
+        let run = |args: &[&str]| {
+            let args = [args, &["--scope", "User.Read", "--json"], &CLIENT, &place].concat();
+            let done = tool.command().env("HOME", tool.path("home")).args(args).output().unwrap();
+            assert!(done.status.success(), "{store}: {done:?}");
+            serde_json::from_slice::<Value>(&done.stdout).unwrap()
+        };
+        let signed_in = run(&["sign-in", store, "--device-code"]);
+        assert_eq!(signed_in["username"], "alice@contoso.example");
+        let token = run(&["get-token", store, "--account", "alice", "--refresh"]);
+        assert!(token["token"].as_str().unwrap().starts_with("access token"), "{token}");
+    }
+    assert!(tool.path("home/.azure/msal_token_cache.json").exists());
+}
+
 #[test]
 fn what_the_server_refuses_is_an_error_without_secrets() {
     let (tool, server) = (Tool::new(), StandIn::start().unwrap());
@@ -123,6 +144,34 @@ fn what_the_server_refuses_is_an_error_without_secrets() {
 }
 
 #[test]
+fn endpoints_that_are_not_known_are_discovered_only_where_a_request_is_needed() {
+    let (tool, server) = (Tool::new(), StandIn::start().unwrap());
+    // No server is there.
+    let place = [&CLIENT[..], &["--environment", "127.0.0.1:1"]].concat();
+    let document = "127.0.0.1:1/contoso/v2.0/.well-known/openid-configuration";
+    let fails = |run: &Run| {
+        assert_eq!((run.code, run.out.as_str()), (8, ""), "{run:?}");
+        assert_eq!(run.error()["kind"], "server");
+        assert!(run.error()["message"].as_str().unwrap().contains(document), "{run:?}");
+    };
+    let args = ["sign-in", "cache.json", "--device-code", "--scope", "User.Read", "--json"];
+    let args = [&args[..], &place, &["--no-instance-discovery"]].concat();
+    fails(&tool.run_without_time(&args));
+    // A user of that place.
+    sign_in(&tool, &server, "cache.json", &[]).expect_code(0);
+    let stored = tool.read("cache.json").to_string().replace("login.example", "127.0.0.1");
+    tool.write("cache.json", stored);
+
+    let get_token = |scope| {
+        let more = ["--account", "alice", "--refresh", "--no-instance-discovery", "--json"];
+        let request = ["get-token", "cache.json", "--scope", scope];
+        tool.run_without_time(&[&request[..], &place, &more].concat())
+    };
+    assert!(get_token("User.Read").json()["token"].as_str().unwrap().starts_with("access token"));
+    fails(&get_token("Mail.Read"));
+}
+
+#[test]
 fn a_refresh_is_for_a_user_and_a_store_that_can_be_changed() {
     let tool = Tool::with("python-aad.json");
     let request = ["--client", "c", "--scope", "s", "--refresh"];
@@ -132,6 +181,31 @@ fn a_refresh_is_for_a_user_and_a_store_that_can_be_changed() {
         &["sign-in", "cache.json", "--client", "c", "--scope", "s"],
         &["sign-in", "-", "--client", "c", "--scope", "s", "--tenant", "t", "--device-code"],
         &["sign-in", "cache.json", "--client", "c", "--scope", "s", "--tenant", "a b"],
+        &["sign-in", "cache.json", "--client", "c", "--scope", "s", "--issuer", "http://i.example"],
+        &[
+            "sign-in",
+            "c",
+            "--client",
+            "c",
+            "--scope",
+            "s",
+            "--issuer",
+            "https://i",
+            "--tenant",
+            "t",
+        ],
+        &[
+            "get-token",
+            "cache.json",
+            "--client",
+            "c",
+            "--scope",
+            "s",
+            "--account",
+            "alice",
+            "--issuer",
+            "https://i",
+        ],
     ] {
         let run = tool.run_without_time(args);
         assert_eq!((run.code, run.out.as_str()), (2, ""), "{args:?}: {run:?}");

@@ -1,6 +1,9 @@
 //! Metadata documents, instance discovery and keys, from a server over TLS.
 
+#[cfg(feature = "azure")]
+mod azure;
 mod cache;
+mod clouds;
 mod instance;
 mod keys;
 mod metadata;

@@ -9,8 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::Path;
 
-use msal_cache::endpoint::TokenEndpoint;
-use msal_cache::{AccountInfo, AcquireError, Authority, Error};
+use msal_cache::http::HttpEndpoint;
+use msal_cache::{AccountInfo, AcquireError, Error};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -21,7 +21,7 @@ use crate::failure::{Failure, Outcome, printable};
 use crate::flags::RedeemArgs;
 use crate::out::{BAD, BOLD, DIM, GOOD, count};
 use crate::run::Run;
-use crate::sign_in::{chain, endpoint};
+use crate::sign_in::{chain, endpoint, known};
 use crate::store::Access;
 
 /// What is expected of the input.
@@ -75,7 +75,7 @@ pub(crate) fn import(
         let cache = run.waiting("Opening", || store.open(run.common, Access::Create))?;
         // A refresh token whose response can't be stored is lost.
         run.waiting("Writing", || cache.verify())?;
-        let endpoint = endpoint(args.token_endpoint.as_deref())?;
+        let endpoint = endpoint(args.token_endpoint.as_deref(), args.no_instance_discovery)?;
         let all = tokens.iter().map(|it| redeem(&cache, it, &endpoint));
         users = run.waiting("Redeeming", || all.collect::<Result<_, _>>())?;
     }
@@ -155,14 +155,14 @@ fn parse(text: &str) -> Result<(Vec<AdalToken>, usize), serde_json::Error> {
 fn redeem(
     cache: &Cache,
     token: &AdalToken,
-    endpoint: &dyn TokenEndpoint,
+    endpoint: &HttpEndpoint,
 ) -> Result<Result<Option<AccountInfo>, String>, Failure> {
     let mut refused = None;
     for (authority, resource) in &token.uses {
-        let authority = match Authority::parse(authority) {
+        let authority = match known(endpoint, authority) {
             Ok(authority) => authority,
             Err(error) => {
-                refused.get_or_insert(printable(&error.to_string()));
+                refused.get_or_insert(printable(&error.message()));
                 continue;
             }
         };

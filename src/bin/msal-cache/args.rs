@@ -212,6 +212,8 @@ Examples:
       --scope User.Read --device-code
   msal-cache sign-in cache.db --client CLIENT --tenant contoso.com \\
       --scope User.Read --no-browser --port 8400
+  msal-cache sign-in cache.db --client CLIENT --scope api.read \\
+      --issuer https://idp.example/realms/staff --device-code
 
 CLIENT is the id of your own app registration: none is built in. For a sign-in
 by browser, register the redirect URI http://localhost for mobile and desktop

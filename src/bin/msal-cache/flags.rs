@@ -288,6 +288,24 @@ pub(crate) struct RefreshArgs {
     #[cfg(feature = "http")]
     #[arg(long, value_name = "URL", requires = "refresh", value_parser = selector)]
     pub(crate) token_endpoint: Option<String>,
+
+    /// Issuer of an OpenID Connect provider that isn't Microsoft's
+    /// [example: --issuer https://idp.example/realms/staff]
+    #[cfg(feature = "http")]
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "refresh",
+        conflicts_with_all = ["tenant", "environment", "token_endpoint"],
+        value_parser = selector
+    )]
+    pub(crate) issuer: Option<String>,
+
+    /// Don't ask Microsoft about a host that isn't known, such as that of a private cloud
+    /// [example: --no-instance-discovery]
+    #[cfg(feature = "http")]
+    #[arg(long, requires = "refresh", conflicts_with = "issuer")]
+    pub(crate) no_instance_discovery: bool,
 }
 
 /// An import of refresh tokens that are redeemed.
@@ -303,6 +321,12 @@ pub(crate) struct RedeemArgs {
     #[cfg(feature = "http")]
     #[arg(long, value_name = "URL", requires = "redeem", value_parser = selector)]
     pub(crate) token_endpoint: Option<String>,
+
+    /// Don't ask Microsoft about a host that isn't known, such as that of a private cloud
+    /// [example: --no-instance-discovery]
+    #[cfg(feature = "http")]
+    #[arg(long, requires = "redeem")]
+    pub(crate) no_instance_discovery: bool,
 }
 
 /// A sign-in.
@@ -314,8 +338,8 @@ pub(crate) struct SignInArgs {
     pub(crate) client: String,
 
     /// Tenant [example: --tenant contoso.onmicrosoft.com]
-    #[arg(long, value_name = "TENANT", value_parser = selector)]
-    pub(crate) tenant: String,
+    #[arg(long, value_name = "TENANT", required_unless_present = "issuer", value_parser = selector)]
+    pub(crate) tenant: Option<String>,
 
     /// Scope; can be repeated [example: --scope User.Read --scope Mail.Read]
     #[arg(long, value_name = "SCOPE", required = true, value_parser = selector)]
@@ -360,6 +384,21 @@ pub(crate) struct SignInArgs {
     /// [example: --authorization-endpoint https://login.example/contoso/oauth2/v2.0/authorize]
     #[arg(long, value_name = "URL", conflicts_with = "device_code", value_parser = selector)]
     pub(crate) authorization_endpoint: Option<String>,
+
+    /// Issuer of an OpenID Connect provider that isn't Microsoft's
+    /// [example: --issuer https://idp.example/realms/staff]
+    #[arg(
+        long,
+        value_name = "URL",
+        conflicts_with_all = ["tenant", "environment", "token_endpoint", "authorization_endpoint"],
+        value_parser = selector
+    )]
+    pub(crate) issuer: Option<String>,
+
+    /// Don't ask Microsoft about a host that isn't known, such as that of a private cloud
+    /// [example: --no-instance-discovery]
+    #[arg(long, conflicts_with = "issuer")]
+    pub(crate) no_instance_discovery: bool,
 }
 
 /// A silent token request.

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 
 use msal_cache::acquire::AcquiredToken;
-use msal_cache::http::HttpEndpoint;
+use msal_cache::http::{HttpEndpoint, MetadataError};
 use msal_cache::sign_in::SignInError;
 use msal_cache::store::CacheStore;
 use msal_cache::{AccountInfo, AcquireError, Authority, Client, Error, SilentRequest};
@@ -22,9 +22,15 @@ pub(crate) fn sign_in(
     args: &SignInArgs,
 ) -> Result<Outcome, Failure> {
     let (store, cache) = run.open(name, Access::Create)?;
-    let authority = Authority::parse(&format!("https://{}/{}", args.environment, args.tenant))?;
+    let endpoint = endpoint(args.token_endpoint.as_deref(), args.no_instance_discovery)?;
+    let authority = match (&args.issuer, &args.tenant) {
+        (Some(issuer), _) => of_issuer(&endpoint, issuer)?,
+        (None, tenant) => {
+            let tenant = tenant.as_deref().unwrap_or_default();
+            known(&endpoint, &format!("https://{}/{tenant}", args.environment))?
+        }
+    };
     let client = cache.client(&args.client, authority);
-    let endpoint = endpoint(args.token_endpoint.as_deref())?;
     let token = if args.device_code {
         by_device_code(&client, &endpoint, args)
     } else {
@@ -83,9 +89,9 @@ fn by_device_code<S: CacheStore>(
 pub(crate) fn refresh<S: CacheStore>(
     client: &Client<S>,
     request: &SilentRequest,
-    token_endpoint: Option<&str>,
+    endpoint: &HttpEndpoint,
 ) -> Result<AcquiredToken, Failure> {
-    match client.acquire(request, &endpoint(token_endpoint)?) {
+    match client.acquire(request, endpoint) {
         // The token is valid; the reason why it isn't stored follows it.
         Err(AcquireError::NotStored { token, source }) => {
             complain(&format!("warning: the token is not stored: {source}"));
@@ -101,8 +107,35 @@ pub(crate) fn refresh<S: CacheStore>(
     }
 }
 
-pub(crate) fn endpoint(token_endpoint: Option<&str>) -> Result<HttpEndpoint, Error> {
-    let builder = HttpEndpoint::builder().app("msal-cache", env!("CARGO_PKG_VERSION"));
+/// The authority with the endpoints of its metadata document, if they are not known otherwise.
+pub(crate) fn known(endpoint: &HttpEndpoint, authority: &str) -> Result<Authority, Failure> {
+    endpoint.discover_unknown(&Authority::parse(authority)?).map_err(undiscovered)
+}
+
+/// The provider of an issuer.
+pub(crate) fn of_issuer(endpoint: &HttpEndpoint, issuer: &str) -> Result<Authority, Failure> {
+    endpoint.discover_issuer(issuer).map_err(undiscovered)
+}
+
+fn undiscovered(error: MetadataError) -> Failure {
+    match error {
+        MetadataError::Invalid(error) => error.into(),
+        MetadataError::UnknownHost { host, .. } => Failure::Server(format!(
+            "Microsoft doesn't know the host {}; if it is that of a private cloud or of a domain of your own, \
+             add --no-instance-discovery",
+            printable(&host)
+        )),
+        error => Failure::Server(chain(&error)),
+    }
+}
+
+pub(crate) fn endpoint(
+    token_endpoint: Option<&str>,
+    no_instance_discovery: bool,
+) -> Result<HttpEndpoint, Error> {
+    let builder = HttpEndpoint::builder()
+        .app("msal-cache", env!("CARGO_PKG_VERSION"))
+        .instance_discovery(!no_instance_discovery);
     match token_endpoint {
         Some(address) => builder.token_endpoint(address).build(),
         None => builder.build(),

@@ -15,6 +15,8 @@ use crate::flags::{RefreshArgs, TokenArgs, Type};
 use crate::out::{BAD, BOLD, DIM, GOOD, Out, WARN, count};
 use crate::run::Run;
 use crate::select::{Users, expires_on, stored_at, type_of};
+#[cfg(feature = "http")]
+use crate::sign_in;
 use crate::store::Access;
 use crate::table::{Cell, Column, Table};
 use crate::{clients, redact, tokens};
@@ -65,16 +67,12 @@ pub(crate) fn get_token(
     }
     let loaded = run.load(name, if refreshes(refresh) { Access::Change } else { Access::Read })?;
     let users = Users::of(&loaded.entries);
-    let request = plan(&loaded.cache, &loaded.entries, &users, args)?;
     #[cfg(feature = "http")]
-    if let (true, Some(home)) = (refresh.refresh, &request.home) {
-        let authority = format!("https://{}/{}", request.environment, request.tenant);
-        let client = loaded.cache.client(&args.client, Authority::parse(&authority)?);
-        let wish = SilentRequest::new(&args.scope, &AccountInfo::of(home));
-        let endpoint = refresh.token_endpoint.as_deref();
-        let token = crate::sign_in::refresh(&client, &wish, endpoint)?;
-        return print_token(run, token.access_token());
+    if refreshes(refresh) {
+        let content = (&loaded.cache, &*loaded.entries);
+        return refreshed(run, content, &users, args, refresh);
     }
+    let request = plan(&loaded.cache, &loaded.entries, &users, args)?;
     let token = request.token().and_then(Entry::access_token);
     let Some(token) = token else {
         let reason = match request.outcome() {
@@ -86,6 +84,50 @@ pub(crate) fn get_token(
         return Err(Failure::nothing(reason).with_hint(hint));
     };
     print_token(run, token)
+}
+
+/// Prints a token of a user, after a refresh where that is necessary. Where it isn't, nothing is requested.
+#[cfg(feature = "http")]
+fn refreshed<S: CacheStore>(
+    run: &mut Run<'_>,
+    (cache, entries): (&TokenCache<S>, &[Entry]),
+    users: &Users,
+    args: &TokenArgs,
+    refresh: &RefreshArgs,
+) -> Result<Outcome, Failure> {
+    let home = users.one(args.account.as_deref().unwrap_or_default())?;
+    let wish = SilentRequest::new(&args.scope, &AccountInfo::of(home));
+    let planned = match &refresh.issuer {
+        Some(issuer) => {
+            let authority = Authority::oidc(issuer, issuer)?;
+            let plan = cache.client(&args.client, &authority).plan(&wish)?;
+            let (environment, tenant) = (authority.environment().to_owned(), String::new());
+            PlannedRequest { home: Some(home.to_owned()), environment, tenant, plan }
+        }
+        None => plan(cache, entries, users, args)?,
+    };
+    if let Some(token) = planned.plan.cached().and_then(Entry::access_token) {
+        return print_token(run, token);
+    }
+    let endpoint = refresh.token_endpoint.as_deref();
+    let endpoint = sign_in::endpoint(endpoint, refresh.no_instance_discovery)?;
+    let authority = match &refresh.issuer {
+        Some(issuer) => sign_in::of_issuer(&endpoint, issuer),
+        None => sign_in::known(
+            &endpoint,
+            &format!("https://{}/{}", planned.environment, planned.tenant),
+        ),
+    };
+    match (authority, planned.token().and_then(Entry::access_token)) {
+        (Ok(authority), _) => {
+            let client = cache.client(&args.client, authority);
+            let token = sign_in::refresh(&client, &wish, &endpoint)?;
+            print_token(run, token.access_token())
+        }
+        // It is due for a refresh, and valid.
+        (Err(_), Some(token)) => print_token(run, token),
+        (Err(failure), None) => Err(failure),
+    }
 }
 
 /// Whether a refresh is asked for, which changes the store.

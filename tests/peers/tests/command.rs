@@ -57,7 +57,23 @@ impl Tool {
     fn token(&self, user: &str, scope: &str) -> Output {
         let args = ["get-token", "cache.json", "--refresh", "--account", user, "--scope", scope];
         let client = ["--client", APP, "--tenant", "contoso", "--environment", self.environment()];
-        self.start(&[&args[..], &client].concat()).wait_with_output().unwrap()
+        let args = [&args[..], &client, &["--no-instance-discovery"]].concat();
+        self.start(&args).wait_with_output().unwrap()
+    }
+
+    /// Signs alice in by device code.
+    fn sign_in(&self, more: &[&str]) -> Value {
+        let args = ["sign-in", "cache.json", "--device-code", "--client", APP, "--json"];
+        let scopes = ["--scope", "User.Read", "--scope", "Mail.Read"];
+        let mut child = self.start(&[&args[..], &scopes, more].concat());
+        let mut message = String::new();
+        BufReader::new(child.stderr.take().unwrap()).read_line(&mut message).unwrap();
+        let (_, code) =
+            message.split_once("enter the code ").unwrap_or_else(|| panic!("{message}"));
+        self.server.approve(code.trim().trim_end_matches('.'), Some("alice"));
+        let done = child.wait_with_output().unwrap();
+        assert!(done.status.success(), "{done:?}");
+        serde_json::from_slice(&done.stdout).unwrap()
     }
 
     /// Lets all access tokens expire.
@@ -88,7 +104,8 @@ fn a_cache_of_adal_is_imported() {
     assert!(written.status.success(), "{written:?}");
     fs::write(tool.path("adal.json"), &written.stdout).unwrap();
 
-    let imported = tool.json(&["import", "cache.json", "adal.json", "--redeem"]);
+    let import = ["import", "cache.json", "adal.json", "--redeem", "--no-instance-discovery"];
+    let imported = tool.json(&import);
     let users = imported["users"].as_array().unwrap();
     let of_user = |it: &Value| (it["username"].clone(), it["home_account_id"].clone());
     let users: Vec<_> = users.iter().map(of_user).collect();
@@ -108,8 +125,7 @@ fn a_cache_of_adal_is_imported() {
     assert_eq!(tool.requests("refresh_token").len(), 3);
 
     // The refresh tokens are spent: the server replaces them.
-    let again = tool.start(&["import", "cache.json", "adal.json", "--redeem"]);
-    let again = again.wait_with_output().unwrap();
+    let again = tool.start(&import).wait_with_output().unwrap();
     assert_eq!(again.status.code(), Some(8), "{again:?}");
     let entries: Vec<Value> = serde_json::from_slice(&written.stdout).unwrap();
     for entry in entries {
@@ -125,29 +141,8 @@ fn a_cache_of_adal_is_imported() {
 #[test]
 fn a_user_signs_in_by_device_code_and_tokens_are_refreshed() {
     let tool = Tool::new();
-    let mut child = tool.start(&[
-        "sign-in",
-        "cache.json",
-        "--device-code",
-        "--client",
-        APP,
-        "--tenant",
-        "contoso",
-        "--environment",
-        tool.environment(),
-        "--scope",
-        "User.Read",
-        "--scope",
-        "Mail.Read",
-        "--json",
-    ]);
-    let mut message = String::new();
-    BufReader::new(child.stderr.take().unwrap()).read_line(&mut message).unwrap();
-    let (_, code) = message.split_once("enter the code ").unwrap_or_else(|| panic!("{message}"));
-    tool.server.approve(code.trim().trim_end_matches('.'), Some("alice"));
-    let done = child.wait_with_output().unwrap();
-    assert!(done.status.success(), "{done:?}");
-    let result: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let place = ["--tenant", "contoso", "--environment", tool.environment()];
+    let result = tool.sign_in(&[&place[..], &["--no-instance-discovery"]].concat());
     assert_eq!(result["username"], "alice@contoso.example");
     assert_eq!(result["home_account_id"], "alice.contoso");
 
@@ -161,4 +156,28 @@ fn a_user_signs_in_by_device_code_and_tokens_are_refreshed() {
         let sent = tool.requests("refresh_token");
         assert!(sent.len() == round && sent.iter().all(|it| it.status == 200), "{sent:?}");
     }
+}
+
+#[test]
+fn a_user_of_another_provider_signs_in_at_its_discovered_endpoints() {
+    let tool = Tool::new();
+    let issuer = tool.server.address();
+    let result = tool.sign_in(&["--issuer", issuer]);
+    assert_eq!(result["username"], "alice@contoso.example");
+    let token = |issuer: &str| {
+        let args = ["get-token", "cache.json", "--refresh", "--account", "alice"];
+        let more = ["--scope", "User.Read", "--client", APP, "--issuer", issuer];
+        tool.start(&[&args[..], &more].concat()).wait_with_output().unwrap()
+    };
+    let first = token(issuer);
+    assert!(first.status.success() && tool.requests("refresh_token").is_empty(), "{first:?}");
+    tool.expire();
+    let second = token(issuer);
+    assert!(second.status.success() && second.stdout != first.stdout, "{second:?}");
+    assert_eq!(tool.requests("refresh_token").len(), 1);
+    // No document is there.
+    tool.expire();
+    let failed = token(&format!("{issuer}/elsewhere"));
+    assert_eq!((failed.status.code(), failed.stdout.len()), (Some(8), 0), "{failed:?}");
+    assert!(String::from_utf8_lossy(&failed.stderr).contains("/elsewhere/.well-known/"));
 }
