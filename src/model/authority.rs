@@ -322,14 +322,17 @@ impl Parts {
             cloud: None,
         };
         parts.app_realm = parts.port_and(&parts.path);
+        // A realm is not empty: readers take an empty one for none.
+        if parts.path.is_empty() {
+            parts.path = ROOT.to_owned();
+        }
         parts
     }
 
     /// A realm with the port, since the environment has none.
     fn port_and(&self, path: &str) -> String {
         match (self.port, path) {
-            // A realm is not empty.
-            (None, "") => "/".into(),
+            (None, "") => ROOT.to_owned(),
             (None, path) => path.to_owned(),
             (Some(port), path) => format!(":{port}/{path}"),
         }
@@ -346,6 +349,9 @@ impl Parts {
         })
     }
 }
+
+/// The realm of an authority without a path.
+const ROOT: &str = "/";
 
 /// The path of the token endpoint below the address of an authority.
 fn endpoint_path(kind: AuthorityKind) -> &'static str {

@@ -348,6 +348,27 @@ fn policies_are_kept_apart_where_the_user_id_doesnt_name_them() {
 }
 
 #[test]
+fn tokens_of_a_user_of_a_provider_without_a_path_are_found() {
+    for issuer in ["https://idp.example", "https://idp.example:8443/"] {
+        let (cache, _) = cache();
+        let authority = Authority::oidc(issuer, "https://idp.example/token").unwrap();
+        let response = Fields::new()
+            .set("access_token", "AT")
+            .set("client_info", crate::common::client_info("alice"))
+            .set("expires_in", 3600);
+        let event = Event::new(CLIENT).authority(&authority).scope(["api"]).response(response);
+        cache.add(&event).unwrap();
+        let client = cache.client(CLIENT, &authority);
+        let account = &client.accounts().unwrap()[0];
+        assert_eq!(cached(&client, account.home_account_id(), &["api"]).as_deref(), Some("AT"));
+        // Another provider on this host.
+        let other = Authority::oidc("https://idp.example/realms/t", "https://idp.example/token");
+        let other = cache.client(CLIENT, other.unwrap());
+        assert_eq!(cached(&other, account.home_account_id(), &["api"]), None);
+    }
+}
+
+#[test]
 fn tokens_of_ad_fs_that_have_no_realm_are_found() {
     // MSAL .NET writes none. Its token of the fixture has only the scope `openid`.
     let (cache, clock) = cache();
