@@ -324,7 +324,7 @@ impl Parts {
         parts.app_realm = parts.port_and(&parts.path);
         // A realm is not empty: readers take an empty one for none.
         if parts.path.is_empty() {
-            parts.path = ROOT.to_owned();
+            ROOT.clone_into(&mut parts.path);
         }
         parts
     }
