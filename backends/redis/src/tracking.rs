@@ -18,8 +18,8 @@ use crate::scripts::{self, millis};
 const BEATS: u32 = 4;
 
 /// How many names one heartbeat reads, and how many heartbeats follow each other.
-const NAMES: usize = 1000;
-const PAGES: usize = 16;
+const NAMES: usize = 400;
+const PAGES: usize = 40;
 
 pub(crate) struct Tracking {
     pub(crate) local: Arc<LocalRevisions>,

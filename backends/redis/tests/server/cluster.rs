@@ -1,6 +1,6 @@
 //! A cluster of three nodes: all keys of a cache are on one of them, which may change.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use msal_cache_core::{Blocking, CacheStore, Expect, Partition};
@@ -70,9 +70,22 @@ fn a_cache_in_a_cluster_is_found_by_each_node() {
     }
 }
 
-/// Moves the slot of the cache to the next node, as `redis-cli --cluster reshard` does.
-fn move_slot(cluster: &Cluster, pause: Duration) {
-    let from = cluster.owner();
+/// The redirections that a slot on its way leads to.
+const REDIRECTIONS: [&str; 3] = ["MOVED", "ASK", "TRYAGAIN"];
+
+/// How often the nodes have replied with each of them.
+fn redirections(cluster: &Cluster) -> [u64; 3] {
+    let stats = |node: &Server| node.run::<String>("INFO errorstats").unwrap();
+    let stats: Vec<_> = cluster.nodes.iter().map(stats).collect();
+    REDIRECTIONS.map(|code| {
+        let name = format!("errorstat_{code}:count=");
+        let counts = stats.iter().filter_map(|it| it.lines().find_map(|it| it.strip_prefix(&name)));
+        counts.map(|count| count.parse::<u64>().unwrap()).sum()
+    })
+}
+
+/// Moves the slot of the cache from a node to the next one, as `redis-cli --cluster reshard` does.
+fn move_slot(cluster: &Cluster, from: usize, pause: Duration) {
     let to = (from + 1) % 3;
     let (source, target) = (&cluster.nodes[from], &cluster.nodes[to]);
     let id = |node: &Server| node.run::<String>("CLUSTER MYID").unwrap();
@@ -82,6 +95,9 @@ fn move_slot(cluster: &Cluster, pause: Duration) {
     loop {
         let keys: Vec<String> = source.run(&format!("CLUSTER GETKEYSINSLOT {slot} 10")).unwrap();
         if keys.is_empty() {
+            // Until the nodes know the new owner, the old one names it for each call.
+            let asked = redirections(cluster)[1];
+            until("a call is redirected by ASK", || redirections(cluster)[1] > asked);
             break;
         }
         let keys = keys.join(" ");
@@ -98,6 +114,15 @@ fn move_slot(cluster: &Cluster, pause: Duration) {
     }
 }
 
+/// Stops a writer, also if the test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 #[test]
 fn commits_survive_resharding_and_local_answers_end() {
     let cluster = Cluster::start();
@@ -109,23 +134,29 @@ fn commits_survive_resharding_and_local_answers_end() {
     let user = Partition::user("u0");
     let known = snapshot(store.load(&user, None).unwrap()).revision();
     let stop = AtomicBool::new(false);
-    let written = std::thread::scope(|threads| {
-        let writer = threads.spawn(|| {
-            let mut written = 0;
+    let (owner, before) = (cluster.owner(), redirections(&cluster));
+    let written = AtomicUsize::new(0);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
             while !stop.load(Ordering::SeqCst) {
-                let record = token("written", &format!("w{written}"), "x");
-                other.commit(&puts(Expect::Any, &[record])).unwrap();
-                written += 1;
+                let key = format!("w{}", written.load(Ordering::SeqCst));
+                other.commit(&puts(Expect::Any, &[token("written", &key, "x")])).unwrap();
+                written.fetch_add(1, Ordering::SeqCst);
             }
-            written
         });
-        for pause in [1, 20] {
-            move_slot(&cluster, Duration::from_millis(pause));
-            std::thread::sleep(Duration::from_millis(200));
+        let stops = Stop(&stop);
+        for (nth, pause) in [1, 20].into_iter().enumerate() {
+            move_slot(&cluster, (owner + nth) % 3, Duration::from_millis(pause));
+            let before = written.load(Ordering::SeqCst);
+            until("the writer continues", || written.load(Ordering::SeqCst) > before);
         }
-        stop.store(true, Ordering::SeqCst);
-        writer.join().unwrap()
+        drop(stops);
     });
+    let written = written.into_inner();
+    let after = redirections(&cluster);
+    let met: [u64; 3] = std::array::from_fn(|at| after[at] - before[at]);
+    println!("two moves of a slot during {written} commits: {REDIRECTIONS:?} {met:?}, 0 lost");
+    assert!(met[0] > 0 && met[1] > 0, "{REDIRECTIONS:?}: {met:?}");
     let found = snapshot(store.load(&Partition::user("written"), None).unwrap());
     assert_eq!(found.records().len(), written);
     assert_eq!(snapshot(store.list(None, None).unwrap()).records().len(), 200 + written);

@@ -13,6 +13,7 @@ mod proxy;
 mod sealed;
 mod sentinel;
 mod servers;
+mod slow;
 mod support;
 mod tasks;
 mod versions;
