@@ -2,8 +2,10 @@
 
 mod conformance;
 mod cuts;
+mod disk;
 mod environment;
 mod faults;
+mod first_start;
 mod opening;
 mod pooler;
 mod proxy;

@@ -60,15 +60,21 @@ impl Server {
     pub(crate) fn start_with(options: &[&str], change: impl FnOnce(&Path)) -> Self {
         let port = free_port();
         let folder = new_folder(port);
-        run(program("initdb").arg("--pgdata").arg(&folder).args(["--username", "msal"]).args([
-            "--auth",
-            "trust",
-            "--encoding",
-            "UTF8",
-            "--no-sync",
-        ]));
+        Self::create(&folder, &[]);
         change(&folder);
         Self::launch(port, folder, options)
+    }
+
+    /// The same, in this folder, which `initdb` creates with more options.
+    pub(crate) fn start_in(folder: &Path, initdb: &[&str], options: &[&str]) -> Self {
+        Self::create(folder, initdb);
+        Self::launch(free_port(), folder.into(), options)
+    }
+
+    fn create(folder: &Path, options: &[&str]) {
+        let mut initdb = program("initdb");
+        initdb.arg("--pgdata").arg(folder).args(["--username", "msal", "--auth", "trust"]);
+        run(initdb.args(["--encoding", "UTF8", "--no-sync"]).args(options));
     }
 
     /// Starts a standby that follows this server.
@@ -142,6 +148,11 @@ impl Server {
 
     pub(crate) fn restart(&mut self) {
         self.child = Self::spawn(self.port, &self.folder, &self.options);
+        self.wait_until_ready();
+    }
+
+    /// Starts the server again if it has ended by itself.
+    pub(crate) fn recover(&mut self) {
         self.wait_until_ready();
     }
 
