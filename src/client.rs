@@ -46,6 +46,9 @@ macro_rules! client_options {
         /// Sets how long to wait for another thread or process that redeems a refresh token of the same
         /// user, before [`Error::Locked`](crate::Error::Locked). One minute unless set. It should be
         /// longer than the time-out of the endpoint.
+        ///
+        /// It also bounds how long the commit of a new refresh token is repeated while the server of the
+        /// store can't be reached: 20 seconds at most ([`docs::outages`](crate::docs::outages)).
         pub fn with_guard_wait(mut self, wait: Duration) -> Self {
             self.config.guard_wait = wait;
             self

@@ -428,7 +428,10 @@ fn the_token_of_a_refresh_that_cant_be_stored_is_returned_with_that_fact() {
     world.clock.advance(3700);
     let remote = world.remote.clone();
     let server = Server::new([refreshed("alice", "new")]).meanwhile(move || remote.set_down(true));
-    let error = silent(&cache, "alice", &server).unwrap_err();
+    // Bounds how long its commit is repeated.
+    let impatient = client(&cache).with_guard_wait(Duration::from_millis(300));
+    let account = AccountInfo::of(home("alice"));
+    let error = impatient.acquire_token_silent(["User.Read"], &account, &server).unwrap_err();
     let AcquireError::NotStored { token: new, source } = &error else { panic!("{error:?}") };
     assert!(matches!(**source, Error::Unavailable { .. }));
     assert_eq!((new.secret().expose(), new.source()), ("AT-new", TokenSource::IdentityProvider));
@@ -445,6 +448,31 @@ fn the_token_of_a_refresh_that_cant_be_stored_is_returned_with_that_fact() {
     world.remote.set_down(true);
     let found = silent(&cache, "alice", &Server::new([])).unwrap();
     assert_eq!(found, (AnsweredBy::LastKnown, "AT-newer".to_owned()));
+}
+
+#[test]
+fn the_token_of_a_refresh_is_stored_when_the_store_comes_back_in_time() {
+    let world = World::new();
+    let cache = world.knowing();
+    world.clock.advance(3700);
+    let remote = world.remote.clone();
+    let server = Server::new([refreshed("alice", "new")]).meanwhile(move || {
+        remote.set_down(true);
+        let remote = remote.clone();
+        thread::spawn(move || {
+            // Some attempts fail.
+            let before = remote.calls.load(Ordering::SeqCst);
+            while remote.calls.load(Ordering::SeqCst) < before + 3 {
+                thread::sleep(Duration::from_millis(1));
+            }
+            remote.set_down(false);
+        });
+    });
+    let found = silent(&cache, "alice", &server).unwrap();
+    assert_eq!(found, (AnsweredBy::Server, "AT-new".to_owned()));
+    let other = world.serving();
+    assert_eq!(silent(&other, "alice", &Server::new([])).unwrap().1, "AT-new");
+    assert!(other.serialize().unwrap().contains("RT-new"));
 }
 
 #[test]

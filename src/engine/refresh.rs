@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::engine::meter::Meter;
 use crate::engine::metrics;
 use crate::engine::runtime::Runtime;
+use crate::engine::settle::Outage;
 use crate::engine::state::Engine;
 use crate::model::{
     AcquireError, AcquiredToken, AsyncTokenEndpoint, Entry, Event, Form, InteractionRequired,
@@ -186,7 +187,7 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         };
         // The redeemed token may be spent: the new one is kept, whatever is wrong with the rest.
         if let Some(Value::String(new)) = response.body().get("refresh_token") {
-            self.meter.in_store(self.engine.rotate(used, new)).await?;
+            self.meter.in_store(self.engine.rotate(used, new, self.outage())).await?;
         }
         Err(error)
     }
@@ -213,7 +214,8 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
             Ok(facts) => facts,
             Err(error) => return Ok(Err(AttemptError::response(error))),
         };
-        let settle = self.engine.settle(used, &facts, read, &authority.hosts, had_account);
+        let settle =
+            self.engine.settle(used, &facts, read, &authority.hosts, had_account, self.outage());
         match self.meter.in_store(settle).await {
             Ok(Some(stored)) => Ok(Ok(self.issued(stored))),
             Ok(None) => {
@@ -302,13 +304,27 @@ impl<S: AsyncCacheStore, R: Runtime, E: AsyncTokenEndpoint> Refresh<S, R, E> {
         }
         // The response to a challenge is newer evidence than one that was requested without it.
         let yields = !self.request.skips_cached();
-        match self.meter.in_store(self.engine.store_response(&facts, read, yields)).await {
-            Ok(records) => {
-                let token = records.into_iter().find(|it| it.access_token().is_some());
-                token.map(|it| self.issued(it)).ok_or_else(|| response.error(malformed()).into())
+        let mut outage = used.map(|_| self.outage());
+        loop {
+            let store = self.engine.store_response(&facts, read.clone(), yields);
+            let error = match self.meter.in_store(store).await {
+                Ok(records) => {
+                    let token = records.into_iter().find(|it| it.access_token().is_some());
+                    let missing = || response.error(malformed()).into();
+                    return token.map(|it| self.issued(it)).ok_or_else(missing);
+                }
+                Err(error) => error,
+            };
+            match outage.as_mut().and_then(|it| it.pause(&error)) {
+                Some(pause) => self.meter.in_store(self.engine.runtime.sleep(pause)).await,
+                None => return Err(self.not_stored(&facts, error)),
             }
-            Err(error) => Err(self.not_stored(&facts, error)),
         }
+    }
+
+    /// While this caller holds the guard, others wait for as long as they are configured to.
+    fn outage(&self) -> Outage {
+        Outage::within(self.request.guard_wait)
     }
 
     fn facts<'e>(&self, event: &'e Event) -> Result<Facts<'e>> {

@@ -1,10 +1,59 @@
+//! What is stored of the response to a refresh, and of its failure.
+
+use std::time::{Duration, Instant};
+
 use msal_cache_core::internal::{Next, Retry};
-use msal_cache_core::{AsyncCacheStore, Partition, Result, event};
+use msal_cache_core::{AsyncCacheStore, Error, Partition, Result, event};
 
 use crate::engine::runtime::Runtime;
 use crate::engine::state::Engine;
 use crate::model::{Entry, Hosts, Profile};
 use crate::plan::{Facts, ReadSet, accounts, records, refresh};
+
+/// How long the commit of a new refresh token is repeated while the store can't be reached. A server
+/// restarts in less time, and some fail over.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(20);
+
+/// The longest pause between two attempts. Where the guard is lost in the outage, others wait for longer
+/// before they take it.
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
+
+/// How long the commit of what a server accepts once is repeated. If it were given up at the first failure,
+/// the store would have a refresh token that was redeemed when it comes back, and the next request
+/// with it would end the session.
+#[derive(Debug)]
+pub(crate) struct Outage {
+    longest: Duration,
+    began: Option<Instant>,
+    pause: Duration,
+}
+
+impl Outage {
+    /// `longest` is how long others wait for this caller.
+    pub(crate) fn within(longest: Duration) -> Self {
+        let pause = Duration::from_millis(10);
+        Self { longest: longest.min(LONGEST_OUTAGE), began: None, pause }
+    }
+
+    /// The pause before another attempt, if there is one after this error.
+    pub(crate) fn pause(&mut self, error: &Error) -> Option<Duration> {
+        if !matches!(error, Error::Unavailable { .. }) {
+            return None;
+        }
+        let began = *self.began.get_or_insert_with(|| {
+            event!(
+                warn,
+                target: "msal_cache::client",
+                %error,
+                "a new refresh token can't be stored yet; its commit is repeated"
+            );
+            Instant::now()
+        });
+        let pause = self.pause;
+        self.pause = (pause * 2).min(LONGEST_PAUSE);
+        (began.elapsed() + pause < self.longest).then_some(pause)
+    }
+}
 
 impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     /// Stores the response to a refresh in one commit, and returns the access token as it is
@@ -16,6 +65,7 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
         read: ReadSet,
         hosts: &Hosts,
         had_account: bool,
+        mut outage: Outage,
     ) -> Result<Option<Entry>> {
         let mut partitions = facts.partitions();
         if !partitions.contains(used.partition()) {
@@ -44,7 +94,14 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
                 self.set_changed();
                 Ok(records.into_iter().find(|it| it.access_token().is_some()))
             };
-            match retry.after(attempt.await) {
+            let attempt = attempt.await;
+            if let Err(error) = &attempt
+                && let Some(pause) = outage.pause(error)
+            {
+                self.runtime.sleep(pause).await;
+                continue;
+            }
+            match retry.after(attempt) {
                 Next::Return(stored) => return stored,
                 Next::Retry(pause) => self.runtime.sleep(pause).await,
             }
@@ -52,12 +109,25 @@ impl<S: AsyncCacheStore, R: Runtime> Engine<S, R> {
     }
 
     /// Replaces the secret of a refresh token, if it is still the one that was redeemed.
-    pub(crate) async fn rotate(&self, used: &Entry, secret: &str) -> Result<()> {
+    pub(crate) async fn rotate(
+        &self,
+        used: &Entry,
+        secret: &str,
+        mut outage: Outage,
+    ) -> Result<()> {
         let now = self.now();
-        self.change(used.partition(), |stored| {
-            Ok((refresh::rotate(stored, used, secret, now)?, ()))
-        })
-        .await
+        loop {
+            let change = self.change(used.partition(), |stored| {
+                Ok((refresh::rotate(stored, used, secret, now)?, ()))
+            });
+            match change.await {
+                Ok(()) => return Ok(()),
+                Err(error) => match outage.pause(&error) {
+                    Some(pause) => self.runtime.sleep(pause).await,
+                    None => return Err(error),
+                },
+            }
+        }
     }
 
     /// Removes a token, if it is still the one that failed: another process may have replaced it.

@@ -20,15 +20,20 @@ mod command;
 #[allow(dead_code, reason = "shared with other tests")]
 #[path = "../common.rs"]
 mod common;
+mod cuts;
 mod evidence;
 #[path = "../identity.rs"]
 mod identity;
+mod killable;
 #[path = "../model.rs"]
 mod model;
 #[path = "../moving.rs"]
 mod moving;
 #[path = "../never_older.rs"]
 mod never_older;
+mod one_use;
+mod outages;
+mod processes;
 mod stores;
 #[allow(dead_code, reason = "its main is not run here")]
 #[path = "../../examples/your_own_store.rs"]

@@ -53,18 +53,40 @@ CREATE TABLE {sessions} (
     PRIMARY KEY (cache, id)
 ) WITH (fillfactor = 10);
 
--- The guards that are leases, each until the server's clock passes `ends`. They need not survive a crash
--- of the server: a holder whose lease is missing can't commit.
-CREATE UNLOGGED TABLE {guards} (
+-- The guards that are held or whose holder was lost, each until the server's clock passes `ends`. They
+-- survive a crash of the server and a failover: a holder that was lost then may have a refresh token that
+-- it hasn't stored yet.
+CREATE TABLE {guards} (
     cache text NOT NULL,
     id uuid NOT NULL,
     token uuid NOT NULL,
     ends timestamptz NOT NULL,
+    lost boolean NOT NULL DEFAULT false,
     PRIMARY KEY (cache, id)
 ) WITH (fillfactor = 50);
 
--- Takes the guard of a partition as an advisory lock of this session, unless a lease is held.
-CREATE FUNCTION {enter}(c text, i uuid, k bigint) RETURNS boolean
+-- Notes the holder of a guard, for `span`. Returns false while another holder is noted. One that is found
+-- to be lost has `grace` to store what it got for a refresh token: its session has ended, so that it could
+-- be noted for longer than that, or its lease has ended. If the caller has `watched` a lease until it ended,
+-- the server was there, so that its holder could have renewed it.
+CREATE FUNCTION {claim}(c text, i uuid, t uuid, span interval, grace interval, watched boolean) RETURNS boolean
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+    INSERT INTO {guards} AS g (cache, id, token, ends) VALUES (c, i, t, clock_timestamp() + span)
+    ON CONFLICT (cache, id) DO UPDATE SET token = excluded.token, ends = excluded.ends, lost = false
+    WHERE g.token = excluded.token OR g.ends < clock_timestamp() AND (g.lost OR watched);
+    IF FOUND THEN
+        RETURN true;
+    END IF;
+    UPDATE {guards} SET ends = clock_timestamp() + grace, lost = true
+    WHERE cache = c AND id = i AND NOT lost
+      AND ends NOT BETWEEN clock_timestamp() AND clock_timestamp() + grace;
+    RETURN false;
+END $$;
+
+-- Takes the guard of a partition as an advisory lock of this session, and notes it for a day, unless a lease
+-- is held or the last holder may still store.
+CREATE FUNCTION {enter}(c text, i uuid, k bigint, t uuid, ms int, watched boolean) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     -- A standby has locks of its own, and its clients can't store what they get for a refresh token.
@@ -75,25 +97,21 @@ BEGIN
         RETURN false;
     END IF;
     -- A lease that was being taken is visible to this statement, which starts after the lock was taken.
-    IF EXISTS (SELECT 1 FROM {guards} WHERE cache = c AND id = i AND ends > clock_timestamp()) THEN
-        PERFORM pg_advisory_unlock(k);
-        RETURN false;
+    IF {claim}(c, i, t, interval '1 day', ms * interval '1 millisecond', watched) THEN
+        RETURN true;
     END IF;
-    RETURN true;
+    PERFORM pg_advisory_unlock(k);
+    RETURN false;
 END $$;
 
 -- Takes the guard of a partition as a lease, unless another lease or an advisory lock is held.
-CREATE FUNCTION {lease}(c text, i uuid, k bigint, t uuid, ms int) RETURNS boolean
+CREATE FUNCTION {lease}(c text, i uuid, k bigint, t uuid, ms int, watched boolean) RETURNS boolean
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET lock_timeout = '250ms' AS $$
 BEGIN
     IF NOT pg_try_advisory_xact_lock(k) THEN
         RETURN false;
     END IF;
-    INSERT INTO {guards} AS g (cache, id, token, ends)
-    VALUES (c, i, t, clock_timestamp() + ms * interval '1 millisecond')
-    ON CONFLICT (cache, id) DO UPDATE SET token = excluded.token, ends = excluded.ends
-    WHERE g.ends < clock_timestamp() OR g.token = excluded.token;
-    RETURN FOUND;
+    RETURN {claim}(c, i, t, ms * interval '1 millisecond', ms * interval '1 millisecond', watched);
 END $$;
 
 -- Notes the last change of a session, at the end of each transaction that changes records.

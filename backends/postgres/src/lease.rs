@@ -14,8 +14,9 @@ use crate::connection::Connector;
 use crate::guard::Guarded;
 use crate::id::Id;
 
-/// A guard ends this long after its holder has died, in milliseconds.
-const LEASE_MS: i32 = 3000;
+/// A guard ends this long after its holder has died, in milliseconds. A holder that has lost it has as long
+/// to store.
+pub(crate) const LEASE_MS: i32 = 3000;
 
 /// Two renewals may fail before the lease ends.
 const RENEWAL: Duration = Duration::from_millis(900);
@@ -77,12 +78,13 @@ impl Lease {
         leases: Arc<Leases>,
         guarded: Guarded,
         local: RefreshGuard,
+        watched: bool,
     ) -> Result<Option<RefreshGuard>> {
         let partition = guarded.partition;
         let lease = Self { connector, client, guarded, token: Revision::unique().into() };
-        let sql = "SELECT {lease}($1, $2, $4, $3, $5)";
-        let more: [(&(dyn ToSql + Sync), _); 2] =
-            [(&lease.guarded.key, Type::INT8), (&LEASE_MS, Type::INT4)];
+        let sql = "SELECT {lease}($1, $2, $4, $3, $5, $6)";
+        let more: [(&(dyn ToSql + Sync), _); 3] =
+            [(&lease.guarded.key, Type::INT8), (&LEASE_MS, Type::INT4), (&watched, Type::BOOL)];
         match lease.call(sql, &more).await {
             Ok(rows) if rows.first().is_some_and(|row| row.get(0)) => {}
             Ok(_) => return Ok(None),
@@ -122,7 +124,8 @@ impl Lease {
         if self.client.is_closed() {
             self.client = Arc::new(self.connector.connect().await?);
         }
-        let sql = "UPDATE {guards} SET ends = clock_timestamp() + $4 * interval '1 millisecond' \
+        let sql = "UPDATE {guards} \
+                   SET ends = clock_timestamp() + $4 * interval '1 millisecond', lost = false \
                    WHERE cache = $1 AND id = $2 AND token = $3";
         let renewed = self.call(sql, &[(&LEASE_MS, Type::INT4)]).await;
         renewed.map(drop).map_err(|error| self.connector.error(&error))

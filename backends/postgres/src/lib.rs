@@ -35,8 +35,10 @@
 //!   it is known whether the commit was applied, and one that was not never will be; then it is repeated
 //!   once. Only where the server can't be asked within the time-out, the error is
 //!   [`PostgresFailure::OutcomeUnknown`].
-//! - **A guard** is an advisory lock of a session that the store keeps. It ends with the process
-//!   and with the connection. Through a pooler, which gives a session to several clients, it is a lease
+//! - **A guard** is an advisory lock of a session that the store keeps, and a row that notes its holder. If
+//!   the session ends before the holder has released the guard, as with its process, its connection or the
+//!   server, others take it three seconds after they first ask, so that the holder can store a refresh token that it has
+//!   just got. Through a pooler, which gives a session to several clients, it is a lease
 //!   of three seconds in a table, which a task renews. A holder that has lost its lease can't commit: its
 //!   next commit to the partition is an [`Error::Conflict`](msal_cache_core::Error::Conflict). Guards of both
 //!   kinds exclude each other.

@@ -43,6 +43,7 @@ impl Names {
             "positions",
             "sessions",
             "guards",
+            "claim",
             "enter",
             "lease",
             "stamp",

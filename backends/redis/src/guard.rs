@@ -4,16 +4,20 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use msal_cache_core::{Error, Partition, RefreshGuard, Result, Revision};
-use redis::cmd;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::reply::hex;
 use crate::server::Attempt;
-use crate::state::StoreState;
+use crate::state::{StoreState, millis};
 
 /// A guard ends this long after its holder has died.
-const LEASE_MS: u64 = 3000;
+const LEASE: Duration = Duration::from_secs(3);
+
+/// For how long the key of a lease that has ended is there. Its holder may not have died, but the server
+/// was away: then it may have a refresh token that it hasn't stored yet. So a connection takes such a
+/// lease only when it is as old as a lease.
+const KEPT: Duration = Duration::from_secs(60);
 
 /// Two renewals may fail before the lease ends.
 const RENEWAL: Duration = Duration::from_millis(900);
@@ -138,16 +142,19 @@ impl Lease {
     }
 
     async fn try_take(&self) -> Result<bool> {
-        let taken: Option<String> = self
+        let taken: i64 = self
             .shared
             .server
-            .call(false, |Attempt { mut connection, .. }| {
-                let mut set = cmd("SET");
-                set.arg(&self.key).arg(&self.token).arg("NX").arg("PX").arg(LEASE_MS);
-                async move { set.query_async(&mut connection).await }
+            .call(false, |Attempt { mut connection, since, .. }| async move {
+                let mut call = self.shared.scripts.take.key(&self.key);
+                call.arg(&self.token)
+                    .arg(millis(Some(KEPT)))
+                    .arg(millis(Some(KEPT.saturating_sub(LEASE))));
+                call.arg(u8::from(since.elapsed() >= LEASE));
+                call.invoke_async(&mut connection).await
             })
             .await?;
-        Ok(taken.is_some())
+        Ok(taken == 1)
     }
 
     async fn renew(&self) -> Result<i64> {
@@ -155,7 +162,7 @@ impl Lease {
             .server
             .call(false, |Attempt { mut connection, .. }| async move {
                 let mut call = self.shared.scripts.renew.key(&self.key);
-                call.arg(&self.token).arg(LEASE_MS).invoke_async(&mut connection).await
+                call.arg(&self.token).arg(millis(Some(KEPT))).invoke_async(&mut connection).await
             })
             .await
     }

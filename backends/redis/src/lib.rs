@@ -54,8 +54,10 @@
 //!   and all. Where no process runs, the keys have a lifetime that ends an hour later, and the index is
 //!   cleaned afterwards.
 //! - **A guard** is a key with a lease of 3 seconds, which is renewed until the guard is dropped. If
-//!   its holder dies, it ends within that time. A commit by a holder that lost it is a conflict,
-//!   once, so the cache reads again before it stores.
+//!   its holder dies, it ends within that time, for a process that has been connected for as long. After a
+//!   restart of the server or a failover, no process has, so a holder whose lease has ended meanwhile stores
+//!   its new refresh token before another process takes the guard. A commit by a holder that lost it is a
+//!   conflict, once, so the cache reads again before it stores.
 //! - **Data that isn't ours** at a key of the cache, data of a newer version of this crate, a server
 //!   before Redis 6.2, missing permissions and an eviction policy that deletes keys without an expiry
 //!   are errors, and nothing is written.
@@ -75,7 +77,7 @@
 //! | `{msal:<name>}:parts` | sorted set | partitions by the number of their last change |
 //! | `{msal:<name>}:gone` | sorted set | the last 1,000 deleted partitions, likewise |
 //! | `{msal:<name>}:due` | sorted set | partitions that end, by the time in milliseconds |
-//! | `{msal:<name>}:g:<partition>` | string | the token of the holder of a guard; expires |
+//! | `{msal:<name>}:g:<partition>` | string | the token of the holder of a guard; expires a minute after its last renewal, and its lease 3 seconds after it |
 //!
 //! The keys ending in `:probe-1` and `:probe-2` exist while a connection is checked.
 //!

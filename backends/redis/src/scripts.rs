@@ -10,9 +10,18 @@ pub(crate) struct Scripts {
     pub(crate) list: Script,
     pub(crate) purge: Script,
     pub(crate) sweep: Script,
+    pub(crate) take: Script,
     pub(crate) renew: Script,
     pub(crate) release: Script,
 }
+
+/// KEYS: the guard. ARGV: its token, milliseconds, how many of them remain when the lease has ended, and
+/// whether to take a lease that has ended. Returns 1 if it was taken.
+const TAKE: &str = "local left = redis.call('PTTL', KEYS[1]) \
+                    if left ~= -2 and redis.call('GET', KEYS[1]) ~= ARGV[1] \
+                    and (left > tonumber(ARGV[3]) or ARGV[4] ~= '1') then return 0 end \
+                    redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2]) \
+                    return 1";
 
 /// KEYS: the guard. ARGV: its token, milliseconds.
 const RENEW: &str = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end \
@@ -36,6 +45,7 @@ impl Scripts {
                 include_str!("scripts/purge.lua")
             )),
             sweep: sweep(),
+            take: Script::new(TAKE),
             renew: Script::new(RENEW),
             release: Script::new(RELEASE),
         }

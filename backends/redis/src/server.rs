@@ -50,8 +50,16 @@ pub(crate) struct Server {
 struct Connection {
     calls: MultiplexedConnection,
     number: u64,
+    since: Instant,
     /// Runs as long as the connection is used.
     _heartbeat: Option<Heartbeat>,
+}
+
+impl Connection {
+    fn attempt(&self, again: bool) -> Attempt {
+        let Self { calls, number, since, .. } = self;
+        Attempt { connection: calls.clone(), number: *number, since: *since, again }
+    }
 }
 
 struct Heartbeat(JoinHandle<()>);
@@ -67,6 +75,8 @@ pub(crate) struct Attempt {
     pub(crate) connection: MultiplexedConnection,
     /// The number of the connection.
     pub(crate) number: u64,
+    /// When it was made.
+    pub(crate) since: Instant,
     /// Whether the call is repeated: it may have been carried out already.
     pub(crate) again: bool,
 }
@@ -110,16 +120,15 @@ impl Server {
             Ok(made) => made?,
             Err(_) => return Err(self.unreachable("it doesn't answer")),
         };
-        let (calls, number) = (connection.calls.clone(), connection.number);
+        let attempt = connection.attempt(again);
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        Ok(Attempt { connection: calls, number, again })
+        Ok(attempt)
     }
 
     /// What a call is made with, if there is a connection.
     fn connected(&self, again: bool) -> Option<Attempt> {
         let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        let Connection { calls, number, .. } = current.as_ref()?;
-        Some(Attempt { connection: calls.clone(), number: *number, again })
+        Some(current.as_ref()?.attempt(again))
     }
 
     /// Connects to the first node that answers, or to the one that it names.
@@ -191,7 +200,8 @@ impl Server {
             return Ok(Err(error));
         }
         let heartbeat = self.track(&mut calls, number).await.map_err(|error| self.error(&error))?;
-        Ok(Ok(Connection { calls, number, _heartbeat: heartbeat }))
+        let since = Instant::now();
+        Ok(Ok(Connection { calls, number, since, _heartbeat: heartbeat }))
     }
 
     /// Starts what keeps local answers true on a new connection.

@@ -6,6 +6,7 @@ mod disk;
 mod environment;
 mod faults;
 mod first_start;
+mod grace;
 mod opening;
 mod pooler;
 mod proxy;

@@ -9,7 +9,7 @@ local commands = {
   {'HDEL', hash, 'f'}, {'ZADD', set, 1, 'm'}, {'ZREM', set, 'm'},
   {'ZREMRANGEBYRANK', set, 0, 0}, {'DEL', hash, set}, {'PEXPIRE', set, 1000},
   {'TIME'}, {'PERSIST', set}, {'ZSCORE', set, 'm'}, {'HSCAN', hash, 0},
-  {'HSETNX', hash, 'f', '1'}, {'DEL', hash},
+  {'HSETNX', hash, 'f', '1'}, {'DEL', hash}, {'PTTL', set},
 }
 for _, command in ipairs(commands) do
   local reply = redis.pcall(unpack(command))

@@ -6,6 +6,7 @@ mod conformance;
 mod expiry;
 mod failover;
 mod failures;
+mod grace;
 mod guards;
 mod local;
 mod processes;
