@@ -8,8 +8,9 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::reply::hex;
+use crate::scripts::millis;
 use crate::server::Attempt;
-use crate::state::{StoreState, millis};
+use crate::state::StoreState;
 
 /// A guard ends this long after its holder has died.
 const LEASE: Duration = Duration::from_secs(3);
