@@ -111,6 +111,7 @@ mod guard;
 mod guards;
 mod json;
 mod load;
+mod local;
 mod lock_waits;
 mod log;
 mod memory;
@@ -162,6 +163,7 @@ pub mod internal {
     pub use crate::json::{
         Pieces, Scalar, StringAt, for_each_member, is_plain, quoted_name, seconds,
     };
+    pub use crate::local::{LoadStamp, LocalRevisions, wall_clock};
     pub use crate::lock_waits::{lock_waited, observe_lock_waits};
     pub use crate::placement::ext_cache_key_in;
     pub use crate::ready::now;

@@ -2,13 +2,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use msal_cache_core::internal::CredentialSource;
+use msal_cache_core::internal::{CredentialSource, LocalRevisions};
 use msal_cache_core::{Credentials, Result};
 
 #[cfg(doc)]
 use crate::error::RedisFailure;
 use crate::keys::Keys;
-use crate::local::LocalRevisions;
 use crate::nodes::{Nodes, Sentinel};
 use crate::server::Server;
 use crate::state::Replication;

@@ -93,7 +93,6 @@ mod error;
 mod guard;
 mod keys;
 mod leases;
-mod local;
 mod nodes;
 mod reply;
 mod scripts;

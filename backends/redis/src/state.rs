@@ -1,9 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use msal_cache_core::internal::LocalRevisions;
+
 use crate::keys::Keys;
 use crate::leases::Leases;
-use crate::local::LocalRevisions;
 use crate::scripts::Scripts;
 use crate::server::Server;
 

@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use msal_cache_core::internal::{LoadStamp, LocalRevisions};
 use msal_cache_core::{
     AsyncCacheStore, Batch, Change, ChangeSignal, CredentialType, Error, Expect, Load, Op,
     Partition, Record, RefreshGuard, Result, Revision, Snapshot, Watch,
@@ -13,7 +14,6 @@ use crate::error::RedisFailure;
 use crate::guard;
 use crate::keys::{Keys, field};
 use crate::leases::Leases;
-use crate::local::{LocalRevisions, Stamp};
 use crate::reply::{Placed, Reply, hex};
 use crate::scripts::{Scripts, millis};
 use crate::server::{Attempt, Server};
@@ -207,7 +207,7 @@ impl AsyncCacheStore for RedisStore {
             return Ok(Vec::new());
         }
         let StoreState { keys, scripts, server, local, idle, .. } = &*self.0;
-        let (stamps, loads): (Vec<Stamp>, Vec<Value>) = server
+        let (stamps, loads): (Vec<LoadStamp>, Vec<Value>) = server
             .call(false, |Attempt { mut connection, number, .. }| async move {
                 let stamp = |(partition, _): &(&Partition, _)| {
                     Some(local.as_ref()?.stamp(partition, number))

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use msal_cache_core::internal::{LocalRevisions, wall_clock};
 use msal_cache_core::{Revision, event};
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, RedisResult, Script, Value, cmd};
 
 use crate::keys::Keys;
-use crate::local::{LocalRevisions, now};
 use crate::reply::hex;
 use crate::scripts::{self, millis};
 
@@ -152,7 +152,7 @@ impl Tracking {
     ) {
         let mut swept = Instant::now();
         loop {
-            let sent = now();
+            let sent = wall_clock();
             match self.beat(&mut connection, known).await {
                 Ok(Some(last)) => known = last,
                 Ok(None) => break,

@@ -1,4 +1,4 @@
-//! What is known of the partitions without asking the server.
+//! What is known of the partitions of a store on a server without asking the server.
 
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,8 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use hashbrown::DefaultHashBuilder;
-use msal_cache_core::internal::Watchers;
-use msal_cache_core::{Partition, Revision};
+
+use crate::watch::Watchers;
+use crate::{Partition, Revision};
 
 /// The revisions of the partitions that were loaded last, each until the server reports a change.
 ///
@@ -18,7 +19,7 @@ use msal_cache_core::{Partition, Revision};
 /// Readers take no lock and write nothing. The table has a fixed size; a partition that is not in
 /// it costs a round trip.
 #[derive(Debug)]
-pub(crate) struct LocalRevisions {
+pub struct LocalRevisions {
     sets: Box<[Set]>,
     hasher: DefaultHashBuilder,
     /// Writers of one set exclude each other.
@@ -28,7 +29,8 @@ pub(crate) struct LocalRevisions {
     /// When the last heartbeat that was answered was sent, in microseconds; 0 if there is none.
     confirmed: AtomicU64,
     limit: u64,
-    pub(crate) watchers: Watchers,
+    /// Notified whenever something may have changed while local answers ended.
+    pub watchers: Watchers,
 }
 
 /// Partitions with the same low bits of their hashes.
@@ -58,20 +60,24 @@ const STRIPES: usize = 64;
 
 /// What was known before a partition was loaded. What is loaded counts only if there was no change
 /// meanwhile.
-pub(crate) struct Stamp {
+#[derive(Debug)]
+pub struct LoadStamp {
     hash: u64,
     version: u64,
     connection: u64,
 }
 
 /// The wall clock in microseconds.
-pub(crate) fn now() -> u64 {
+#[must_use]
+pub fn wall_clock() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(1, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
 impl LocalRevisions {
-    pub(crate) fn new(limit: Duration) -> Self {
+    /// Nothing is known. An answer counts for `limit` after the last heartbeat.
+    #[must_use]
+    pub fn new(limit: Duration) -> Self {
         Self {
             sets: (0..SETS).map(|_| Set::default()).collect(),
             hasher: DefaultHashBuilder::default(),
@@ -85,32 +91,35 @@ impl LocalRevisions {
 
     /// Whether the partition is still at `known`, as far as that is certain.
     #[inline]
-    pub(crate) fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+    #[must_use]
+    pub fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
         let confirmed = self.confirmed.load(Ordering::SeqCst);
         if confirmed == 0 {
             return false;
         }
-        let hash = self.hash(partition.as_str());
-        let now = now();
+        let hash = self.key(partition.as_str());
+        let now = wall_clock();
         // Before `confirmed`, if the clock was set back: a difference that exceeds each limit.
         now.wrapping_sub(confirmed) <= self.limit && self.set(hash).holds(hash, known, now)
     }
 
     /// Whether a connection reports all changes.
-    pub(crate) fn is_tracking(&self) -> bool {
+    #[must_use]
+    pub fn is_tracking(&self) -> bool {
         *self.lock() != 0
     }
 
     /// To be called before a partition is loaded on a connection.
-    pub(crate) fn stamp(&self, partition: &Partition, connection: u64) -> Stamp {
-        let hash = self.hash(partition.as_str());
-        Stamp { hash, version: self.set(hash).version.load(Ordering::SeqCst), connection }
+    #[must_use]
+    pub fn stamp(&self, partition: &Partition, connection: u64) -> LoadStamp {
+        let hash = self.key(partition.as_str());
+        LoadStamp { hash, version: self.set(hash).version.load(Ordering::SeqCst), connection }
     }
 
     /// Remembers what was loaded, for `kept` at most, unless something has changed since.
-    pub(crate) fn learn(&self, stamp: &Stamp, revision: Revision, kept: Option<Duration>) {
+    pub fn learn(&self, stamp: &LoadStamp, revision: Revision, kept: Option<Duration>) {
         let until = kept.map_or(u64::MAX, |kept| {
-            now().saturating_add(u64::try_from(kept.as_micros()).unwrap_or(u64::MAX))
+            wall_clock().saturating_add(u64::try_from(kept.as_micros()).unwrap_or(u64::MAX))
         });
         // Held, so that the connection doesn't end meanwhile.
         let connection = self.lock();
@@ -125,20 +134,31 @@ impl LocalRevisions {
     }
 
     /// A partition has changed.
-    pub(crate) fn forget(&self, partition: &str) {
-        let hash = self.hash(partition);
-        self.write(hash, |set, _| set.remove(hash));
+    pub fn forget(&self, partition: &str) {
+        self.forget_key(self.key(partition));
+    }
+
+    /// The partition with this [`key`](Self::key) has changed.
+    pub fn forget_key(&self, key: u64) {
+        self.write(key, |set, _| set.remove(key));
+    }
+
+    /// What a partition is known by in this process, for reports that don't have its name. Never 0, which
+    /// is an empty entry.
+    #[must_use]
+    pub fn key(&self, partition: &str) -> u64 {
+        self.hasher.hash_one(partition) | 1 << 63
     }
 
     /// All partitions may have changed.
-    pub(crate) fn forget_all(&self) {
+    pub fn forget_all(&self) {
         for (at, set) in self.sets.iter().enumerate() {
             self.write(at as u64, |_, _| set.clear());
         }
     }
 
     /// A connection reports all changes from now on.
-    pub(crate) fn begin(&self, connection: u64) {
+    pub fn begin(&self, connection: u64) {
         let mut current = self.lock();
         self.confirmed.store(0, Ordering::SeqCst);
         self.forget_all();
@@ -147,14 +167,14 @@ impl LocalRevisions {
 
     /// The server has answered a heartbeat that was sent at this time, and all changes before it are
     /// known.
-    pub(crate) fn confirm(&self, connection: u64, sent: u64) {
+    pub fn confirm(&self, connection: u64, sent: u64) {
         if *self.lock() == connection {
             self.confirmed.store(sent, Ordering::SeqCst);
         }
     }
 
     /// A connection doesn't report changes any more.
-    pub(crate) fn end(&self, connection: u64) {
+    pub fn end(&self, connection: u64) {
         let mut current = self.lock();
         if *current == connection && connection != 0 {
             *current = 0;
@@ -167,11 +187,6 @@ impl LocalRevisions {
 
     fn lock(&self) -> MutexGuard<'_, u64> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Never 0, which is an empty entry.
-    fn hash(&self, partition: &str) -> u64 {
-        self.hasher.hash_one(partition) | 1 << 63
     }
 
     #[allow(clippy::cast_possible_truncation)] // The low bits are what is needed.
@@ -245,7 +260,7 @@ mod tests {
     fn tracking() -> LocalRevisions {
         let local = LocalRevisions::new(Duration::from_secs(60));
         local.begin(1);
-        local.confirm(1, now());
+        local.confirm(1, wall_clock());
         local
     }
 
@@ -274,7 +289,7 @@ mod tests {
             let stamp = local.stamp(&user, 1);
             change();
             local.learn(&stamp, revision, None);
-            local.confirm(2, now());
+            local.confirm(2, wall_clock());
             assert!(!local.is_unchanged(&user, revision));
         }
         // A load on a connection that is not the one which reports the changes.
@@ -289,18 +304,18 @@ mod tests {
         local.begin(1);
         local.learn(&local.stamp(&user, 1), revision, None);
         assert!(!local.is_unchanged(&user, revision));
-        local.confirm(1, now());
+        local.confirm(1, wall_clock());
         assert!(local.is_unchanged(&user, revision));
         std::thread::sleep(Duration::from_millis(30));
         assert!(!local.is_unchanged(&user, revision));
         // The clock was set back.
-        local.confirm(1, now() + 5_000_000);
+        local.confirm(1, wall_clock() + 5_000_000);
         assert!(!local.is_unchanged(&user, revision));
         // A heartbeat of an earlier connection.
-        local.confirm(1, now());
+        local.confirm(1, wall_clock());
         assert!(local.is_unchanged(&user, revision));
         local.begin(2);
-        local.confirm(1, now());
+        local.confirm(1, wall_clock());
         local.learn(&local.stamp(&user, 2), revision, None);
         assert!(!local.is_unchanged(&user, revision));
     }
