@@ -5,71 +5,26 @@
 //! MSAL_CACHE_USERS=1000000 tests/servers/redis cargo bench --bench redis --features redis
 //! ```
 
+mod remote;
+
 use std::time::{Duration, Instant};
 
 use msal_cache::redis::RedisStore;
 use msal_cache::store::{
-    AsyncCacheStore, Batch, Blocking, CacheStore, Expect, Json, Load, Partition, Record, Revision,
+    AsyncCacheStore, Batch, Blocking, CacheStore, Expect, Load, Partition, Revision,
 };
 use msal_cache::{CredentialType, Query, TokenCache};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, Script, cmd};
 use tokio::runtime::{Builder, Runtime};
 
+use crate::remote::{in_turn, medians, record, row, sign_in, values};
+
 /// How many tasks share a connection.
 const TASKS: usize = 64;
 
 fn url() -> String {
     std::env::var("MSAL_CACHE_REDIS_URL").expect("run it by tests/servers/redis")
-}
-
-fn record(section: CredentialType, key: &str, user: &str, size: usize, more: &str) -> Record {
-    let secret = "x".repeat(size);
-    let value = format!(
-        r#"{{"home_account_id":"{user}","environment":"login.microsoftonline.com","client_id":"c","realm":"t","secret":"{secret}"{more}}}"#
-    );
-    Record::new(section, key, Json::new(value).unwrap())
-}
-
-/// What a sign-in stores: four records, about 4 KB.
-fn sign_in(user: &str, n: usize) -> Batch {
-    let expires = format!(r#","target":"s","expires_on":"4000000000","n":"{n}""#);
-    let n = format!(r#","n":"{n}""#);
-    let mut batch = Batch::new();
-    let change = batch.change(Partition::user(user), Expect::Any);
-    for (section, size, more) in [
-        (CredentialType::AccessToken, 1500, &expires),
-        (CredentialType::RefreshToken, 1000, &n),
-        (CredentialType::IdToken, 1000, &n),
-        (CredentialType::Account, 10, &n),
-    ] {
-        let key = format!("{user}-{}", section.as_str());
-        change.put(record(section, &key, user, size, more));
-    }
-    batch
-}
-
-/// The median time of an operation, in microseconds, of alternatives that take turns.
-fn medians<const N: usize>(runs: usize, mut sides: [&mut dyn FnMut(usize); N]) -> [f64; N] {
-    let mut times: [Vec<f64>; N] = std::array::from_fn(|_| Vec::with_capacity(runs));
-    for run in 0..runs {
-        for (side, times) in sides.iter_mut().zip(&mut times) {
-            let started = Instant::now();
-            side(run);
-            times.push(started.elapsed().as_secs_f64() * 1e6);
-        }
-    }
-    times.map(|mut times| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
-    })
-}
-
-fn row(name: &str, time: f64, floor: &str, least: f64, target: f64) {
-    println!(
-        "{name:<44} {time:>9.2} us {:>7.2}x of {least:>9.2} us ({floor}), target {target}x",
-        time / least
-    );
 }
 
 /// How many operations a second 64 tasks do on one connection.
@@ -125,7 +80,7 @@ fn local(runs: usize) {
 fn main() {
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     local(300);
-    runtime.block_on(remote());
+    runtime.block_on(round_trips());
     tasks(&runtime);
     let users = std::env::var("MSAL_CACHE_USERS").map_or(20_000, |it| it.parse().unwrap());
     runtime.block_on(growth(users));
@@ -142,29 +97,7 @@ async fn bare() -> MultiplexedConnection {
     redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
-/// Times async operations in turn.
-macro_rules! in_turn {
-    ($runs:expr, $($work:expr),+) => {{
-        let mut times = Vec::new();
-        for run in 0..$runs {
-            let mut row = Vec::new();
-            $(
-                let started = Instant::now();
-                $work(run).await;
-                row.push(started.elapsed().as_secs_f64() * 1e6);
-            )+
-            times.push(row);
-        }
-        let median = |at: usize| {
-            let mut of: Vec<f64> = times.iter().map(|row| row[at]).collect();
-            of.sort_by(f64::total_cmp);
-            of[of.len() / 2]
-        };
-        (0..times[0].len()).map(median).collect::<Vec<f64>>()
-    }};
-}
-
-async fn remote() {
+async fn round_trips() {
     let (store, bare) = (store("bench-remote").await, bare().await);
     let user = Partition::user("u");
     let revision = store.commit(&sign_in("u", 0)).await.unwrap()[0];
@@ -194,15 +127,7 @@ async fn remote() {
          return {'revision'}",
     );
     let commit = async |n| drop(store.commit(&sign_in("u", n + 1)).await.unwrap());
-    let values = |n: usize| -> Vec<String> {
-        let batch = sign_in("u", n + 1);
-        let ops = batch.changes()[0].ops().iter();
-        ops.filter_map(|op| match op {
-            msal_cache::store::Op::Put(record) => Some(record.value().expose().to_owned()),
-            msal_cache::store::Op::Delete { .. } => None,
-        })
-        .collect()
-    };
+    let values = |n: usize| values(&sign_in("u", n + 1));
     let hset = async |n| {
         let mut hset = cmd("HSET");
         hset.arg("bench:hash").arg("f").arg(values(n).concat());

@@ -65,6 +65,17 @@ CREATE TABLE {guards} (
     PRIMARY KEY (cache, id)
 ) WITH (fillfactor = 50);
 
+-- The processes that listen to changes, each until the server's clock passes `ends`. Commits notify while
+-- there is one, whichever process makes them. They need not survive a crash of the server, which ends the
+-- connections that listen.
+CREATE UNLOGGED TABLE {listeners} (
+    cache text NOT NULL,
+    id uuid NOT NULL,
+    channel text NOT NULL,
+    ends timestamptz NOT NULL,
+    PRIMARY KEY (cache, id)
+) WITH (fillfactor = 50);
+
 -- Notes the holder of a guard, for `span`. Returns false while another holder is noted. One that is found
 -- to be lost has `grace` to store what it got for a refresh token: its session has ended, so that it could
 -- be noted for longer than that, or its lease has ended. If the caller has `watched` a lease until it ended,
@@ -114,11 +125,16 @@ BEGIN
     RETURN {claim}(c, i, t, ms * interval '1 millisecond', ms * interval '1 millisecond', watched);
 END $$;
 
--- Notes the last change of a session, at the end of each transaction that changes records.
+-- Notes the last change of a session, at the end of each transaction that changes records, and reports the
+-- partitions to the processes that listen.
 --
 -- MS004: the session is closed, so its changes are rolled back.
-CREATE FUNCTION {stamp}(c text, s uuid, drawn uuid, returned uuid[]) RETURNS void
+CREATE FUNCTION {stamp}(c text, s uuid, drawn uuid, returned uuid[], changed uuid[]) RETURNS void
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+    per_message CONSTANT int := 200;
+    reported uuid[];
+    to_channel text;
 BEGIN
     UPDATE {sessions} SET revision = drawn, result = returned, used_at = now()
     WHERE cache = c AND id = s AND NOT closed;
@@ -129,6 +145,29 @@ BEGIN
             RAISE EXCEPTION 'the session is closed' USING ERRCODE = 'MS004';
         END IF;
     END IF;
+    -- After the table of the sessions is locked: a process that starts to listen waits for the
+    -- transactions that have locked it before, and all others see its row here.
+    SELECT channel INTO to_channel FROM {listeners}
+    WHERE cache = c AND ends > clock_timestamp() LIMIT 1;
+    IF to_channel IS NULL OR changed = '{}' THEN
+        RETURN;
+    END IF;
+    IF pg_notification_queue_usage() > 0.5 THEN
+        -- A full queue makes commits fail, those of other applications included. A process whose row is
+        -- missing notices it with its next heartbeat, and asks for each look-up.
+        PERFORM FROM {listeners} WHERE cache = c ORDER BY id FOR UPDATE;
+        DELETE FROM {listeners} WHERE cache = c;
+        RETURN;
+    END IF;
+    reported := ARRAY(SELECT DISTINCT unnest(changed));
+    IF array_length(reported, 1) > 5 * per_message THEN
+        PERFORM pg_notify(to_channel, 'all');
+        RETURN;
+    END IF;
+    -- A message has less than 8,000 bytes.
+    FOR n IN 1 .. array_length(reported, 1) BY per_message LOOP
+        PERFORM pg_notify(to_channel, array_to_string(reported[n : n + per_message - 1], ','));
+    END LOOP;
 END $$;
 
 -- Closes a session whose connection is lost. Returns what its last call returned if that is the one
@@ -150,7 +189,7 @@ END $$;
 -- Checks what is expected of the partitions and applies the operations. The arrays with the prefix
 -- `op_` have one element for each operation: `op_partition` counts partitions from 1, `op_round` is
 -- how often the batch has named that key before, `op_value` is NULL for a deletion. Returns the
--- revisions of the partitions.
+-- revisions of the partitions, and then the ids of other partitions that lost a key.
 --
 -- MS001: an expectation doesn't hold. MS002: another commit moved a key meanwhile; repeat the call.
 CREATE FUNCTION {commit}(
@@ -272,7 +311,11 @@ BEGIN
         LEFT JOIN {partitions} p ON p.cache = c AND p.id = e.i ORDER BY e.at
     );
     IF changed <> '{}' THEN
-        PERFORM {stamp}(c, s, drawn, revisions);
+        IF NOT changed <@ ids THEN
+            revisions := revisions
+                || ARRAY(SELECT DISTINCT i FROM unnest(changed) AS i WHERE i <> ALL(ids));
+        END IF;
+        PERFORM {stamp}(c, s, drawn, revisions, changed);
     END IF;
     RETURN revisions;
 END $$;
@@ -303,8 +346,8 @@ BEGIN
 END $$;
 
 -- Deletes what expires before a time in a number of partitions, and the rows of as many empty
--- partitions, of sessions that changed nothing for a day, and of leases that ended a day ago. Returns the number of records, or -1 if
--- there were none.
+-- partitions, of sessions that changed nothing for a day, and of leases and listeners that ended a day
+-- ago. Returns the number of records, or -1 if there were none.
 CREATE FUNCTION {purge}(c text, s uuid, before bigint, drawn uuid, partitions int) RETURNS bigint
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -321,13 +364,14 @@ BEGIN
             LIMIT partitions FOR UPDATE SKIP LOCKED
         )) AND revision = nil;
         DELETE FROM {guards} WHERE cache = c AND ends < now() - interval '1 day';
+        DELETE FROM {listeners} WHERE cache = c AND ends < now() - interval '1 day';
         DELETE FROM {sessions} WHERE cache = c AND id = ANY(ARRAY(
             SELECT id FROM {sessions} WHERE cache = c AND id <> s AND used_at < now() - interval '1 day'
             LIMIT partitions FOR UPDATE SKIP LOCKED
         ));
         IF FOUND THEN
             -- Without these rows, the revision of the whole would be an earlier one.
-            PERFORM {stamp}(c, s, drawn, NULL);
+            PERFORM {stamp}(c, s, drawn, NULL, '{}');
         END IF;
         RETURN -1;
     END IF;
@@ -343,7 +387,7 @@ BEGIN
             SELECT 1 FROM {records} r WHERE r.cache = c AND r.partition = p.id
         ) THEN drawn ELSE nil END
         WHERE p.cache = c AND p.id = ANY(due);
-        PERFORM {stamp}(c, s, drawn, NULL);
+        PERFORM {stamp}(c, s, drawn, NULL, due);
     END IF;
     RETURN purged;
 END $$;

@@ -12,6 +12,7 @@ use crate::address::{Address, Variables};
 use crate::connection::{Connector, Pooling};
 #[cfg(doc)]
 use crate::error::PostgresFailure;
+use crate::listener::Listener;
 use crate::migration;
 use crate::names::{Names, quoted};
 use crate::pool::Pool;
@@ -33,6 +34,7 @@ pub struct PostgresStoreBuilder {
     tls: Tls,
     pooler: Option<bool>,
     environment: bool,
+    max_staleness: Duration,
 }
 
 impl PostgresStoreBuilder {
@@ -49,6 +51,7 @@ impl PostgresStoreBuilder {
             tls: Tls::default(),
             pooler: None,
             environment: false,
+            max_staleness: Duration::ZERO,
         }
     }
 
@@ -71,7 +74,8 @@ impl PostgresStoreBuilder {
         self
     }
 
-    /// How many connections are open at the same time; 16 unless set. Guards use one more.
+    /// How many connections are open at the same time; 16 unless set. Guards use one more, and so
+    /// does [`max_staleness`](Self::max_staleness).
     pub fn pool_size(mut self, connections: usize) -> Self {
         self.pool_size = connections.max(1);
         self
@@ -110,6 +114,24 @@ impl PostgresStoreBuilder {
     /// the connection.
     pub fn pooler(mut self, is_pooler: bool) -> Self {
         self.pooler = Some(is_pooler);
+        self
+    }
+
+    /// How old the answer to a look-up may be that is made without a round trip; zero unless set, and then
+    /// each look-up asks the server.
+    ///
+    /// With a limit, such as 500 milliseconds, the server notifies this process of each change by
+    /// `LISTEN` and `NOTIFY`, on a connection of its own, as soon as it is committed. So an answer is usually
+    /// up to date within some milliseconds. Only where notifications stop without notice, as on a connection
+    /// that was cut off silently, does the whole time pass before look-ups ask again. Four heartbeats are
+    /// sent in that time.
+    ///
+    /// **It has a price**: while a process listens, all processes notify with each commit, whether this is
+    /// set for them or not, and PostgreSQL makes such commits one after the other, those of other
+    /// applications that notify included. Through a pooler that shares sessions, the error is
+    /// [`PostgresFailure::PoolerCannotListen`]; processes that only write may use one.
+    pub fn max_staleness(mut self, limit: Duration) -> Self {
+        self.max_staleness = limit;
         self
     }
 
@@ -199,12 +221,18 @@ impl PostgresStoreBuilder {
             timeout: self.timeout,
             names,
             pooling: Pooling::new(self.pooler),
+            identifies: !self.max_staleness.is_zero(),
         });
         let client = connector.connect().await?;
         migration::prepare(&connector, &client, self.create_tables).await?;
         drop(client);
+        let mut listener = None;
+        if !self.max_staleness.is_zero() {
+            let listens = Listener::start(connector.clone(), &self.name, self.max_staleness);
+            listener = Some(Arc::new(listens.await?));
+        }
         let pool = Pool::new(connector.clone(), self.pool_size)?;
-        Ok(PostgresStore::new(self.name, pool, connector))
+        Ok(PostgresStore::new(self.name, pool, connector, listener))
     }
 }
 
@@ -257,6 +285,7 @@ impl fmt::Debug for PostgresStoreBuilder {
             .field("prefix", &self.prefix)
             .field("pool_size", &self.pool_size)
             .field("timeout", &self.timeout)
+            .field("max_staleness", &self.max_staleness)
             .finish_non_exhaustive()
     }
 }

@@ -1,14 +1,15 @@
 //! Connections, and how their statements are sent.
 
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use futures_util::future::{join3, try_join_all};
+use futures_util::future::{join3, try_join, try_join_all};
 use msal_cache_core::internal::CredentialSource;
 use msal_cache_core::{Credentials, Error, Result, Revision, event};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, Row, RowStream, Statement};
+use tokio_postgres::{AsyncMessage, Client, Config, Notification, Row, RowStream, Statement};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::calls::Call;
@@ -21,6 +22,8 @@ pub(crate) struct Session {
     pub(crate) client: Client,
     /// Names the connection in the database. No other one has the same.
     pub(crate) id: Id,
+    /// The server, where that matters.
+    pub(crate) server: Option<ServerStart>,
     statements: Statements,
 }
 
@@ -94,6 +97,17 @@ fn typed<'a>(
     parameters.iter().copied().zip(call.types().iter().cloned())
 }
 
+/// Names a server until it ends: when it was started, in microseconds.
+pub(crate) type ServerStart = i64;
+
+/// The expression of a [`ServerStart`].
+pub(crate) const SERVER_START: &str =
+    "(extract(epoch FROM pg_postmaster_start_time()) * 1000000)::int8";
+
+/// What is called with each notification of a connection, in the order of the answers, and with `None`
+/// when the connection has ended.
+pub(crate) type Hears = Box<dyn Fn(Option<&Notification>) + Send + Sync>;
+
 /// How to connect.
 pub(crate) struct Connector {
     pub(crate) config: Config,
@@ -104,6 +118,8 @@ pub(crate) struct Connector {
     /// The address, for errors.
     pub(crate) server: String,
     pub(crate) pooling: Pooling,
+    /// Whether each connection finds out which server it is connected to.
+    pub(crate) identifies: bool,
 }
 
 /// Whether a pooler gives each transaction any session of the server.
@@ -141,11 +157,22 @@ impl Connector {
 
     /// Opens a connection, which a task of the current runtime drives until the client is dropped.
     pub(crate) async fn connect(&self) -> Result<Client> {
-        self.in_time(self.find()).await.unwrap_or_else(|slow| Err(slow.into()))
+        self.in_time(self.find(None)).await.unwrap_or_else(|slow| Err(slow.into()))
+    }
+
+    /// The same, for a connection that has a session of its own and hears its notifications.
+    pub(crate) async fn connect_hearing(&self, hears: Hears) -> Result<Client> {
+        let client =
+            self.in_time(self.find(Some(hears))).await.unwrap_or_else(|slow| Err(slow.into()))?;
+        if self.is_pooled() {
+            let server = self.server.clone();
+            return Err(PostgresFailure::PoolerCannotListen { server }.into());
+        }
+        Ok(client)
     }
 
     /// Connects, and finds out whether the connection has a session of its own.
-    async fn find(&self) -> Result<Client> {
+    async fn find(&self, hears: Option<Hears>) -> Result<Client> {
         let mut config = self.config.clone();
         if let Some(source) = &self.source {
             let Credentials { username, password } = source.get().await?;
@@ -155,7 +182,7 @@ impl Connector {
             config.password(password);
         }
         if self.is_pooled() {
-            return self.open(&config).await.map_err(|error| self.error(&error));
+            return self.open(&config, hears).await.map_err(|error| self.error(&error));
         }
         // A pooler refuses these settings, or ignores them.
         let mark = format!("{:032x}", Id::from(Revision::unique()).0);
@@ -165,7 +192,7 @@ impl Connector {
             config.get_options().unwrap_or_default(),
             self.statement_timeout(),
         ).trim_start());
-        match self.open(&with_settings).await {
+        match self.open(&with_settings, hears).await {
             Ok(client) if self.pooling.detects => {
                 let sql = "SELECT current_setting($1, true)";
                 let row = client.query_typed_one(sql, &[(&MARK, Type::TEXT)]).await;
@@ -177,7 +204,7 @@ impl Connector {
             }
             Ok(client) => Ok(client),
             Err(error) if self.pooling.detects && refuses_settings(&error) => {
-                let client = self.open(&config).await.map_err(|error| self.error(&error))?;
+                let client = self.open(&config, None).await.map_err(|error| self.error(&error))?;
                 self.found_pooler();
                 Ok(client)
             }
@@ -185,10 +212,38 @@ impl Connector {
         }
     }
 
-    async fn open(&self, config: &Config) -> Result<Client, tokio_postgres::Error> {
-        let (client, connection) = config.connect(self.tls.clone()).await?;
-        tokio::spawn(connection);
+    async fn open(
+        &self,
+        config: &Config,
+        hears: Option<Hears>,
+    ) -> Result<Client, tokio_postgres::Error> {
+        let (client, mut connection) = config.connect(self.tls.clone()).await?;
+        let Some(hears) = hears else {
+            tokio::spawn(connection);
+            return Ok(client);
+        };
+        tokio::spawn(async move {
+            while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await
+            {
+                if let AsyncMessage::Notification(notification) = message {
+                    hears(Some(&notification));
+                }
+            }
+            hears(None);
+        });
         Ok(client)
+    }
+
+    /// The server of a connection, if it matters.
+    async fn server_of(
+        &self,
+        client: &Client,
+    ) -> Result<Option<ServerStart>, tokio_postgres::Error> {
+        if !self.identifies {
+            return Ok(None);
+        }
+        let row = client.query_typed_one(&format!("SELECT {SERVER_START}"), &[]).await?;
+        row.try_get(0)
     }
 
     /// In milliseconds.
@@ -200,18 +255,21 @@ impl Connector {
     pub(crate) async fn session(&self) -> Result<Session> {
         let client = self.connect().await?;
         let sql = Call::ALL.map(|call| self.names.sql(&call.sql()));
-        let statements = if self.is_pooled() {
+        let (statements, server) = if self.is_pooled() {
             let begin = format!(
                 "BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL statement_timeout = {}",
                 self.statement_timeout()
             );
-            Statements::Sent { sql: sql.into(), begin }
+            (Statements::Sent { sql: sql.into(), begin }, None)
         } else {
             // The requests are sent without waiting for the answers.
             let prepared = try_join_all(sql.iter().map(|it| client.prepare(it)));
-            Statements::Prepared(self.in_time(prepared).await?.map_err(|error| self.error(&error))?)
+            let both = try_join(prepared, self.server_of(&client));
+            let (prepared, server) =
+                self.in_time(both).await?.map_err(|error| self.error(&error))?;
+            (Statements::Prepared(prepared), server)
         };
-        Ok(Session { client, id: Revision::unique().into(), statements })
+        Ok(Session { client, id: Revision::unique().into(), server, statements })
     }
 
     /// Waits for the server no longer than the time-out.

@@ -87,6 +87,17 @@ pub enum PostgresFailure {
         message: String,
     },
 
+    /// The address is that of a pooler that gives each transaction any session, and none can listen to
+    /// changes.
+    #[error(
+        "{server} is a pooler that shares its sessions, so no connection can listen to changes; give the \
+         address of the server itself, or leave out PostgresStoreBuilder::max_staleness"
+    )]
+    PoolerCannotListen {
+        /// The server.
+        server: String,
+    },
+
     /// The server is too old.
     #[error("{server} has version {found}; the cache needs PostgreSQL 12 or later")]
     TooOld {

@@ -30,6 +30,19 @@
 //! - **A purge** deletes in transactions of at most 1,000 partitions, each of which locks its
 //!   partitions in order.
 //! - **Revisions** are drawn by the client and never counted by the server, so none is used twice.
+//! - **A look-up of what this process has loaded before** needs no round trip while it is certain that it has not
+//!   changed, if [`PostgresStoreBuilder::max_staleness`] is set. Then the server notifies this process of
+//!   each change (`LISTEN`, `NOTIFY`) on a connection of its own, and a heartbeat proves that it still does: its
+//!   answer comes after the notification of each commit that was acknowledged before it was sent. Such an
+//!   answer is as old as a notification takes to arrive, and a process sees its own commits at once. A connection that
+//!   ends, and with it a server that is killed and a failover, ends local answers at once; one that is cut
+//!   off without notice ends them after `max_staleness`.
+//! - **Each commit notifies** in its transaction while a process listens, by a row in a table that the functions
+//!   in the database read. So it needs no option of the process that commits. The row is renewed and is
+//!   deleted with the store; where the process dies, it ends half a minute later. A process that starts to
+//!   listen waits for the transactions that began before. What another server answers, such as a standby, is
+//!   not remembered.
+//! - **A watch** is notified in the same way, and asks each second without that option.
 //! - **A lost connection** is replaced, and a read is repeated once. A commit writes its revision into a
 //!   row of its connection. If its answer is lost, that row is closed and read on another connection, so
 //!   it is known whether the commit was applied, and one that was not never will be; then it is repeated
@@ -58,6 +71,7 @@ mod error;
 mod guard;
 mod id;
 mod lease;
+mod listener;
 mod migration;
 mod names;
 mod passfile;

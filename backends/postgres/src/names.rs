@@ -16,7 +16,7 @@ const LONGEST: usize = 48;
 
 impl Names {
     /// The tables whose rows belong to a cache.
-    const TABLES: [&str; 4] = ["partitions", "records", "sessions", "guards"];
+    const TABLES: [&str; 5] = ["partitions", "records", "sessions", "guards", "listeners"];
 
     pub(crate) fn new(schema: String, prefix: String) -> Result<Self> {
         for (field, name) in [("schema", &schema), ("prefix", &prefix)] {
@@ -44,6 +44,7 @@ impl Names {
             "sessions",
             "guards",
             "claim",
+            "listeners",
             "enter",
             "lease",
             "stamp",

@@ -3,18 +3,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::{TryStreamExt, pin_mut};
+use msal_cache_core::internal::LoadStamp;
 use msal_cache_core::{
-    AsyncCacheStore, Batch, CredentialType, Error, Json, Load, Partition, Record, RefreshGuard,
-    Result, Revision, Snapshot,
+    AsyncCacheStore, Batch, ChangeSignal, CredentialType, Error, Json, Load, Partition, Record,
+    RefreshGuard, Result, Revision, Snapshot, Watch,
 };
 use tokio_postgres::Row;
 use tokio_postgres::types::ToSql;
 
+#[cfg(doc)]
+use crate::builder::PostgresStoreBuilder;
 use crate::calls::Call;
-use crate::connection::Connector;
+use crate::connection::{Connector, ServerStart};
 use crate::error::{PostgresFailure, STORE, is_definite, is_fenced, is_rolled_back};
 use crate::guard::HeldGuards;
 use crate::id::Id;
+use crate::listener::Listener;
 use crate::pool::{Lent, Pool};
 use crate::write::Arguments;
 
@@ -30,6 +34,8 @@ struct Shared {
     pool: Pool,
     connector: Arc<Connector>,
     guards: HeldGuards,
+    /// What is known without asking; `None` where each look-up has to ask.
+    listener: Option<Arc<Listener>>,
 }
 
 /// How often a call is repeated that was rolled back for the sake of others.
@@ -63,21 +69,37 @@ impl From<Failure> for Error {
 }
 
 impl PostgresStore {
-    pub(crate) fn new(name: String, pool: Pool, connector: Arc<Connector>) -> Self {
-        Self(Arc::new(Shared { name, pool, connector, guards: HeldGuards::default() }))
+    pub(crate) fn new(
+        name: String,
+        pool: Pool,
+        connector: Arc<Connector>,
+        listener: Option<Arc<Listener>>,
+    ) -> Self {
+        Self(Arc::new(Shared { name, pool, connector, guards: HeldGuards::default(), listener }))
+    }
+
+    /// Whether the server notifies this process of changes at the moment, so that look-ups of what has
+    /// not changed need no round trip; see [`PostgresStoreBuilder::max_staleness`].
+    pub fn is_tracking(&self) -> bool {
+        self.0.listener.as_ref().is_some_and(|listener| listener.is_tracking())
     }
 
     /// Reads in one round trip. If the connection turns out to be lost, it is repeated once on a new
-    /// one.
-    async fn read(&self, call: Call, parameters: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>> {
+    /// one. Returns the server that has answered, where that matters.
+    async fn read(
+        &self,
+        call: Call,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(Vec<Row>, Option<ServerStart>)> {
         let connector = &self.0.connector;
         let mut repeated = false;
         loop {
             let session = self.0.pool.get().await?;
             match connector.in_time(session.query(call, parameters)).await? {
                 Ok(rows) => {
+                    let server = session.server;
                     session.give_back();
-                    return Ok(rows);
+                    return Ok((rows, server));
                 }
                 Err(error) if !is_definite(&error) && !repeated => repeated = true,
                 Err(error) => {
@@ -135,7 +157,7 @@ impl PostgresStore {
         let name = self.0.name.as_str();
         loop {
             match self.read(Call::Settle, &[&name, &session, &drawn]).await {
-                Ok(rows) => return Ok(rows.first().and_then(|row| row.get(0))),
+                Ok((rows, _)) => return Ok(rows.first().and_then(|row| row.get(0))),
                 Err(Error::Unavailable { .. })
                     if started.elapsed() + SETTLE_PAUSE < self.0.connector.timeout =>
                 {
@@ -144,6 +166,31 @@ impl PostgresStore {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// To be called before a partition is loaded.
+    fn stamp(&self, partition: &Partition, id: Id) -> Option<LoadStamp> {
+        self.0.listener.as_ref()?.stamp(partition, id)
+    }
+
+    /// Remembers what was loaded.
+    fn learn(&self, stamp: Option<&LoadStamp>, server: Option<ServerStart>, revision: Revision) {
+        if let (Some(listener), Some(stamp)) = (&self.0.listener, stamp) {
+            listener.learn(stamp, server, revision);
+        }
+    }
+
+    /// The revisions that a commit returned, and after them the partitions that lost a key to others. The
+    /// server notifies of them as well, but maybe later.
+    fn committed(&self, batch: &Batch, ids: Vec<Id>) -> Vec<Revision> {
+        let changes = batch.changes();
+        if let Some(listener) = &self.0.listener {
+            for change in changes {
+                listener.local().forget(change.partition().as_str());
+            }
+            ids.iter().skip(changes.len()).for_each(|id| listener.forget(*id));
+        }
+        ids.into_iter().take(changes.len()).map(Revision::from).collect()
     }
 
     /// Lists on a session, as long as rows arrive.
@@ -191,8 +238,10 @@ impl AsyncCacheStore for PostgresStore {
     async fn load(&self, partition: &Partition, known: Option<Revision>) -> Result<Load> {
         let (name, id) = (self.0.name.as_str(), Id::of_partition(partition));
         let known_id = known.map(Id::from);
-        let rows = self.read(Call::Load, &[&name, &id, &known_id]).await?;
+        let stamp = self.stamp(partition, id);
+        let (rows, server) = self.read(Call::Load, &[&name, &id, &known_id]).await?;
         let revision = rows.first().map_or(Revision::ABSENT, |row| row.get::<_, Id>(0).into());
+        self.learn(stamp.as_ref(), server, revision);
         if known == Some(revision) {
             return Ok(Load::Unchanged);
         }
@@ -204,13 +253,18 @@ impl AsyncCacheStore for PostgresStore {
         let name = self.0.name.as_str();
         let ids: Vec<_> = wanted.iter().map(|(it, _)| Id::of_partition(it)).collect();
         let known: Vec<_> = wanted.iter().map(|(_, known)| known.map(Id::from)).collect();
-        let rows = self.read(Call::LoadMany, &[&name, &ids, &known]).await?;
+        let stamps = wanted.iter().zip(&ids).map(|((it, _), id)| self.stamp(it, *id));
+        let stamps: Vec<_> = stamps.collect();
+        let (rows, server) = self.read(Call::LoadMany, &[&name, &ids, &known]).await?;
         let mut found = vec![(Revision::ABSENT, Vec::new()); wanted.len()];
         for row in rows {
             let at = usize::try_from(row.get::<_, i64>(0) - 1).unwrap_or_default();
             let (revision, records) = &mut found[at];
             *revision = row.get::<_, Id>(1).into();
             records.extend(record(&row, 2)?);
+        }
+        for (stamp, (revision, _)) in stamps.iter().zip(&found) {
+            self.learn(stamp.as_ref(), server, *revision);
         }
         let loads = found.into_iter().zip(wanted).map(|((revision, records), (_, known))| {
             if *known == Some(revision) {
@@ -229,7 +283,7 @@ impl AsyncCacheStore for PostgresStore {
         let arguments = Arguments::of(batch);
         let (guarded, tokens) = self.0.guards.leases.of(batch);
         let name = self.0.name.as_str();
-        let revisions = |ids: Vec<Id>| ids.into_iter().map(Revision::from).collect();
+        let revisions = |ids: Vec<Id>| self.committed(batch, ids);
         let mut repeated = false;
         loop {
             let session = self.0.pool.get().await?;
@@ -265,6 +319,8 @@ impl AsyncCacheStore for PostgresStore {
                         other => other,
                     };
                     let (server, reason) = (self.0.connector.server.clone(), source.to_string());
+                    // Its notification arrives, if it was applied, but maybe later.
+                    self.committed(batch, Vec::new());
                     return Err(PostgresFailure::OutcomeUnknown { server, reason }.into());
                 }
             }
@@ -277,7 +333,7 @@ impl AsyncCacheStore for PostgresStore {
         known: Option<Revision>,
     ) -> Result<Load> {
         if known.is_some() {
-            let rows = self.read(Call::Whole, &[&self.0.name.as_str()]).await?;
+            let (rows, _) = self.read(Call::Whole, &[&self.0.name.as_str()]).await?;
             if known == rows.first().map(whole) {
                 return Ok(Load::Unchanged);
             }
@@ -310,14 +366,31 @@ impl AsyncCacheStore for PostgresStore {
             let row = self.write(session, Call::Purge, &parameters);
             match u64::try_from(row.await?.get::<_, i64>(0)) {
                 Ok(count) => purged += count,
-                Err(_) => return Ok(purged),
+                Err(_) => break,
             }
         }
+        if let Some(listener) = self.0.listener.as_ref().filter(|_| purged > 0) {
+            listener.local().forget_all();
+        }
+        Ok(purged)
     }
 
     async fn guard(&self, partition: &Partition, wait: Duration) -> Result<RefreshGuard> {
         let Shared { guards, connector, name, .. } = &*self.0;
         guards.enter(connector, name, partition, wait).await
+    }
+
+    async fn watch(&self, signal: ChangeSignal) -> Result<Watch> {
+        let Some(listener) = &self.0.listener else {
+            return Ok(Watch::polling_every(Watch::DEFAULT_INTERVAL));
+        };
+        let watching = listener.local().watchers.watch(signal);
+        Ok(Watch::notified((watching, listener.clone())))
+    }
+
+    #[inline]
+    fn is_unchanged(&self, partition: &Partition, known: Revision) -> bool {
+        self.0.listener.as_ref().is_some_and(|it| it.local().is_unchanged(partition, known))
     }
 }
 

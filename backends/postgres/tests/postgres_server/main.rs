@@ -7,6 +7,7 @@ mod environment;
 mod faults;
 mod first_start;
 mod grace;
+mod listening;
 mod opening;
 mod pooler;
 mod proxy;
