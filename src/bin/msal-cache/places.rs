@@ -56,6 +56,15 @@ fn of_key_store(present: Option<&[String]>) -> Vec<Place> {
     shared.into_iter().chain(apps).map(place).collect()
 }
 
+/// Whether there is a cache.
+fn found(place: &Place) -> Cell {
+    match place.exists {
+        Some(true) => Cell::styled("✓", GOOD),
+        Some(false) => Cell::dim("-"),
+        None => Cell::dim("?"),
+    }
+}
+
 pub(crate) fn list(run: &mut Run<'_>) -> Result<Outcome, Failure> {
     let files = all();
     let mut places: Vec<_> = files.iter().map(of_file).collect();
@@ -83,28 +92,35 @@ pub(crate) fn list(run: &mut Run<'_>) -> Result<Outcome, Failure> {
         run.out.json(&json!({ "places": places }))?;
         return Ok(outcome);
     }
+    let (entries, files): (Vec<_>, Vec<_>) =
+        places.iter().partition(|it| key_store::is_entry(&it.name));
     let mut table = Table::new([
         Column::new("NAME"),
         Column::new("").optional(),
         Column::new("PATH"),
         Column::new("OWNER").shrinks(12).optional(),
     ]);
-    for place in &places {
-        let found = match place.exists {
-            Some(true) => Cell::styled("✓", GOOD),
-            Some(false) => Cell::dim("-"),
-            None => Cell::dim("?"),
-        };
-        let path = match &place.path {
-            Some(path) => Cell::new(below_home(path)),
-            None if key_store::is_entry(&place.name) => Cell::dim("key store"),
-            None => Cell::dim("unknown"),
-        };
-        table.row([Cell::new(&place.name), found, path, Cell::dim(place.owner)]);
+    for place in files {
+        let path = place.path.as_ref().map_or("unknown".into(), |path| below_home(path));
+        table.row([Cell::new(&place.name), found(place), Cell::new(path), Cell::dim(place.owner)]);
     }
     run.out.table(&table)?;
+    if entries.iter().any(|it| it.exists.is_some()) {
+        let mut table = Table::new([
+            Column::new("IN THE KEY STORE"),
+            Column::new("").optional(),
+            Column::new("OWNER").shrinks(12).optional(),
+        ]);
+        for place in entries {
+            table.row([Cell::new(&place.name), found(place), Cell::dim(place.owner)]);
+        }
+        run.out.line("")?;
+        run.out.table(&table)?;
+    }
     for reason in reasons {
-        run.out.line(format!("{DIM}{}{DIM:#}", printable(&reason)))?;
+        for line in wrapped(&printable(&reason), run.out.width.unwrap_or(usize::MAX)) {
+            run.out.line(format!("{DIM}{line}{DIM:#}"))?;
+        }
     }
     if let Ok(of_app) = Location::app("NAME").map(PathBuf::from) {
         let app = printable(&format!("{APP}NAME is the cache of an app: {}", of_app.display()));
