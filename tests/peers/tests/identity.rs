@@ -47,7 +47,9 @@ fn text<'a>(value: &'a Value, name: &str) -> &'a str {
 
 fn endpoint(server: &OAuthServer) -> AsyncHttpEndpoint {
     let pem = fs::read(server.certificate()).unwrap();
-    AsyncHttpEndpoint::builder().root_certificates(pem).build_async().unwrap()
+    // As `disable_instance_discovery` of azure-identity: Microsoft doesn't know this server.
+    let builder = AsyncHttpEndpoint::builder().instance_discovery(false);
+    builder.root_certificates(pem).build_async().unwrap()
 }
 
 fn client(cache: &Cache, server: &OAuthServer) -> AsyncClient<Offload<Memory>> {
