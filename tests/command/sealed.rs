@@ -61,7 +61,10 @@ fn files_with(tool: &Tool, text: &str) -> Vec<String> {
     let is_in = |bytes: &[u8]| bytes.windows(text.len()).any(|it| it == text.as_bytes());
     let files = fs::read_dir(tool.path("")).unwrap().map(|it| it.unwrap().path());
     let found = files.filter(|path| is_in(&fs::read(path).unwrap()));
-    found.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect()
+    let mut found: Vec<_> =
+        found.map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();
+    found.sort();
+    found
 }
 
 /// An exported document, whose entries have no order.

@@ -507,7 +507,7 @@ The exit code is 1 if the lock is held.")]
         store: StoreArg,
     },
 
-    /// Print the SQL statements that create the tables of a PostgreSQL store
+    /// Print the SQL that creates the tables of a PostgreSQL store
     #[cfg(feature = "postgres")]
     #[command(after_help = "\
 Examples:
@@ -535,7 +535,7 @@ Applications then connect with `create_tables(false)`.")]
         row_level_security: bool,
     },
 
-    /// List well-known cache locations, and caches in the key store, and whether they exist
+    /// List well-known caches, in files and in the key store
     #[command(after_help = "\
 Examples:
   msal-cache places
