@@ -5,6 +5,7 @@ mod device_code;
 #[cfg(feature = "http-async")]
 mod dropped;
 mod not_stored;
+mod one_commit;
 mod refresh_token;
 mod web_app;
 
