@@ -40,6 +40,8 @@ const QUARTERS: usize = 96;
 const WORK: usize = 32;
 /// Of this number of users who worked, one signs out.
 const SIGN_OUT: usize = 4;
+/// The first day differs, and the others are compared with the second one.
+const FEWEST_DAYS: usize = 3;
 
 struct Options {
     users: usize,
@@ -51,7 +53,7 @@ struct Options {
 
 fn options() -> Options {
     let mut options =
-        Options { users: 100_000, share: 50, days: 1, hits: 1_000, stores: Vec::new() };
+        Options { users: 100_000, share: 50, days: FEWEST_DAYS, hits: 1_000, stores: Vec::new() };
     let mut arguments = std::env::args().skip(1);
     while let Some(argument) = arguments.next() {
         let mut number = || {
@@ -306,7 +308,7 @@ impl<S: CacheStore> Worker<'_, S> {
     }
 
     /// What a user does in a quarter of an hour.
-    fn work(&mut self, user: usize, quarter: usize, hits: usize) {
+    fn work(&mut self, user: usize, quarter: usize, hits: usize, signs_out: bool) {
         if quarter == 0 {
             let event = sign_in(user, &self.server.secret);
             self.counted(|it| {
@@ -317,7 +319,7 @@ impl<S: CacheStore> Worker<'_, S> {
         for _ in 0..hits {
             self.acquire(user);
         }
-        if quarter == WORK - 1 && user.is_multiple_of(SIGN_OUT) {
+        if quarter == WORK - 1 && signs_out {
             let account = AccountInfo::of(home(user));
             self.counted(|it| {
                 it.client.remove_account(&account).unwrap();
@@ -380,7 +382,7 @@ fn simulate<S: CacheStore>(options: &Options, name: &str, store: S, folder: Opti
     let mut total: HashMap<Operation, Cost> = HashMap::new();
     let mut days = Vec::new();
     let mut busy = Duration::ZERO;
-    for day in 0..options.days.max(2) {
+    for day in 0..options.days.max(FEWEST_DAYS) {
         // Of the days, the first ones differ: all tokens of the beginning expire.
         let started = Instant::now();
         let mut worker = Worker {
@@ -395,10 +397,12 @@ fn simulate<S: CacheStore>(options: &Options, name: &str, store: S, folder: Opti
             clock.advance(QUARTER);
             for user in (day % options.share..options.users).step_by(options.share) {
                 // They begin at different times.
-                let begin = user / options.share % (QUARTERS - WORK);
+                let nth = user / options.share;
+                let begin = nth % (QUARTERS - WORK);
                 if (begin..begin + WORK).contains(&quarter) {
                     // A token is refreshed when it is about to expire: about each fifth quarter.
-                    worker.work(user, quarter - begin, options.hits / 5);
+                    let signs_out = nth.is_multiple_of(SIGN_OUT);
+                    worker.work(user, quarter - begin, options.hits / 5, signs_out);
                 }
             }
             if quarter % 24 == 23 {
